@@ -1,0 +1,72 @@
+//! Each sampler: choosing the rows, and gathering them.
+#![allow(missing_docs, reason = "the macros of criterion make undocumented functions")]
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use imbalance::prelude::*;
+use imbalance::sampling::{Band, Draw, PoissonHardNegatives, PoissonRuleSampler, Rule};
+
+fn under_sampling(criterion: &mut Criterion) {
+    let sampler = RandomUnderSampler::negatives_per_positive(10.0).unwrap();
+    let run = Run::seeded(7);
+    for rows in [100_000, 1_000_000] {
+        let clicks = SyntheticClicks::new(rows, 0.01).unwrap().numeric(32).categorical(&[]);
+        let data = clicks.generate::<f64>(1).unwrap().dataset;
+        let size = format!("{rows}x{}", data.columns());
+
+        let mut group = criterion.benchmark_group("random_under_sampler");
+        group.throughput(Throughput::Elements(rows as u64));
+        group.bench_function(BenchmarkId::new("choose", &size), |bencher| {
+            bencher.iter(|| sampler.resample(&data, &run).unwrap());
+        });
+        group.bench_function(BenchmarkId::new("choose_and_gather", &size), |bencher| {
+            bencher.iter(|| sampler.resample(&data, &run).unwrap().apply(&data).unwrap());
+        });
+        group.finish();
+    }
+}
+
+/// Choosing the rows, and gathering them, a million rows of 32 columns each time.
+fn choosing_rows(criterion: &mut Criterion) {
+    let clicks = SyntheticClicks::new(1_000_000, 0.01).unwrap().numeric(32).categorical(&[]);
+    let data = clicks.generate::<f64>(1).unwrap().dataset;
+    // Yesterday's model, so that its training is not measured.
+    let model = Pipeline::new(LogisticRegression::new())
+        .sampler(RandomUnderSampler::default())
+        .calibrator(PriorCorrection::new())
+        .fit(&data)
+        .unwrap();
+    let pilot = Pilot::fitted(model);
+    let under = RandomUnderSampler::negatives_per_positive(10.0).unwrap();
+    let engaged = || {
+        let active = Rule::number("last_active_days").at_most(7.0);
+        active.and(Rule::number("impressions").at_least(5.0))
+    };
+    let hardest = Band::hardest(100_000).unwrap();
+    let samplers: Vec<(&str, Box<dyn Sampler<f64>>)> = vec![
+        ("with_replacement", Box::new(under.draw(Draw::WithReplacement))),
+        ("bernoulli", Box::new(under.draw(Draw::Bernoulli))),
+        ("hard_negative_mining", Box::new(HardNegativeMining::new(pilot.clone(), hardest))),
+        (
+            "poisson_hard_negatives",
+            Box::new(PoissonHardNegatives::proportional(pilot.clone(), 10.0, 0.02).unwrap()),
+        ),
+        ("local_case_control", Box::new(LocalCaseControl::new(pilot))),
+        ("rule_filter", Box::new(RuleSampler::filter(engaged()).unwrap())),
+        ("rule_shares", Box::new(RuleSampler::shares([(engaged(), 0.2)], 0.05).unwrap())),
+        ("rule_priorities", Box::new(RuleSampler::priorities([(engaged(), 5.0)], 0.1).unwrap())),
+        ("rule_poisson", Box::new(PoissonRuleSampler::new([(engaged(), 0.2)], 0.05).unwrap())),
+        ("chain", Box::new(RuleSampler::filter(engaged()).unwrap().then(under))),
+    ];
+    let run = Run::seeded(7);
+    let mut group = criterion.benchmark_group("samplers");
+    group.throughput(Throughput::Elements(1_000_000)).sample_size(20);
+    for (name, sampler) in samplers {
+        group.bench_function(BenchmarkId::new(name, "1000000x32"), |bencher| {
+            bencher.iter(|| sampler.resample(&data, &run).unwrap().apply(&data).unwrap());
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, under_sampling, choosing_rows);
+criterion_main!(benches);

@@ -1,0 +1,247 @@
+//! Beta calibration.
+
+use super::columns::{Columns, at_least_distinct, log_parts};
+use super::report::{Parameter, Solution};
+use super::rising::{RisingLine, need_finite, separated, times};
+use super::{Calibrate, CalibrationReport, Calibrator, Scored};
+use crate::loss::numerics::sigmoid;
+use crate::{Error, Result};
+
+/// Beta calibration: log-odds q = a ln p − b ln(1 − p) + c of the score p = σ(z), with a, b ≥ 0, by
+/// maximum likelihood.
+///
+/// The map that is right if the scores of each class follow a beta distribution. With a = b = 1, c = 0
+/// it is the identity, which no Platt scaling of probabilities is; a bends the map near p = 0, b near
+/// p = 1. For rare events b is hardly determined, as the report's standard errors show.
+///
+/// | form | constraint | free |
+/// |---|---|---|
+/// | [`abm`](Self::abm) | | a, b, c |
+/// | [`am`](Self::am) | a = b: Platt's line on the logit with plain targets | a, c |
+/// | [`ab`](Self::ab) | ½ maps to ½: c = (a − b) ln 2 | a, b |
+///
+/// In place of c the source has the point m that maps to ½: c = b ln(1 − m) − a ln m. The bounds a, b ≥ 0
+/// keep the map from falling. They belong to the problem that is **solved** (an active-set Newton method;
+/// the log-likelihood is concave), where other programs solve without them, and drop a variable
+/// if its coefficient came out negative. Bounds that hold are in the report. Where c is free, Σp = Σy.
+///
+/// - Scores that rank the wrong way round, or that are all equal, give a = b = 0, the constant base rate.
+/// - With fewer different scores than parameters a and b cannot be told apart: a = b then.
+/// - Scores that a threshold splits into those of the negatives and, above, those of the positives are
+///   refused, as the likelihood has no maximum (for `ab`, if the threshold is p = ½).
+///
+/// It learns, from a fair sample ([`Scored::need_fair_rows`]). Logits of ±∞ are refused in learning and
+/// mapped to 0 or 1 afterwards (unless a or b is 0).
+///
+/// Source: Kull, Silva Filho & Flach 2017.
+///
+/// ```
+/// use imbalance::calibration::{BetaCalibration, Calibrate, Calibrator, Scored};
+///
+/// let p = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
+/// let labels = [false, false, true, false, false, true, false, true, true];
+/// let map = BetaCalibration::abm().fit(&Scored::from_probabilities(&p, &labels)?)?;
+/// let (a, b) = (map.a(), map.b());
+/// assert!(a >= 0.0 && b >= 0.0);
+/// let predicted: f64 = map.probabilities_of(&p)?.iter().sum();
+/// assert!((predicted - 4.0).abs() < 1e-9);
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BetaCalibration {
+    form: Form,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Abm,
+    Am,
+    Ab,
+}
+
+impl BetaCalibration {
+    /// Three parameters: a, b and c free.
+    #[must_use]
+    pub fn abm() -> Self {
+        Self { form: Form::Abm }
+    }
+
+    /// Two parameters: a = b.
+    #[must_use]
+    pub fn am() -> Self {
+        Self { form: Form::Am }
+    }
+
+    /// Two parameters: the map goes through (½, ½).
+    #[must_use]
+    pub fn ab() -> Self {
+        Self { form: Form::Ab }
+    }
+}
+
+impl Default for BetaCalibration {
+    /// [`abm`](Self::abm).
+    fn default() -> Self {
+        Self::abm()
+    }
+}
+
+impl Calibrator for BetaCalibration {
+    type Fitted = FittedBetaCalibration;
+
+    fn learns(&self) -> bool {
+        true
+    }
+
+    /// # Errors
+    /// - As for [`Scored::need_fair_rows`].
+    /// - [`Error::NonFinite`] for an infinite logit in a row with weight.
+    /// - [`Error::Separation`] if the likelihood has no maximum.
+    /// - [`Error::Numerical`] if weights or scores are hundreds of orders of magnitude apart.
+    fn fit(&self, held_out: &Scored<'_>) -> Result<Self::Fitted> {
+        held_out.need_fair_rows("BetaCalibration")?;
+        need_finite(held_out)?;
+        let (map, solution) = match self.form {
+            Form::Abm if at_least_distinct(held_out, 3) => abm(held_out)?,
+            Form::Abm | Form::Am => am(held_out)?,
+            Form::Ab => ab(held_out)?,
+        };
+        let report = CalibrationReport::new("BetaCalibration", held_out, solution, |z| map.at(z));
+        Ok(FittedBetaCalibration { map, report })
+    }
+}
+
+fn abm(scored: &Scored<'_>) -> Result<(Beta, Solution)> {
+    if separated(scored.logits(), scored) {
+        return Err(Error::Separation { kind: "completely" });
+    }
+    let fit = Columns::fit(scored, true, |z| <[f64; 2]>::from(log_parts(z)))?;
+    let [a, b] = fit.coefficients;
+    let mut solution = two_sided(&fit);
+    solution.parameters.push(Parameter::new("c", fit.intercept, fit.intercept_error()));
+    Ok((Beta { a, b, c: fit.intercept }, solution))
+}
+
+fn am(scored: &Scored<'_>) -> Result<(Beta, Solution)> {
+    let line = RisingLine::fit(scored.logits(), scored, [0.0, 1.0])?;
+    let (a, c) = (line.slope, line.intercept);
+    Ok((Beta { a, b: a, c }, line.solution("a", "c")))
+}
+
+fn ab(scored: &Scored<'_>) -> Result<(Beta, Solution)> {
+    let ln_2 = std::f64::consts::LN_2;
+    if separated_at_half(scored) {
+        return Err(Error::Separation { kind: "at p = ½" });
+    }
+    let (a, b, solution) = if at_least_distinct(scored, 2) {
+        let columns = |z| {
+            let (ln_p, minus_ln_q) = log_parts(z);
+            [ln_p + ln_2, minus_ln_q - ln_2]
+        };
+        let fit = Columns::fit(scored, false, columns)?;
+        let [a, b] = fit.coefficients;
+        (a, b, two_sided(&fit))
+    } else {
+        let fit = Columns::fit(scored, false, |z| [z])?;
+        let [a] = fit.coefficients;
+        let bounds = if fit.held(0) { vec!["a = 0".into()] } else { Vec::new() };
+        let parameters = vec![fit.parameter(0, "a")];
+        (a, a, Solution { parameters, bounds, iterations: fit.iterations })
+    };
+    Ok((Beta { a, b, c: (a - b) * ln_2 }, solution))
+}
+
+fn two_sided(fit: &Columns<2>) -> Solution {
+    let names = ["a", "b"].into_iter().enumerate();
+    Solution {
+        parameters: names.clone().map(|(j, name)| fit.parameter(j, name)).collect(),
+        bounds: names
+            .filter(|&(j, _)| fit.held(j))
+            .map(|(_, name)| format!("{name} = 0"))
+            .collect(),
+        iterations: fit.iterations,
+    }
+}
+
+/// Whether every positive is at ½ or above and every negative at ½ or below, and some row is not at ½.
+pub(super) fn separated_at_half(scored: &Scored<'_>) -> bool {
+    let mut decided = false;
+    for (row, (&z, &label)) in scored.logits().iter().zip(scored.labels()).enumerate() {
+        if scored.weight(row) > 0.0 && z != 0.0 {
+            if label != (z > 0.0) {
+                return false;
+            }
+            decided = true;
+        }
+    }
+    decided
+}
+
+/// A fitted [`BetaCalibration`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct FittedBetaCalibration {
+    map: Beta,
+    report: CalibrationReport,
+}
+
+impl FittedBetaCalibration {
+    /// The coefficient of ln p, at least 0.
+    #[must_use]
+    pub fn a(&self) -> f64 {
+        self.map.a
+    }
+
+    /// The coefficient of −ln(1 − p), at least 0.
+    #[must_use]
+    pub fn b(&self) -> f64 {
+        self.map.b
+    }
+
+    /// The constant.
+    #[must_use]
+    pub fn c(&self) -> f64 {
+        self.map.c
+    }
+}
+
+impl Calibrate for FittedBetaCalibration {
+    #[inline]
+    fn probability(&self, logit: f64) -> f64 {
+        self.map.at(logit)
+    }
+
+    #[inline]
+    fn calibrated_logit(&self, score: f64) -> f64 {
+        self.map.logit(score)
+    }
+
+    fn report(&self) -> Option<&CalibrationReport> {
+        Some(&self.report)
+    }
+
+    fn describe(&self) -> String {
+        let Beta { a, b, c } = self.map;
+        let iterations = self.report.iterations;
+        format!("beta calibration: {a:.4} ln p − {b:.4} ln(1 − p) {c:+.4}, {iterations} iterations")
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Beta {
+    a: f64,
+    b: f64,
+    c: f64,
+}
+
+impl Beta {
+    #[inline]
+    fn logit(&self, z: f64) -> f64 {
+        let (ln_p, minus_ln_q) = log_parts(z);
+        times(self.a, ln_p) + times(self.b, minus_ln_q) + self.c
+    }
+
+    #[inline]
+    fn at(&self, z: f64) -> f64 {
+        sigmoid(self.logit(z))
+    }
+}

@@ -1,0 +1,187 @@
+//! Calibrators: from logits to probabilities of the population.
+
+mod beta;
+mod columns;
+mod cross_fit;
+mod histogram;
+mod isotonic;
+mod newton;
+mod platt;
+mod prior_correction;
+mod report;
+mod rising;
+mod scored;
+mod temperature;
+mod then;
+mod training;
+mod uncalibrated;
+mod venn_abers;
+
+use std::fmt::Debug;
+
+pub use beta::{BetaCalibration, FittedBetaCalibration};
+pub use cross_fit::cross_fit;
+pub use histogram::{FittedHistogramBinning, HistogramBinning};
+pub use isotonic::{FittedIsotonicRegression, IsotonicRegression};
+pub use platt::{FittedPlattScaling, PlattScaling};
+pub use prior_correction::{
+    FittedLinearPriorScaling, FittedPriorCorrection, LinearPriorScaling, PriorCorrection,
+};
+pub use report::{CalibrationReport, Fitness, Parameter};
+pub use scored::Scored;
+pub use temperature::{FittedClassTemperature, FittedTemperatureScaling, TemperatureScaling};
+pub use then::{FittedThen, Then};
+pub use training::Training;
+pub use uncalibrated::Uncalibrated;
+pub use venn_abers::{FittedVennAbers, VennAbers};
+
+use crate::loss::numerics::logit;
+use crate::parallel::{self, BLOCK};
+use crate::{Error, Result};
+
+/// Learns or derives a map from logits to probabilities.
+pub trait Calibrator: Debug + Send + Sync {
+    /// The map.
+    type Fitted: Calibrate;
+
+    /// Whether [`fit`](Self::fit) reads rows. If so, a pipeline holds rows out for it.
+    fn learns(&self) -> bool;
+
+    /// Makes the map. One that learns does so from rows the model has not seen, and refuses rows that
+    /// are no fair sample of the population ([`Scored::need_fair_rows`]).
+    ///
+    /// # Errors
+    /// Depends on the calibrator.
+    fn fit(&self, held_out: &Scored<'_>) -> Result<Self::Fitted>;
+
+    /// This calibrator followed by another, which is fitted on the outcome of this one.
+    ///
+    /// ```
+    /// use imbalance::calibration::{Calibrate, Calibrator, PlattScaling, PriorCorrection, Scored};
+    ///
+    /// let calibrator = PriorCorrection::from_sampling_rate(0.1)?.then(PlattScaling::new());
+    /// assert!(calibrator.learns());
+    /// let map = calibrator.fit(&Scored::from_logits(&[-1.0, 0.0, 2.0], &[false, true, true])?)?;
+    /// assert!(map.first().probability(0.0) < 0.1);
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    fn then<B: Calibrator>(self, second: B) -> Then<Self, B>
+    where
+        Self: Sized,
+    {
+        Then::new(self, second)
+    }
+
+    /// This calibrator with its fitted type erased, to be chosen while the program runs.
+    fn boxed(self) -> BoxCalibrator
+    where
+        Self: Sized + 'static,
+        Self::Fitted: 'static,
+    {
+        Box::new(Erased(self))
+    }
+}
+
+/// A calibrator chosen while the program runs; made by [`Calibrator::boxed`].
+pub type BoxCalibrator = Box<dyn Calibrator<Fitted = Box<dyn Calibrate>>>;
+
+/// A map from a logit to a probability, defined on \[−∞, ∞\]. NaN gives NaN.
+pub trait Calibrate: Debug + Send + Sync {
+    /// The probability.
+    fn probability(&self, logit: f64) -> f64;
+
+    /// The log-odds of [`probability`](Self::probability), without the rounding of a probability near 1
+    /// where the map has log-odds of its own.
+    fn calibrated_logit(&self, score: f64) -> f64 {
+        logit(self.probability(score))
+    }
+
+    /// The probability for a score that is a probability; NaN outside \[0, 1\].
+    fn probability_of(&self, probability: f64) -> f64 {
+        self.probability(logit(probability))
+    }
+
+    /// Replaces each logit by its probability. One pass, on the calling thread, without allocation.
+    fn probabilities_in_place(&self, logits: &mut [f64]) {
+        logits.iter_mut().for_each(|score| *score = self.probability(*score));
+    }
+
+    /// The probabilities of logits, on all cores.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] for a NaN; ±∞ are certain scores.
+    fn probabilities(&self, logits: &[f64]) -> Result<Vec<f64>> {
+        if let Some(row) = logits.iter().position(|logit| logit.is_nan()) {
+            let what = "the logits".into();
+            return Err(Error::NonFinite { what, row, column: None, value: f64::NAN });
+        }
+        let mut out = logits.to_vec();
+        parallel::map_into(&mut out, 1, BLOCK, |_, _, out| self.probabilities_in_place(out));
+        Ok(out)
+    }
+
+    /// The probabilities of scores that are probabilities, on all cores.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a number outside \[0, 1\].
+    fn probabilities_of(&self, probabilities: &[f64]) -> Result<Vec<f64>> {
+        self.probabilities(&scored::logits_of(probabilities)?)
+    }
+
+    /// What was learned; none for a map that was not learned from rows.
+    fn report(&self) -> Option<&CalibrationReport> {
+        None
+    }
+
+    /// A line on what the map does, for the pipeline's summary.
+    fn describe(&self) -> String {
+        format!("{self:?}")
+    }
+}
+
+impl<C: Calibrator + ?Sized> Calibrator for Box<C> {
+    type Fitted = C::Fitted;
+
+    fn learns(&self) -> bool {
+        (**self).learns()
+    }
+    fn fit(&self, held_out: &Scored<'_>) -> Result<Self::Fitted> {
+        (**self).fit(held_out)
+    }
+}
+
+impl<C: Calibrate + ?Sized> Calibrate for Box<C> {
+    fn probability(&self, logit: f64) -> f64 {
+        (**self).probability(logit)
+    }
+    fn probabilities_in_place(&self, logits: &mut [f64]) {
+        (**self).probabilities_in_place(logits);
+    }
+    fn calibrated_logit(&self, score: f64) -> f64 {
+        (**self).calibrated_logit(score)
+    }
+    fn report(&self) -> Option<&CalibrationReport> {
+        (**self).report()
+    }
+    fn describe(&self) -> String {
+        (**self).describe()
+    }
+}
+
+/// Adapter behind [`Calibrator::boxed`].
+#[derive(Debug)]
+struct Erased<C>(C);
+
+impl<C: Calibrator> Calibrator for Erased<C>
+where
+    C::Fitted: 'static,
+{
+    type Fitted = Box<dyn Calibrate>;
+
+    fn learns(&self) -> bool {
+        self.0.learns()
+    }
+    fn fit(&self, held_out: &Scored<'_>) -> Result<Self::Fitted> {
+        Ok(Box::new(self.0.fit(held_out)?))
+    }
+}

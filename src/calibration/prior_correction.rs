@@ -1,0 +1,258 @@
+//! The closed-form correction of sampling and loss.
+
+use std::sync::Arc;
+
+use super::{Calibrate, Calibrator, Scored, Training};
+use crate::loss::Loss;
+use crate::loss::numerics::{logit, sigmoid};
+use crate::model::FittedLogisticRegression;
+use crate::sampling::Distortion;
+use crate::{Error, Result};
+
+/// Undoes the loss, then the sampling, by Bayes' rule; learns nothing and needs no rows.
+///
+/// 1. The loss's own map takes the logit to the log-odds of the class it was trained to tell
+///    ([`Loss::posterior_logit`]): the identity for log loss.
+/// 2. The prior shift is subtracted: z − ln\[((1 − τ)/τ)(ȳ/(1 − ȳ))\], with τ the
+///    population's rate and ȳ the sample's. As a probability this is
+///    p / (p + (1 − p)·((1 − τ)/τ)·(ȳ/(1 − ȳ))) (equation 14; King & Zeng 2001, equation LR 3), and for
+///    under-sampling at rate w it is q = p / (p + (1 − p)/w) (He et al. 2014, §6.3).
+///
+/// The shift is what the sampler reports ([`new`](Self::new)), or is given by the two rates
+/// ([`from_rates`](Self::from_rates)) or by the share of negatives kept
+/// ([`from_sampling_rate`](Self::from_sampling_rate)). What is given **replaces** the sampler's report:
+/// it is never added to it, or a pipeline's sampling would be undone twice.
+///
+/// Given or not, it refuses a sampler that chose rows by their features: no shift restores the
+/// population then.
+///
+/// ```
+/// use std::sync::Arc;
+/// use imbalance::calibration::{Calibrate, Calibrator, PriorCorrection, Scored, Training};
+/// use imbalance::loss::LogLoss;
+/// use imbalance::sampling::Distortion;
+///
+/// // One in ten negatives was kept.
+/// let distortion = Distortion::PriorShift { log_odds: 10_f64.ln() };
+/// let training = Training { loss: Arc::new(LogLoss), distortion };
+/// let map = PriorCorrection::new().fit(&Scored::no_rows(training))?;
+/// let p: f64 = 0.5;
+/// assert!((map.probability(0.0) - p / (p + (1.0 - p) / 0.1)).abs() < 1e-15);
+///
+/// // A model of unknown make, trained on 20 % positives where the population has 1 %.
+/// let map = PriorCorrection::from_rates(0.01, 0.2)?.fit(&Scored::no_rows(Training::default()))?;
+/// assert!((map.probability_of(0.2) - 0.01).abs() < 1e-15);
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct PriorCorrection {
+    /// The shift of the log-odds that was given.
+    given: Option<f64>,
+}
+
+impl PriorCorrection {
+    /// A correction that takes its shift from the sampler.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { given: None }
+    }
+
+    /// A correction from the rate of positives in the population, τ, and in the sample trained on, ȳ.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless both are strictly between 0 and 1.
+    pub fn from_rates(population: f64, sample: f64) -> Result<Self> {
+        let log_odds = |argument, rate| Ok(logit(open_rate(argument, rate)?));
+        let shift = log_odds("sample", sample)? - log_odds("population", population)?;
+        Ok(Self { given: Some(shift) })
+    }
+
+    /// A correction from w, the share of the negatives that was kept, all positives being kept.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless 0 < w ≤ 1.
+    pub fn from_sampling_rate(w: f64) -> Result<Self> {
+        if w > 0.0 && w <= 1.0 {
+            Ok(Self { given: Some(-w.ln()) })
+        } else {
+            Err(Error::invalid("w", w, "above 0 and at most 1"))
+        }
+    }
+}
+
+fn open_rate(argument: &'static str, rate: f64) -> Result<f64> {
+    if rate > 0.0 && rate < 1.0 {
+        Ok(rate)
+    } else {
+        Err(Error::invalid(argument, rate, "between 0 and 1, both excluded"))
+    }
+}
+
+/// The sampler's shift, or a refusal if it chose rows by their features.
+fn shift_of(training: &Training, calibrator: &'static str) -> Result<f64> {
+    match &training.distortion {
+        Distortion::None => Ok(0.0),
+        Distortion::PriorShift { log_odds } => Ok(*log_odds),
+        Distortion::FeatureDependent { sampler, .. } => {
+            Err(Error::NoClosedForm { calibrator, sampler: sampler.to_string() })
+        }
+    }
+}
+
+impl Calibrator for PriorCorrection {
+    type Fitted = FittedPriorCorrection;
+
+    fn learns(&self) -> bool {
+        false
+    }
+
+    /// # Errors
+    /// [`Error::NoClosedForm`] if the sampler chose rows by their features.
+    fn fit(&self, scored: &Scored<'_>) -> Result<Self::Fitted> {
+        let training = scored.training();
+        let reported = shift_of(training, "PriorCorrection")?;
+        let log_odds = self.given.unwrap_or(reported);
+        Ok(FittedPriorCorrection { loss: Arc::clone(&training.loss), log_odds })
+    }
+}
+
+/// A fitted [`PriorCorrection`].
+#[derive(Debug, Clone)]
+pub struct FittedPriorCorrection {
+    loss: Arc<dyn Loss>,
+    log_odds: f64,
+}
+
+impl FittedPriorCorrection {
+    /// The shift that is subtracted from the log-odds.
+    #[must_use]
+    pub fn log_odds(&self) -> f64 {
+        self.log_odds
+    }
+
+    /// The model with this correction in its intercept, b − ln\[((1 − τ)/τ)(ȳ/(1 − ȳ))\] (LR 3): σ of
+    /// its logits are the probabilities, so that serving costs nothing.
+    ///
+    /// ```
+    /// use imbalance::prelude::*;
+    /// use imbalance::loss::numerics::sigmoid;
+    /// # let x = imbalance::ndarray::array![[0.0], [1.0], [0.2], [0.7], [0.3], [0.5]];
+    /// # let data = Dataset::new(&x, vec![false, true, false, false, true, false])?;
+    /// let fitted = Pipeline::new(LogisticRegression::new())
+    ///     .calibrator(PriorCorrection::from_rates(0.01, 1.0 / 3.0)?)
+    ///     .fit(&data)?;
+    /// let folded = fitted.calibration().fold_into(fitted.model())?;
+    /// let logit = Predict::logit(&folded, (&[0.4]).into())?;
+    /// assert!((sigmoid(logit) / fitted.probability(&[0.4])? - 1.0).abs() < 1e-14);
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if the loss's map is no shift ([`Loss::posterior_shift`]), as for the
+    /// focal loss: no linear model has those log-odds.
+    pub fn fold_into(&self, model: &FittedLogisticRegression) -> Result<FittedLogisticRegression> {
+        let shift = self.loss.posterior_shift().ok_or_else(|| {
+            let expected = "a loss whose map to log-odds is a shift (log loss, with class weights or \
+                            logit adjustment) to fold it into an intercept";
+            Error::invalid("loss", format!("{:?}", self.loss), expected)
+        })?;
+        Ok(model.shifted(shift - self.log_odds))
+    }
+}
+
+impl Calibrate for FittedPriorCorrection {
+    #[inline]
+    fn probability(&self, logit: f64) -> f64 {
+        sigmoid(self.calibrated_logit(logit))
+    }
+
+    #[inline]
+    fn calibrated_logit(&self, logit: f64) -> f64 {
+        self.loss.posterior_logit(logit) - self.log_odds
+    }
+
+    fn describe(&self) -> String {
+        format!(
+            "prior correction: the map of {:?}, then log-odds {:+.4} (odds × {:.6})",
+            self.loss,
+            -self.log_odds,
+            (-self.log_odds).exp()
+        )
+    }
+}
+
+/// Equation (15) as printed: ŷ · ȳ / (ȳ + (1 − ȳ)(1 − τ)/τ), with ŷ the model's probability, τ the
+/// population's rate (printed with the index "real") and ȳ the sample's (index "train").
+///
+/// **Not for use**, but to reproduce what was done with it. A constant factor is no Bayes' rule: it is
+/// right at no score but by chance, and even a certain ŷ = 1 becomes τ at ȳ = ½. Use
+/// [`PriorCorrection`], whose odds carry the factor.
+///
+/// The loss's own map comes first, as in [`PriorCorrection`], and a sampler that chose rows by their
+/// features is refused.
+///
+/// ```
+/// use imbalance::calibration::{Calibrate, Calibrator, LinearPriorScaling, Scored, Training};
+///
+/// let map = LinearPriorScaling::from_rates(0.01, 0.5)?.fit(&Scored::no_rows(Training::default()))?;
+/// assert!((map.probability(f64::INFINITY) - 0.01).abs() < 1e-15);
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LinearPriorScaling {
+    factor: f64,
+}
+
+impl LinearPriorScaling {
+    /// Scaling from the population's rate τ and the sample's ȳ.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless both are strictly between 0 and 1.
+    pub fn from_rates(population: f64, sample: f64) -> Result<Self> {
+        let real = open_rate("population", population)?;
+        let train = open_rate("sample", sample)?;
+        Ok(Self { factor: train / (train + (1.0 - train) * (1.0 - real) / real) })
+    }
+}
+
+impl Calibrator for LinearPriorScaling {
+    type Fitted = FittedLinearPriorScaling;
+
+    fn learns(&self) -> bool {
+        false
+    }
+
+    /// # Errors
+    /// [`Error::NoClosedForm`] if the sampler chose rows by their features.
+    fn fit(&self, scored: &Scored<'_>) -> Result<Self::Fitted> {
+        shift_of(scored.training(), "LinearPriorScaling")?;
+        let loss = Arc::clone(&scored.training().loss);
+        Ok(FittedLinearPriorScaling { loss, factor: self.factor })
+    }
+}
+
+/// A fitted [`LinearPriorScaling`].
+#[derive(Debug, Clone)]
+pub struct FittedLinearPriorScaling {
+    loss: Arc<dyn Loss>,
+    factor: f64,
+}
+
+impl FittedLinearPriorScaling {
+    /// What probabilities are multiplied by.
+    #[must_use]
+    pub fn factor(&self) -> f64 {
+        self.factor
+    }
+}
+
+impl Calibrate for FittedLinearPriorScaling {
+    #[inline]
+    fn probability(&self, logit: f64) -> f64 {
+        self.factor * self.loss.posterior(logit)
+    }
+
+    fn describe(&self) -> String {
+        format!("linear prior scaling (15): the map of {:?}, then × {:.6}", self.loss, self.factor)
+    }
+}

@@ -1,0 +1,226 @@
+//! Venn–Abers prediction.
+
+use super::report::Solution;
+use super::{Calibrate, CalibrationReport, Calibrator, Scored};
+use crate::Result;
+use crate::metrics::{Tie, ties};
+
+/// Inductive Venn–Abers prediction: two isotonic fits per score, one with the score added as a
+/// negative, one as a positive. They give the interval \[p₀, p₁\], one end of which is calibrated whatever
+/// the scores' distribution (if rows are exchangeable), and
+/// p = p₁/(1 − p₀ + p₁), the probability that loses least whichever is right (in log loss).
+///
+/// The interval is wide where there are few calibration rows; p is never 0 or 1 beside rows of the
+/// other class, which plain isotonic regression is. The fits are not repeated: both ends change only at
+/// the scores of calibration rows, and all their values come from two walks along a convex
+/// hull, O(n log n) with the sort; a prediction is two binary searches. p₀, p₁ and p never fall.
+/// Σp is close to Σy, not equal. The added row has weight 1, so weights count as numbers of rows.
+///
+/// It learns, from a fair sample ([`Scored::need_fair_rows`]). Scores may be ±∞.
+///
+/// Source: Vovk, Petej & Fedorova 2015, algorithms 1 to 4.
+///
+/// ```
+/// use imbalance::calibration::{Calibrate, Calibrator, Scored, VennAbers};
+///
+/// let scored = Scored::from_logits(&[1.0, 2.0, 3.0, 4.0], &[false, true, false, true])?;
+/// let map = VennAbers::new().fit(&scored)?;
+/// // Added at 2.5 as a negative, it pools with 2 and 3: 1 in 3. As a positive: 2 in 3.
+/// let (p0, p1) = map.interval(2.5);
+/// assert!((p0 - 1.0 / 3.0).abs() < 1e-15 && (p1 - 2.0 / 3.0).abs() < 1e-15);
+/// assert_eq!(map.probability(2.5), p1 / (1.0 - p0 + p1));
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct VennAbers(());
+
+impl VennAbers {
+    /// Inductive Venn–Abers prediction.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(())
+    }
+}
+
+impl Calibrator for VennAbers {
+    type Fitted = FittedVennAbers;
+
+    fn learns(&self) -> bool {
+        true
+    }
+
+    /// # Errors
+    /// As for [`Scored::need_fair_rows`].
+    fn fit(&self, held_out: &Scored<'_>) -> Result<Self::Fitted> {
+        held_out.need_fair_rows("VennAbers")?;
+        let ties = ties(held_out.labels(), held_out.logits(), held_out.weights())?;
+        let map = Ends::of(&ties);
+        let at = |z| merged(map.at(z));
+        let report = CalibrationReport::new("VennAbers", held_out, Solution::default(), at);
+        Ok(FittedVennAbers { map, report })
+    }
+}
+
+/// A fitted [`VennAbers`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct FittedVennAbers {
+    map: Ends,
+    report: CalibrationReport,
+}
+
+impl FittedVennAbers {
+    /// p₀ ≤ p₁: the probabilities if the score is added as a negative and as a positive. NaN for NaN.
+    #[must_use]
+    pub fn interval(&self, logit: f64) -> (f64, f64) {
+        self.map.at(logit)
+    }
+}
+
+impl Calibrate for FittedVennAbers {
+    #[inline]
+    fn probability(&self, logit: f64) -> f64 {
+        merged(self.map.at(logit))
+    }
+
+    fn report(&self) -> Option<&CalibrationReport> {
+        Some(&self.report)
+    }
+
+    fn describe(&self) -> String {
+        let Ends { p0, p1 } = &self.map;
+        format!("Venn–Abers: {} and {} values", p0.values.len(), p1.values.len())
+    }
+}
+
+fn merged((p0, p1): (f64, f64)) -> f64 {
+    p1 / (1.0 - p0 + p1)
+}
+
+/// p₀ and p₁ as functions of the score.
+#[derive(Debug, Clone, PartialEq)]
+struct Ends {
+    p0: Steps,
+    p1: Steps,
+}
+
+/// A step function that rises.
+#[derive(Debug, Clone, PartialEq)]
+struct Steps {
+    /// Where the next value begins; one fewer than values.
+    edges: Vec<f64>,
+    values: Vec<f64>,
+}
+
+impl Ends {
+    fn of(ties: &[Tie]) -> Self {
+        // An added positive pools with the next score above, an added negative with the next below:
+        // so the values at the scores tell those between them.
+        let upward = ties.iter().map(|tie| [tie.negative, tie.positive]);
+        let mut p1 = Steps { edges: Vec::new(), values: Vec::new() };
+        for ([negative, positive], tie) in added_at_each(upward).into_iter().zip(ties) {
+            p1.push_until(tie.score, positive / (negative + positive));
+        }
+        p1.values.push(1.0);
+
+        // Seen from above with the classes exchanged, an added negative is an added positive.
+        let downward = ties.iter().rev().map(|tie| [tie.positive, tie.negative]);
+        let mut p0 = Steps { edges: Vec::new(), values: vec![0.0] };
+        let found = added_at_each(downward);
+        for ([positive, negative], tie) in found.into_iter().rev().zip(ties) {
+            p0.push_from(tie.score, positive / (negative + positive));
+        }
+        Self { p0, p1 }
+    }
+
+    #[inline]
+    fn at(&self, z: f64) -> (f64, f64) {
+        if z.is_nan() {
+            return (f64::NAN, f64::NAN);
+        }
+        let (p0, p1) = (&self.p0, &self.p1);
+        // An edge of p₀ belongs to the value above it, one of p₁ to the value below.
+        let below = p0.edges.partition_point(|&edge| edge <= z);
+        let above = p1.edges.partition_point(|&edge| edge < z);
+        (p0.values[below], p1.values[above])
+    }
+}
+
+impl Steps {
+    /// The value from `edge` on.
+    fn push_from(&mut self, edge: f64, value: f64) {
+        if self.values.last() != Some(&value) {
+            self.edges.push(edge);
+            self.values.push(value);
+        }
+    }
+
+    /// The value up to and with `edge`.
+    fn push_until(&mut self, edge: f64, value: f64) {
+        if self.values.last() == Some(&value) {
+            if let Some(last) = self.edges.last_mut() {
+                *last = edge;
+            }
+        } else {
+            self.edges.push(edge);
+            self.values.push(value);
+        }
+    }
+}
+
+/// For each of the groups, given as \[negative, positive\] weights in ascending order of score: the
+/// weights of the block that holds a positive of weight 1 added to it, in the isotonic fit with that
+/// positive. (Or a part of the block, in the same proportion.)
+///
+/// The fit's blocks are the edges of the greatest convex minorant of the cumulative weights. The added
+/// row is a piece (0, 1) of that path, first before group 1, then behind it, and so on: points behind
+/// it stay, points before it are lower by that piece. Each move lowers one point, so a stack holds the
+/// hull, and every point enters and leaves it once.
+fn added_at_each(groups: impl ExactSizeIterator<Item = [f64; 2]>) -> Vec<[f64; 2]> {
+    let mut points = Vec::with_capacity(groups.len() + 1);
+    let mut at = [0.0; 2];
+    points.push(at);
+    for [negative, positive] in groups {
+        at = [at[0] + negative, at[1] + positive];
+        points.push(at);
+    }
+    let lowered = |[negative, positive]: [f64; 2]| [negative, positive - 1.0];
+    // The minorant from the right, its leftmost corner on top.
+    let mut hull: Vec<[f64; 2]> = Vec::new();
+    for &point in points.iter().rev() {
+        push_corner(&mut hull, point);
+    }
+    push_corner(&mut hull, lowered(points[0]));
+
+    let mut found = Vec::with_capacity(points.len() - 1);
+    for &point in &points[1..] {
+        let (left, right) = (hull[hull.len() - 1], hull[hull.len() - 2]);
+        found.push(difference(right, left));
+        let next = lowered(point);
+        // Below the edge that holds the added row, it is the edge's new left end.
+        if cross(difference(right, left), difference(next, left)) < 0.0 {
+            hull.pop();
+            push_corner(&mut hull, next);
+        }
+    }
+    found
+}
+
+/// Puts a corner on the left end of a hull, dropping those it makes superfluous.
+fn push_corner(hull: &mut Vec<[f64; 2]>, corner: [f64; 2]) {
+    while let [.., next, top] = hull[..] {
+        if cross(difference(top, corner), difference(next, corner)) > 0.0 {
+            break;
+        }
+        hull.pop();
+    }
+    hull.push(corner);
+}
+
+fn difference(a: [f64; 2], b: [f64; 2]) -> [f64; 2] {
+    [a[0] - b[0], a[1] - b[1]]
+}
+
+/// Positive where `b` is steeper than `a`.
+fn cross(a: [f64; 2], b: [f64; 2]) -> f64 {
+    a[0] * b[1] - a[1] * b[0]
+}

@@ -1,0 +1,436 @@
+//! Rows to learn from or to be judged on.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::column::{Attributes, Selection};
+use super::{Attribute, Categories, Features, FeaturesView, IntoColumn, Scalar, Split};
+use crate::error::same_length;
+use crate::sampling::Distortion;
+use crate::{Error, Result, Seed};
+
+/// Features and labels, with what else is known of each row.
+///
+/// Labels are `bool` and never inferred from the data. Weights say how many rows of the population a
+/// row stands for. Offsets are known additive logits: a model learns what is left. Attributes travel
+/// with the rows without being features. And the data set remembers its [`Distortion`]: what was done
+/// to its rows since they left the population.
+///
+/// Everything is validated here, once; no later stage checks again.
+///
+/// ```
+/// use imbalance::{Attribute, Dataset};
+/// use imbalance::ndarray::array;
+///
+/// let x = array![[0.5, 1.0], [0.1, -1.0], [0.9, 0.0]];
+/// let data = Dataset::new(&x, vec![true, false, false])?
+///     .with_weights(vec![1.0, 10.0, 10.0])?
+///     .with_attribute("impressions", Attribute::numbers(vec![7.0, 3.0, 12.0]))?;
+/// assert_eq!(data.rows(), 3);
+/// assert!((data.totals().rate() - 1.0 / 21.0).abs() < 1e-15);
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Dataset<'a, F: Scalar> {
+    features: Features<'a, F>,
+    labels: Cow<'a, [bool]>,
+    weights: Option<Cow<'a, [f64]>>,
+    offsets: Option<Cow<'a, [f64]>>,
+    attributes: Attributes<'a>,
+    distortion: Distortion,
+}
+
+/// Rows and weight of each class.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ClassTotals {
+    /// Number of positive rows.
+    pub positives: usize,
+    /// Number of negative rows.
+    pub negatives: usize,
+    /// Total weight of the positive rows (their number, without weights).
+    pub positive_weight: f64,
+    /// Total weight of the negative rows.
+    pub negative_weight: f64,
+}
+
+impl ClassTotals {
+    /// Counts labels, with a weight of one each if there are none.
+    pub(crate) fn of(labels: &[bool], weights: Option<&[f64]>) -> Self {
+        let positives = labels.iter().filter(|&&label| label).count();
+        let negatives = labels.len() - positives;
+        let (mut positive_weight, mut negative_weight) = (positives as f64, negatives as f64);
+        if let Some(weights) = weights {
+            let mut sums = [0.0; 2];
+            for (&label, weight) in labels.iter().zip(weights) {
+                sums[usize::from(label)] += weight;
+            }
+            [negative_weight, positive_weight] = sums;
+        }
+        Self { positives, negatives, positive_weight, negative_weight }
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.positives + self.negatives
+    }
+
+    /// Total weight.
+    #[must_use]
+    pub fn weight(&self) -> f64 {
+        self.positive_weight + self.negative_weight
+    }
+
+    /// Weighted share of positives, in \[0, 1\]; NaN if nothing weighs anything.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        self.positive_weight / self.weight()
+    }
+
+    /// Weighted log-odds of a positive, ln(W₊ / W₋).
+    #[must_use]
+    pub fn log_odds(&self) -> f64 {
+        self.positive_weight.ln() - self.negative_weight.ln()
+    }
+
+    /// Checks that both classes are there and weigh something.
+    ///
+    /// # Errors
+    /// [`Error::OneClass`], naming the stage `what` that needs them.
+    pub fn need_both(&self, what: &'static str) -> Result<()> {
+        if self.positive_weight > 0.0 && self.negative_weight > 0.0 {
+            return Ok(());
+        }
+        let Self { positives, negatives, positive_weight, negative_weight } = *self;
+        Err(Error::OneClass { what, positives, negatives, positive_weight, negative_weight })
+    }
+}
+
+impl<'a, F: Scalar> Dataset<'a, F> {
+    /// Rows with their labels.
+    ///
+    /// # Errors
+    /// [`Error::NoRows`], [`Error::LengthMismatch`], or [`Error::NonFinite`] for a feature that is NaN
+    /// or infinite.
+    pub fn new(
+        features: impl Into<Features<'a, F>>,
+        labels: impl IntoColumn<'a, bool>,
+    ) -> Result<Self> {
+        let features = features.into();
+        let labels = labels.into_column();
+        same_length("labels", labels.len(), "the feature matrix", features.nrows())?;
+        if labels.is_empty() {
+            return Err(Error::NoRows { what: "the data set" });
+        }
+        if let Some((row, column, value)) = features.view().first_non_finite() {
+            let what = "the feature matrix".into();
+            return Err(Error::NonFinite { what, row, column: Some(column), value });
+        }
+        Ok(Self {
+            features,
+            labels,
+            weights: None,
+            offsets: None,
+            attributes: Attributes::default(),
+            distortion: Distortion::None,
+        })
+    }
+
+    /// The same rows with sample weights, each zero or more.
+    ///
+    /// # Errors
+    /// [`Error::LengthMismatch`], [`Error::NonFinite`], [`Error::NegativeWeight`],
+    /// [`Error::InvalidArgument`] if all weights are zero, or [`Error::Numerical`] if their sum
+    /// overflows.
+    pub fn with_weights(mut self, weights: impl IntoColumn<'a, f64>) -> Result<Self> {
+        let weights = weights.into_column();
+        check_weights(&weights, self.rows())?;
+        self.weights = Some(weights);
+        Ok(self)
+    }
+
+    /// The same rows with offsets: known additive logits.
+    ///
+    /// # Errors
+    /// [`Error::LengthMismatch`] or [`Error::NonFinite`].
+    pub fn with_offsets(mut self, offsets: impl IntoColumn<'a, f64>) -> Result<Self> {
+        let offsets = offsets.into_column();
+        same_length("offsets", offsets.len(), "the data set", self.rows())?;
+        check_finite("offsets", &offsets)?;
+        self.offsets = Some(offsets);
+        Ok(self)
+    }
+
+    /// The same rows with one more attribute column.
+    ///
+    /// # Errors
+    /// [`Error::LengthMismatch`], or [`Error::DuplicateColumn`] if the name is taken.
+    pub fn with_attribute(
+        mut self,
+        name: impl Into<String>,
+        attribute: Attribute<'a>,
+    ) -> Result<Self> {
+        let rows = self.rows();
+        self.attributes.push(name.into(), attribute, "the data set", rows)?;
+        Ok(self)
+    }
+
+    /// The same rows, declared to be distorted already: for a log whose negatives were thinned out
+    /// before it reached you.
+    ///
+    /// ```
+    /// # use imbalance::{Dataset, ndarray::array};
+    /// use imbalance::sampling::Distortion;
+    /// # let x = array![[0.5], [0.1]];
+    /// // One in ten negatives was kept, so the odds of a click are ten times the population's.
+    /// let data = Dataset::new(&x, vec![true, false])?
+    ///     .with_distortion(Distortion::PriorShift { log_odds: 10_f64.ln() });
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_distortion(mut self, distortion: Distortion) -> Self {
+        self.distortion = distortion;
+        self
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Number of feature columns.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.features.ncols()
+    }
+
+    /// The features.
+    #[must_use]
+    pub fn features(&self) -> FeaturesView<'_, F> {
+        self.features.view()
+    }
+
+    /// The labels.
+    #[must_use]
+    pub fn labels(&self) -> &[bool] {
+        &self.labels
+    }
+
+    /// The sample weights, if there are any.
+    #[must_use]
+    pub fn weights(&self) -> Option<&[f64]> {
+        self.weights.as_deref()
+    }
+
+    /// The offsets, if there are any.
+    #[must_use]
+    pub fn offsets(&self) -> Option<&[f64]> {
+        self.offsets.as_deref()
+    }
+
+    /// What was done to the rows since they left the population.
+    #[must_use]
+    pub fn distortion(&self) -> &Distortion {
+        &self.distortion
+    }
+
+    /// The names of the attribute columns.
+    pub fn attribute_names(&self) -> impl Iterator<Item = &str> {
+        self.attributes.names()
+    }
+
+    /// An attribute column.
+    ///
+    /// # Errors
+    /// [`Error::UnknownColumn`], which lists the known ones.
+    pub fn attribute(&self, name: &str) -> Result<&Attribute<'a>> {
+        self.attributes.get(name)
+    }
+
+    /// An attribute column of numbers.
+    ///
+    /// # Errors
+    /// [`Error::UnknownColumn`], or [`Error::ColumnKind`] if it holds texts.
+    pub fn numbers(&self, name: &str) -> Result<&[f64]> {
+        self.attributes.numbers(name)
+    }
+
+    /// An attribute column of texts.
+    ///
+    /// # Errors
+    /// [`Error::UnknownColumn`], or [`Error::ColumnKind`] if it holds numbers.
+    pub fn categories(&self, name: &str) -> Result<&Categories<'a>> {
+        self.attributes.categories(name)
+    }
+
+    /// All attribute columns.
+    pub(crate) fn attributes(&self) -> &Attributes<'a> {
+        &self.attributes
+    }
+
+    /// Rows and weight of each class.
+    #[must_use]
+    pub fn totals(&self) -> ClassTotals {
+        ClassTotals::of(&self.labels, self.weights())
+    }
+
+    /// The given rows in the given order, with everything that belongs to them; repeats are allowed.
+    /// Consecutive rows stay borrowed, others are copied.
+    ///
+    /// # Errors
+    /// [`Error::NoRows`] or [`Error::RowOutOfRange`].
+    pub fn select(&self, rows: &[usize]) -> Result<Dataset<'_, F>> {
+        let selection = Selection::checked(rows, self.rows())?;
+        let features = match &selection {
+            Selection::Range(range) => self.features().slice(range.clone()).into(),
+            Selection::List(rows) => self.features().gather(rows),
+        };
+        Ok(Dataset {
+            features,
+            labels: selection.column(&self.labels),
+            weights: self.weights().map(|weights| selection.column(weights)),
+            offsets: self.offsets().map(|offsets| selection.column(offsets)),
+            attributes: self.attributes.select(&selection),
+            distortion: self.distortion.clone(),
+        })
+    }
+
+    /// The same rows, borrowed from this data set.
+    #[must_use]
+    pub fn view(&self) -> Dataset<'_, F> {
+        let all = Selection::Range(0..self.rows());
+        Dataset {
+            features: self.features().into(),
+            labels: Cow::Borrowed(&self.labels),
+            weights: self.weights().map(Cow::Borrowed),
+            offsets: self.offsets().map(Cow::Borrowed),
+            attributes: self.attributes.select(&all),
+            distortion: self.distortion.clone(),
+        }
+    }
+
+    /// Both sides of a split.
+    ///
+    /// # Errors
+    /// As for [`select`](Self::select).
+    pub fn split(&self, split: &Split) -> Result<(Dataset<'_, F>, Dataset<'_, F>)> {
+        Ok((self.select(split.train())?, self.select(split.test())?))
+    }
+
+    /// Training and test rows: a random share of each class goes to the test rows. See
+    /// [`Split::stratified`].
+    ///
+    /// # Errors
+    /// As for [`Split::stratified`].
+    pub fn stratified_split(
+        &self,
+        test_share: f64,
+        seed: impl Into<Seed>,
+    ) -> Result<(Dataset<'_, F>, Dataset<'_, F>)> {
+        self.split(&Split::stratified(&self.labels, test_share, seed)?)
+    }
+
+    /// Training and test rows: the latest share, by an attribute column of numbers, goes to the test
+    /// rows. See [`Split::by_time`].
+    ///
+    /// # Errors
+    /// As for [`numbers`](Self::numbers) and [`Split::by_time`].
+    pub fn time_split(
+        &self,
+        attribute: &str,
+        test_share: f64,
+    ) -> Result<(Dataset<'_, F>, Dataset<'_, F>)> {
+        self.split(&Split::by_time(self.numbers(attribute)?, test_share)?)
+    }
+
+    /// Rows of `self` above rows of `below`; both have the same columns, weights and so on because
+    /// both were selected from one data set.
+    pub(crate) fn stack(&self, below: &Dataset<'_, F>) -> Dataset<'static, F> {
+        let zip = |top: Option<&[f64]>, bottom: Option<&[f64]>| {
+            top.zip(bottom).map(|(top, bottom)| [top, bottom].concat().into())
+        };
+        Dataset {
+            features: self.features().stack(below.features()),
+            labels: [self.labels(), below.labels()].concat().into(),
+            weights: zip(self.weights(), below.weights()),
+            offsets: zip(self.offsets(), below.offsets()),
+            attributes: self.attributes.stack(&below.attributes),
+            distortion: self.distortion.clone(),
+        }
+    }
+
+    /// Positive rows with features of their own and all else of their parents', whose features are not
+    /// copied.
+    pub(crate) fn offspring<'d>(
+        &'d self,
+        parents: &[usize],
+        features: Features<'d, F>,
+    ) -> Result<Dataset<'d, F>> {
+        same_length("synthetic rows", features.nrows(), "their parents", parents.len())?;
+        let selection = Selection::checked(parents, self.rows())?;
+        if features.ncols() != self.columns() {
+            let (made, given) = (features.ncols(), self.columns());
+            return Err(Error::Contract {
+                stage: "the sampler".into(),
+                problem: format!("it made rows of {made} columns from rows of {given}"),
+            });
+        }
+        if let Some((row, column, value)) = features.view().first_non_finite() {
+            let what = "the synthetic rows".into();
+            return Err(Error::NonFinite { what, row, column: Some(column), value });
+        }
+        Ok(Dataset {
+            features,
+            labels: vec![true; parents.len()].into(),
+            weights: self.weights().map(|weights| selection.column(weights)),
+            offsets: self.offsets().map(|offsets| selection.column(offsets)),
+            attributes: self.attributes.select(&selection),
+            distortion: self.distortion.clone(),
+        })
+    }
+}
+
+/// Checks sample weights: one per row, finite, not negative, not all zero, with a finite sum.
+pub(crate) fn check_weights(weights: &[f64], rows: usize) -> Result<()> {
+    same_length("weights", weights.len(), "the data set", rows)?;
+    check_finite("weights", weights)?;
+    if let Some((row, &value)) = weights.iter().enumerate().find(|(_, weight)| **weight < 0.0) {
+        return Err(Error::NegativeWeight { row, value });
+    }
+    let total: f64 = weights.iter().sum();
+    if total == 0.0 {
+        return Err(Error::invalid("weights", "zero for every row", "positive for some row"));
+    }
+    if total.is_infinite() {
+        let what = "the total weight".into();
+        return Err(Error::Numerical { what, value: total, remedy: "scale all weights down" });
+    }
+    Ok(())
+}
+
+/// Checks that all values are finite.
+pub(crate) fn check_finite(what: &str, values: &[f64]) -> Result<()> {
+    match values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
+        Some((row, &value)) => {
+            Err(Error::NonFinite { what: what.into(), row, column: None, value })
+        }
+        None => Ok(()),
+    }
+}
+
+impl<F: Scalar> fmt::Debug for Dataset<'_, F> {
+    /// A line about the data set; the rows themselves are too many to print.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dataset")
+            .field("rows", &self.rows())
+            .field("columns", &self.columns())
+            .field("sparse", &self.features().is_sparse())
+            .field("totals", &self.totals())
+            .field("weights", &self.weights.is_some())
+            .field("offsets", &self.offsets.is_some())
+            .field("attributes", &self.attribute_names().collect::<Vec<_>>())
+            .field("distortion", &self.distortion)
+            .finish()
+    }
+}

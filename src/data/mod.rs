@@ -1,0 +1,30 @@
+//! Rows and where they come from: feature matrices, data sets, splits, readers, synthetic click logs.
+
+mod column;
+#[cfg(feature = "csv")]
+mod csv;
+mod dataset;
+mod encoder;
+mod features;
+mod folds;
+mod scalar;
+mod split;
+mod synthetic;
+mod table;
+
+#[cfg(feature = "csv")]
+pub use self::csv::CsvReader;
+pub(crate) use column::Attributes;
+pub use column::{Attribute, Categories, IntoColumn};
+pub use dataset::{ClassTotals, Dataset};
+pub(crate) use dataset::{check_finite, check_weights};
+pub use encoder::{EncodedRow, Encoder, FittedEncoder};
+pub use features::{Features, FeaturesView, Row};
+pub(crate) use features::{dense, sparse_row, sparse_union};
+pub use folds::Folds;
+pub(crate) use folds::check_count;
+pub use scalar::Scalar;
+pub use split::Split;
+pub(crate) use split::round;
+pub use synthetic::{SyntheticClicks, SyntheticLog};
+pub use table::Table;

@@ -1,0 +1,347 @@
+//! The one error type of the crate.
+//!
+//! Every variant carries the offending name and value and says what would have been right, so that
+//! a message can be acted on without reading the source.
+
+use std::path::PathBuf;
+
+/// A specialised [`Result`](std::result::Result) for this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A configuration value is outside its range.
+    #[error("`{argument}` is {value}, but it must be {expected}")]
+    InvalidArgument {
+        /// The argument's name.
+        argument: &'static str,
+        /// The value that was given.
+        value: String,
+        /// What would have been accepted.
+        expected: String,
+    },
+
+    /// Two inputs that describe the same rows differ in length.
+    #[error(
+        "the length of {what} is {found}, but {reference} has {expected}: one entry per row is needed"
+    )]
+    LengthMismatch {
+        /// The input of the wrong length.
+        what: String,
+        /// Its length.
+        found: usize,
+        /// What it was compared with.
+        reference: &'static str,
+        /// The length of that.
+        expected: usize,
+    },
+
+    /// A matrix has another number of columns than the model was fitted on.
+    #[error("the rows have {found} columns, but the model was fitted on {expected}")]
+    ColumnMismatch {
+        /// Columns given.
+        found: usize,
+        /// Columns expected.
+        expected: usize,
+    },
+
+    /// There is nothing to work on.
+    #[error("{what} has no rows")]
+    NoRows {
+        /// The empty input.
+        what: &'static str,
+    },
+
+    /// A NaN or an infinity where a finite number is needed.
+    #[error("{what} holds {value} at row {row}{}: finite numbers are needed", column_suffix(*.column))]
+    NonFinite {
+        /// The input.
+        what: String,
+        /// Its row, counted from 0.
+        row: usize,
+        /// Its column, counted from 0, where the input has columns.
+        column: Option<usize>,
+        /// The value found.
+        value: f64,
+    },
+
+    /// A sample weight below zero.
+    #[error("the weight of row {row} is {value}: weights must be zero or positive")]
+    NegativeWeight {
+        /// The row, counted from 0.
+        row: usize,
+        /// Its weight.
+        value: f64,
+    },
+
+    /// Positives and negatives are both needed, and one class is missing or has no weight.
+    #[error(
+        "{what} needs both classes, but of {positives} positive and {negatives} negative rows the \
+         positives weigh {positive_weight} and the negatives {negative_weight} in all"
+    )]
+    OneClass {
+        /// The stage that needs them.
+        what: &'static str,
+        /// Number of positive rows.
+        positives: usize,
+        /// Number of negative rows.
+        negatives: usize,
+        /// Total weight of the positive rows.
+        positive_weight: f64,
+        /// Total weight of the negative rows.
+        negative_weight: f64,
+    },
+
+    /// A fold of a cross-fit trains on one class alone, or judges rows of one class.
+    #[error(
+        "fold {fold} of {of} {side} {positives} positive and {negatives} negative rows, but both classes \
+         are needed: take fewer folds{}", if *.side == "judges" { "" } else { ", or more rows before the first" }
+    )]
+    FoldOfOneClass {
+        /// The fold, counted from 1.
+        fold: usize,
+        /// The number of folds.
+        of: usize,
+        /// `trains on` or `judges`.
+        side: &'static str,
+        /// Positive rows there.
+        positives: usize,
+        /// Negative rows there.
+        negatives: usize,
+    },
+
+    /// A column was asked for by a name that does not exist.
+    #[error("there is no {kind} column `{column}`; there are: {}", list(.known))]
+    UnknownColumn {
+        /// What kind of column was looked for.
+        kind: &'static str,
+        /// The name asked for.
+        column: String,
+        /// The names that exist.
+        known: Vec<String>,
+    },
+
+    /// Two columns carry the same name.
+    #[error("the {kind} column `{column}` is named twice")]
+    DuplicateColumn {
+        /// What kind of column it is.
+        kind: &'static str,
+        /// The repeated name.
+        column: String,
+    },
+
+    /// A column exists, but holds another kind of value.
+    #[error("the attribute column `{column}` holds {found}, but {expected} are needed here")]
+    ColumnKind {
+        /// The column.
+        column: String,
+        /// What it holds.
+        found: &'static str,
+        /// What is needed.
+        expected: &'static str,
+    },
+
+    /// A sparse matrix stored by columns where rows are needed.
+    #[error(
+        "the sparse matrix is stored by columns (CSC); rows are read here, so pass `matrix.to_csr()`"
+    )]
+    NotCsr,
+
+    /// A row index points past the end.
+    #[error("{what} names row {row}, but there are only {rows} rows")]
+    RowOutOfRange {
+        /// Where the index came from.
+        what: String,
+        /// The index.
+        row: usize,
+        /// The number of rows.
+        rows: usize,
+    },
+
+    /// A stage that reports on rows it did not get, or the other way round.
+    #[error("{stage} broke its contract: {problem}")]
+    Contract {
+        /// The stage.
+        stage: String,
+        /// What does not fit.
+        problem: String,
+    },
+
+    /// A sampler's settings leave no row of a class to learn from.
+    #[error("{sampler} keeps no {class} row: {why}")]
+    NothingSelected {
+        /// The sampler.
+        sampler: &'static str,
+        /// `positive` or `negative`.
+        class: &'static str,
+        /// What was found instead, and the way out.
+        why: String,
+    },
+
+    /// The classes can be separated, so the likelihood has no maximum.
+    #[error(
+        "the features or scores separate the classes {kind}, so without a penalty the coefficients \
+         grow without bound; set a positive `l2` where there is one, use Firth's penalised \
+         likelihood (`RareEvents::firth`), or drop or merge what predicts perfectly"
+    )]
+    Separation {
+        /// `completely`, or `in part`: some rows are predicted perfectly.
+        kind: &'static str,
+    },
+
+    /// A sampler finds nothing to work on, or would leave nothing to learn from.
+    #[error("{sampler} does not suit these rows: {found}; {remedy}")]
+    Unsuitable {
+        /// The sampler.
+        sampler: &'static str,
+        /// What it found, with numbers.
+        found: String,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+
+    /// A stage cannot take such data.
+    #[error("{stage} cannot take {what}: {remedy}")]
+    Unsupported {
+        /// The stage that refuses.
+        stage: &'static str,
+        /// What it was given.
+        what: String,
+        /// What to do instead.
+        remedy: &'static str,
+    },
+
+    /// Columns are combinations of one another where each needs an effect of its own.
+    #[error(
+        "{what} needs columns of full rank, but `{column}` is, to rounding, a combination of the columns \
+         before it (or zero in every row): drop it, or one of those"
+    )]
+    RankDeficient {
+        /// What was asked for.
+        what: &'static str,
+        /// The first such column.
+        column: String,
+    },
+
+    /// The arithmetic left the range of finite numbers.
+    #[error("{what} is {value}: {remedy}")]
+    Numerical {
+        /// What was computed.
+        what: String,
+        /// Its value.
+        value: f64,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+
+    /// A closed-form correction was asked for where none exists.
+    #[error(
+        "`{calibrator}` cannot undo `{sampler}`: it chose rows by their features, so no shift of the \
+         log-odds restores the population; let the sampler weight its rows, or use a calibrator that \
+         learns from untouched rows"
+    )]
+    NoClosedForm {
+        /// The calibrator that refuses.
+        calibrator: &'static str,
+        /// The sampler it refuses to undo.
+        sampler: String,
+    },
+
+    /// A calibrator that learns was given rows that are not a sample of the population.
+    #[error(
+        "`{calibrator}` learns the population's rates from its rows, but these rows were resampled \
+         ({distortion}); give it untouched rows, or rows whose weights undo the resampling"
+    )]
+    DistortedCalibration {
+        /// The calibrator that refuses.
+        calibrator: &'static str,
+        /// What was done to the rows.
+        distortion: String,
+    },
+
+    /// A cell of a delimited file cannot be read.
+    #[error("{}, line {line}, column `{column}`: `{value}` {problem}", .file.display())]
+    Cell {
+        /// The file.
+        file: PathBuf,
+        /// Its line, counted from 1; the header is line 1.
+        line: u64,
+        /// The column's name.
+        column: String,
+        /// The text found there.
+        value: String,
+        /// What is wrong with it and what would be right.
+        problem: String,
+    },
+
+    /// A delimited file is malformed as a whole or in one line.
+    #[error("{}, line {line}: {problem}", .file.display())]
+    Malformed {
+        /// The file.
+        file: PathBuf,
+        /// Its line, counted from 1.
+        line: u64,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+
+    /// A file cannot be opened, read or written.
+    #[error("{}: {source}", .file.display())]
+    Io {
+        /// The file.
+        file: PathBuf,
+        /// The operating system's answer.
+        source: std::io::Error,
+    },
+
+    /// A picture cannot be drawn or encoded.
+    #[error("the {what} picture cannot be drawn: {problem}")]
+    Drawing {
+        /// The picture.
+        what: &'static str,
+        /// What the drawing library says.
+        problem: String,
+    },
+
+    /// The observer asked to stop.
+    #[error("stopped by the observer during {during}")]
+    Cancelled {
+        /// The work that was interrupted.
+        during: String,
+    },
+}
+
+impl Error {
+    /// An [`Error::InvalidArgument`].
+    pub fn invalid(
+        argument: &'static str,
+        value: impl std::fmt::Display,
+        expected: impl Into<String>,
+    ) -> Self {
+        Self::InvalidArgument { argument, value: value.to_string(), expected: expected.into() }
+    }
+}
+
+/// `Ok` where `lengths` agree.
+pub(crate) fn same_length(
+    what: &str,
+    found: usize,
+    reference: &'static str,
+    expected: usize,
+) -> Result<()> {
+    if found == expected {
+        Ok(())
+    } else {
+        Err(Error::LengthMismatch { what: what.into(), found, reference, expected })
+    }
+}
+
+fn column_suffix(column: Option<usize>) -> String {
+    column.map_or_else(String::new, |c| format!(", column {c}"))
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}

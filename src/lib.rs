@@ -1,0 +1,100 @@
+//! Binary classification when positives are rare: clicks, fraud, disputes, defects.
+//!
+//! Samplers, losses, models and calibrators that compose into a [`Pipeline`], and one promise:
+//! **whatever you do to the training set or to the loss, the probabilities that come out are right for
+//! the population.** A sampler says what it distorted ([`Distortion`](sampling::Distortion)), a loss
+//! knows its own map to a probability ([`Loss::posterior`](loss::Loss::posterior)), and the calibrator
+//! undoes exactly that, or refuses with an error that says why.
+//!
+//! ```
+//! use imbalance::prelude::*;
+//! use imbalance::metrics::{normalised_entropy, predicted_over_observed};
+//!
+//! // A click log with 1 % positives; your own comes from `Dataset::new` or `CsvReader`.
+//! let log = SyntheticClicks::new(40_000, 0.01)?.generate::<f32>(7)?;
+//! let (train, test) = log.dataset.stratified_split(0.5, 7)?;
+//!
+//! // Ten negatives per positive, a logistic regression, and Bayes' rule to undo the sampling.
+//! let fitted = Pipeline::new(LogisticRegression::new())
+//!     .sampler(RandomUnderSampler::negatives_per_positive(10.0)?)
+//!     .calibrator(PriorCorrection::new())
+//!     .seed(7)
+//!     .fit(&train)?;
+//! println!("{}", fitted.report());
+//!
+//! // As many clicks are promised as come, up to 3 standard errors for 200 of them.
+//! let p = fitted.probabilities(test.features())?;
+//! let ratio = predicted_over_observed(test.labels(), &p, None)?;
+//! assert!((ratio - 1.0).abs() < 3.0 / 200_f64.sqrt());
+//! assert!(normalised_entropy(test.labels(), &p, None)? < 0.9);
+//! # Ok::<(), imbalance::Error>(())
+//! ```
+//!
+//! | stage | trait | identity | implementations |
+//! |---|---|---|---|
+//! | [`sampling`] | [`Sampler`](sampling::Sampler) | [`NoSampling`](sampling::NoSampling) | [`RandomUnderSampler`](sampling::RandomUnderSampler), [`HardNegativeMining`](sampling::HardNegativeMining), [`PoissonHardNegatives`](sampling::PoissonHardNegatives), [`LocalCaseControl`](sampling::LocalCaseControl), [`RuleSampler`](sampling::RuleSampler), [`PoissonRuleSampler`](sampling::PoissonRuleSampler); chained by [`then`](sampling::Sampler::then), [`RandomOverSampler`](sampling::RandomOverSampler), [`Smote`](sampling::Smote), [`BorderlineSmote`](sampling::BorderlineSmote), [`Adasyn`](sampling::Adasyn), [`SmoteNc`](sampling::SmoteNc), [`TomekLinks`](sampling::TomekLinks), [`EditedNearestNeighbours`](sampling::EditedNearestNeighbours); chained by [`then`](sampling::Sampler::then) |
+//! | [`loss`] | [`Loss`](loss::Loss) | [`LogLoss`](loss::LogLoss), [`WeightedLogLoss`](loss::WeightedLogLoss), [`FocalLoss`](loss::FocalLoss), [`LogitAdjusted`](loss::LogitAdjusted), [`AsymmetricLoss`](loss::AsymmetricLoss); around any: [`ClassWeighted`](loss::ClassWeighted), [`LabelSmoothing`](loss::LabelSmoothing) |
+//! | [`model`] | [`Model`](model::Model), [`Predict`](model::Predict) | | [`LogisticRegression`](model::LogisticRegression), [`RareEvents`](model::RareEvents), [`FtrlProximal`](model::FtrlProximal); with the feature `gbdt`: `BoostedTrees`, `BoostedLeaves` |
+//! | [`calibration`] | [`Calibrator`](calibration::Calibrator), [`Calibrate`](calibration::Calibrate) | [`Uncalibrated`](calibration::Uncalibrated) | [`PriorCorrection`](calibration::PriorCorrection), [`PlattScaling`](calibration::PlattScaling), [`IsotonicRegression`](calibration::IsotonicRegression), [`BetaCalibration`](calibration::BetaCalibration), [`TemperatureScaling`](calibration::TemperatureScaling), [`HistogramBinning`](calibration::HistogramBinning), [`VennAbers`](calibration::VennAbers) |
+//!
+//! [`data`] holds feature matrices, data sets, splits and readers; [`metrics`] judges the result, and
+//! [`Evaluation`] makes one report of it, as text and, with the feature `plot`, with pictures. All
+//! take sample weights. The same seed gives the same bits for any number of threads.
+
+// Rules for the library alone; tests, benches and examples may unwrap and print.
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr))]
+
+pub mod calibration;
+pub mod data;
+mod error;
+pub mod evaluation;
+pub mod loss;
+pub mod metrics;
+pub mod model;
+mod parallel;
+pub mod pipeline;
+#[cfg(feature = "plot")]
+pub mod plot;
+#[cfg(feature = "progress")]
+pub mod progress;
+mod random;
+mod run;
+pub mod sampling;
+
+pub use ndarray;
+pub use sprs;
+
+pub use data::{
+    Attribute, ClassTotals, Dataset, Features, FeaturesView, Folds, Row, Scalar, Split,
+};
+pub use error::{Error, Result};
+pub use evaluation::{Evaluation, EvaluationReport};
+pub use pipeline::{CrossFit, FittedPipeline, HoldOut, Pipeline};
+pub use random::Seed;
+pub use run::{Progress, Run};
+
+#[cfg(all(doctest, feature = "csv"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+/// What most programs need.
+pub mod prelude {
+    pub use crate::calibration::{
+        BetaCalibration, Calibrate, Calibrator, HistogramBinning, IsotonicRegression, PlattScaling,
+        PriorCorrection, Scored, TemperatureScaling, Uncalibrated, VennAbers,
+    };
+    #[cfg(feature = "csv")]
+    pub use crate::data::CsvReader;
+    pub use crate::data::{Encoder, SyntheticClicks, Table};
+    pub use crate::loss::{FocalLoss, LogLoss, Loss, WeightedLogLoss};
+    pub use crate::metrics::Scorecard;
+    pub use crate::model::{FtrlProximal, LogisticRegression, Model, Predict};
+    pub use crate::sampling::{
+        Distortion, HardNegativeMining, LocalCaseControl, NoSampling, Pilot, RandomUnderSampler,
+        RuleSampler, Sampler,
+    };
+    pub use crate::{
+        Attribute, CrossFit, Dataset, Evaluation, Features, FittedPipeline, Folds, HoldOut,
+        Pipeline, Row, Run, Scalar, Seed, Split,
+    };
+}

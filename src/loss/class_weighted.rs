@@ -1,0 +1,219 @@
+//! A weight for each class, on any loss.
+
+use std::sync::Arc;
+
+use super::{Derivatives, LogLoss, Loss, STRETCH};
+use crate::{ClassTotals, Error, Result};
+
+/// Any loss with a weight for each class: α ℓ(z, 1) on positives, β ℓ(z, 0) on negatives
+/// (equations 8–10, where ℓ is the cross-entropy: [`WeightedLogLoss`]).
+///
+/// The weights are given, or come from the rows trained on, by [`ClassWeights`]. Weights from the rows
+/// are filled in by [`Loss::adapted`], which models and pipelines call; until then both are 1. Domain:
+/// that of ℓ.
+///
+/// **Posterior.** The odds g₀/(−g₁) are divided by α/β, so `posterior_logit` is that of ℓ less
+/// ln(α/β): for cross-entropy, σ(z − ln(α/β)). Convex where ℓ is.
+///
+/// ```
+/// use imbalance::loss::{Loss, WeightedLogLoss};
+///
+/// let loss = WeightedLogLoss::given(10.0, 1.0)?;
+/// assert_eq!(loss.at(0.0, true).value, 10.0 * 2_f64.ln());
+/// // Where a weighted model says one half, the truth is one in eleven.
+/// assert!((loss.posterior(0.0) - 1.0 / 11.0).abs() < 1e-15);
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ClassWeighted<L> {
+    loss: L,
+    from: ClassWeights,
+    positive: f64,
+    negative: f64,
+}
+
+/// Cross-entropy with a weight for each class: −α y ln p − β (1 − y) ln(1 − p) (equation 8).
+pub type WeightedLogLoss = ClassWeighted<LogLoss>;
+
+/// Where the class weights α (positives) and β (negatives) come from.
+///
+/// W₊, W₋ and W are the weights of the positive, the negative and all rows trained on (their numbers,
+/// without sample weights).
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum ClassWeights {
+    /// α and β as given, both positive.
+    Given {
+        /// Weight of positives, α.
+        positive: f64,
+        /// Weight of negatives, β.
+        negative: f64,
+    },
+    /// α = W/(2W₊), β = W/(2W₋): each class weighs half (equations 9, 10).
+    Balanced,
+    /// α = τ/ȳ, β = (1 − τ)/(1 − ȳ) with ȳ = W₊/W: a case-control sample is weighted back to a
+    /// population with the rate τ (King & Zeng 2001, §4.2).
+    Population {
+        /// The population's rate of positives, τ.
+        rate: f64,
+    },
+    /// In proportion to 1/E with E = (1 − bᴺ)/(1 − b) the effective number of N rows, scaled to
+    /// α + β = 2 (Cui et al. 2019). Here N is the number of rows of the class.
+    EffectiveNumber {
+        /// The share of new information that a further row does not overlap, b, in \[0, 1).
+        beta: f64,
+    },
+}
+
+impl ClassWeights {
+    fn check(self) -> Result<Self> {
+        let positive = |argument, value: f64| {
+            if value > 0.0 && value.is_finite() {
+                Ok(self)
+            } else {
+                Err(Error::invalid(argument, value, "positive and finite"))
+            }
+        };
+        match self {
+            Self::Given { positive: alpha, negative: beta } => {
+                positive("alpha", alpha).and(positive("beta", beta))
+            }
+            Self::Population { rate } if !(rate > 0.0 && rate < 1.0) => {
+                Err(Error::invalid("rate", rate, "between 0 and 1, both excluded"))
+            }
+            Self::EffectiveNumber { beta } if !(0.0..1.0).contains(&beta) => {
+                Err(Error::invalid("beta", beta, "at least 0 and below 1"))
+            }
+            _ => Ok(self),
+        }
+    }
+
+    /// (α, β) for rows of these totals.
+    fn of(self, train: &ClassTotals) -> Result<(f64, f64)> {
+        if let Self::Given { positive, negative } = self {
+            return Ok((positive, negative));
+        }
+        train.need_both("weighting the classes")?;
+        let rate = train.rate();
+        Ok(match self {
+            Self::Given { positive, negative } => (positive, negative),
+            Self::Balanced => (0.5 / rate, 0.5 / (train.negative_weight / train.weight())),
+            Self::Population { rate: tau } => {
+                (tau / rate, (1.0 - tau) / (train.negative_weight / train.weight()))
+            }
+            Self::EffectiveNumber { beta } => {
+                // 1 − bᴺ without cancellation for b close to 1.
+                let share = |n: usize| (1.0 - beta) / -(n as f64 * beta.ln()).exp_m1();
+                let (a, b) = (share(train.positives), share(train.negatives));
+                (2.0 * a / (a + b), 2.0 * b / (a + b))
+            }
+        })
+    }
+}
+
+impl<L: Loss> ClassWeighted<L> {
+    /// This loss with these class weights.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a weight that is not positive and finite, a rate outside (0, 1),
+    /// or a β outside \[0, 1).
+    pub fn new(loss: L, weights: ClassWeights) -> Result<Self> {
+        let (positive, negative) = match weights.check()? {
+            ClassWeights::Given { positive, negative } => (positive, negative),
+            _ => (1.0, 1.0),
+        };
+        Ok(Self { loss, from: weights, positive, negative })
+    }
+
+    /// The weights α and β.
+    #[must_use]
+    pub fn weights(&self) -> (f64, f64) {
+        (self.positive, self.negative)
+    }
+}
+
+impl WeightedLogLoss {
+    /// Weights α on positives and β on negatives.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless both are positive and finite.
+    pub fn given(positive: f64, negative: f64) -> Result<Self> {
+        Self::new(LogLoss, ClassWeights::Given { positive, negative })
+    }
+
+    /// Each class weighs half; see [`ClassWeights::Balanced`].
+    #[must_use]
+    pub fn balanced() -> Self {
+        Self { loss: LogLoss, from: ClassWeights::Balanced, positive: 1.0, negative: 1.0 }
+    }
+
+    /// Weighted back to a population of that rate; see [`ClassWeights::Population`].
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless 0 < `rate` < 1.
+    pub fn population(rate: f64) -> Result<Self> {
+        Self::new(LogLoss, ClassWeights::Population { rate })
+    }
+
+    /// Weights by effective number of rows; see [`ClassWeights::EffectiveNumber`].
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless 0 ≤ `beta` < 1.
+    pub fn effective_number(beta: f64) -> Result<Self> {
+        Self::new(LogLoss, ClassWeights::EffectiveNumber { beta })
+    }
+}
+
+impl<L: Loss> Loss for ClassWeighted<L> {
+    #[inline]
+    fn at(&self, logit: f64, label: bool) -> Derivatives {
+        self.loss.at(logit, label).scaled(if label { self.positive } else { self.negative })
+    }
+
+    fn block(
+        &self,
+        logits: &[f64],
+        labels: &[bool],
+        weights: Option<&[f64]>,
+        gradients: &mut [f64],
+        hessians: &mut [f64],
+    ) -> f64 {
+        // Class and sample weights are multiplied first, a stretch of rows at a time, so that a loss
+        // behind a pointer is called once for each stretch and not for each row.
+        let mut total = 0.0;
+        let mut both = [0.0; STRETCH];
+        for start in (0..logits.len()).step_by(STRETCH) {
+            let rows = start..logits.len().min(start + STRETCH);
+            let both = &mut both[..rows.len()];
+            for (weight, &label) in both.iter_mut().zip(&labels[rows.clone()]) {
+                *weight = if label { self.positive } else { self.negative };
+            }
+            if let Some(weights) = weights {
+                both.iter_mut().zip(&weights[rows.clone()]).for_each(|(both, w)| *both *= w);
+            }
+            total += self.loss.block(
+                &logits[rows.clone()],
+                &labels[rows.clone()],
+                Some(both),
+                &mut gradients[rows.clone()],
+                &mut hessians[rows],
+            );
+        }
+        total
+    }
+
+    fn adapted(&self, train: &ClassTotals) -> Result<Arc<dyn Loss>> {
+        let (positive, negative) = self.from.of(train)?;
+        let loss = self.loss.adapted(train)?;
+        Ok(Arc::new(ClassWeighted { loss, from: self.from, positive, negative }))
+    }
+
+    #[inline]
+    fn posterior_logit(&self, logit: f64) -> f64 {
+        self.loss.posterior_logit(logit) - (self.positive / self.negative).ln()
+    }
+
+    fn posterior_shift(&self) -> Option<f64> {
+        Some(self.loss.posterior_shift()? - (self.positive / self.negative).ln())
+    }
+}

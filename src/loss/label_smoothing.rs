@@ -1,0 +1,119 @@
+//! Label smoothing.
+
+use std::sync::Arc;
+
+use super::numerics::sigmoid;
+use super::{Derivatives, Loss, STRETCH};
+use crate::{ClassTotals, Error, Result};
+
+/// Any loss with smoothed labels: (1 − ε/2) ℓ(z, y) + (ε/2) ℓ(z, 1 − y), that is targets ε/2 and
+/// 1 − ε/2 in place of 0 and 1 (Szegedy et al. 2016, §7, for two classes). Domain: that of ℓ. Convex
+/// where ℓ is.
+///
+/// **Posterior.** Smoothing moves a class probability η to η(1 − ε) + ε/2, and ℓ's own map gives that; so
+/// η = (posterior of ℓ − ε/2)/(1 − ε). A logit whose probability falls outside \[ε/2, 1 − ε/2\], where
+/// no class probability has its minimum, maps to 0 or 1. With ε/2 above the base rate that is where most
+/// noise ends, so choose ε well below twice the base rate.
+///
+/// ```
+/// use imbalance::loss::{LabelSmoothing, LogLoss, Loss};
+///
+/// let loss = LabelSmoothing::new(LogLoss, 0.2)?;
+/// // Targets are 0.1 and 0.9: σ(z) = 0.1 means never, σ(z) = 0.5 means one half.
+/// assert_eq!(loss.posterior(-9_f64.ln() - 1e-9), 0.0);
+/// assert!((loss.posterior(0.0) - 0.5).abs() < 1e-15);
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LabelSmoothing<L> {
+    loss: L,
+    epsilon: f64,
+}
+
+impl<L: Loss> LabelSmoothing<L> {
+    /// This loss with labels smoothed by ε.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless 0 ≤ ε < 1.
+    pub fn new(loss: L, epsilon: f64) -> Result<Self> {
+        if (0.0..1.0).contains(&epsilon) {
+            Ok(Self { loss, epsilon })
+        } else {
+            Err(Error::invalid("epsilon", epsilon, "at least 0 and below 1"))
+        }
+    }
+}
+
+impl<L: Loss> Loss for LabelSmoothing<L> {
+    #[inline]
+    fn at(&self, logit: f64, label: bool) -> Derivatives {
+        let half = 0.5 * self.epsilon;
+        let own = self.loss.at(logit, label).scaled(1.0 - half);
+        let other = self.loss.at(logit, !label).scaled(half);
+        Derivatives {
+            value: own.value + other.value,
+            gradient: own.gradient + other.gradient,
+            hessian: own.hessian + other.hessian,
+        }
+    }
+
+    fn adapted(&self, train: &ClassTotals) -> Result<Arc<dyn Loss>> {
+        let loss = self.loss.adapted(train)?;
+        Ok(Arc::new(LabelSmoothing { loss, epsilon: self.epsilon }))
+    }
+
+    fn block(
+        &self,
+        logits: &[f64],
+        labels: &[bool],
+        weights: Option<&[f64]>,
+        gradients: &mut [f64],
+        hessians: &mut [f64],
+    ) -> f64 {
+        // Each row once with its own label and once with the other, a stretch of rows at a time, so
+        // that a loss behind a pointer is called for stretches and not for rows.
+        let half = 0.5 * self.epsilon;
+        let mut total = 0.0;
+        let (mut scaled, mut others) = ([0.0; STRETCH], [false; STRETCH]);
+        let (mut other_gradients, mut other_hessians) = ([0.0; STRETCH], [0.0; STRETCH]);
+        for start in (0..logits.len()).step_by(STRETCH) {
+            let rows = start..logits.len().min(start + STRETCH);
+            let n = rows.len();
+            let (logits, labels) = (&logits[rows.clone()], &labels[rows.clone()]);
+            let (gradients, hessians) = (&mut gradients[rows.clone()], &mut hessians[rows.clone()]);
+            let sample = weights.map(|weights| &weights[rows.clone()]);
+            let scale = |factor: f64, out: &mut [f64]| match sample {
+                None => out.fill(factor),
+                Some(weights) => {
+                    out.iter_mut().zip(weights).for_each(|(out, w)| *out = factor * w);
+                }
+            };
+            scale(1.0 - half, &mut scaled[..n]);
+            total += self.loss.block(logits, labels, Some(&scaled[..n]), gradients, hessians);
+            scale(half, &mut scaled[..n]);
+            others.iter_mut().zip(labels).for_each(|(other, label)| *other = !label);
+            total += self.loss.block(
+                logits,
+                &others[..n],
+                Some(&scaled[..n]),
+                &mut other_gradients[..n],
+                &mut other_hessians[..n],
+            );
+            for i in 0..n {
+                gradients[i] += other_gradients[i];
+                hessians[i] += other_hessians[i];
+            }
+        }
+        total
+    }
+
+    fn posterior_logit(&self, logit: f64) -> f64 {
+        let smoothed = self.loss.posterior_logit(logit);
+        if self.epsilon == 0.0 {
+            return smoothed;
+        }
+        // Odds (η' − ε/2) / (1 − ε/2 − η'), with 1 − η' kept apart so that nothing cancels.
+        let half = 0.5 * self.epsilon;
+        (sigmoid(smoothed) - half).max(0.0).ln() - (sigmoid(-smoothed) - half).max(0.0).ln()
+    }
+}

@@ -1,0 +1,49 @@
+//! Binary cross-entropy.
+
+use std::sync::Arc;
+
+use super::{Derivatives, Loss};
+use crate::{ClassTotals, Result};
+
+/// Binary cross-entropy on logits, ℓ(z, y) = ln(1 + eᶻ) − y z (equation 7): the negative
+/// log-likelihood of logistic regression, and the identity among the losses.
+///
+/// Domain: z ∈ ℝ. Gradient σ(z) − y, Hessian σ(z)(1 − σ(z)); convex; no constant is dropped. It is
+/// proper, so [`posterior`](Loss::posterior) is σ(z) itself.
+///
+/// ```
+/// use imbalance::loss::{LogLoss, Loss};
+/// let at = LogLoss.at(0.0, true);
+/// assert_eq!((at.value, at.gradient, at.hessian), (2_f64.ln(), -0.5, 0.25));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LogLoss;
+
+impl Loss for LogLoss {
+    #[inline]
+    fn at(&self, logit: f64, label: bool) -> Derivatives {
+        // In the signed logit s (z for a positive, −z for a negative) both classes are one formula
+        // and nothing cancels: ℓ = ln(1 + e⁻ˢ). One exponential serves all three.
+        let signed = if label { logit } else { -logit };
+        let e = (-signed.abs()).exp();
+        let wrong = if signed >= 0.0 { e / (1.0 + e) } else { 1.0 / (1.0 + e) };
+        Derivatives {
+            value: (-signed).max(0.0) + e.ln_1p(),
+            gradient: if label { -wrong } else { wrong },
+            hessian: e / ((1.0 + e) * (1.0 + e)),
+        }
+    }
+
+    fn adapted(&self, _: &ClassTotals) -> Result<Arc<dyn Loss>> {
+        Ok(Arc::new(*self))
+    }
+
+    #[inline]
+    fn posterior_logit(&self, logit: f64) -> f64 {
+        logit
+    }
+
+    fn posterior_shift(&self) -> Option<f64> {
+        Some(0.0)
+    }
+}

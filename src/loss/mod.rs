@@ -1,0 +1,157 @@
+//! Losses on logits, each with its own map from a logit to a class probability.
+
+mod asymmetric;
+mod class_weighted;
+mod focal;
+mod label_smoothing;
+mod log_loss;
+mod logit_adjusted;
+pub mod numerics;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+pub use asymmetric::AsymmetricLoss;
+pub use class_weighted::{ClassWeighted, ClassWeights, WeightedLogLoss};
+pub use focal::FocalLoss;
+pub use label_smoothing::LabelSmoothing;
+pub use log_loss::LogLoss;
+pub use logit_adjusted::LogitAdjusted;
+
+use crate::{ClassTotals, Result};
+
+/// A loss at one logit, with its first two derivatives there.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Derivatives {
+    /// The loss.
+    pub value: f64,
+    /// Its derivative by the logit.
+    pub gradient: f64,
+    /// Its second derivative by the logit; negative where the loss is not convex.
+    pub hessian: f64,
+}
+
+impl Derivatives {
+    /// The loss times a factor.
+    #[must_use]
+    pub fn scaled(self, factor: f64) -> Self {
+        Self {
+            value: factor * self.value,
+            gradient: factor * self.gradient,
+            hessian: factor * self.hessian,
+        }
+    }
+}
+
+/// A differentiable loss of a logit and a label.
+///
+/// The loss knows its own map back to a probability, [`posterior_logit`](Self::posterior_logit), so a
+/// calibrator can undo what the loss bends.
+pub trait Loss: Debug + Send + Sync {
+    /// The loss of one row and its derivatives, finite for every finite logit.
+    fn at(&self, logit: f64, label: bool) -> Derivatives;
+
+    /// This loss as trained on rows of these class totals.
+    ///
+    /// A loss whose constants come from the data (balanced class weights) returns itself with the
+    /// constants filled in; all others return a copy of themselves. A fitted pipeline keeps the
+    /// result, because its map to a probability is needed for every prediction.
+    ///
+    /// # Errors
+    /// Depends on the loss.
+    fn adapted(&self, train: &ClassTotals) -> Result<Arc<dyn Loss>>;
+
+    /// Σ wᵢ ℓ(zᵢ, yᵢ) over a block of rows; `wᵢ ∂ℓ/∂z` goes into `gradients` and `wᵢ ∂²ℓ/∂z²` into
+    /// `hessians`. Without `weights` they are 1.
+    ///
+    /// All slices have one entry per row. One virtual call serves the whole block.
+    fn block(
+        &self,
+        logits: &[f64],
+        labels: &[bool],
+        weights: Option<&[f64]>,
+        gradients: &mut [f64],
+        hessians: &mut [f64],
+    ) -> f64 {
+        let rows = logits.iter().zip(labels).zip(gradients.iter_mut().zip(hessians));
+        let mut total = 0.0;
+        let mut put = |weight: f64, ((&logit, &label), (gradient, hessian)): Slot<'_>| {
+            let at = self.at(logit, label);
+            total += weight * at.value;
+            *gradient = weight * at.gradient;
+            *hessian = weight * at.hessian;
+        };
+        match weights {
+            None => rows.for_each(|row| put(1.0, row)),
+            Some(weights) => rows.zip(weights).for_each(|(row, &weight)| put(weight, row)),
+        }
+        total
+    }
+
+    /// The log-odds of the class probability η at which `logit` minimises the expected loss
+    /// η ℓ(z, 1) + (1 − η) ℓ(z, 0).
+    ///
+    /// From the stationarity condition η g₁ + (1 − η) g₀ = 0, with g₁ and g₀ the gradients at label 1
+    /// and 0, the odds are η / (1 − η) = g₀ / (−g₁). This holds for every differentiable loss. Where a
+    /// gradient has left its side of zero, no η has its minimum there: the answer is −∞ or +∞.
+    fn posterior_logit(&self, logit: f64) -> f64 {
+        // A certain logit is answered by the largest one, where ∞ · 0 could be NaN.
+        let logit = logit.clamp(f64::MIN, f64::MAX);
+        let down = self.at(logit, false).gradient.max(0.0);
+        let up = (-self.at(logit, true).gradient).max(0.0);
+        down.ln() - up.ln()
+    }
+
+    /// By how much [`posterior_logit`](Self::posterior_logit) moves every logit, where it moves all by
+    /// the same: 0 for log loss, −ln(α/β) under class weights. `None` where its map bends.
+    ///
+    /// A shift can be folded into the intercept of a linear model.
+    fn posterior_shift(&self) -> Option<f64> {
+        None
+    }
+
+    /// The class probability at which `logit` minimises the expected loss: g₀ / (g₀ − g₁).
+    fn posterior(&self, logit: f64) -> f64 {
+        numerics::sigmoid(self.posterior_logit(logit))
+    }
+}
+
+/// Rows that a loss around another one passes on at a time.
+const STRETCH: usize = 256;
+
+type Slot<'a> = ((&'a f64, &'a bool), (&'a mut f64, &'a mut f64));
+
+/// A loss behind a pointer is that loss.
+macro_rules! delegate {
+    ($($pointer:ident),*) => {$(
+        impl<L: Loss + ?Sized> Loss for $pointer<L> {
+            fn at(&self, logit: f64, label: bool) -> Derivatives {
+                (**self).at(logit, label)
+            }
+            fn adapted(&self, train: &ClassTotals) -> Result<Arc<dyn Loss>> {
+                (**self).adapted(train)
+            }
+            fn block(
+                &self,
+                logits: &[f64],
+                labels: &[bool],
+                weights: Option<&[f64]>,
+                gradients: &mut [f64],
+                hessians: &mut [f64],
+            ) -> f64 {
+                (**self).block(logits, labels, weights, gradients, hessians)
+            }
+            fn posterior_logit(&self, logit: f64) -> f64 {
+                (**self).posterior_logit(logit)
+            }
+            fn posterior_shift(&self) -> Option<f64> {
+                (**self).posterior_shift()
+            }
+            fn posterior(&self, logit: f64) -> f64 {
+                (**self).posterior(logit)
+            }
+        }
+    )*};
+}
+
+delegate!(Box, Arc);

@@ -1,0 +1,259 @@
+//! How sure is any metric? Resample the rows and see.
+
+use ndarray_rand::rand::Rng;
+
+use super::delong::with_order;
+use super::interval::{Interval, check_level};
+use super::ranked::{Ranked, Scored};
+use super::rows::{Domain, Rows, Weighted};
+use crate::error::same_length;
+use crate::{Error, Result, Seed, parallel};
+
+/// The bootstrap: intervals for any metric, from the metric on rows drawn with replacement.
+///
+/// Each replicate draws as many rows as there are (or groups as there are, with
+/// [`by_group`](Self::by_group)) and computes the metric on them. A drawn row is a weight: each row's
+/// weight is multiplied by how often it was drawn, so rows are sorted once, not once per replicate. The
+/// interval reaches from the (1 − level)/2 quantile of the replicates to the (1 + level)/2 quantile
+/// (Efron 1979; quantiles at place (n + 1)·share, so that few
+/// replicates do not make it narrower: Davison & Hinkley 1997, R's type 6), the standard error is their standard
+/// deviation.
+///
+/// Replicates run in parallel with a random stream each: the same seed gives the same bits for any
+/// number of threads. A replicate in which the metric is undefined (no positives drawn) is drawn again;
+/// if it stays undefined, its error is returned.
+///
+/// Draw groups wherever rows come in groups: impressions of one user or one page view are not
+/// independent, and a bootstrap of rows then promises too much.
+///
+/// With 100 positives in 20,000 rows, intervals at 95 % contained the truth in 93.6 % of 1,000 simulated
+/// samples for normalised entropy (the test `bootstrap_of_entropy_covers`), but in 91.5 %
+/// only for average precision, whose replicates are skewed: take those as somewhat too narrow.
+///
+/// ```
+/// use imbalance::metrics::{Bootstrap, Ranked};
+///
+/// let labels: Vec<bool> = (0..400).map(|i| i % 8 == 0).collect();
+/// let p: Vec<f64> = (0..400).map(|i| if i % 8 == 0 { 0.2 } else { 0.1 } + f64::from(i % 37) / 200.0).collect();
+/// let bootstrap = Bootstrap::new(200, 7)?;
+/// let [auc, ne] = bootstrap.intervals(&labels, &p, None, |sample| {
+///     Ok([sample.roc_auc()?, sample.normalised_entropy()?])
+/// })?;
+/// assert!(auc.lower < auc.estimate && auc.estimate < auc.upper);
+/// assert!(ne.standard_error > 0.0);
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Bootstrap<'a> {
+    replicates: usize,
+    level: f64,
+    seed: Seed,
+    groups: Option<&'a [u32]>,
+}
+
+/// How often an undefined replicate is drawn again before its error is returned. Where positives are
+/// absent from half of all replicates, a false alarm has probability 2⁻³².
+const ATTEMPTS: usize = 32;
+
+impl<'a> Bootstrap<'a> {
+    /// A bootstrap of rows with that many replicates, at a level of 95 %.
+    ///
+    /// A thousand replicates settle the ends of a 95 % interval; fewer serve for a standard error.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] for fewer than 2 replicates.
+    pub fn new(replicates: usize, seed: impl Into<Seed>) -> Result<Self> {
+        if replicates < 2 {
+            return Err(Error::invalid("replicates", replicates, "at least 2; 1000 is usual"));
+        }
+        Ok(Self { replicates, level: 0.95, seed: seed.into(), groups: None })
+    }
+
+    /// The same with another level.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] unless 0 < `level` < 1.
+    pub fn level(mut self, level: f64) -> Result<Self> {
+        check_level(level)?;
+        self.level = level;
+        Ok(self)
+    }
+
+    /// The same, drawing whole groups: rows of one code are drawn together.
+    ///
+    /// [`Categories::codes`](crate::data::Categories::codes) are such codes.
+    #[must_use]
+    pub fn by_group(mut self, codes: &'a [u32]) -> Self {
+        self.groups = Some(codes);
+        self
+    }
+
+    /// Estimate and interval of each of `N` metrics on the same replicates.
+    ///
+    /// # Errors
+    ///
+    /// The errors of the metric, [`Error::LengthMismatch`] if the groups are not one per row,
+    /// [`Error::Numerical`] if a metric is NaN or infinite in a replicate, and the [errors common to all
+    /// metrics](super#errors).
+    pub fn intervals<const N: usize>(
+        &self,
+        labels: &[bool],
+        scores: &[f64],
+        weights: Option<&[f64]>,
+        metrics: impl Fn(&Ranked) -> Result<[f64; N]> + Sync,
+    ) -> Result<[Interval; N]> {
+        self.run(labels, [scores], weights, |[sample]| metrics(sample))
+    }
+
+    /// Estimate and interval of the differences, first model less second, of each of `N` metrics on the
+    /// same replicates of the same rows.
+    ///
+    /// The interval contains 0 unless the models differ. Much tighter than two intervals apart, as both
+    /// models are lucky or unlucky together.
+    ///
+    /// # Errors
+    ///
+    /// As [`intervals`](Self::intervals).
+    ///
+    /// ```
+    /// use imbalance::metrics::{Bootstrap, Ranked};
+    ///
+    /// let labels: Vec<bool> = (0..400).map(|i| i % 8 == 0).collect();
+    /// let good: Vec<f64> = (0..400).map(|i| f64::from(u8::from(i % 8 == 0)) + f64::from(i % 37) / 20.0).collect();
+    /// let none: Vec<f64> = (0..400).map(|i| f64::from(i % 37)).collect();
+    /// let [auc] = Bootstrap::new(200, 7)?.differences(&labels, [&good, &none], None, |sample| {
+    ///     Ok([sample.roc_auc()?])
+    /// })?;
+    /// assert!(auc.lower > 0.0);
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    pub fn differences<const N: usize>(
+        &self,
+        labels: &[bool],
+        models: [&[f64]; 2],
+        weights: Option<&[f64]>,
+        metrics: impl Fn(&Ranked) -> Result<[f64; N]> + Sync,
+    ) -> Result<[Interval; N]> {
+        self.run(labels, models, weights, |[first, second]| {
+            let (mut first, second) = (metrics(first)?, metrics(second)?);
+            first.iter_mut().zip(second).for_each(|(own, other)| *own -= other);
+            Ok(first)
+        })
+    }
+
+    fn run<const M: usize, const N: usize>(
+        &self,
+        labels: &[bool],
+        models: [&[f64]; M],
+        weights: Option<&[f64]>,
+        statistic: impl Fn(&[Ranked; M]) -> Result<[f64; N]> + Sync,
+    ) -> Result<[Interval; N]> {
+        if let Some(groups) = self.groups {
+            same_length("groups", groups.len(), "labels", labels.len())?;
+        }
+        let mut sorted = Vec::with_capacity(M);
+        for scores in models {
+            sorted.push(with_order(&Rows::new(labels, scores, Domain::Scores, weights)?));
+        }
+        let [_, ..] = &sorted[..] else { return Err(Error::NoRows { what: "the models" }) };
+        let units = Units::of(self.groups, labels.len());
+        let whole: [&(Ranked, Vec<usize>); M] = std::array::from_fn(|model| &sorted[model]);
+        let estimates = statistic(&whole.map(|(ranked, _)| ranked.clone()))?;
+        let finite = |values: [f64; N]| {
+            values.iter().find(|value| !value.is_finite()).map_or(Ok(values), |&value| {
+                Err(Error::Numerical {
+                    what: "a bootstrapped metric".into(),
+                    value,
+                    remedy: "only finite metrics can be bootstrapped; clip probabilities of 0 and 1",
+                })
+            })
+        };
+        let estimates = finite(estimates)?;
+        let replicates = parallel::map(self.replicates, 1, |replicate, _| {
+            let mut stream = self.seed.stream(replicate);
+            let mut attempt = || {
+                let times = units.draw(&mut stream);
+                let samples = whole.map(|(ranked, order)| resampled(ranked, order, &times));
+                if samples.iter().any(|sample| sample.rows() == 0) {
+                    return Err(Error::NoRows { what: "a replicate" });
+                }
+                statistic(&samples).and_then(finite)
+            };
+            let mut result = attempt();
+            for _ in 1..ATTEMPTS {
+                match result {
+                    // Of all errors only these depend on which rows were drawn.
+                    Err(Error::OneClass { .. } | Error::NoRows { .. }) => result = attempt(),
+                    _ => break,
+                }
+            }
+            result
+        });
+        let replicates = replicates.into_iter().collect::<Result<Vec<_>>>()?;
+        Ok(std::array::from_fn(|metric| {
+            let mut values: Vec<f64> = replicates.iter().map(|values| values[metric]).collect();
+            values.sort_unstable_by(f64::total_cmp);
+            let n = values.len() as f64;
+            let mean = values.iter().sum::<f64>() / n;
+            let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+            Interval {
+                estimate: estimates[metric],
+                standard_error: (squares / (n - 1.0)).sqrt(),
+                lower: quantile(&values, 0.5 * (1.0 - self.level)),
+                upper: quantile(&values, 0.5 * (1.0 + self.level)),
+                level: self.level,
+            }
+        }))
+    }
+}
+
+/// What is drawn: rows, or groups of rows.
+enum Units {
+    Rows(usize),
+    /// The group of each row, numbered without gaps, and the number of groups.
+    Groups(Vec<u32>, usize),
+}
+
+impl Units {
+    fn of(codes: Option<&[u32]>, rows: usize) -> Self {
+        let Some(codes) = codes else { return Self::Rows(rows) };
+        // Codes that no row carries must not be drawn.
+        let mut present: Vec<u32> = codes.to_vec();
+        present.sort_unstable();
+        present.dedup();
+        let place = |code: &u32| present.binary_search(code).unwrap_or(0) as u32;
+        Self::Groups(codes.iter().map(place).collect(), present.len())
+    }
+
+    /// How often each row is drawn.
+    fn draw(&self, stream: &mut impl Rng) -> Vec<u32> {
+        let (Self::Rows(units) | Self::Groups(_, units)) = self;
+        let mut times = vec![0_u32; *units];
+        for _ in 0..*units {
+            times[stream.random_range(0..*units as u64) as usize] += 1;
+        }
+        match self {
+            Self::Rows(_) => times,
+            Self::Groups(groups, _) => groups.iter().map(|&group| times[group as usize]).collect(),
+        }
+    }
+}
+
+/// The rows with their weights multiplied by how often they were drawn.
+fn resampled(ranked: &Ranked, order: &[usize], times: &[u32]) -> Ranked {
+    let drawn = ranked.sorted().iter().zip(order).filter(|&(_, &row)| times[row] > 0);
+    let sorted: Vec<Scored> =
+        drawn.map(|(&(score, weight), &row)| (score, weight * f64::from(times[row]))).collect();
+    Ranked::presorted(sorted, ranked.unit())
+}
+
+/// The quantile of sorted values at place `share` · (n + 1), counted from 1, interpolated.
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let most = (sorted.len() - 1) as f64;
+    let place = (share * (most + 2.0) - 1.0).clamp(0.0, most);
+    let below = place.floor() as usize;
+    let above = (below + 1).min(sorted.len() - 1);
+    sorted[below] + (place - below as f64) * (sorted[above] - sorted[below])
+}

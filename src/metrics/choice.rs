@@ -1,0 +1,443 @@
+//! Where to put the threshold.
+
+use ndarray_rand::rand::seq::SliceRandom;
+
+use super::confusion::{Confusion, check_beta, check_share, confusion_of};
+use super::curves::Flagged;
+use super::delong::with_order;
+use super::ranked::Ranked;
+use super::reliability::probabilities_ranked;
+use super::rows::{Domain, Rows, Sum, Weighted};
+use crate::{Error, Result, Seed};
+
+/// What a threshold is to achieve. Rows with score ≥ threshold are flagged.
+///
+/// A threshold is chosen [from labels](Self::choose), on the empirical curve;
+/// [out of sample](Self::choose_cross_fitted), with an honest estimate of what it will do; or
+/// [without labels](Self::choose_calibrated), from probabilities that are taken at their word.
+///
+/// ```
+/// use imbalance::metrics::Goal;
+///
+/// let labels = [false, false, true, false, true];
+/// let scores = [0.1, 0.2, 0.3, 0.6, 0.9];
+/// // A miss costs ten false alarms: better to flag one negative than to miss the positive at 0.3.
+/// let choice = Goal::cost(1.0, 10.0)?.choose(&labels, &scores, None)?;
+/// assert_eq!((choice.threshold, choice.value), (0.3, Some(0.2)));
+/// // Calibrated probabilities need no labels: flag where 10 p ≥ 1 − p.
+/// let choice = Goal::cost(1.0, 10.0)?.choose_calibrated(&scores, None)?;
+/// assert_eq!(choice.threshold, 1.0 / 11.0);
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Goal(Kind);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    /// Costs of a false positive and of a false negative beyond those of the right decisions, and what
+    /// right decisions cost: of a true positive, of a true negative.
+    Cost {
+        false_positive: f64,
+        false_negative: f64,
+        true_positive: f64,
+        true_negative: f64,
+    },
+    FBeta(f64),
+    Share(f64),
+    Budget(f64),
+    PrecisionFloor(f64),
+    RecallFloor(f64),
+}
+
+/// A threshold and what it does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Choice {
+    /// Flag rows with score ≥ this; +∞ (`null` in JSON) if flagging nothing is best.
+    pub threshold: f64,
+    /// What the goal is about, of these rows: the mean cost per unit of weight, `F_β`, the share flagged,
+    /// the weight flagged, the precision, or the recall. `None` where that is 0 / 0.
+    pub value: Option<f64>,
+    /// What is flagged, on the rows the threshold was chosen on.
+    pub confusion: Confusion,
+}
+
+/// A threshold with an estimate of what it does on other rows; see [`Goal::choose_cross_fitted`].
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct HonestChoice {
+    /// The threshold chosen on all rows, with what it seems to do there.
+    pub choice: Choice,
+    /// The threshold chosen without each fold; their spread says how stable the choice is.
+    pub fold_thresholds: Vec<f64>,
+    /// What each row got from the threshold chosen without its fold, summed over all rows.
+    pub confusion: Confusion,
+    /// [`Choice::value`] of that.
+    pub value: Option<f64>,
+}
+
+impl Goal {
+    /// Least cost, where only mistakes cost.
+    ///
+    /// On calibrated probabilities the best threshold is `c_fp / (c_fp + c_fn)`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] unless both costs are positive and finite.
+    pub fn cost(false_positive: f64, false_negative: f64) -> Result<Self> {
+        Self::cost_matrix([[0.0, false_positive], [false_negative, 0.0]])
+    }
+
+    /// Least cost, `costs[label][flag]`: \[\[true negative, false positive\], \[false negative, true
+    /// positive\]\]. Negative costs are gains.
+    ///
+    /// On calibrated probabilities the best threshold is
+    /// `(c_fp − c_tn) / (c_fp − c_tn + c_fn − c_tp)` (Elkan 2001, equation 2).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] unless all are finite and each mistake costs more than the right
+    /// decision.
+    pub fn cost_matrix(costs: [[f64; 2]; 2]) -> Result<Self> {
+        let [[true_negative, false_positive], [false_negative, true_positive]] = costs;
+        let (extra_positive, extra_negative) =
+            (false_positive - true_negative, false_negative - true_positive);
+        let sound = |extra: f64| extra > 0.0 && extra.is_finite();
+        if !(sound(extra_positive) && sound(extra_negative)) {
+            let expected = "finite, with each mistake dearer than the right decision";
+            return Err(Error::invalid("costs", format!("{costs:?}"), expected));
+        }
+        Ok(Self(Kind::Cost {
+            false_positive: extra_positive,
+            false_negative: extra_negative,
+            true_positive,
+            true_negative,
+        }))
+    }
+
+    /// Largest `F_β`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] unless β is positive and finite.
+    pub fn f_beta(beta: f64) -> Result<Self> {
+        check_beta(beta)?;
+        Ok(Self(Kind::FBeta(beta)))
+    }
+
+    /// As many rows as possible, but at most this share (by weight).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] unless 0 < `share` ≤ 1.
+    pub fn share(share: f64) -> Result<Self> {
+        check_share(share)?;
+        Ok(Self(Kind::Share(share)))
+    }
+
+    /// As many rows as possible, but at most `rows` (by weight). Out of sample it is the share that this
+    /// is of all rows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] unless `rows` is positive and finite.
+    pub fn budget(rows: f64) -> Result<Self> {
+        if rows > 0.0 && rows.is_finite() {
+            Ok(Self(Kind::Budget(rows)))
+        } else {
+            Err(Error::invalid("rows", rows, "positive and finite"))
+        }
+    }
+
+    /// Largest recall with at least this precision.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] unless 0 < `precision` ≤ 1.
+    pub fn precision_floor(precision: f64) -> Result<Self> {
+        check_floor("precision", precision)?;
+        Ok(Self(Kind::PrecisionFloor(precision)))
+    }
+
+    /// Fewest flagged rows with at least this recall.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] unless 0 < `recall` ≤ 1.
+    pub fn recall_floor(recall: f64) -> Result<Self> {
+        check_floor("recall", recall)?;
+        Ok(Self(Kind::RecallFloor(recall)))
+    }
+
+    /// The best threshold on labelled rows, among their scores. Where two are equally good, the higher.
+    ///
+    /// What it does on these rows is optimistic; see [`choose_cross_fitted`](Self::choose_cross_fitted).
+    /// Rows of equal score are flagged together, so a share or a budget may not be used up.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OneClass`] if positives have no weight, [`Error::InvalidArgument`] if no threshold
+    /// reaches the precision, and the [errors common to all metrics](super#errors).
+    pub fn choose(
+        &self,
+        labels: &[bool],
+        scores: &[f64],
+        weights: Option<&[f64]>,
+    ) -> Result<Choice> {
+        self.choose_ranked(&Ranked::new(labels, scores, weights)?)
+    }
+
+    /// [`choose`](Self::choose) on rows that are sorted already.
+    ///
+    /// # Errors
+    ///
+    /// As [`choose`](Self::choose).
+    pub fn choose_ranked(&self, rows: &Ranked) -> Result<Choice> {
+        rows.need_positives("the choice of a threshold")?;
+        let best = self.best(rows.flagged(), rows)?;
+        Ok(self.choice(best.threshold, confusion_of(rows, best.positive, best.negative)))
+    }
+
+    /// The best threshold if probabilities are calibrated: each row counts as p of a positive and 1 − p
+    /// of a negative, so no labels are needed, and there is no optimism.
+    ///
+    /// For a cost it is the closed form, which does not depend on the rows. The confusion matrix holds
+    /// expected weights.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OneClass`] if all probabilities are 0, [`Error::InvalidArgument`] if no threshold reaches
+    /// the precision, and the [errors common to all metrics](super#errors).
+    pub fn choose_calibrated(
+        &self,
+        probabilities: &[f64],
+        weights: Option<&[f64]>,
+    ) -> Result<Choice> {
+        let labels = vec![false; probabilities.len()];
+        let rows = Expected(probabilities_ranked(&labels, probabilities, weights)?);
+        rows.need_positives("the choice of a threshold")?;
+        if let Kind::Cost { false_positive, false_negative, .. } = self.0 {
+            let threshold = false_positive / (false_positive + false_negative);
+            let last = rows.flagged().take_while(|at| at.threshold >= threshold).last();
+            let at = last.unwrap_or(Flagged::NOTHING);
+            return Ok(self.choice(threshold, confusion_of(&rows, at.positive, at.negative)));
+        }
+        let best = self.best(rows.flagged(), &rows)?;
+        Ok(self.choice(best.threshold, confusion_of(&rows, best.positive, best.negative)))
+    }
+
+    /// The best threshold on all rows, with an honest estimate of what it does on others.
+    ///
+    /// The rows of each class are dealt out at random into `folds` folds; the rows of each fold are
+    /// decided by the threshold that is best on the other folds. Two folds choose on one half and
+    /// evaluate on the other, and the other way round. One sort.
+    ///
+    /// # Errors
+    ///
+    /// As [`choose`](Self::choose), [`Error::InvalidArgument`] unless `folds` is 2 or more, and
+    /// [`Error::OneClass`] if there are fewer positives than needed to have some outside each fold.
+    ///
+    /// ```
+    /// use imbalance::metrics::Goal;
+    ///
+    /// let labels: Vec<bool> = (0..1000).map(|i| i % 10 == 0).collect();
+    /// let scores: Vec<f64> = (0..1000).map(|i| f64::from(i * 7919 % 1000) / 1000.0).collect();
+    /// // The scores know nothing. The best threshold on the same rows cannot see that.
+    /// let honest = Goal::f_beta(1.0)?.choose_cross_fitted(&labels, &scores, None, 2, 7)?;
+    /// assert_eq!(honest.fold_thresholds.len(), 2);
+    /// assert!(honest.value <= honest.choice.value);
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    pub fn choose_cross_fitted(
+        &self,
+        labels: &[bool],
+        scores: &[f64],
+        weights: Option<&[f64]>,
+        folds: usize,
+        seed: impl Into<Seed>,
+    ) -> Result<HonestChoice> {
+        if folds < 2 {
+            return Err(Error::invalid("folds", folds, "at least 2"));
+        }
+        let rows = Rows::new(labels, scores, Domain::Scores, weights)?;
+        let (ranked, order) = with_order(&rows);
+        let choice = self.choose_ranked(&ranked)?;
+        let goal = self.relative_to(&ranked);
+        let fold_of = deal(labels, folds, seed.into());
+        let mut confusion = Confusion::default();
+        let mut fold_thresholds = Vec::with_capacity(folds);
+        for fold in 0..folds {
+            let part = |inside: bool| {
+                let rows = ranked.sorted().iter().zip(&order);
+                let rows = rows.filter(|&(_, &row)| (fold_of[row] == fold) == inside);
+                Ranked::presorted(rows.map(|(&row, _)| row).collect(), ranked.unit())
+            };
+            let others = part(false);
+            others.need_positives("the choice of a threshold without one fold")?;
+            let threshold = match goal.best(others.flagged(), &others) {
+                // What cannot be reached without the fold flags nothing in it.
+                Err(Error::InvalidArgument { .. }) => f64::INFINITY,
+                best => best?.threshold,
+            };
+            fold_thresholds.push(threshold);
+            confusion = confusion.merge(part(true).confusion(threshold)?);
+        }
+        Ok(HonestChoice { choice, fold_thresholds, confusion, value: self.value(&confusion) })
+    }
+
+    /// The goal as it applies to a part of the rows.
+    fn relative_to(self, rows: &Ranked) -> Self {
+        match self.0 {
+            Kind::Budget(budget) => Self(Kind::Share((budget / rows.weight()).min(1.0))),
+            _ => self,
+        }
+    }
+
+    fn choice(&self, threshold: f64, confusion: Confusion) -> Choice {
+        Choice { threshold, value: self.value(&confusion), confusion }
+    }
+
+    fn value(&self, at: &Confusion) -> Option<f64> {
+        match self.0 {
+            Kind::Cost { false_positive, false_negative, true_positive, true_negative } => {
+                let mistakes =
+                    false_positive * at.false_positives + false_negative * at.false_negatives;
+                let always = true_positive * at.positives() + true_negative * at.negatives();
+                Some((mistakes + always) / at.total())
+            }
+            Kind::FBeta(beta) => at.f(beta),
+            Kind::Share(_) => at.flagged_share(),
+            Kind::Budget(_) => Some(at.flagged()),
+            Kind::PrecisionFloor(_) => at.precision(),
+            Kind::RecallFloor(_) => at.recall(),
+        }
+    }
+
+    /// The best of the thresholds, given from the highest down; weights in the unit of the rows.
+    fn best(
+        &self,
+        thresholds: impl Iterator<Item = Flagged>,
+        rows: &impl Weighted,
+    ) -> Result<Flagged> {
+        let positive = rows.positive();
+        // Rounding must not turn away a share of exactly one in ten, or a recall of exactly 0.9.
+        const SLACK: f64 = 1e-12;
+        let best = match self.0 {
+            Kind::Cost { false_positive, false_negative, .. } => {
+                largest(thresholds, Some(Flagged::NOTHING), |at| {
+                    false_negative * at.positive - false_positive * at.negative
+                })
+            }
+            Kind::FBeta(beta) => {
+                let share = 1.0 / (1.0 + beta * beta);
+                largest(thresholds, None, |at| {
+                    at.positive / ((1.0 - share) * positive + share * at.weight())
+                })
+            }
+            Kind::Share(share) => within(thresholds, share * rows.total() * (1.0 + SLACK)),
+            Kind::Budget(weight) => within(thresholds, weight / rows.unit() * (1.0 + SLACK)),
+            Kind::PrecisionFloor(floor) => {
+                let (mut best, mut most) = (None, 0.0_f64);
+                for at in thresholds {
+                    let precision = at.positive / at.weight();
+                    most = most.max(precision);
+                    // A lower threshold that finds no more positives is no better.
+                    let more = best.is_none_or(|best: Flagged| at.positive > best.positive);
+                    if precision >= floor * (1.0 - SLACK) && more {
+                        best = Some(at);
+                    }
+                }
+                if best.is_none() {
+                    let expected =
+                        format!("at most {most}, the highest precision of any threshold");
+                    return Err(Error::invalid("precision", floor, expected));
+                }
+                best
+            }
+            Kind::RecallFloor(floor) => {
+                let mut thresholds = thresholds;
+                thresholds.find(|at| at.positive >= floor * positive * (1.0 - SLACK))
+            }
+        };
+        Ok(best.unwrap_or(Flagged::NOTHING))
+    }
+}
+
+fn check_floor(argument: &'static str, floor: f64) -> Result<()> {
+    if floor > 0.0 && floor <= 1.0 {
+        Ok(())
+    } else {
+        Err(Error::invalid(argument, floor, "above 0 and at most 1"))
+    }
+}
+
+/// The first of the thresholds for which `of` is largest.
+fn largest(
+    thresholds: impl Iterator<Item = Flagged>,
+    start: Option<Flagged>,
+    of: impl Fn(&Flagged) -> f64,
+) -> Option<Flagged> {
+    let best = thresholds.fold(start.map(|at| (of(&at), at)), |best, at| {
+        let value = of(&at);
+        if best.is_none_or(|(most, _)| value > most) { Some((value, at)) } else { best }
+    });
+    best.map(|(_, at)| at)
+}
+
+/// The last of the thresholds that flags no more than `capacity`.
+fn within(thresholds: impl Iterator<Item = Flagged>, capacity: f64) -> Option<Flagged> {
+    thresholds.take_while(|at| at.weight() <= capacity).last()
+}
+
+/// A fold for each row: those of each class are shuffled and dealt out in turn.
+fn deal(labels: &[bool], folds: usize, seed: Seed) -> Vec<usize> {
+    let mut fold_of = vec![0; labels.len()];
+    for (stream, class) in [false, true].into_iter().enumerate() {
+        let mut rows: Vec<usize> = (0..labels.len()).filter(|&row| labels[row] == class).collect();
+        rows.shuffle(&mut seed.stream(stream));
+        rows.into_iter().enumerate().for_each(|(place, row)| fold_of[row] = place % folds);
+    }
+    fold_of
+}
+
+impl Flagged {
+    const NOTHING: Self = Self { threshold: f64::INFINITY, positive: 0.0, negative: 0.0 };
+
+    fn weight(&self) -> f64 {
+        self.positive + self.negative
+    }
+}
+
+/// Rows without labels, each p of a positive and 1 − p of a negative.
+struct Expected(Ranked);
+
+impl Expected {
+    fn flagged(&self) -> impl Iterator<Item = Flagged> + '_ {
+        let (mut positive, mut negative) = (Sum::default(), Sum::default());
+        self.0.ties().rev().map(move |tie| {
+            positive.add(tie.negative * tie.score);
+            negative.add(tie.negative * (1.0 - tie.score));
+            Flagged { threshold: tie.score, positive: positive.value(), negative: negative.value() }
+        })
+    }
+}
+
+impl Weighted for Expected {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn row(&self, row: usize) -> (bool, f64, f64) {
+        self.0.row(row)
+    }
+
+    fn class_weights(&self) -> [f64; 2] {
+        [self.0.sum(|_, p| 1.0 - p), self.0.sum(|_, p| p)]
+    }
+
+    fn unit(&self) -> f64 {
+        self.0.unit()
+    }
+}

@@ -1,0 +1,241 @@
+//! What every threshold gives: ROC, precision–recall, gain and lift.
+
+use super::ranked::Ranked;
+use super::rows::{Sum, Weighted};
+use crate::{Error, Result};
+
+/// One threshold of a [`RocCurve`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct RocPoint {
+    /// Rows with score ≥ this are flagged; +∞ (`null` in JSON) in the first point.
+    pub threshold: f64,
+    /// Share of the negatives that are flagged.
+    pub false_positive_rate: f64,
+    /// Share of the positives that are flagged.
+    pub true_positive_rate: f64,
+}
+
+/// The ROC curve: a point per distinct score, from (0, 0) at threshold +∞ to (1, 1).
+///
+/// Both rates are in \[0, 1\] and never fall along the curve. Rows of equal score are one point, so the
+/// line between two points is the expectation over the orders of tied rows, and the area below it is
+/// [`roc_auc`](super::roc_auc).
+///
+/// ```
+/// use imbalance::metrics::Ranked;
+///
+/// let curve = Ranked::new(&[false, true, true], &[0.1, 0.8, 0.3], None)?.roc_curve()?;
+/// assert_eq!(curve.points.len(), 4);
+/// assert_eq!(curve.points[2].true_positive_rate, 1.0);
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct RocCurve {
+    /// From the highest threshold to the lowest.
+    pub points: Vec<RocPoint>,
+}
+
+/// One threshold of a [`PrecisionRecallCurve`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct PrecisionRecallPoint {
+    /// Rows with score ≥ this are flagged.
+    pub threshold: f64,
+    /// Share of the positives that are flagged.
+    pub recall: f64,
+    /// Share of positives among the flagged rows.
+    pub precision: f64,
+}
+
+/// The precision–recall curve: a point per distinct score, from the highest score to recall 1.
+///
+/// Precision and recall are in \[0, 1\]. The last precision is the base rate. There is no point at
+/// recall 0, where no precision is defined (scikit-learn adds one of precision 1). Between two points
+/// precision does not follow the straight line: draw steps, whose area is
+/// [`average_precision`](super::average_precision).
+///
+/// ```
+/// use imbalance::metrics::Ranked;
+///
+/// let curve = Ranked::new(&[false, true, true], &[0.5, 0.8, 0.3], None)?.precision_recall_curve()?;
+/// let precision: Vec<f64> = curve.points.iter().map(|point| point.precision).collect();
+/// assert_eq!(precision, [1.0, 0.5, 2.0 / 3.0]);
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct PrecisionRecallCurve {
+    /// From the highest threshold to the lowest.
+    pub points: Vec<PrecisionRecallPoint>,
+    /// The weighted share of positives: the precision of a score that knows nothing.
+    pub base_rate: f64,
+}
+
+/// One threshold of a [`GainCurve`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct GainPoint {
+    /// Rows with score ≥ this are flagged.
+    pub threshold: f64,
+    /// Share of all rows that are flagged, in (0, 1\].
+    pub share: f64,
+    /// Share of the positives among them: the gain, equal to the recall, in \[0, 1\].
+    pub gain: f64,
+    /// gain / share, in \[0, 1 / base rate\].
+    pub lift: f64,
+}
+
+/// Cumulative gain and lift: a point per distinct score, from the highest to all rows.
+///
+/// ```
+/// use imbalance::metrics::Ranked;
+///
+/// let curve = Ranked::new(&[false, true, false, false], &[0.5, 0.8, 0.3, 0.1], None)?.gain_curve()?;
+/// assert_eq!((curve.points[0].share, curve.points[0].gain, curve.points[0].lift), (0.25, 1.0, 4.0));
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct GainCurve {
+    /// From the highest threshold to the lowest.
+    pub points: Vec<GainPoint>,
+    /// The weighted share of positives: a perfect ranking has gain 1 from this share on.
+    pub base_rate: f64,
+}
+
+impl Ranked {
+    /// The ROC curve.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OneClass`] if positives or negatives have no weight.
+    pub fn roc_curve(&self) -> Result<RocCurve> {
+        self.need_both_classes("the ROC curve")?;
+        let origin = RocPoint {
+            threshold: f64::INFINITY,
+            false_positive_rate: 0.0,
+            true_positive_rate: 0.0,
+        };
+        let points = self.flagged().map(|at| RocPoint {
+            threshold: at.threshold,
+            false_positive_rate: (at.negative / self.negative()).min(1.0),
+            true_positive_rate: (at.positive / self.positive()).min(1.0),
+        });
+        Ok(RocCurve { points: std::iter::once(origin).chain(points).collect() })
+    }
+
+    /// The precision–recall curve.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OneClass`] if positives have no weight.
+    pub fn precision_recall_curve(&self) -> Result<PrecisionRecallCurve> {
+        self.need_positives("the precision-recall curve")?;
+        let points = self.flagged().map(|at| PrecisionRecallPoint {
+            threshold: at.threshold,
+            recall: (at.positive / self.positive()).min(1.0),
+            precision: (at.positive / (at.positive + at.negative)).min(1.0),
+        });
+        Ok(PrecisionRecallCurve { points: points.collect(), base_rate: self.base_rate() })
+    }
+
+    /// Cumulative gain and lift.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OneClass`] if positives have no weight.
+    pub fn gain_curve(&self) -> Result<GainCurve> {
+        self.need_positives("the gain curve")?;
+        let points = self.flagged().map(|at| {
+            let share = ((at.positive + at.negative) / self.total()).min(1.0);
+            let gain = (at.positive / self.positive()).min(1.0);
+            // Not gain / share: the share of a row of almost no weight rounds to 0.
+            let lift = at.positive / (at.positive + at.negative) / self.base_rate();
+            GainPoint { threshold: at.threshold, share, gain, lift }
+        });
+        Ok(GainCurve { points: points.collect(), base_rate: self.base_rate() })
+    }
+
+    /// What is flagged at each distinct score, from the highest down.
+    pub(super) fn flagged(&self) -> impl Iterator<Item = Flagged> + '_ {
+        let (mut positive, mut negative) = (Sum::default(), Sum::default());
+        self.ties().rev().map(move |tie| {
+            positive.add(tie.positive);
+            negative.add(tie.negative);
+            Flagged { threshold: tie.score, positive: positive.value(), negative: negative.value() }
+        })
+    }
+}
+
+/// The weights of the rows at or above a threshold, in the unit of the weights.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flagged {
+    pub(super) threshold: f64,
+    pub(super) positive: f64,
+    pub(super) negative: f64,
+}
+
+impl RocCurve {
+    /// A curve that looks the same, for drawing: points closer than 1 / `steps` to the last one kept,
+    /// in both rates, are left out; the first and the last point stay.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] if `steps` is 0.
+    pub fn thinned(&self, steps: usize) -> Result<Self> {
+        let at = |point: &RocPoint| (point.false_positive_rate, point.true_positive_rate);
+        Ok(Self { points: thin(&self.points, steps, at)? })
+    }
+}
+
+impl PrecisionRecallCurve {
+    /// A curve that looks the same, for drawing: points closer than 1 / `steps` to the last one kept,
+    /// in both directions, are left out; the first and the last point stay.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] if `steps` is 0.
+    pub fn thinned(&self, steps: usize) -> Result<Self> {
+        let at = |point: &PrecisionRecallPoint| (point.recall, point.precision);
+        Ok(Self { points: thin(&self.points, steps, at)?, base_rate: self.base_rate })
+    }
+}
+
+impl GainCurve {
+    /// A curve that looks the same, for drawing: points closer than 1 / `steps` to the last one kept,
+    /// in share and in gain, are left out; the first and the last point stay.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] if `steps` is 0.
+    pub fn thinned(&self, steps: usize) -> Result<Self> {
+        let at = |point: &GainPoint| (point.share, point.gain);
+        Ok(Self { points: thin(&self.points, steps, at)?, base_rate: self.base_rate })
+    }
+}
+
+fn thin<P: Copy>(points: &[P], steps: usize, at: impl Fn(&P) -> (f64, f64)) -> Result<Vec<P>> {
+    if steps == 0 {
+        return Err(Error::invalid("steps", steps, "at least 1; 1000 is fine for a picture"));
+    }
+    let step = 1.0 / steps as f64;
+    let mut kept: Vec<P> = Vec::new();
+    for (index, point) in points.iter().enumerate() {
+        let far = kept.last().is_none_or(|last| {
+            let ((x, y), (last_x, last_y)) = (at(point), at(last));
+            (x - last_x).abs() >= step || (y - last_y).abs() >= step
+        });
+        if far || index + 1 == points.len() {
+            kept.push(*point);
+        }
+    }
+    Ok(kept)
+}

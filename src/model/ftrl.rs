@@ -1,0 +1,485 @@
+//! FTRL-Proximal: logistic regression of a stream.
+
+#[cfg(feature = "serde")]
+mod stored;
+
+use std::sync::Arc;
+
+use super::linear::Linear;
+use super::{Model, Predict};
+use crate::data::{FeaturesView, Row, Scalar, sparse_row};
+use crate::loss::{LogLoss, Loss};
+use crate::{Dataset, Error, Progress, Result, Run};
+
+/// FTRL-Proximal (McMahan et al. 2013, Algorithm 1): a linear logit learned from one row after the other,
+/// with a learning rate for each coordinate, and sparse under L1.
+///
+/// For a row x with offset o, label y and weight v, with wᵢ = 0 where |zᵢ| ≤ λ₁ and otherwise
+///
+/// wᵢ = −(zᵢ − sgn(zᵢ) λ₁) / ((β + √nᵢ)/α + λ₂),
+///
+/// the logit is t = x·w + b + o, and for each i with xᵢ ≠ 0
+///
+/// gᵢ = v ℓ′(t, y) xᵢ, σᵢ = (√(nᵢ + gᵢ²) − √nᵢ)/α, zᵢ ← zᵢ + gᵢ − σᵢ wᵢ, nᵢ ← nᵢ + gᵢ².
+///
+/// The algorithm is the paper's for log loss, with ℓ′ = p − y; here any [`Loss`] gives ℓ′. The intercept b
+/// is learned as the coefficient of a column of ones, but without L1 and L2, which would pull the base
+/// rate towards one half. A weight multiplies the gradient: 1/r for negatives kept at a rate r gives
+/// the population's logit (§6.1 of the paper).
+///
+/// Rows are taken in the order given, on one thread; the result depends on nothing else. Several
+/// [`passes`](Self::passes) go on from where the last one ended.
+///
+/// As a [`Model`] it fits data at hand; for a stream take a [`learner`](Self::learner).
+///
+/// ```
+/// use imbalance::prelude::*;
+/// use imbalance::model::FtrlProximal;
+///
+/// let log = SyntheticClicks::new(20_000, 0.02)?.generate::<f32>(7)?;
+/// let mut learner = FtrlProximal::new().alpha(0.1)?.learner(log.dataset.columns(), LogLoss);
+/// for day in [&log.dataset] {
+///     learner.partial_fit(day)?; // as the batches come
+/// }
+/// let validation = learner.validation();
+/// assert!(validation.normalised_entropy().unwrap() < 1.0); // on rows before they were learned
+/// let fitted = learner.fitted();
+/// # assert_eq!(fitted.coefficients().len(), log.dataset.columns());
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FtrlProximal {
+    alpha: f64,
+    beta: f64,
+    l1: f64,
+    l2: f64,
+    intercept: bool,
+    passes: usize,
+}
+
+impl FtrlProximal {
+    /// α = 0.1, β = 1, no penalties, with an intercept, one pass.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { alpha: 0.1, beta: 1.0, l1: 0.0, l2: 0.0, intercept: true, passes: 1 }
+    }
+
+    /// The learning rate α > 0: a coordinate's rate is α/(β + √Σg²). The best one depends on the
+    /// features; try factors of two and watch [`FtrlLearner::validation`]. Default 0.1.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless α is positive and finite.
+    pub fn alpha(mut self, alpha: f64) -> Result<Self> {
+        self.alpha = positive("alpha", alpha)?;
+        Ok(self)
+    }
+
+    /// The smoothing β > 0 of the first steps. Default 1, which the paper finds good enough.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless β is positive and finite.
+    pub fn beta(mut self, beta: f64) -> Result<Self> {
+        self.beta = positive("beta", beta)?;
+        Ok(self)
+    }
+
+    /// The penalty λ₁ ≥ 0 on absolute coefficients; those of columns with little to say are exactly
+    /// zero. Default 0.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless λ₁ is finite and not negative.
+    pub fn l1(mut self, l1: f64) -> Result<Self> {
+        self.l1 = not_negative("l1", l1)?;
+        Ok(self)
+    }
+
+    /// The penalty λ₂ ≥ 0 on squared coefficients, (λ₂/2)‖w‖². Default 0.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless λ₂ is finite and not negative.
+    pub fn l2(mut self, l2: f64) -> Result<Self> {
+        self.l2 = not_negative("l2", l2)?;
+        Ok(self)
+    }
+
+    /// Whether there is an intercept. Default yes.
+    #[must_use]
+    pub fn intercept(mut self, intercept: bool) -> Self {
+        self.intercept = intercept;
+        self
+    }
+
+    /// How often [`fit`](Model::fit) goes over the rows. Default 1.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for 0.
+    pub fn passes(mut self, passes: usize) -> Result<Self> {
+        if passes == 0 {
+            return Err(Error::invalid("passes", 0, "at least 1"));
+        }
+        self.passes = passes;
+        Ok(self)
+    }
+
+    /// A learner for rows of `columns` columns that knows nothing yet.
+    ///
+    /// The loss is used as it is. One whose constants come from the data needs them first:
+    /// `loss.adapted(&totals)`.
+    #[must_use]
+    pub fn learner(self, columns: usize, loss: impl Loss + 'static) -> FtrlLearner {
+        let state = FtrlState {
+            settings: self,
+            loss: format!("{loss:?}"),
+            coordinates: vec![Coordinate::default(); columns],
+            bias: Coordinate::default(),
+            validation: ProgressiveValidation::default(),
+        };
+        FtrlLearner { state, loss: Arc::new(loss) }
+    }
+
+    /// The coefficient of a coordinate, penalised; `per_alpha` is 1/α.
+    #[inline]
+    fn coefficient(&self, at: Coordinate, per_alpha: f64) -> f64 {
+        if at.z.abs() <= self.l1 {
+            return 0.0;
+        }
+        (self.l1.copysign(at.z) - at.z) / ((self.beta + at.root_n) * per_alpha + self.l2)
+    }
+}
+
+impl Default for FtrlProximal {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn positive(argument: &'static str, value: f64) -> Result<f64> {
+    if value > 0.0 && value.is_finite() {
+        Ok(value)
+    } else {
+        Err(Error::invalid(argument, value, "positive and finite"))
+    }
+}
+
+fn not_negative(argument: &'static str, value: f64) -> Result<f64> {
+    if value >= 0.0 && value.is_finite() {
+        Ok(value)
+    } else {
+        Err(Error::invalid(argument, value, "finite and not negative"))
+    }
+}
+
+impl<F: Scalar> Model<F> for FtrlProximal {
+    type Fitted = FittedFtrl;
+
+    fn fit(&self, train: &Dataset<'_, F>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
+        let totals = train.totals();
+        totals.need_both("FTRL-Proximal")?;
+        let mut learner = self.learner(train.columns(), loss.adapted(&totals)?);
+        for pass in 0..self.passes {
+            if pass > 0 {
+                // Rows seen before are no validation: each pass starts its own.
+                learner.state.validation = ProgressiveValidation::default();
+            }
+            learner.learn(train, &mut |learner, rows| {
+                run.report(&Progress::Learned {
+                    rows: pass * train.rows() + rows,
+                    of: self.passes * train.rows(),
+                    log_loss: learner.state.validation.log_loss().unwrap_or(f64::NAN),
+                })
+            })?;
+        }
+        Ok(learner.fitted())
+    }
+}
+
+/// zᵢ and √nᵢ, side by side so that one cache line serves both. The root is kept rather than nᵢ because
+/// each row needs the root twice and nᵢ only once.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Coordinate {
+    z: f64,
+    root_n: f64,
+}
+
+impl Coordinate {
+    /// The update for a gradient at the coefficient `w`.
+    #[inline]
+    fn step(&mut self, gradient: f64, w: f64, per_alpha: f64) {
+        let root_n = (self.root_n * self.root_n + gradient * gradient).sqrt();
+        self.z += gradient - (root_n - self.root_n) * per_alpha * w;
+        self.root_n = root_n;
+    }
+}
+
+/// Everything an [`FtrlLearner`] knows, without its loss: to be saved, and resumed with
+/// [`FtrlLearner::resume`]. With the feature `serde` it can be serialised; what is read back is checked.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(into = "stored::Stored", try_from = "stored::Stored"))]
+pub struct FtrlState {
+    settings: FtrlProximal,
+    /// The loss's description, so that learning does not go on under another one.
+    loss: String,
+    coordinates: Vec<Coordinate>,
+    bias: Coordinate,
+    validation: ProgressiveValidation,
+}
+
+/// An [`FtrlProximal`] in the course of a stream.
+#[derive(Debug, Clone)]
+pub struct FtrlLearner {
+    state: FtrlState,
+    loss: Arc<dyn Loss>,
+}
+
+/// Rows between two reports of progress.
+const REPORT_EVERY: usize = 1 << 16;
+
+impl FtrlLearner {
+    /// A learner that goes on from a saved state, with the same bits as if it had never stopped.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if the state was learned under another loss.
+    pub fn resume(state: FtrlState, loss: impl Loss + 'static) -> Result<Self> {
+        let found = format!("{loss:?}");
+        if found != state.loss {
+            let expected = format!("{}, under which the state was learned", state.loss);
+            return Err(Error::invalid("loss", found, expected));
+        }
+        Ok(Self { state, loss: Arc::new(loss) })
+    }
+
+    /// All that was learned, to be saved.
+    #[must_use]
+    pub fn state(&self) -> &FtrlState {
+        &self.state
+    }
+
+    /// Learns a batch of rows, in their order.
+    ///
+    /// # Errors
+    /// [`Error::ColumnMismatch`], or [`Error::Numerical`] if a row's features are too large for the
+    /// arithmetic. The rows before it are learned then, and nothing of it.
+    pub fn partial_fit<F: Scalar>(&mut self, batch: &Dataset<'_, F>) -> Result<()> {
+        self.learn(batch, &mut |_, _| Ok(()))
+    }
+
+    /// How well the rows were predicted before they were learned.
+    #[must_use]
+    pub fn validation(&self) -> &ProgressiveValidation {
+        &self.state.validation
+    }
+
+    /// Starts the validation anew, to watch the rows from here on.
+    pub fn reset_validation(&mut self) {
+        self.state.validation = ProgressiveValidation::default();
+    }
+
+    /// The model as learned so far.
+    #[must_use]
+    pub fn fitted(&self) -> FittedFtrl {
+        let FtrlState { settings, coordinates, bias, .. } = &self.state;
+        let per_alpha = 1.0 / settings.alpha;
+        let coefficient = |&at| settings.coefficient(at, per_alpha);
+        let coefficients = coordinates.iter().map(coefficient).collect();
+        let intercept = unpenalised(settings).coefficient(*bias, per_alpha);
+        FittedFtrl {
+            linear: Linear { coefficients, intercept },
+            validation: self.state.validation.clone(),
+        }
+    }
+
+    fn learn<F: Scalar>(
+        &mut self,
+        batch: &Dataset<'_, F>,
+        report: &mut dyn FnMut(&Self, usize) -> Result<()>,
+    ) -> Result<()> {
+        let x = batch.features();
+        x.check_columns(self.state.coordinates.len())?;
+        let mut scratch = Vec::new();
+        for start in (0..batch.rows()).step_by(REPORT_EVERY) {
+            let rows = start..batch.rows().min(start + REPORT_EVERY);
+            match x {
+                FeaturesView::Sparse(x) => {
+                    for row in rows.clone() {
+                        let (columns, values) = sparse_row(&x, row);
+                        let entries = columns.iter().zip(values).map(|(&c, v)| (c, v.to_f64()));
+                        self.learn_row(batch, row, entries, &mut scratch)?;
+                    }
+                }
+                FeaturesView::Dense(x) => {
+                    for row in rows.clone() {
+                        let values = x.row(row);
+                        // A zero moves nothing.
+                        let entries = values.iter().map(|v| v.to_f64()).enumerate();
+                        let entries = entries.filter(|entry| entry.1 != 0.0);
+                        self.learn_row(batch, row, entries, &mut scratch)?;
+                    }
+                }
+            }
+            report(self, rows.end)?;
+        }
+        Ok(())
+    }
+
+    /// One round of Algorithm 1.
+    #[inline]
+    fn learn_row<F: Scalar>(
+        &mut self,
+        batch: &Dataset<'_, F>,
+        row: usize,
+        entries: impl Iterator<Item = (usize, f64)> + Clone,
+        coefficients: &mut Vec<f64>,
+    ) -> Result<()> {
+        let FtrlState { settings, coordinates, bias, validation, .. } = &mut self.state;
+        let settings = *settings;
+        let per_alpha = 1.0 / settings.alpha;
+        let b = unpenalised(&settings).coefficient(*bias, per_alpha);
+        coefficients.clear();
+        let (mut logit, mut squares) = (b + batch.offsets().map_or(0.0, |o| o[row]), 1.0);
+        for (column, value) in entries.clone() {
+            let w = settings.coefficient(coordinates[column], per_alpha);
+            coefficients.push(w);
+            logit += w * value;
+            squares += value * value;
+        }
+        let (label, weight) = (batch.labels()[row], batch.weights().map_or(1.0, |w| w[row]));
+        let slope = weight * self.loss.at(logit, label).gradient;
+        // Checked before anything moves. What a row may add to n leaves room for 10¹⁸ rows.
+        let growth = slope * slope * squares;
+        if !(logit.is_finite() && growth < 1e290) {
+            return Err(Error::Numerical {
+                what: format!("the logit or the squared gradient of row {row}"),
+                value: if logit.is_finite() { growth } else { logit },
+                remedy: "scale the features or the weights down",
+            });
+        }
+        validation.add(self.loss.posterior_logit(logit), label, weight);
+        for ((column, value), &w) in entries.zip(coefficients.iter()) {
+            coordinates[column].step(slope * value, w, per_alpha);
+        }
+        if settings.intercept {
+            bias.step(slope, b, per_alpha);
+        }
+        Ok(())
+    }
+}
+
+/// The settings under which the intercept is learned.
+#[inline]
+fn unpenalised(settings: &FtrlProximal) -> FtrlProximal {
+    FtrlProximal { l1: 0.0, l2: 0.0, ..*settings }
+}
+
+/// Progressive validation: each row is judged by its score from before it was learned (McMahan et al.
+/// 2013, §5.1), so that no rows need to be held out.
+///
+/// Scores are the class probabilities of the rows as they are given, by [`Loss::posterior`]; rows that
+/// were resampled without weights are judged as such.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct ProgressiveValidation {
+    rows: u64,
+    positive_weight: f64,
+    negative_weight: f64,
+    log_loss: f64,
+    predicted: f64,
+}
+
+impl ProgressiveValidation {
+    #[inline]
+    fn add(&mut self, logit: f64, label: bool, weight: f64) {
+        self.rows += 1;
+        // The least probability there is stands for zero, so that sums stay finite.
+        let at = LogLoss.at(logit.clamp(-745.0, 745.0), label);
+        // The log loss's gradient is p − y.
+        if label {
+            self.positive_weight += weight;
+            self.predicted += weight * (1.0 + at.gradient);
+        } else {
+            self.negative_weight += weight;
+            self.predicted += weight * at.gradient;
+        }
+        self.log_loss += weight * at.value;
+    }
+
+    /// Number of rows judged.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Weighted mean log loss; none without weight. A certain answer that was wrong
+    /// costs 745.
+    #[must_use]
+    pub fn log_loss(&self) -> Option<f64> {
+        let weight = self.positive_weight + self.negative_weight;
+        (weight > 0.0).then(|| self.log_loss / weight)
+    }
+
+    /// Log loss over the entropy of the rate of positives so far (He et al. 2014, §3); none before both
+    /// classes came.
+    #[must_use]
+    pub fn normalised_entropy(&self) -> Option<f64> {
+        let weight = self.positive_weight + self.negative_weight;
+        let part = |class: f64| -class * (class / weight).ln();
+        let both = self.positive_weight > 0.0 && self.negative_weight > 0.0;
+        both.then(|| self.log_loss / (part(self.positive_weight) + part(self.negative_weight)))
+    }
+
+    /// Positives predicted per positive observed; none before a positive came.
+    #[must_use]
+    pub fn predicted_over_observed(&self) -> Option<f64> {
+        (self.positive_weight > 0.0).then(|| self.predicted / self.positive_weight)
+    }
+}
+
+/// A fitted [`FtrlProximal`]: xw + b.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FittedFtrl {
+    linear: Linear,
+    validation: ProgressiveValidation,
+}
+
+impl FittedFtrl {
+    /// The coefficients w, one per column.
+    #[must_use]
+    pub fn coefficients(&self) -> &[f64] {
+        &self.linear.coefficients
+    }
+
+    /// The intercept b; 0 if there is none.
+    #[must_use]
+    pub fn intercept(&self) -> f64 {
+        self.linear.intercept
+    }
+
+    /// How well rows were predicted before they were learned; of several passes the last.
+    #[must_use]
+    pub fn validation(&self) -> &ProgressiveValidation {
+        &self.validation
+    }
+}
+
+impl<F: Scalar> Predict<F> for FittedFtrl {
+    fn logits_into(&self, x: FeaturesView<'_, F>, out: &mut [f64]) -> Result<()> {
+        self.linear.logits_into(x, out)
+    }
+
+    fn logit(&self, row: Row<'_, F>) -> Result<f64> {
+        self.linear.logit(row)
+    }
+
+    fn describe(&self) -> String {
+        let zero = self.coefficients().iter().filter(|&&w| w == 0.0).count();
+        let number = |value: Option<f64>| value.map_or("none".into(), |v| format!("{v:.4}"));
+        format!(
+            "FTRL-Proximal, {} columns, {zero} coefficients are zero; progressive validation: NE {}, \
+             predicted / observed {}",
+            self.coefficients().len(),
+            number(self.validation.normalised_entropy()),
+            number(self.validation.predicted_over_observed())
+        )
+    }
+}

@@ -1,0 +1,531 @@
+//! Gradient-boosted trees, alone and under a logistic regression (feature `gbdt`).
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use perpetual::metrics::evaluation::Metric;
+use perpetual::objective::{Objective, ObjectiveFunction};
+use perpetual::{Matrix, PerpetualBooster};
+use sprs::CsMat;
+
+use super::{FittedLogisticRegression, LogisticRegression, Model, Predict};
+use crate::data::{FeaturesView, Scalar};
+use crate::error::same_length;
+use crate::loss::numerics::sigmoid;
+use crate::loss::{Derivatives, Loss};
+use crate::parallel::{self, BLOCK};
+use crate::{Dataset, Error, Result, Run};
+
+/// Gradient-boosted decision trees under any loss, by the `perpetual` crate: a logit that is a sum of
+/// trees, for interactions and thresholds that a linear model misses.
+///
+/// The one setting that matters is the [`budget`](Self::budget); how many trees of which size that
+/// takes, `perpetual` finds itself. Weights and offsets are honoured: the loss is evaluated here, at
+/// tree score plus offset, times the weight. Rows must be dense.
+///
+/// **Losses that are not convex.** A leaf's score is −Σg/Σh, which needs positive curvatures: for each
+/// row h becomes max(|h|, |g| p/10), with p the probability σ(±z) of its own class. That bound is a
+/// tenth of what log loss has, so convex losses like it keep their own h; for the others a step is
+/// damped, not turned round. `perpetual` works with gradients and losses in single precision.
+///
+/// **The same bits?** For the same seed, data and version of `perpetual`, on any number of threads, as
+/// long as [`memory`](Self::memory) is free: with less, `perpetual` grows smaller trees. Its random
+/// draws are its own and not promised to be portable.
+///
+/// ```
+/// use imbalance::{Dataset, Run, ndarray::Array2};
+/// use imbalance::loss::LogLoss;
+/// use imbalance::model::{BoostedTrees, Model, Predict};
+///
+/// // Positive where both coordinates are on the same side: no line tells that.
+/// let x = Array2::from_shape_fn((400, 2), |(i, j)| ((i * (17 + 12 * j)) % 100) as f64 / 50.0 - 1.0);
+/// let labels: Vec<bool> = x.rows().into_iter().map(|row| row[0] * row[1] > 0.0).collect();
+/// let data = Dataset::new(&x, labels)?;
+/// let trees = BoostedTrees::new().fit(&data, &LogLoss, &Run::seeded(7))?;
+/// assert!(Predict::<f64>::logit(&trees, (&[0.5, 0.5]).into())? > 0.0);
+/// assert!(Predict::<f64>::logit(&trees, (&[0.5, -0.5]).into())? < 0.0);
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BoostedTrees {
+    budget: f32,
+    most_trees: Option<usize>,
+    memory: f32,
+}
+
+impl BoostedTrees {
+    /// Budget 0.5, as many trees as that takes, 0.5 GB of memory.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { budget: 0.5, most_trees: None, memory: 0.5 }
+    }
+
+    /// How far to go, in (0, 5\]: the learning rate is 10 to the power −budget, so that one more takes ten
+    /// times as long. Usual: 0.3 to 1.5. Default 0.5.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless 0 < budget ≤ 5.
+    pub fn budget(mut self, budget: f64) -> Result<Self> {
+        if budget > 0.0 && budget <= 5.0 {
+            self.budget = budget as f32;
+            Ok(self)
+        } else {
+            Err(Error::invalid("budget", budget, "above 0 and at most 5"))
+        }
+    }
+
+    /// At most so many trees. Default: as many as the budget takes.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for 0.
+    pub fn most_trees(mut self, most_trees: usize) -> Result<Self> {
+        if most_trees == 0 {
+            return Err(Error::invalid("most_trees", 0, "at least 1"));
+        }
+        self.most_trees = Some(most_trees);
+        Ok(self)
+    }
+
+    /// Memory for training beside the rows, in GB; it limits the size of a tree where there are many
+    /// columns. Default 0.5.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless positive and finite.
+    pub fn memory(mut self, gigabytes: f64) -> Result<Self> {
+        if gigabytes > 0.0 && gigabytes.is_finite() {
+            self.memory = gigabytes as f32;
+            Ok(self)
+        } else {
+            Err(Error::invalid("memory", gigabytes, "positive and finite"))
+        }
+    }
+}
+
+impl Default for BoostedTrees {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<F: Scalar> Model<F> for BoostedTrees {
+    type Fitted = FittedBoostedTrees;
+
+    /// # Errors
+    /// [`Error::Unsupported`] for sparse rows, [`Error::OneClass`], whatever the loss refuses, or
+    /// [`Error::Numerical`] where the fit leaves the finite numbers.
+    fn fit(&self, train: &Dataset<'_, F>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
+        let totals = train.totals();
+        totals.need_both("boosted trees")?;
+        let FeaturesView::Dense(x) = train.features() else { return Err(sparse_rows()) };
+        let rows = RowLosses::new(train, loss.adapted(&totals)?);
+        let base = rows.best_constant();
+
+        // `perpetual` refuses a column without variance. Columns lie one after the other.
+        let mut used = Vec::new();
+        let mut values = Vec::new();
+        for (column, entries) in x.columns().into_iter().enumerate() {
+            let first = entries.first().copied();
+            if entries.iter().any(|&value| Some(value) != first) {
+                used.push(column);
+                values.extend(entries.iter().map(|value| value.to_f64()));
+            }
+        }
+        let mut fitted = FittedBoostedTrees { columns: train.columns(), base, trees: Vec::new() };
+        if used.is_empty() {
+            return Ok(fitted);
+        }
+        // In place of labels the objective is given row numbers: it finds label, weight and offset
+        // of a row by them.
+        let numbers: Vec<f64> = (0..train.rows()).map(|row| row as f64).collect();
+        let mut booster = PerpetualBooster::default()
+            .set_objective(Objective::new_custom(rows))
+            .set_base_score(base)
+            .set_budget(self.budget)
+            .set_iteration_limit(self.most_trees)
+            .set_memory_limit(Some(self.memory))
+            .set_allow_missing_splits(false)
+            .set_num_threads(Some(threads()))
+            .set_seed(run.seed().value());
+        booster
+            .fit(&Matrix::new(&values, train.rows(), used.len()), &numbers, None, None)
+            .map_err(|error| Error::Contract {
+                stage: "`perpetual`".into(),
+                problem: error.to_string(),
+            })?;
+        fitted.trees = booster.trees.iter().map(|tree| Tree::new(tree, &used)).collect();
+        let leaves = fitted.trees.iter().flat_map(|tree| &tree.nodes);
+        if let Some(bad) = leaves.map(|node| node.value).find(|value| !value.is_finite()) {
+            return Err(Error::Numerical {
+                what: "a leaf's score".into(),
+                value: bad,
+                remedy: "scale the weights down, or lower the budget",
+            });
+        }
+        Ok(fitted)
+    }
+}
+
+fn sparse_rows() -> Error {
+    Error::Unsupported {
+        stage: "BoostedTrees",
+        what: "sparse rows".into(),
+        remedy: "`perpetual` reads dense columns; pass a dense matrix of the columns that matter",
+    }
+}
+
+fn threads() -> usize {
+    #[cfg(feature = "rayon")]
+    {
+        rayon::current_num_threads()
+    }
+    #[cfg(not(feature = "rayon"))]
+    {
+        1
+    }
+}
+
+/// The loss of each row as a function of its tree score, for `perpetual`.
+struct RowLosses {
+    loss: Arc<dyn Loss>,
+    labels: Vec<bool>,
+    /// Scaled to a mean of 1, as single precision and `perpetual`'s constants take it for granted.
+    weights: Vec<f64>,
+    offsets: Option<Vec<f64>>,
+    /// The scores at which all losses were last evaluated. `perpetual` asks for the losses of all rows
+    /// whenever it has changed the scores of a few: the others are looked up.
+    last: Mutex<Vec<(f64, f32)>>,
+}
+
+impl RowLosses {
+    fn new<F: Scalar>(train: &Dataset<'_, F>, loss: Arc<dyn Loss>) -> Self {
+        let mean = train.totals().weight() / train.rows() as f64;
+        let weights = match train.weights() {
+            None => vec![1.0; train.rows()],
+            Some(weights) => weights.iter().map(|weight| weight / mean).collect(),
+        };
+        Self {
+            loss,
+            labels: train.labels().to_vec(),
+            weights,
+            offsets: train.offsets().map(<[f64]>::to_vec),
+            last: Mutex::new(Vec::new()),
+        }
+    }
+
+    fn at(&self, row: usize, score: f64) -> Derivatives {
+        let logit = score + self.offsets.as_ref().map_or(0.0, |offsets| offsets[row]);
+        let label = self.labels[row];
+        let mut at = self.loss.at(logit, label);
+        let own = sigmoid(if label { logit } else { -logit });
+        at.hessian = at.hessian.abs().max(0.1 * at.gradient.abs() * own);
+        at.scaled(self.weights[row])
+    }
+
+    /// The score that is best for all rows alike.
+    fn best_constant(&self) -> f64 {
+        let slope = |score: f64| -> f64 {
+            let parts = parallel::map(self.labels.len(), BLOCK, |_, rows| {
+                rows.map(|row| self.at(row, score).gradient).sum::<f64>()
+            });
+            parts.iter().sum()
+        };
+        let (mut low, mut high) = (-40.0, 40.0);
+        // Far closer than the trees' single precision.
+        for _ in 0..40 {
+            let middle = 0.5 * (low + high);
+            if slope(middle) < 0.0 { low = middle } else { high = middle }
+        }
+        0.5 * (low + high)
+    }
+
+    /// Gradient, curvature and loss of each row; remembers the losses.
+    fn evaluate(&self, numbers: &[f64], scores: &[f64]) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+        let all = parallel::map(scores.len(), BLOCK, |_, rows| {
+            rows.map(|i| self.at(numbers[i] as usize, scores[i])).collect::<Vec<_>>()
+        });
+        let all = || all.iter().flatten();
+        let losses: Vec<f32> = all().map(|at| at.value as f32).collect();
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
+            scores.iter().copied().zip(losses.iter().copied()).collect();
+        let gradients = all().map(|at| at.gradient as f32).collect();
+        (gradients, all().map(|at| at.hessian as f32).collect(), losses)
+    }
+}
+
+impl ObjectiveFunction for RowLosses {
+    fn loss(
+        &self,
+        numbers: &[f64],
+        scores: &[f64],
+        _: Option<&[f64]>,
+        _: Option<&[u64]>,
+    ) -> Vec<f32> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let loss = |i: usize| match last.get(i) {
+            Some(&(score, loss)) if score == scores[i] => loss,
+            _ => self.at(numbers[i] as usize, scores[i]).value as f32,
+        };
+        (0..scores.len()).map(loss).collect()
+    }
+
+    fn gradient(
+        &self,
+        numbers: &[f64],
+        scores: &[f64],
+        _: Option<&[f64]>,
+        _: Option<&[u64]>,
+    ) -> (Vec<f32>, Option<Vec<f32>>) {
+        let (gradients, hessians, _) = self.evaluate(numbers, scores);
+        (gradients, Some(hessians))
+    }
+
+    fn gradient_and_loss(
+        &self,
+        numbers: &[f64],
+        scores: &[f64],
+        _: Option<&[f64]>,
+        _: Option<&[u64]>,
+    ) -> (Vec<f32>, Option<Vec<f32>>, Vec<f32>) {
+        let (gradients, hessians, losses) = self.evaluate(numbers, scores);
+        (gradients, Some(hessians), losses)
+    }
+
+    fn initial_value(&self, _: &[f64], _: Option<&[f64]>, _: Option<&[u64]>) -> f64 {
+        self.best_constant()
+    }
+
+    fn default_metric(&self) -> Metric {
+        Metric::LogLoss
+    }
+}
+
+/// A tree with its nodes in one piece, the root first.
+#[derive(Debug, Clone, PartialEq)]
+struct Tree {
+    nodes: Vec<Node>,
+    leaves: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Node {
+    /// The score, in a leaf.
+    value: f64,
+    /// The number among the tree's leaves; none in an inner node.
+    leaf: Option<usize>,
+    column: usize,
+    /// Rows with a smaller value go to `left`, the others to `right`.
+    threshold: f64,
+    left: usize,
+    right: usize,
+}
+
+impl Tree {
+    /// From a tree on the columns `used`.
+    fn new(tree: &perpetual::tree::Tree, used: &[usize]) -> Self {
+        let empty =
+            Node { value: 0.0, leaf: Some(0), column: 0, threshold: 0.0, left: 0, right: 0 };
+        let mut flat = Self { nodes: vec![empty], leaves: 0 };
+        let mut open = vec![(0, 0)];
+        while let Some((number, place)) = open.pop() {
+            let Some(node) = tree.nodes.get(&number) else { continue };
+            if node.is_leaf {
+                flat.nodes[place].value = f64::from(node.weight_value);
+                flat.nodes[place].leaf = Some(flat.leaves);
+                flat.leaves += 1;
+            } else {
+                let left = flat.nodes.len();
+                flat.nodes.extend([empty; 2]);
+                flat.nodes[place] = Node {
+                    leaf: None,
+                    column: used[node.split_feature],
+                    threshold: node.split_value,
+                    left,
+                    right: left + 1,
+                    ..empty
+                };
+                // The left one is taken first, so that leaves are numbered from left to right.
+                open.extend([(node.right_child, left + 1), (node.left_child, left)]);
+            }
+        }
+        flat
+    }
+
+    /// Number and score of the leaf that a row falls into.
+    fn leaf(&self, row: &[f64]) -> (usize, f64) {
+        let mut node = &self.nodes[0];
+        loop {
+            match node.leaf {
+                Some(leaf) => return (leaf, node.value),
+                None if row[node.column] < node.threshold => node = &self.nodes[node.left],
+                None => node = &self.nodes[node.right],
+            }
+        }
+    }
+}
+
+/// Fitted [`BoostedTrees`]: a constant and the sum of the leaves that a row falls into.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FittedBoostedTrees {
+    columns: usize,
+    base: f64,
+    trees: Vec<Tree>,
+}
+
+impl FittedBoostedTrees {
+    /// Number of trees.
+    #[must_use]
+    pub fn trees(&self) -> usize {
+        self.trees.len()
+    }
+
+    /// Number of leaves of all trees: columns of [`leaves`](Self::leaves).
+    #[must_use]
+    pub fn leaf_count(&self) -> usize {
+        self.trees.iter().map(|tree| tree.leaves).sum()
+    }
+
+    /// The leaves that each row falls into, one-hot: a column for each leaf of each tree, with a one
+    /// for each tree in each row (He et al. 2014, §3.1).
+    ///
+    /// # Errors
+    /// As for [`Predict::logits_into`], and [`Error::Unsupported`] for sparse rows.
+    pub fn leaves<F: Scalar>(&self, x: FeaturesView<'_, F>) -> Result<CsMat<F>> {
+        let width = self.trees.len();
+        let mut indices = vec![0; x.nrows() * width];
+        self.for_rows(x, &mut indices, width, |row, out| {
+            let mut first = 0;
+            for (tree, out) in self.trees.iter().zip(out) {
+                *out = first + tree.leaf(row).0;
+                first += tree.leaves;
+            }
+        })?;
+        let bounds = (0..=x.nrows()).map(|row| row * width).collect();
+        let ones = vec![F::from_f64(1.0); indices.len()];
+        Ok(CsMat::new((x.nrows(), self.leaf_count()), bounds, indices, ones))
+    }
+
+    /// Calls `f` with each row and its `width` entries of `out`.
+    fn for_rows<F: Scalar, U: Send>(
+        &self,
+        x: FeaturesView<'_, F>,
+        out: &mut [U],
+        width: usize,
+        f: impl Fn(&[f64], &mut [U]) + Sync + Send,
+    ) -> Result<()> {
+        x.check_columns(self.columns)?;
+        let FeaturesView::Dense(dense) = x else { return Err(sparse_rows()) };
+        if let Some((row, column, value)) = x.first_non_finite() {
+            let what = "the feature matrix".into();
+            return Err(Error::NonFinite { what, row, column: Some(column), value });
+        }
+        if width == 0 {
+            return Ok(());
+        }
+        parallel::map_into(out, width, BLOCK, |_, rows, out| {
+            let mut row = vec![0.0; self.columns];
+            for (number, out) in rows.zip(out.chunks_mut(width)) {
+                for (value, feature) in row.iter_mut().zip(dense.row(number)) {
+                    *value = feature.to_f64();
+                }
+                f(&row, out);
+            }
+        });
+        Ok(())
+    }
+}
+
+impl<F: Scalar> Predict<F> for FittedBoostedTrees {
+    /// # Errors
+    /// Also [`Error::Unsupported`] for sparse rows.
+    fn logits_into(&self, x: FeaturesView<'_, F>, out: &mut [f64]) -> Result<()> {
+        x.check_columns(self.columns)?;
+        same_length("the output", out.len(), "the feature matrix", x.nrows())?;
+        self.for_rows(x, out, 1, |row, out| {
+            out[0] = self.base + self.trees.iter().map(|tree| tree.leaf(row).1).sum::<f64>();
+        })
+    }
+
+    fn describe(&self) -> String {
+        let (trees, leaves) = (self.trees(), self.leaf_count());
+        format!("boosted trees, {} columns: {trees} trees with {leaves} leaves", self.columns)
+    }
+}
+
+/// A logistic regression on the leaves of boosted trees (He et al. 2014, §3.1): the trees find the
+/// features, the linear model weighs them.
+///
+/// Both are fitted on the same rows, under the same loss, weights and offsets. The leaves already know
+/// these rows, so the penalty of the logistic regression matters.
+///
+/// ```
+/// use imbalance::model::{BoostedLeaves, BoostedTrees, LogisticRegression};
+///
+/// let model = BoostedLeaves::new(BoostedTrees::new().most_trees(100)?, LogisticRegression::new());
+/// # let _ = model;
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct BoostedLeaves {
+    trees: BoostedTrees,
+    regression: LogisticRegression,
+}
+
+impl BoostedLeaves {
+    /// This regression on the leaves of these trees.
+    #[must_use]
+    pub fn new(trees: BoostedTrees, regression: LogisticRegression) -> Self {
+        Self { trees, regression }
+    }
+}
+
+impl<F: Scalar> Model<F> for BoostedLeaves {
+    type Fitted = FittedBoostedLeaves;
+
+    fn fit(&self, train: &Dataset<'_, F>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
+        let loss = loss.adapted(&train.totals())?;
+        let trees = self.trees.fit(train, &loss, &run.child("trees"))?;
+        let mut leaves = Dataset::new(trees.leaves(train.features())?, train.labels())?;
+        if let Some(weights) = train.weights() {
+            leaves = leaves.with_weights(weights)?;
+        }
+        if let Some(offsets) = train.offsets() {
+            leaves = leaves.with_offsets(offsets)?;
+        }
+        let regression = self.regression.fit(&leaves, &loss, &run.child("regression"))?;
+        Ok(FittedBoostedLeaves { trees, regression })
+    }
+}
+
+/// A fitted [`BoostedLeaves`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct FittedBoostedLeaves {
+    trees: FittedBoostedTrees,
+    regression: FittedLogisticRegression,
+}
+
+impl FittedBoostedLeaves {
+    /// The trees.
+    #[must_use]
+    pub fn trees(&self) -> &FittedBoostedTrees {
+        &self.trees
+    }
+
+    /// The logistic regression on their leaves.
+    #[must_use]
+    pub fn regression(&self) -> &FittedLogisticRegression {
+        &self.regression
+    }
+}
+
+impl<F: Scalar> Predict<F> for FittedBoostedLeaves {
+    /// # Errors
+    /// Also [`Error::Unsupported`] for sparse rows.
+    fn logits_into(&self, x: FeaturesView<'_, F>, out: &mut [f64]) -> Result<()> {
+        let leaves = self.trees.leaves(x)?;
+        self.regression.logits_into(FeaturesView::Sparse(leaves.view()), out)
+    }
+
+    fn describe(&self) -> String {
+        let trees = Predict::<F>::describe(&self.trees);
+        format!("{trees}; on them {}", Predict::<F>::describe(&self.regression))
+    }
+}

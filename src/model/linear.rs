@@ -1,0 +1,150 @@
+//! The few products of a feature matrix that linear models are made of, for a tile of rows small
+//! enough to stay in cache. Features may be `f32`; sums are `f64`.
+
+use crate::data::{FeaturesView, Row, Scalar, sparse_row};
+use crate::error::same_length;
+use crate::parallel::{self, BLOCK};
+use crate::{Error, Result};
+
+/// Rows that are worked on at a time: with 32 columns of `f64` they fill 64 KiB, so they are still in
+/// the L2 cache when they are read a second time, for the gradient.
+pub(crate) const TILE: usize = 256;
+
+/// `out[i] += xᵢ · coefficients`.
+pub(crate) fn add_products<F: Scalar>(
+    x: FeaturesView<'_, F>,
+    coefficients: &[f64],
+    out: &mut [f64],
+) {
+    match x {
+        FeaturesView::Dense(x) if has_contiguous_rows(x.strides()) => {
+            for (row, out) in x.outer_iter().zip(out) {
+                *out += dot(row.to_slice().unwrap_or_default(), coefficients);
+            }
+        }
+        FeaturesView::Dense(x) => {
+            for (column, &coefficient) in x.columns().into_iter().zip(coefficients) {
+                for (out, value) in out.iter_mut().zip(column) {
+                    *out += coefficient * value.to_f64();
+                }
+            }
+        }
+        FeaturesView::Sparse(x) => {
+            for (row, out) in out.iter_mut().enumerate() {
+                let (columns, values) = sparse_row(&x, row);
+                for (&column, value) in columns.iter().zip(values) {
+                    *out += coefficients[column] * value.to_f64();
+                }
+            }
+        }
+    }
+}
+
+/// `sums += Σᵢ factors[i] · map(xᵢ)`, with `map` applied to each entry; `map(0)` must be 0.
+pub(crate) fn add_rows<F: Scalar>(
+    x: FeaturesView<'_, F>,
+    factors: &[f64],
+    map: impl Fn(f64) -> f64,
+    sums: &mut [f64],
+) {
+    match x {
+        FeaturesView::Dense(x) if has_contiguous_rows(x.strides()) => {
+            for (row, &factor) in x.outer_iter().zip(factors) {
+                for (sum, value) in sums.iter_mut().zip(row.to_slice().unwrap_or_default()) {
+                    *sum += factor * map(value.to_f64());
+                }
+            }
+        }
+        FeaturesView::Dense(x) => {
+            for (column, sum) in x.columns().into_iter().zip(sums) {
+                for (&factor, value) in factors.iter().zip(column) {
+                    *sum += factor * map(value.to_f64());
+                }
+            }
+        }
+        FeaturesView::Sparse(x) => {
+            for (row, &factor) in factors.iter().enumerate() {
+                let (columns, values) = sparse_row(&x, row);
+                for (&column, value) in columns.iter().zip(values) {
+                    sums[column] += factor * map(value.to_f64());
+                }
+            }
+        }
+    }
+}
+
+/// Whether each row of a dense matrix lies in one piece, so that it can be read as a slice.
+fn has_contiguous_rows(strides: &[isize]) -> bool {
+    strides[1] == 1
+}
+
+/// The scalar product, in eight running sums: one sum would wait for each addition, eight fill the
+/// vector registers and still add in an order fixed by the length alone.
+fn dot<F: Scalar>(row: &[F], coefficients: &[f64]) -> f64 {
+    let (rows, row_rest) = row.as_chunks::<8>();
+    let (blocks, rest) = coefficients.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for (row, block) in rows.iter().zip(blocks) {
+        for lane in 0..8 {
+            sums[lane] += row[lane].to_f64() * block[lane];
+        }
+    }
+    let tail: f64 = row_rest.iter().zip(rest).map(|(value, c)| value.to_f64() * c).sum();
+    sums.iter().sum::<f64>() + tail
+}
+
+/// A linear logit, xβ + b.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Linear {
+    pub(crate) coefficients: Vec<f64>,
+    pub(crate) intercept: f64,
+}
+
+impl Linear {
+    /// The logit of each row, on all cores.
+    pub(crate) fn logits_into<F: Scalar>(
+        &self,
+        x: FeaturesView<'_, F>,
+        out: &mut [f64],
+    ) -> Result<()> {
+        x.check_columns(self.coefficients.len())?;
+        same_length("the output", out.len(), "the feature matrix", x.nrows())?;
+        let first_bad = parallel::map_into(out, 1, BLOCK, |_, rows, out| {
+            self.products(x.slice(rows.clone()), out);
+            out.iter().position(|logit| !logit.is_finite()).map(|row| rows.start + row)
+        });
+        match first_bad.into_iter().flatten().next() {
+            None => Ok(()),
+            Some(row) => Err(not_finite(x, row, out[row])),
+        }
+    }
+
+    /// The logit of one row; nothing is allocated.
+    pub(crate) fn logit<F: Scalar>(&self, row: Row<'_, F>) -> Result<f64> {
+        row.with_view(|x| {
+            x.check_columns(self.coefficients.len())?;
+            let mut out = [0.0];
+            self.products(x, &mut out);
+            if out[0].is_finite() { Ok(out[0]) } else { Err(not_finite(x, 0, out[0])) }
+        })
+    }
+
+    fn products<F: Scalar>(&self, x: FeaturesView<'_, F>, out: &mut [f64]) {
+        out.fill(self.intercept);
+        add_products(x, &self.coefficients, out);
+    }
+}
+
+/// A logit that is not finite comes from such a feature, or from finite ones that overflow.
+fn not_finite<F: Scalar>(x: FeaturesView<'_, F>, row: usize, logit: f64) -> Error {
+    match x.slice(row..row + 1).first_non_finite() {
+        Some((_, column, value)) => {
+            Error::NonFinite { what: "the feature matrix".into(), row, column: Some(column), value }
+        }
+        None => Error::Numerical {
+            what: format!("the logit of row {row}"),
+            value: logit,
+            remedy: "its features are too large for the coefficients",
+        },
+    }
+}

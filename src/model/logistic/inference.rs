@@ -1,0 +1,485 @@
+//! How sure the coefficients are: covariance, standard errors, tests, intervals.
+
+use std::f64::consts::SQRT_2;
+use std::fmt;
+
+use faer::Mat;
+use ndarray::{Array2, ArrayView2};
+use statrs::function::erf::{erfc, erfc_inv};
+
+use super::{Cholesky, FittedLogisticRegression, LogisticRegression, Objective, RowAt};
+use crate::data::Scalar;
+use crate::loss::Loss;
+use crate::loss::numerics::log1p_exp;
+use crate::{Dataset, Error, Result, Run};
+
+/// How the covariance of the coefficients is estimated, and with it what a sample weight means.
+///
+/// H = Σ hᵢ xᵢᵀxᵢ with hᵢ = wᵢ ∂²ℓ/∂z² is the Hessian at the minimum, gᵢ = wᵢ ∂ℓ/∂z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Covariance {
+    /// H⁻¹, the inverse Fisher information: right if the model is, and if a weight of 3 means that the
+    /// row was observed **three times** (frequency weights). For
+    /// [`LogLoss`](crate::loss::LogLoss) alone.
+    Fisher,
+    /// H⁻¹ (Σ gᵢ² xᵢᵀxᵢ) H⁻¹, the sandwich of Huber 1967 and White 1980: right as well if the model is
+    /// not, under any loss, and if a weight of 3 means that the row was observed **once** and stands for
+    /// three of the population (sampling weights).
+    Hc0,
+    /// [`Hc0`](Self::Hc0) times n/(n − k), with n the rows of positive weight and k the coefficients.
+    Hc1,
+}
+
+impl fmt::Display for Covariance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fisher => "inverse Fisher information; weights are frequencies",
+            Self::Hc0 => "sandwich HC0; weights are sampling weights",
+            Self::Hc1 => "sandwich HC1; weights are sampling weights",
+        })
+    }
+}
+
+/// How the weights of the data set enter a sandwich.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::model) enum Weighting {
+    /// One observation of a row that stands for many: wᵢ² in the middle.
+    Sampling,
+    /// Many observations of the same row: wᵢ in the middle.
+    Frequency,
+}
+
+/// The uncertainty of a fit's coefficients; printed as a table.
+///
+/// Vectors have one entry per column and, if there is an intercept, a last one for it.
+///
+/// ```
+/// use imbalance::model::logistic::Covariance;
+/// use imbalance::prelude::*;
+/// # let x = imbalance::ndarray::Array2::from_shape_fn((200, 1), |(i, _)| ((i * 7) % 10) as f64);
+/// # let labels: Vec<bool> = (0..200).map(|i| (i * 7) % 10 + (i * 3) % 11 > 12).collect();
+/// let data = Dataset::new(&x, labels)?;
+/// let fitted = LogisticRegression::new().l2(0.0)?.fit(&data, &LogLoss, &Run::default())?;
+/// let inference = fitted.inference(&data, &LogLoss, Covariance::Fisher)?;
+/// let [low, high] = inference.intervals(0.95)?[0];
+/// assert!(low < fitted.coefficients()[0] && fitted.coefficients()[0] < high);
+/// println!("{}", inference.with_feature_names(["age"])?);
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inference {
+    pub(in crate::model) title: String,
+    /// What was applied, a line each.
+    pub(in crate::model) notes: Vec<String>,
+    pub(in crate::model) names: Vec<String>,
+    pub(in crate::model) estimates: Vec<f64>,
+    pub(in crate::model) covariance: Array2<f64>,
+    pub(in crate::model) profile: Option<Profile>,
+    pub(in crate::model) rows: usize,
+    pub(in crate::model) positives: usize,
+    pub(in crate::model) log_likelihood: f64,
+    pub(in crate::model) null_log_likelihood: f64,
+}
+
+/// Intervals and tests by profile likelihood.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::model) struct Profile {
+    pub(in crate::model) level: f64,
+    pub(in crate::model) intervals: Vec<[f64; 2]>,
+    pub(in crate::model) p_values: Vec<f64>,
+}
+
+impl Inference {
+    /// The coefficients.
+    #[must_use]
+    pub fn estimates(&self) -> &[f64] {
+        &self.estimates
+    }
+
+    /// Their names: `x0`, `x1`, … unless others were given, and `intercept`.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Their covariance matrix, k × k.
+    #[must_use]
+    pub fn covariance(&self) -> ArrayView2<'_, f64> {
+        self.covariance.view()
+    }
+
+    /// Their standard errors: the roots of the covariance's diagonal.
+    #[must_use]
+    pub fn standard_errors(&self) -> Vec<f64> {
+        self.covariance.diag().iter().map(|variance| variance.sqrt()).collect()
+    }
+
+    /// Wald's z: estimate over standard error.
+    #[must_use]
+    pub fn z(&self) -> Vec<f64> {
+        let errors = self.standard_errors();
+        self.estimates.iter().zip(errors).map(|(estimate, error)| estimate / error).collect()
+    }
+
+    /// Two-sided p-values of the hypotheses that a coefficient is 0: 2(1 − Φ(|z|)), or from the
+    /// penalised likelihood ratio where [`profile_intervals`](Self::profile_intervals) exist.
+    #[must_use]
+    pub fn p_values(&self) -> Vec<f64> {
+        match &self.profile {
+            Some(profile) => profile.p_values.clone(),
+            None => self.z().into_iter().map(|z| erfc(z.abs() / SQRT_2)).collect(),
+        }
+    }
+
+    /// Wald's intervals, estimate ± z·standard error, each of which covers the truth with the
+    /// probability `level`, approximately.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless 0 < `level` < 1.
+    pub fn intervals(&self, level: f64) -> Result<Vec<[f64; 2]>> {
+        let z = normal_quantile(level)?;
+        let errors = self.standard_errors();
+        Ok(self.estimates.iter().zip(errors).map(|(b, se)| [b - z * se, b + z * se]).collect())
+    }
+
+    /// Profile-likelihood intervals at the level the fit was asked for, where it made them: Firth's
+    /// penalised likelihood does.
+    #[must_use]
+    pub fn profile_intervals(&self) -> Option<&[[f64; 2]]> {
+        self.profile.as_ref().map(|profile| &profile.intervals[..])
+    }
+
+    /// −Σ wᵢ ℓ(zᵢ, yᵢ): the log-likelihood, if the loss is log loss and the weights are frequencies;
+    /// otherwise a pseudo-likelihood, which is no likelihood of anything that was observed. For Firth's
+    /// method it is the penalised one.
+    #[must_use]
+    pub fn log_likelihood(&self) -> f64 {
+        self.log_likelihood
+    }
+
+    /// −2 × log-likelihood: for single rows of two classes the saturated model has likelihood 1.
+    #[must_use]
+    pub fn deviance(&self) -> f64 {
+        -2.0 * self.log_likelihood
+    }
+
+    /// The deviance with an intercept and the offsets alone; without an intercept, with the offsets
+    /// alone.
+    #[must_use]
+    pub fn null_deviance(&self) -> f64 {
+        -2.0 * self.null_log_likelihood
+    }
+
+    /// Akaike's criterion, 2k − 2 × log-likelihood; comparable where that is a likelihood.
+    #[must_use]
+    pub fn aic(&self) -> f64 {
+        2.0 * self.estimates.len() as f64 + self.deviance()
+    }
+
+    /// The table that [`Display`](fmt::Display) prints: title, what was applied, then a row per
+    /// coefficient with estimate, standard error, z, p and interval (95 %, or the profile's level).
+    #[must_use]
+    pub fn summary(&self) -> String {
+        self.to_string()
+    }
+
+    /// The same with names for the columns, in their order; the intercept keeps its name.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless there is one name per column.
+    pub fn with_feature_names<S: Into<String>>(
+        mut self,
+        names: impl IntoIterator<Item = S>,
+    ) -> Result<Self> {
+        let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        let intercept = self.names.last().is_some_and(|name| name == INTERCEPT);
+        let columns = self.names.len() - usize::from(intercept);
+        check_names(&names, columns)?;
+        self.names.splice(..columns, names);
+        Ok(self)
+    }
+}
+
+impl fmt::Display for Inference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.title)?;
+        writeln!(f, "{} rows, {} positive", self.rows, self.positives)?;
+        self.notes.iter().try_for_each(|note| writeln!(f, "- {note}"))?;
+        writeln!(
+            f,
+            "log-likelihood {:.4}, deviance {:.4}, null deviance {:.4}, AIC {:.4}",
+            self.log_likelihood,
+            self.deviance(),
+            self.null_deviance(),
+            self.aic()
+        )?;
+        let (kind, level, intervals) = match &self.profile {
+            Some(profile) => ("profile", profile.level, profile.intervals.clone()),
+            None => ("Wald", 0.95, self.intervals(0.95).map_err(|_| fmt::Error)?),
+        };
+        let width = self.names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(11);
+        let heading = format!("{:.4} % {kind} interval", 100.0 * level);
+        let heading = heading.replace(".0000", "");
+        writeln!(
+            f,
+            "{:width$} {:>11} {:>11} {:>9} {:>9}  {heading}",
+            "coefficient", "estimate", "std. error", "z", "p"
+        )?;
+        let columns = self.standard_errors().into_iter().zip(self.z()).zip(self.p_values());
+        let rows = self.names.iter().zip(&self.estimates).zip(columns).zip(intervals);
+        for (i, (((name, estimate), ((error, z), p)), [low, high])) in rows.enumerate() {
+            let end = if i + 1 < self.names.len() { "\n" } else { "" };
+            write!(
+                f,
+                "{name:width$} {} {} {z:>9.3} {:>9}  {} {}{end}",
+                number(*estimate),
+                number(error),
+                probability(p),
+                number(low),
+                number(high)
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Six significant digits where a fixed number of decimals would lose them.
+fn number(value: f64) -> String {
+    let size = value.abs();
+    if value == 0.0 || (1e-3..1e5).contains(&size) {
+        format!("{value:>11.5}")
+    } else {
+        format!("{value:>11.4e}")
+    }
+}
+
+fn probability(p: f64) -> String {
+    if p < 1e-4 { format!("{p:.1e}") } else { format!("{p:.4}") }
+}
+
+pub(in crate::model) const INTERCEPT: &str = "intercept";
+
+/// Names for the columns, given or `x0`, `x1`, …, and the intercept's.
+pub(in crate::model) fn names(
+    given: Option<&[String]>,
+    columns: usize,
+    intercept: bool,
+) -> Vec<String> {
+    let features = match given {
+        Some(names) => names.to_vec(),
+        None => (0..columns).map(|j| format!("x{j}")).collect(),
+    };
+    features.into_iter().chain(intercept.then(|| INTERCEPT.to_string())).collect()
+}
+
+pub(in crate::model) fn check_names(names: &[String], columns: usize) -> Result<()> {
+    if names.len() == columns {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "names",
+        format!("{} names", names.len()),
+        format!("{columns} names, one per column"),
+    ))
+}
+
+/// z with P(|Z| ≤ z) = `level` for a standard normal Z.
+pub(in crate::model) fn normal_quantile(level: f64) -> Result<f64> {
+    if level > 0.0 && level < 1.0 {
+        Ok(SQRT_2 * erfc_inv(1.0 - level))
+    } else {
+        Err(Error::invalid("level", level, "between 0 and 1, both excluded"))
+    }
+}
+
+/// P(X > `x`) for X of the χ² distribution with one degree of freedom.
+pub(in crate::model) fn chi_squared_tail(x: f64) -> f64 {
+    erfc((0.5 * x.max(0.0)).sqrt())
+}
+
+/// Whether a loss is the negative log-likelihood of a label, judged by its values.
+pub(in crate::model) fn log_likelihood_loss(loss: &dyn Loss) -> bool {
+    [-9.0, -1.0, 0.0, 0.5, 4.0].into_iter().all(|z| {
+        let near = |label, value: f64| (loss.at(z, label).value - value).abs() <= 1e-12 * value;
+        near(true, log1p_exp(-z)) && near(false, log1p_exp(z))
+    })
+}
+
+/// The covariance of the minimum, from the loss at every row there.
+pub(in crate::model) fn covariance<F: Scalar>(
+    objective: &Objective<'_, F>,
+    data: &Dataset<'_, F>,
+    rows: &[RowAt],
+    factor: &Cholesky,
+    kind: Covariance,
+    weighting: Weighting,
+) -> Result<Mat<f64>> {
+    let bread = factor.inverse();
+    if kind == Covariance::Fisher {
+        return Ok(bread);
+    }
+    let weights = data.weights();
+    let mut meat = objective.sum_of_outer_products(|i| {
+        let squared = rows[i].gradient.powi(2);
+        match (weighting, weights) {
+            (Weighting::Frequency, Some(w)) if w[i] > 0.0 => squared / w[i],
+            _ => squared,
+        }
+    });
+    for j in 0..meat.nrows() {
+        (0..j).for_each(|i| meat[(i, j)] = meat[(j, i)]);
+    }
+    let sandwich = &bread * meat * &bread;
+    let n = effective_rows(data, weighting);
+    let k = bread.nrows() as f64;
+    let factor = if kind == Covariance::Hc1 { n / (n - k) } else { 1.0 };
+    if factor.is_infinite() || factor < 0.0 {
+        let expected = format!("Hc0: HC1 needs more than {k} rows that weigh something");
+        return Err(Error::invalid("covariance", format!("Hc1 with {n} rows"), expected));
+    }
+    // Symmetric but for rounding; made so.
+    Ok(Mat::from_fn(bread.nrows(), bread.nrows(), |i, j| {
+        factor * 0.5 * (sandwich[(i, j)] + sandwich[(j, i)])
+    }))
+}
+
+/// n: rows of positive weight, or the sum of frequencies.
+pub(in crate::model) fn effective_rows<F: Scalar>(
+    data: &Dataset<'_, F>,
+    weighting: Weighting,
+) -> f64 {
+    match (data.weights(), weighting) {
+        (None, _) => data.rows() as f64,
+        (Some(weights), Weighting::Sampling) => {
+            weights.iter().filter(|&&weight| weight > 0.0).count() as f64
+        }
+        (Some(weights), Weighting::Frequency) => weights.iter().sum(),
+    }
+}
+
+/// −Σ wᵢ ℓ at the best intercept without features, or at none.
+pub(in crate::model) fn null_log_likelihood<F: Scalar>(
+    data: &Dataset<'_, F>,
+    loss: &dyn Loss,
+    intercept: bool,
+) -> Result<f64> {
+    let none = Array2::<F>::default((data.rows(), 0));
+    let mut null = Dataset::new(&none, data.labels())?;
+    if let Some(weights) = data.weights() {
+        null = null.with_weights(weights)?;
+    }
+    if let Some(offsets) = data.offsets() {
+        null = null.with_offsets(offsets)?;
+    }
+    if intercept {
+        let model = LogisticRegression::new().l2(0.0)?;
+        let fitted = super::Model::fit(&model, &null, loss, &Run::default())?;
+        Ok(-fitted.diagnostics().objective)
+    } else {
+        Ok(-Objective::new(&null, loss, 0.0, false)?.value_and_gradient(&[])?.0)
+    }
+}
+
+/// The factor of the Hessian at a minimum, or an error that names the column to drop.
+pub(in crate::model) fn factor(hessian: &Mat<f64>, names: &[String]) -> Result<Cholesky> {
+    Cholesky::new(hessian)
+        .map_err(|column| Error::RankDeficient { what: "inference", column: names[column].clone() })
+}
+
+pub(in crate::model) fn to_array(matrix: &Mat<f64>) -> Array2<f64> {
+    Array2::from_shape_fn((matrix.nrows(), matrix.ncols()), |(i, j)| matrix[(i, j)])
+}
+
+impl FittedLogisticRegression {
+    /// Covariance, standard errors, tests and intervals of the coefficients, from the rows and the loss
+    /// the model was fitted with. [`Covariance`] says what the weights mean in each estimate.
+    ///
+    /// It forms a k × k matrix for k coefficients, in n·k² steps.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if the fit was penalised (the penalty biases the coefficients on purpose,
+    /// so no interval around them covers as it says), if the coefficients do not minimise the loss on
+    /// these rows (other rows, another loss, or a fit that did not converge), or for
+    /// [`Covariance::Fisher`] under a loss that is no log-likelihood; [`Error::RankDeficient`] naming a
+    /// column to drop; [`Error::ColumnMismatch`].
+    pub fn inference<F: Scalar>(
+        &self,
+        data: &Dataset<'_, F>,
+        loss: &dyn Loss,
+        covariance_kind: Covariance,
+    ) -> Result<Inference> {
+        self.inference_with(data, loss, covariance_kind, Weighting::Sampling)
+    }
+
+    pub(in crate::model) fn inference_with<F: Scalar>(
+        &self,
+        data: &Dataset<'_, F>,
+        loss: &dyn Loss,
+        kind: Covariance,
+        weighting: Weighting,
+    ) -> Result<Inference> {
+        data.features().check_columns(self.coefficients.len())?;
+        for (name, penalty) in [("l2", self.l2), ("l1", self.l1)] {
+            if penalty > 0.0 {
+                let expected = "0 for inference: a penalty biases the coefficients on purpose, so that \
+                                intervals around them do not cover as they say";
+                return Err(Error::invalid(name, penalty, expected));
+            }
+        }
+        let loss = loss.adapted(&data.totals())?;
+        if kind == Covariance::Fisher && !log_likelihood_loss(&*loss) {
+            let expected = format!(
+                "Hc0 or Hc1: {loss:?} is no log-likelihood, so its Hessian is not the information"
+            );
+            return Err(Error::invalid("covariance", "Fisher", expected));
+        }
+        let objective = Objective::new(data, &*loss, 0.0, self.has_intercept)?;
+        let theta = self.theta();
+        let (value, rows) = objective.rows_at(&theta);
+        let names =
+            names(self.feature_names.as_deref(), self.coefficients.len(), self.has_intercept);
+        let factor = factor(&objective.sum_of_outer_products(|i| rows[i].hessian), &names)?;
+        // gᵀH⁻¹g is the squared distance to the minimum in standard errors.
+        let gradient = objective.sum_of_rows(|i| rows[i].gradient);
+        let distance: f64 =
+            factor.solve(&gradient).iter().zip(&gradient).map(|(step, slope)| step * slope).sum();
+        if distance.is_nan() || distance > 1e-4 {
+            let far = format!("rows whose best fit is {:.3} standard errors away", distance.sqrt());
+            let expected =
+                "the rows, weights and loss that the model was fitted with, to convergence";
+            return Err(Error::invalid("data", far, expected));
+        }
+        let covariance = covariance(&objective, data, &rows, &factor, kind, weighting)?;
+        let mut notes = vec![format!("covariance: {kind}")];
+        if !log_likelihood_loss(&*loss) {
+            notes.push(format!("loss: {loss:?}; its sum stands in for the log-likelihood"));
+        }
+        let totals = data.totals();
+        Ok(Inference {
+            title: "Logistic regression, maximum likelihood".into(),
+            notes,
+            names,
+            estimates: theta,
+            covariance: to_array(&covariance),
+            profile: None,
+            rows: totals.rows(),
+            positives: totals.positives,
+            log_likelihood: -value,
+            null_log_likelihood: null_log_likelihood(data, &*loss, self.has_intercept)?,
+        })
+    }
+
+    /// Subtracts a correction, one entry per column and then the intercept's.
+    pub(in crate::model) fn subtract(&mut self, correction: &[f64]) {
+        let (columns, intercept) = correction.split_at(self.coefficients.len());
+        self.coefficients.iter_mut().zip(columns).for_each(|(c, by)| *c -= by);
+        self.intercept -= intercept.first().copied().unwrap_or(0.0);
+    }
+
+    /// The coefficients, then the intercept if there is one.
+    pub(in crate::model) fn theta(&self) -> Vec<f64> {
+        let intercept = self.has_intercept.then_some(self.intercept);
+        self.coefficients.iter().copied().chain(intercept).collect()
+    }
+}

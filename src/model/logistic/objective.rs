@@ -1,0 +1,528 @@
+//! The penalised sum of losses that a logistic regression minimises, in one pass over the rows.
+
+use std::ops::Range;
+
+use faer::linalg::matmul::triangular::{BlockStructure, matmul};
+use faer::{Accum, Mat, MatRef, Par};
+
+use crate::data::{FeaturesView, Scalar, sparse_row};
+use crate::loss::Loss;
+use crate::model::linear::{TILE, add_products, add_rows};
+use crate::parallel;
+use crate::{Dataset, Error, Result};
+
+/// Σ wᵢ ℓ(xᵢβ + b + oᵢ, yᵢ) + (λ/2)‖β‖², as a function of θ = (β, b).
+///
+/// θ has one entry per column and, with an intercept, a last one for b, which is not penalised.
+/// Value, gradient and curvature come from one pass over the rows: a tile of rows is read for its
+/// logits, goes through the loss, and is read again, from cache, for its part of the gradient.
+///
+/// ```
+/// use imbalance::{Dataset, ndarray::array};
+/// use imbalance::loss::LogLoss;
+/// use imbalance::model::logistic::Objective;
+///
+/// let x = array![[1.0], [-1.0]];
+/// let data = Dataset::new(&x, vec![true, false])?;
+/// let (value, gradient) = Objective::new(&data, &LogLoss, 0.0, true)?.value_and_gradient(&[0.0, 0.0])?;
+/// assert_eq!(value, 2.0 * 2_f64.ln());
+/// assert_eq!(gradient, [-1.0, 0.0]);
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Objective<'a, F: Scalar> {
+    data: &'a Dataset<'a, F>,
+    loss: &'a dyn Loss,
+    l2: f64,
+    intercept: bool,
+    /// Whether the Hessian is formed, or only multiplied with vectors.
+    form_hessian: bool,
+}
+
+/// The objective at a point.
+#[derive(Debug)]
+pub(in crate::model) struct At {
+    pub(in crate::model) value: f64,
+    pub(in crate::model) gradient: Vec<f64>,
+    pub(in crate::model) curvature: Curvature,
+    /// The smallest xᵢβ + b in the direction of its label, over rows that weigh something: above zero
+    /// if θ separates the classes.
+    pub(in crate::model) margin: f64,
+}
+
+/// The loss at a row: its logit, offset included, and the weighted derivatives there.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::model) struct RowAt {
+    pub(in crate::model) logit: f64,
+    /// wᵢ ∂ℓ/∂zᵢ.
+    pub(in crate::model) gradient: f64,
+    /// wᵢ ∂²ℓ/∂zᵢ².
+    pub(in crate::model) hessian: f64,
+}
+
+/// The Hessian at a point, Xᵀ diag(h) X + λ.
+#[derive(Debug)]
+pub(in crate::model) enum Curvature {
+    /// Its lower triangle.
+    Formed(Mat<f64>),
+    /// The hᵢ = wᵢ ∂²ℓ/∂zᵢ² alone.
+    Rows(Vec<f64>),
+}
+
+/// Columns up to which the Hessian is formed: its n·d² / 2 multiplications then cost about what the
+/// passes over memory cost that conjugate gradients would need instead.
+const FORM_UP_TO: usize = 256;
+
+impl<'a, F: Scalar> Objective<'a, F> {
+    /// The objective over all rows of `data`, with their weights and offsets.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless `l2` is finite and not negative.
+    pub fn new(
+        data: &'a Dataset<'a, F>,
+        loss: &'a dyn Loss,
+        l2: f64,
+        intercept: bool,
+    ) -> Result<Self> {
+        super::check_penalty("l2", l2)?;
+        let form_hessian = data.columns() <= FORM_UP_TO;
+        Ok(Self { data, loss, l2, intercept, form_hessian })
+    }
+
+    /// Length of θ.
+    #[must_use]
+    pub fn parameters(&self) -> usize {
+        self.data.columns() + usize::from(self.intercept)
+    }
+
+    /// The objective and its gradient at θ.
+    ///
+    /// # Errors
+    /// [`Error::LengthMismatch`] unless θ has [`parameters`](Self::parameters) entries.
+    pub fn value_and_gradient(&self, theta: &[f64]) -> Result<(f64, Vec<f64>)> {
+        crate::error::same_length("theta", theta.len(), "the objective", self.parameters())?;
+        let at = Self { form_hessian: false, ..*self }.at(theta);
+        Ok((at.value, at.gradient))
+    }
+
+    /// Whether the Hessian is formed rather than multiplied with vectors.
+    pub(in crate::model) fn forms_hessian(&self) -> bool {
+        self.form_hessian
+    }
+
+    pub(in crate::model) fn at(&self, theta: &[f64]) -> At {
+        let p = self.parameters();
+        let (beta, b) = self.parts(theta);
+        let hessian_len = if self.form_hessian { p * p } else { 0 };
+        let block = parallel::sum_block(self.data.rows(), p + hessian_len);
+        let mut curvature = vec![0.0; if self.form_hessian { 0 } else { self.data.rows() }];
+
+        let pass = |rows: Range<usize>, curvature: Option<&mut [f64]>| {
+            let mut sums = Sums::new(p, self.form_hessian);
+            let mut buffers = Buffers::new(p, self.form_hessian);
+            for_tiles(rows, curvature, |tile, curvature| {
+                self.add_tile(beta, b, tile, curvature, &mut buffers, &mut sums);
+            });
+            sums
+        };
+        let parts = if self.form_hessian {
+            parallel::map(self.data.rows(), block, |_, rows| pass(rows, None))
+        } else {
+            parallel::map_into(&mut curvature, 1, block, |_, rows, out| pass(rows, Some(out)))
+        };
+
+        let margin = parts.iter().fold(f64::INFINITY, |least, part| least.min(part.margin));
+        let squares: f64 = beta.iter().map(|c| c * c).sum();
+        let value = parts.iter().map(|part| part.value).sum::<f64>() + 0.5 * self.l2 * squares;
+        let mut hessian: Option<Mat<f64>> = None;
+        let mut gradients = Vec::with_capacity(parts.len());
+        for part in parts {
+            gradients.push(part.gradient);
+            hessian = match (hessian, part.hessian) {
+                (Some(sum), Some(part)) => Some(sum + part),
+                (sum, part) => sum.or(part),
+            };
+        }
+        let mut gradient = parallel::merge(gradients);
+        for (slope, coefficient) in gradient.iter_mut().zip(beta) {
+            *slope += self.l2 * coefficient;
+        }
+        let curvature = match hessian {
+            None => Curvature::Rows(curvature),
+            Some(mut hessian) => {
+                (0..beta.len()).for_each(|j| hessian[(j, j)] += self.l2);
+                Curvature::Formed(hessian)
+            }
+        };
+        At { value, gradient, curvature, margin }
+    }
+
+    /// Adds what a tile of rows contributes to value, gradient and Hessian.
+    fn add_tile(
+        &self,
+        beta: &[f64],
+        b: f64,
+        rows: Range<usize>,
+        curvature: Option<&mut [f64]>,
+        buffers: &mut Buffers,
+        sums: &mut Sums,
+    ) {
+        let x = self.data.features().slice(rows.clone());
+        let labels = &self.data.labels()[rows.clone()];
+        let weights = self.data.weights().map(|weights| &weights[rows.clone()]);
+        let logits = &mut buffers.logits[..rows.len()];
+        let gradients = &mut buffers.gradients[..rows.len()];
+
+        logits.fill(b);
+        add_products(x, beta, logits);
+        for (i, (logit, label)) in logits.iter().zip(labels).enumerate() {
+            let margin = if *label { *logit } else { -logit };
+            if margin < sums.margin && weights.is_none_or(|weights| weights[i] > 0.0) {
+                sums.margin = margin;
+            }
+        }
+        if let Some(offsets) = self.data.offsets() {
+            logits.iter_mut().zip(&offsets[rows.clone()]).for_each(|(z, offset)| *z += offset);
+        }
+        let hessians = curvature.unwrap_or(&mut buffers.hessians[..rows.len()]);
+        sums.value += self.loss.block(logits, labels, weights, gradients, hessians);
+
+        add_rows(x, gradients, |value| value, &mut sums.gradient);
+        if self.intercept {
+            sums.gradient[beta.len()] += gradients.iter().sum::<f64>();
+        }
+        if let Some(hessian) = &mut sums.hessian {
+            self.add_outer_products(x, hessians, &mut buffers.tile, hessian);
+        }
+    }
+
+    /// `sum += Σ hᵢ xᵢ xᵢᵀ` (lower triangle), where xᵢ ends in a 1 for the intercept.
+    fn add_outer_products(
+        &self,
+        x: FeaturesView<'_, F>,
+        factors: &[f64],
+        buffer: &mut [Vec<f64>; 2],
+        sum: &mut Mat<f64>,
+    ) {
+        let p = self.parameters();
+        match x {
+            FeaturesView::Dense(x) => {
+                let [plain, scaled] = buffer;
+                plain.clear();
+                scaled.clear();
+                for (row, &factor) in x.outer_iter().zip(factors) {
+                    let start = plain.len();
+                    plain.extend(row.iter().map(|value| value.to_f64()));
+                    plain.extend(self.intercept.then_some(1.0));
+                    scaled.extend(plain[start..].iter().map(|value| factor * value));
+                }
+                let rows = factors.len();
+                let lower = BlockStructure::TriangularLower;
+                let full = BlockStructure::Rectangular;
+                matmul(
+                    sum.as_mut(),
+                    lower,
+                    Accum::Add,
+                    MatRef::from_row_major_slice(plain, rows, p).transpose(),
+                    full,
+                    MatRef::from_row_major_slice(scaled, rows, p),
+                    full,
+                    1.0,
+                    Par::Seq,
+                );
+            }
+            FeaturesView::Sparse(x) => {
+                for (row, &factor) in factors.iter().enumerate() {
+                    let (columns, values) = sparse_row(&x, row);
+                    for (i, (&column, value)) in columns.iter().zip(values).enumerate() {
+                        let scaled = factor * value.to_f64();
+                        for (&earlier, value) in columns[..=i].iter().zip(values) {
+                            sum[(column, earlier)] += scaled * value.to_f64();
+                        }
+                        if self.intercept {
+                            sum[(p - 1, column)] += scaled;
+                        }
+                    }
+                    if self.intercept {
+                        sum[(p - 1, p - 1)] += factor;
+                    }
+                }
+            }
+        }
+    }
+
+    pub(in crate::model) fn columns(&self) -> usize {
+        self.data.columns()
+    }
+
+    pub(in crate::model) fn features(&self) -> FeaturesView<'_, F> {
+        self.data.features()
+    }
+
+    pub(in crate::model) fn l2(&self) -> f64 {
+        self.l2
+    }
+
+    /// The loss, summed, and at every row.
+    pub(in crate::model) fn rows_at(&self, theta: &[f64]) -> (f64, Vec<RowAt>) {
+        let (beta, b) = self.parts(theta);
+        let mut rows = vec![RowAt::default(); self.data.rows()];
+        let block = parallel::sum_block(rows.len(), 1);
+        let values = parallel::map_into(&mut rows, 1, block, |_, block, out| {
+            let [mut logits, mut gradients, mut hessians] = [[0.0; TILE]; 3];
+            let mut value = 0.0;
+            for start in block.clone().step_by(TILE) {
+                let tile = start..(start + TILE).min(block.end);
+                let n = tile.len();
+                logits[..n].fill(b);
+                add_products(self.data.features().slice(tile.clone()), beta, &mut logits[..n]);
+                if let Some(offsets) = self.data.offsets() {
+                    logits.iter_mut().zip(&offsets[tile.clone()]).for_each(|(z, o)| *z += o);
+                }
+                value += self.loss.block(
+                    &logits[..n],
+                    &self.data.labels()[tile.clone()],
+                    self.data.weights().map(|weights| &weights[tile.clone()]),
+                    &mut gradients[..n],
+                    &mut hessians[..n],
+                );
+                for (i, row) in out[start - block.start..][..n].iter_mut().enumerate() {
+                    let (gradient, hessian) = (gradients[i], hessians[i]);
+                    *row = RowAt { logit: logits[i], gradient, hessian };
+                }
+            }
+            value
+        });
+        (values.into_iter().sum(), rows)
+    }
+
+    /// Σ f(i) xᵢ over all rows, where xᵢ ends in a 1 for the intercept.
+    pub(in crate::model) fn sum_of_rows(&self, f: impl Fn(usize) -> f64 + Sync + Send) -> Vec<f64> {
+        let columns = self.data.columns();
+        self.sum_rows(|tile, sums, buffer| {
+            buffer.iter_mut().zip(tile.clone()).for_each(|(factor, row)| *factor = f(row));
+            add_rows(self.data.features().slice(tile), buffer, |value| value, sums);
+            if self.intercept {
+                sums[columns] += buffer.iter().sum::<f64>();
+            }
+        })
+    }
+
+    /// Σ f(i) xᵢ xᵢᵀ over all rows (lower triangle), where xᵢ ends in a 1 for the intercept.
+    pub(in crate::model) fn sum_of_outer_products(
+        &self,
+        f: impl Fn(usize) -> f64 + Sync + Send,
+    ) -> Mat<f64> {
+        let p = self.parameters();
+        let n = self.data.rows();
+        let parts = parallel::map(n, parallel::sum_block(n, p * p), |_, rows| {
+            let mut sum = Mat::zeros(p, p);
+            let mut buffer = Buffers::new(p, true);
+            for_tiles(rows, None, |tile, _| {
+                let factors = &mut buffer.hessians[..tile.len()];
+                factors.iter_mut().zip(tile.clone()).for_each(|(factor, row)| *factor = f(row));
+                let x = self.data.features().slice(tile);
+                self.add_outer_products(x, factors, &mut buffer.tile, &mut sum);
+            });
+            sum
+        });
+        parts.into_iter().fold(Mat::zeros(p, p), |sum, part| sum + part)
+    }
+
+    /// The Hessian at `at` times `v`.
+    pub(in crate::model) fn hessian_vector(&self, at: &At, v: &[f64]) -> Vec<f64> {
+        let rows = match &at.curvature {
+            Curvature::Formed(hessian) => return symmetric_product(hessian, v),
+            Curvature::Rows(rows) => rows,
+        };
+        let (beta, b) = self.parts(v);
+        let mut product = self.sum_rows(|tile, sums, buffer| {
+            let x = self.data.features().slice(tile.clone());
+            buffer.fill(b);
+            add_products(x, beta, buffer);
+            buffer.iter_mut().zip(&rows[tile]).for_each(|(product, h)| *product *= h);
+            add_rows(x, buffer, |value| value, sums);
+            if self.intercept {
+                sums[beta.len()] += buffer.iter().sum::<f64>();
+            }
+        });
+        product.iter_mut().zip(beta).for_each(|(product, v)| *product += self.l2 * v);
+        product
+    }
+
+    /// The diagonal of the Hessian at `at`.
+    pub(in crate::model) fn diagonal(&self, at: &At) -> Vec<f64> {
+        let rows = match &at.curvature {
+            Curvature::Formed(h) => return (0..h.nrows()).map(|j| h[(j, j)]).collect(),
+            Curvature::Rows(rows) => rows,
+        };
+        let columns = self.data.columns();
+        let mut diagonal = self.sum_rows(|tile, sums, _| {
+            add_rows(
+                self.data.features().slice(tile.clone()),
+                &rows[tile.clone()],
+                |value| value * value,
+                sums,
+            );
+            if self.intercept {
+                sums[columns] += rows[tile].iter().sum::<f64>();
+            }
+        });
+        diagonal[..columns].iter_mut().for_each(|entry| *entry += self.l2);
+        diagonal
+    }
+
+    /// How a step `v` of the parameters moves the logits: the largest move against a row's own label
+    /// and the largest in its favour, over rows that weigh something.
+    pub(in crate::model) fn logit_moves(&self, v: &[f64]) -> (f64, f64) {
+        let (beta, b) = self.parts(v);
+        let labels = self.data.labels();
+        let weights = self.data.weights();
+        parallel::map(self.data.rows(), parallel::BLOCK, |_, rows| {
+            let mut moves = vec![b; rows.len()];
+            add_products(self.data.features().slice(rows.clone()), beta, &mut moves);
+            rows.zip(moves)
+                .filter(|(row, _)| weights.is_none_or(|weights| weights[*row] > 0.0))
+                .map(|(row, by)| if labels[row] { by } else { -by })
+                .fold((0.0, 0.0), |(against, favour), by| (by.min(against), by.max(favour)))
+        })
+        .into_iter()
+        .fold((0.0, 0.0), |(a, f), (against, favour)| (against.min(a), favour.max(f)))
+    }
+
+    /// Sums a vector of θ's length over tiles of rows; `add(rows, sums, buffer)`, with one number of
+    /// scratch per row.
+    fn sum_rows(
+        &self,
+        add: impl Fn(Range<usize>, &mut [f64], &mut [f64]) + Sync + Send,
+    ) -> Vec<f64> {
+        let p = self.parameters();
+        let n = self.data.rows();
+        parallel::merge(parallel::map(n, parallel::sum_block(n, p), |_, rows| {
+            let mut sums = vec![0.0; p];
+            let mut buffer = [0.0; TILE];
+            for_tiles(rows, None, |tile, _| {
+                add(tile.clone(), &mut sums, &mut buffer[..tile.len()]);
+            });
+            sums
+        }))
+    }
+
+    fn parts<'t>(&self, theta: &'t [f64]) -> (&'t [f64], f64) {
+        let (beta, rest) = theta.split_at(self.data.columns());
+        (beta, rest.first().copied().unwrap_or(0.0))
+    }
+}
+
+/// What a block of rows adds up.
+struct Sums {
+    value: f64,
+    gradient: Vec<f64>,
+    hessian: Option<Mat<f64>>,
+    margin: f64,
+}
+
+impl Sums {
+    fn new(p: usize, form_hessian: bool) -> Self {
+        let hessian = form_hessian.then(|| Mat::zeros(p, p));
+        Self { value: 0.0, gradient: vec![0.0; p], hessian, margin: f64::INFINITY }
+    }
+}
+
+/// Scratch for a tile of rows.
+struct Buffers {
+    logits: [f64; TILE],
+    gradients: [f64; TILE],
+    hessians: [f64; TILE],
+    tile: [Vec<f64>; 2],
+}
+
+impl Buffers {
+    fn new(p: usize, form_hessian: bool) -> Self {
+        let tile = || Vec::with_capacity(if form_hessian { TILE * p } else { 0 });
+        let zeros = [0.0; TILE];
+        Self { logits: zeros, gradients: zeros, hessians: zeros, tile: [tile(), tile()] }
+    }
+}
+
+/// Cuts rows, and the output that belongs to them, into tiles.
+fn for_tiles(
+    rows: Range<usize>,
+    mut out: Option<&mut [f64]>,
+    mut f: impl FnMut(Range<usize>, Option<&mut [f64]>),
+) {
+    for start in rows.clone().step_by(TILE) {
+        let tile = start..(start + TILE).min(rows.end);
+        let part = start - rows.start..tile.end - rows.start;
+        f(tile, out.as_deref_mut().map(|out| &mut out[part]));
+    }
+}
+
+/// xᵢ V xᵢᵀ for every row, where xᵢ ends in a 1 for the intercept and V is symmetric.
+pub(in crate::model) fn quadratic_forms<F: Scalar>(
+    x: FeaturesView<'_, F>,
+    intercept: bool,
+    v: &Mat<f64>,
+) -> Vec<f64> {
+    let p = v.nrows();
+    let mut out = vec![0.0; x.nrows()];
+    parallel::map_into(&mut out, 1, TILE, |_, rows, out| match x.slice(rows) {
+        FeaturesView::Dense(x) => {
+            let mut plain = Vec::with_capacity(out.len() * p);
+            for row in x.outer_iter() {
+                plain.extend(row.iter().map(|value| value.to_f64()));
+                plain.extend(intercept.then_some(1.0));
+            }
+            let plain = MatRef::from_row_major_slice(&plain, out.len(), p);
+            let mut product = Mat::zeros(p, out.len());
+            let transposed = plain.transpose();
+            faer::linalg::matmul::matmul(
+                product.as_mut(),
+                Accum::Replace,
+                v,
+                transposed,
+                1.0,
+                Par::Seq,
+            );
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = (0..p).map(|j| plain[(i, j)] * product[(j, i)]).sum();
+            }
+        }
+        FeaturesView::Sparse(x) => {
+            for (i, out) in out.iter_mut().enumerate() {
+                let (columns, values) = sparse_row(&x, i);
+                let one = intercept.then_some((p - 1, 1.0));
+                let entries = columns.iter().zip(values).map(|(&j, value)| (j, value.to_f64()));
+                let entries = entries.chain(one);
+                *out = entries
+                    .clone()
+                    .map(|(j, a)| a * entries.clone().map(|(k, b)| v[(j, k)] * b).sum::<f64>())
+                    .sum();
+            }
+        }
+    });
+    out
+}
+
+/// A symmetric matrix, given by its lower triangle, times a vector.
+fn symmetric_product(lower: &Mat<f64>, v: &[f64]) -> Vec<f64> {
+    let mut product = vec![0.0; v.len()];
+    for j in 0..v.len() {
+        product[j] += lower[(j, j)] * v[j];
+        for i in j + 1..v.len() {
+            product[i] += lower[(i, j)] * v[j];
+            product[j] += lower[(i, j)] * v[i];
+        }
+    }
+    product
+}
+
+impl<F: Scalar> Objective<'_, F> {
+    /// Fails where θ proves that no minimum exists.
+    pub(in crate::model) fn check_separation(&self, at: &At) -> Result<()> {
+        if self.l2 == 0.0 && at.margin > 0.0 {
+            return Err(Error::Separation { kind: "completely" });
+        }
+        Ok(())
+    }
+}

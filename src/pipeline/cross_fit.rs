@@ -1,0 +1,225 @@
+//! Cross-fitting: every row calibrates, and no row by a model that has seen it.
+
+use super::{FittedPipeline, Pipeline, Report, Trained, logits_of};
+use crate::calibration::{Calibrate, Calibrator, Scored, Training};
+use crate::data::{Scalar, check_count};
+use crate::loss::Loss;
+use crate::metrics::predicted_over_observed;
+use crate::model::Model;
+use crate::sampling::{Distortion, Sampler};
+use crate::{ClassTotals, Dataset, Error, Folds, Progress, Result, Run, Seed};
+
+/// Cross-fitting: the training rows are cut into folds, a model is trained on each fold's training rows,
+/// and the calibrator learns from the logits of all rows judged, each by a model that has not seen it.
+/// So it learns from every positive, where a hold-out takes rows from the model and gives the calibrator
+/// only those.
+///
+/// The sampler acts inside the training rows of a fold alone; the rows judged are as the population left
+/// them. What is served is
+///
+/// * by default **one model refitted on all rows**: one prediction costs one pass. It has seen more rows
+///   than the folds' models whose logits taught the calibrator, so it is a little better than the map
+///   assumes; the difference vanishes with the number of folds.
+/// * after [`ensemble`](Self::ensemble), **the folds' models**: the mean of their *calibrated
+///   probabilities*.
+///
+/// # Why the mean of probabilities
+///
+/// A new row and the logit that a fold's model gives it are distributed as the pairs the map was learned
+/// from, so each member is calibrated: its mean prediction is right. The mean over the members then is
+/// right too, by linearity, and its log loss is no worse than theirs on average, by convexity. The mean
+/// of *logits* would vary less than the logits that the map was learned from, so the map would not fit
+/// them. One map is learned from all folds together: with rare positives, a map for each fold alone would
+/// have a k-th of them to learn from.
+///
+/// # One scale for all folds
+///
+/// The constants of sampler and loss are realised ones (the odds after sampling, balanced class weights),
+/// so they differ from fold to fold, and a logit of 0 does not mean the same in each. Before logits are
+/// pooled, each is translated to the training of the model that is served: to the logit that stands for
+/// the same log-odds in the population there. So a calibrator that learns from raw logits sees one scale,
+/// and one that undoes the training first (a prior correction, followed by a learned map) undoes the right one. Where
+/// rows were chosen by their features the shift of the overall odds is the sampler's nominal one; where
+/// there is none, nothing is translated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CrossFit {
+    folds: usize,
+    forward: bool,
+    ensemble: bool,
+}
+
+impl CrossFit {
+    /// Random folds, stratified by class: [`Folds::stratified`]. Usual: 5 or 10.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for fewer than 2 folds.
+    pub fn stratified(folds: usize) -> Result<Self> {
+        check_count(folds, usize::MAX)?;
+        Ok(Self { folds, forward: false, ensemble: false })
+    }
+
+    /// Forward chaining, for rows in order of time: [`Folds::forward`]. The rows are cut into `folds` + 1
+    /// blocks; each but the first is judged by a model of the blocks before it. The first block
+    /// calibrates nothing, and a map never learns from a model that knew the future.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for fewer than 2 folds.
+    pub fn forward(folds: usize) -> Result<Self> {
+        check_count(folds, usize::MAX)?;
+        Ok(Self { folds, forward: true, ensemble: false })
+    }
+
+    /// Serves the mean of the folds' calibrated probabilities, instead of one refitted model.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for forward chaining, whose early models have seen a part of the rows
+    /// only, and the oldest.
+    pub fn ensemble(self) -> Result<Self> {
+        if self.forward {
+            let expected = "a refitted model for forward chaining: its early models know only the \
+                            oldest rows";
+            return Err(Error::invalid("ensemble", true, expected));
+        }
+        Ok(Self { ensemble: true, ..self })
+    }
+
+    /// Whether the folds' models are served, and so are needed whatever the calibrator is.
+    pub(super) fn is_ensemble(self) -> bool {
+        self.ensemble
+    }
+
+    fn cut(self, labels: &[bool], seed: Seed) -> Result<Folds> {
+        if self.forward {
+            Folds::forward(labels, self.folds)
+        } else {
+            Folds::stratified(labels, self.folds, seed)
+        }
+    }
+}
+
+/// What happened in one fold of a cross-fit.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct FoldReport {
+    /// The rows that went into the sampler.
+    pub train: ClassTotals,
+    /// The rows the fold's model was trained on.
+    pub sample: ClassTotals,
+    /// The rows it judged.
+    pub judged: ClassTotals,
+    /// Mean predicted / observed on the rows judged, by a calibrator that learned from the other folds
+    /// (in forward chaining: from the earlier ones). `None` where these did not suffice for a fit, as
+    /// in the first fold of forward chaining.
+    pub predicted_over_observed: Option<f64>,
+}
+
+/// The rows that a fold judged.
+struct Judged {
+    labels: Vec<bool>,
+    weights: Option<Vec<f64>>,
+    logits: Vec<f64>,
+    training: Training,
+}
+
+impl<S, L, M, C> Pipeline<S, L, M, C> {
+    pub(super) fn fit_folds<F>(
+        &self,
+        train: &Dataset<'_, F>,
+        config: CrossFit,
+        run: &Run,
+    ) -> Result<FittedPipeline<M::Fitted, C::Fitted>>
+    where
+        F: Scalar,
+        S: Sampler<F>,
+        L: Loss,
+        M: Model<F>,
+        C: Calibrator,
+    {
+        let folds = config.cut(train.labels(), run.seed().child("folds"))?;
+        let (mut models, mut judged, mut reports) = (Vec::new(), Vec::new(), Vec::new());
+        for (fold, split) in folds.splits().enumerate() {
+            let (inside, outside) = train.split(&split)?;
+            let rows = inside.rows();
+            run.report(&Progress::Fold { fold: fold + 1, of: folds.count(), rows })?;
+            let trained = self.train(&inside, &run.child(&format!("fold {fold}")))?;
+            judged.push(Judged {
+                labels: outside.labels().into(),
+                weights: outside.weights().map(Into::into),
+                logits: logits_of(&trained.model, &outside)?,
+                training: trained.training.clone(),
+            });
+            reports.push(FoldReport {
+                train: trained.train,
+                sample: trained.sample,
+                judged: outside.totals(),
+                predicted_over_observed: None,
+            });
+            if config.ensemble {
+                models.push(trained);
+            }
+        }
+        if !config.ensemble {
+            models.push(self.train(train, run)?);
+        }
+
+        let rows = judged.iter().map(|part| part.labels.len()).sum();
+        run.report(&Progress::Stage { name: "calibrating", rows })?;
+        let calibrate = |model: &Trained<M::Fitted>| {
+            pool(judged.iter(), &model.training, train.distortion())
+                .and_then(|scored| Ok((self.calibrator.fit(&scored)?, scored.totals())))
+        };
+        let mut members = models.into_iter();
+        let Some(first) = members.next() else {
+            return Err(Error::NoRows { what: "the cross-fit" });
+        };
+        let (map, totals) = calibrate(&first)?;
+        let others = members
+            .map(|member| calibrate(&member).map(|(map, _)| (member.model, map)))
+            .collect::<Result<Vec<_>>>()?;
+
+        let judge = |fold: usize| {
+            let own = |other: &usize| if config.forward { *other < fold } else { *other != fold };
+            let others = (0..judged.len()).filter(own).map(|other| &judged[other]);
+            let map = self.calibrator.fit(&pool(others, &first.training, train.distortion())?)?;
+            let part = &judged[fold];
+            let mut p = part.logits.clone();
+            part.training.translate(&first.training, &mut p);
+            map.probabilities_in_place(&mut p);
+            let ratio = predicted_over_observed(&part.labels, &p, part.weights.as_deref())?;
+            Ok::<_, Error>(ratio)
+        };
+        for (fold, report) in reports.iter_mut().enumerate() {
+            report.predicted_over_observed = judge(fold).ok();
+        }
+
+        let report = Report {
+            train: train.totals(),
+            calibration: Some(totals),
+            folds: reports,
+            members: 1 + others.len(),
+            ..self.report(&first, &map)
+        };
+        Ok(FittedPipeline::ensemble((first.model, map), others, report))
+    }
+}
+
+/// The rows of some folds, with their logits on the scale of one training.
+fn pool<'j>(
+    parts: impl Iterator<Item = &'j Judged>,
+    training: &Training,
+    distortion: &Distortion,
+) -> Result<Scored<'static>> {
+    let (mut logits, mut labels, mut weights) = (Vec::new(), Vec::new(), Vec::new());
+    for part in parts {
+        let first = logits.len();
+        logits.extend_from_slice(&part.logits);
+        part.training.translate(training, &mut logits[first..]);
+        labels.extend_from_slice(&part.labels);
+        weights.extend_from_slice(part.weights.as_deref().unwrap_or_default());
+    }
+    let scored = Scored::from_logits(logits, labels)?
+        .with_distortion(distortion.clone())
+        .with_training(training.clone());
+    // Either all parts have weights or none has.
+    if weights.is_empty() { Ok(scored) } else { scored.with_weights(weights) }
+}

@@ -1,0 +1,220 @@
+//! A pipeline that has learned.
+
+use super::Report;
+use crate::calibration::Calibrate;
+use crate::data::{Features, FeaturesView, Row, Scalar};
+use crate::error::same_length;
+use crate::model::Predict;
+use crate::parallel::{self, BLOCK};
+use crate::{Dataset, Error, Result};
+
+/// A fitted [`Pipeline`](super::Pipeline): a model's logits and a map from them to probabilities; or an
+/// ensemble of them, whose probability is the mean of its members' ([`CrossFit`](super::CrossFit)).
+#[derive(Debug, Clone)]
+pub struct FittedPipeline<P, K> {
+    model: P,
+    calibrate: K,
+    /// The other members of an ensemble.
+    others: Vec<(P, K)>,
+    report: Report,
+}
+
+impl<P, K: Calibrate> FittedPipeline<P, K> {
+    pub(super) fn new(model: P, calibrate: K, report: Report) -> Self {
+        Self { model, calibrate, others: Vec::new(), report }
+    }
+
+    pub(super) fn ensemble(
+        (model, calibrate): (P, K),
+        others: Vec<(P, K)>,
+        report: Report,
+    ) -> Self {
+        Self { model, calibrate, others, report }
+    }
+
+    /// Each model with its calibration: one pair, unless an ensemble was asked for.
+    pub fn members(&self) -> impl Iterator<Item = (&P, &K)> {
+        let others = self.others.iter().map(|(model, calibrate)| (model, calibrate));
+        std::iter::once((&self.model, &self.calibrate)).chain(others)
+    }
+
+    /// The fitted model; of an ensemble, the first ([`members`](Self::members) has all).
+    pub fn model(&self) -> &P {
+        &self.model
+    }
+
+    /// The fitted calibration; of an ensemble, the first.
+    pub fn calibration(&self) -> &K {
+        &self.calibrate
+    }
+
+    /// What each stage did; print it.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// The model's logits, as trained: before the calibrator undoes what sampler and loss did. Of an
+    /// ensemble, the mean of its models' logits, which is not what its probabilities are made of.
+    ///
+    /// # Errors
+    /// As for [`Predict::logits_into`].
+    pub fn logits<'x, F: Scalar>(&self, x: impl Into<Features<'x, F>>) -> Result<Vec<f64>>
+    where
+        P: Predict<F>,
+    {
+        let x = x.into();
+        let mut out = vec![0.0; x.nrows()];
+        self.mean(&mut out, |model, _, out| logits_into(model, x.view(), out))?;
+        // The mean of −∞ and +∞.
+        check_numbers(&out)?;
+        Ok(out)
+    }
+
+    /// The probability of a positive for each row, in the population.
+    ///
+    /// # Errors
+    /// As for [`Predict::logits_into`].
+    pub fn probabilities<'x, F: Scalar>(&self, x: impl Into<Features<'x, F>>) -> Result<Vec<f64>>
+    where
+        P: Predict<F>,
+    {
+        let x = x.into();
+        let mut out = vec![0.0; x.nrows()];
+        self.write(x.view(), None, &mut out)?;
+        Ok(out)
+    }
+
+    /// Writes the probability of each row to `out`. Allocates nothing; an ensemble one number a row.
+    ///
+    /// # Errors
+    /// As for [`Predict::logits_into`].
+    pub fn probabilities_into<'x, F: Scalar>(
+        &self,
+        x: impl Into<Features<'x, F>>,
+        out: &mut [f64],
+    ) -> Result<()>
+    where
+        P: Predict<F>,
+    {
+        self.write(x.into().view(), None, out)
+    }
+
+    /// The probability for each row of a data set, whose offsets (known additive logits) are added to
+    /// the model's logits. Without offsets it is [`probabilities`](Self::probabilities) of its
+    /// features.
+    ///
+    /// # Errors
+    /// As for [`Predict::logits_into`].
+    pub fn probabilities_of<F: Scalar>(&self, data: &Dataset<'_, F>) -> Result<Vec<f64>>
+    where
+        P: Predict<F>,
+    {
+        let mut out = vec![0.0; data.rows()];
+        self.write(data.features(), data.offsets(), &mut out)?;
+        Ok(out)
+    }
+
+    /// The probability of one row. Nothing is allocated.
+    ///
+    /// ```
+    /// # use imbalance::prelude::*;
+    /// # let x = imbalance::ndarray::array![[0.0, 1.0], [1.0, 0.0], [0.5, 0.5]];
+    /// # let data = Dataset::new(&x, vec![true, false, false])?;
+    /// let fitted = Pipeline::new(LogisticRegression::new()).fit(&data)?;
+    /// let p = fitted.probability(&[0.0, 1.0])?;
+    /// let same = fitted.probability(Row::sparse(2, &[1], &[1.0])?)?;
+    /// assert_eq!(p, same);
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Predict::logit`].
+    pub fn probability<'x, F: Scalar>(&self, row: impl Into<Row<'x, F>>) -> Result<f64>
+    where
+        P: Predict<F>,
+    {
+        let row = row.into();
+        let mut sum = 0.0;
+        for (model, calibrate) in self.members() {
+            let logit = model.logit(row)?;
+            check_numbers(&[logit])?;
+            sum += calibrate.probability(logit);
+        }
+        Ok(sum / (1 + self.others.len()) as f64)
+    }
+
+    fn write<F: Scalar>(
+        &self,
+        x: FeaturesView<'_, F>,
+        offsets: Option<&[f64]>,
+        out: &mut [f64],
+    ) -> Result<()>
+    where
+        P: Predict<F>,
+    {
+        self.mean(out, |model, calibrate, out| {
+            logits_into(model, x, out)?;
+            add(out, offsets);
+            parallel::map_into(out, 1, BLOCK, |_, _, out| calibrate.probabilities_in_place(out));
+            Ok(())
+        })
+    }
+
+    /// The mean of what each member writes.
+    fn mean(
+        &self,
+        out: &mut [f64],
+        write: impl Fn(&P, &K, &mut [f64]) -> Result<()>,
+    ) -> Result<()> {
+        write(&self.model, &self.calibrate, out)?;
+        if self.others.is_empty() {
+            return Ok(());
+        }
+        let mut term = vec![0.0; out.len()];
+        for (model, calibrate) in &self.others {
+            write(model, calibrate, &mut term)?;
+            add(out, Some(&term));
+        }
+        let members = (1 + self.others.len()) as f64;
+        out.iter_mut().for_each(|sum| *sum /= members);
+        Ok(())
+    }
+}
+
+fn logits_into<F: Scalar>(
+    model: &impl Predict<F>,
+    x: FeaturesView<'_, F>,
+    out: &mut [f64],
+) -> Result<()> {
+    same_length("the output", out.len(), "the feature matrix", x.nrows())?;
+    model.logits_into(x, out)?;
+    check_numbers(out)
+}
+
+/// The model's logits plus the offsets of the rows.
+pub(crate) fn logits_of<F: Scalar>(
+    model: &impl Predict<F>,
+    data: &Dataset<'_, F>,
+) -> Result<Vec<f64>> {
+    let mut out = vec![0.0; data.rows()];
+    logits_into(model, data.features(), &mut out)?;
+    add(&mut out, data.offsets());
+    Ok(out)
+}
+
+fn add(out: &mut [f64], terms: Option<&[f64]>) {
+    if let Some(terms) = terms {
+        out.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
+    }
+}
+
+/// Infinite logits are certain answers; NaN is none.
+fn check_numbers(logits: &[f64]) -> Result<()> {
+    match logits.iter().position(|logit| logit.is_nan()) {
+        None => Ok(()),
+        Some(row) => {
+            let what = "the model's logits".into();
+            Err(Error::NonFinite { what, row, column: None, value: f64::NAN })
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Predicted over observed by slice.
+
+use super::axis::{Axis, Measure, Unit};
+use super::figure::{Figure, Key, Look, Mark, Panel};
+use super::{Options, Picture, need_models};
+use crate::Result;
+use crate::metrics::Slice;
+
+/// Slices whose names fit below an axis.
+const NAMED: usize = 40;
+
+/// Predicted over observed for each slice (the values of an attribute, or the periods of time), on a
+/// logarithmic axis: twice as much and half as much are equally far from 1.
+///
+/// The bars are what two standard errors of the number of positives allow. Slices stand in their order,
+/// by number; slices without positives have no ratio. `by` names what the rows are sliced by. There is
+/// no axis of probabilities, so [`Options::scale`] says whether the ratio's is linear: only
+/// [`Scale::Linear`](super::Scale::Linear) makes it so.
+///
+/// # Errors
+///
+/// The [errors common to all pictures](super#errors).
+///
+/// ```
+/// use imbalance::metrics::slices_by_period;
+/// use imbalance::plot::{Options, slices};
+///
+/// let times = [10.0, 90_000.0, 86_399.0];
+/// let days = slices_by_period(&times, 86_400.0, &[true, true, false], &[0.5, 0.1, 0.2], None)?;
+/// let picture = slices("day", &[("my model", &days)], &Options::default())?;
+/// assert!(picture.svg().contains("Predicted / observed"));
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+pub fn slices(by: &str, models: &[(&str, &[Slice])], options: &Options) -> Result<Picture> {
+    need_models(models)?;
+    let measure =
+        if options.scale == super::Scale::Linear { Measure::Linear } else { Measure::Log };
+    let count = models.iter().map(|(_, slices)| slices.len()).max().unwrap_or(0);
+    let ends = |slice: &Slice| {
+        let ratio = slice.predicted_over_observed?;
+        // The relative error of a number is the error of its logarithm.
+        let factor = (2.0 * slice.observed_relative_error.unwrap_or(0.0)).exp();
+        Some((ratio / factor, ratio, ratio * factor))
+    };
+    let all = models.iter().flat_map(|(_, slices)| slices.iter()).filter_map(ends);
+    let values = all.flat_map(|(low, ratio, high)| [low, ratio, high]).chain([1.0]);
+    let y = Axis::around("Predicted / observed", measure, Unit::Plain, values);
+    let last = count.max(1) as f64;
+    let mut x = Axis::new(by, Measure::Linear, Unit::Plain, 0.4, last + 0.6);
+    let longest = models.iter().max_by_key(|(_, slices)| slices.len());
+    let named = count <= NAMED;
+    x.ticks = longest
+        .iter()
+        .flat_map(|(_, slices)| slices.iter().enumerate())
+        .map(|(place, slice)| {
+            let number = place + 1;
+            (number as f64, if named { shortened(&slice.name) } else { number.to_string() })
+        })
+        .collect();
+    let calibrated = vec![(x.low, 1.0), (x.high, 1.0)];
+    let mut marks = vec![Mark::Line { points: calibrated, stroke: Look::reference() }];
+    for (model, (_, slices)) in models.iter().enumerate() {
+        let Look { stroke, marker } = Look::of(model);
+        // Models stand side by side.
+        let shift = 0.6 * ((model as f64 + 0.5) / models.len() as f64 - 0.5);
+        let places = slices.iter().enumerate();
+        let shown: Vec<_> = places
+            .filter_map(|(place, slice)| Some((1.0 + place as f64 + shift, ends(slice)?)))
+            .collect();
+        let intervals = shown.iter().map(|&(x, (low, _, high))| (x, low, high)).collect();
+        let points = shown.iter().map(|&(x, (_, ratio, _))| (x, ratio)).collect();
+        marks.push(Mark::Whiskers { intervals, colour: stroke.colour });
+        marks.push(Mark::Dots { points, marker, colour: stroke.colour });
+    }
+    let keys = models.iter().enumerate().map(|(model, (name, _))| {
+        let Look { stroke, marker } = Look::of(model);
+        Key::dots(name, marker, stroke.colour)
+    });
+    let legend = keys.chain([Key::line("calibrated", Look::reference())]).collect();
+    let title = options.title_or(&format!("Predicted / observed by {by}"));
+    let note = "Bars: two standard errors of the number of positives.".into();
+    let panels = vec![Panel { title: None, x, y, marks }];
+    Picture::new("slices", Figure { title, panels, legend, note })
+}
+
+/// A name short enough for an axis.
+fn shortened(name: &str) -> String {
+    let name = super::figure::plain(name);
+    if name.chars().count() <= 12 { name } else { name.chars().take(11).chain(['…']).collect() }
+}

@@ -1,0 +1,179 @@
+//! What a stage is given besides its data: the seed, and somebody to tell how far it is.
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use crate::{Error, Result, Seed};
+
+/// A report on work in progress.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Progress {
+    /// A stage of the pipeline begins.
+    Stage {
+        /// `sampling`, `fitting` or `calibrating`.
+        name: &'static str,
+        /// Rows that go into it.
+        rows: usize,
+    },
+    /// A fold of a cross-fit begins; its stages follow.
+    Fold {
+        /// The fold, counted from 1.
+        fold: usize,
+        /// The number of folds.
+        of: usize,
+        /// Rows that train its model.
+        rows: usize,
+    },
+    /// A solver finished an iteration.
+    Iteration {
+        /// Iterations so far.
+        iteration: usize,
+        /// The objective after it.
+        objective: f64,
+        /// Estimate of how far the objective still is above its minimum.
+        gap: f64,
+        /// The gap at which the solver stops.
+        target: f64,
+    },
+    /// A learner that takes one row after the other got so far.
+    Learned {
+        /// Rows so far, over all passes.
+        rows: usize,
+        /// Rows in all passes.
+        of: usize,
+        /// Mean log loss of this pass's rows, each before it was learned.
+        log_loss: f64,
+    },
+    /// Part of a file was read.
+    Read {
+        /// Bytes read so far, as they are on disk.
+        bytes: u64,
+        /// Size of the file.
+        of: u64,
+        /// Rows so far.
+        rows: usize,
+    },
+}
+
+type Callback = dyn Fn(&Progress) -> ControlFlow<()> + Send + Sync;
+
+/// The seed of a piece of work, and the observer of its progress.
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use imbalance::Run;
+///
+/// let run = Run::seeded(7).observed(|progress| {
+///     eprintln!("{progress:?}");
+///     ControlFlow::Continue(()) // or Break, to stop the work with `Error::Cancelled`
+/// });
+/// assert_eq!(run.seed(), Run::seeded(7).seed());
+/// ```
+#[derive(Clone)]
+pub struct Run {
+    seed: Seed,
+    observer: Option<Arc<Callback>>,
+}
+
+impl Run {
+    /// A run with that seed and nobody watching.
+    pub fn seeded(seed: impl Into<Seed>) -> Self {
+        Self { seed: seed.into(), observer: None }
+    }
+
+    /// The same run, with an observer that may stop it.
+    #[must_use]
+    pub fn observed(
+        mut self,
+        observer: impl Fn(&Progress) -> ControlFlow<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// The same run with another seed.
+    #[must_use]
+    pub fn reseeded(mut self, seed: impl Into<Seed>) -> Self {
+        self.seed = seed.into();
+        self
+    }
+
+    /// The seed.
+    #[must_use]
+    pub fn seed(&self) -> Seed {
+        self.seed
+    }
+
+    /// The run of a part of the work: its seed is the child of that name.
+    #[must_use]
+    pub fn child(&self, name: &str) -> Self {
+        Self { seed: self.seed.child(name), observer: self.observer.clone() }
+    }
+
+    /// Tells the observer.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] if the observer asks to stop.
+    pub fn report(&self, progress: &Progress) -> Result<()> {
+        match &self.observer {
+            Some(observer) if observer(progress).is_break() => {
+                Err(Error::Cancelled { during: progress.to_string() })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Default for Run {
+    /// Seed 0, nobody watching.
+    fn default() -> Self {
+        Self::seeded(0)
+    }
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run")
+            .field("seed", &self.seed)
+            .field("observed", &self.observer.is_some())
+            .finish()
+    }
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stage { name, rows } => write!(f, "{name}, {rows} rows"),
+            Self::Fold { fold, of, rows } => write!(f, "fold {fold} of {of}, {rows} rows"),
+            Self::Iteration { iteration, objective, gap, .. } => {
+                write!(f, "iteration {iteration}, objective {objective:.6}, gap {gap:.1e}")
+            }
+            Self::Learned { rows, of, log_loss } => {
+                write!(f, "learned {rows} of {of} rows, log loss {log_loss:.6}")
+            }
+            Self::Read { bytes, of, rows } => {
+                write!(f, "reading, {rows} rows, {bytes} of {of} bytes")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_observer_sees_and_stops() {
+        let run = Run::seeded(1).observed(|progress| match progress {
+            Progress::Iteration { iteration: 3, .. } => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        });
+        let at =
+            |iteration| Progress::Iteration { iteration, objective: 1.0, gap: 0.5, target: 0.1 };
+        assert!(run.report(&at(2)).is_ok());
+        let error = run.child("model").report(&at(3)).unwrap_err();
+        assert!(matches!(error, Error::Cancelled { .. }), "{error}");
+    }
+}

@@ -1,0 +1,108 @@
+//! Adaptive synthetic sampling.
+
+use super::neighbours::Neighbours;
+use super::over::{Kin, Steps, Target, check_k, checked_k, grown, rows_of};
+use super::{Resample, Sampler, Synthetic};
+use crate::data::Scalar;
+use crate::{Dataset, Error, Result, Run};
+
+/// ADASYN: the more negatives surround a positive, the more new positives it is the parent of.
+///
+/// Of the k nearest rows of positive i, of either class, let Δᵢ be negative. Of the G rows to be made,
+/// i is the parent of G · Δᵢ/ΣΔ. These shares are rounded down, and the rows still missing go to the
+/// largest remainders, of equal ones to the first, so that exactly G come out. Partners are drawn from
+/// the k nearest positives; everything else, the distortion too, is as in [`Smote`](super::Smote).
+///
+/// Source: H. He, Y. Bai, E. A. Garcia and S. Li, *ADASYN: Adaptive Synthetic Sampling Approach for
+/// Imbalanced Learning*, IJCNN 2008. (imbalanced-learn rounds each share by itself, so that their sum
+/// may differ from G.)
+///
+/// ```
+/// use imbalance::prelude::*;
+/// use imbalance::sampling::Adasyn;
+///
+/// let log = SyntheticClicks::new(5_000, 0.05)?.categorical(&[]).generate::<f32>(7)?;
+/// let sample = Adasyn::positives_per_negative(0.4)?.resample(&log.dataset, &Run::seeded(7))?;
+/// let totals = sample.apply(&log.dataset)?.totals();
+/// assert_eq!(totals.positives, (0.4 * totals.negatives as f64).round() as usize);
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Adasyn {
+    target: Target,
+    k: usize,
+}
+
+impl Adasyn {
+    /// Makes positives until there are `ratio` for each negative. With 5 neighbours.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless `ratio` is positive and finite.
+    pub fn positives_per_negative(ratio: f64) -> Result<Self> {
+        Ok(Self { target: Target::new(ratio)?, k: 5 })
+    }
+
+    /// How many of the nearest rows are counted, and how many of the nearest positives may be the
+    /// partner. Default: 5.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if `k` is zero.
+    pub fn neighbours(mut self, k: usize) -> Result<Self> {
+        self.k = checked_k("k", k)?;
+        Ok(self)
+    }
+}
+
+impl<F: Scalar> Sampler<F> for Adasyn {
+    /// # Errors
+    /// [`Error::OneClass`]; [`Error::InvalidArgument`] if there are more positives than the ratio asks
+    /// for, or no more than neighbours; [`Error::Unsuitable`] if no positive has a negative neighbour.
+    fn resample(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Resample<F>> {
+        let totals = data.totals();
+        let missing = self.target.missing("ADASYN", data, &totals)?;
+        if missing == 0 {
+            return Ok(Resample::identity());
+        }
+        check_k(self.k, totals.positives)?;
+        let labels = data.labels();
+        let positives = rows_of(labels, true);
+        let around = {
+            let all: Vec<usize> = (0..data.rows()).collect();
+            Neighbours::new(data.features(), all).nearest(&positives, self.k)
+        };
+        let negatives: Vec<usize> = around
+            .chunks_exact(self.k)
+            .map(|around| around.iter().filter(|&&row| !labels[row]).count())
+            .collect();
+        if negatives.iter().all(|&count| count == 0) {
+            let found = format!(
+                "none of {} positives has a negative among its {} nearest rows",
+                totals.positives, self.k
+            );
+            let remedy = "ask for more neighbours, or use Smote, which does not need any";
+            return Err(Error::Unsuitable { sampler: "ADASYN", found, remedy });
+        }
+        let mut parents = Vec::with_capacity(missing);
+        for (&row, count) in positives.iter().zip(shares(&negatives, missing)) {
+            parents.extend(std::iter::repeat_n(row, count));
+        }
+        let search = Neighbours::new(data.features(), &positives);
+        let partners = Kin::new(&search, &parents, self.k).partners(&parents, run.seed());
+        let steps =
+            Steps { parents: &parents, partners: &partners, per_element: false, seed: run.seed() };
+        let features = steps.take(&data.features(), |_| 1.0);
+        Ok(grown("ADASYN", data, &totals, Synthetic { features, parents }))
+    }
+}
+
+/// `total` in proportion to `parts`, by the method of largest remainders, in whole numbers.
+fn shares(parts: &[usize], total: usize) -> Vec<usize> {
+    let sum: u128 = parts.iter().map(|&part| part as u128).sum();
+    let product = |part: usize| part as u128 * total as u128;
+    let mut shares: Vec<usize> = parts.iter().map(|&part| (product(part) / sum) as usize).collect();
+    let left = total - shares.iter().sum::<usize>();
+    let mut order: Vec<usize> = (0..parts.len()).collect();
+    order.sort_by_key(|&at| (std::cmp::Reverse(product(parts[at]) % sum), at));
+    order[..left].iter().for_each(|&at| shares[at] += 1);
+    shares
+}

@@ -1,0 +1,168 @@
+//! SMOTE at the border between the classes.
+
+use super::neighbours::Neighbours;
+use super::over::{Kin, Steps, Target, check_k, checked_k, grown, rows_of, spread};
+use super::{Resample, Sampler, Synthetic};
+use crate::data::Scalar;
+use crate::{Dataset, Error, Result, Run};
+
+/// Borderline-SMOTE: new positives only from those in danger of being taken for negatives.
+///
+/// Of the m nearest rows of a positive, of either class, let m′ be negative. The positive is *noise* if
+/// m′ = m, *in danger* if m/2 ≤ m′ < m and *safe* otherwise ([`regions`](Self::regions)). Parents are
+/// the positives in danger, each equally often as in [`Smote`](super::Smote); partners are
+///
+/// * kind 1 ([`first`](Self::first)): the k nearest positives,
+/// * kind 2 ([`second`](Self::second)): the k nearest rows of either class; towards a negative λ is
+///   uniform on \[0, ½), so that the new row stays nearer to its parent.
+///
+/// Everything else, the distortion too, is as in [`Smote`](super::Smote).
+///
+/// Source: H. Han, W.-Y. Wang and B.-H. Mao, *Borderline-SMOTE*, ICIC 2005. The paper's kind 2 draws
+/// from the k nearest positives and the nearest negative; here, as in imbalanced-learn, the k nearest
+/// rows of either class are drawn from.
+///
+/// ```
+/// use imbalance::prelude::*;
+/// use imbalance::sampling::BorderlineSmote;
+///
+/// let log = SyntheticClicks::new(5_000, 0.1)?.categorical(&[]).generate::<f32>(7)?;
+/// let sampler = BorderlineSmote::first(0.5)?;
+/// let regions = sampler.regions(&log.dataset)?;
+/// let made = sampler.resample(&log.dataset, &Run::seeded(7))?.synthetic.map(|made| made.parents);
+/// assert!(made.is_some_and(|parents| parents.iter().all(|row| regions.danger.contains(row))));
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BorderlineSmote {
+    target: Target,
+    kind: Kind,
+    k: usize,
+    m: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    First,
+    Second,
+}
+
+/// The positives by how many negatives surround them. Each list rises.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Regions {
+    /// Fewer than half of the neighbours are negative.
+    pub safe: Vec<usize>,
+    /// At least half of them are, but not all.
+    pub danger: Vec<usize>,
+    /// All of them are.
+    pub noise: Vec<usize>,
+}
+
+impl BorderlineSmote {
+    /// Kind 1, until there are `ratio` positives for each negative. With k = 5 and m = 10.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless `ratio` is positive and finite.
+    pub fn first(ratio: f64) -> Result<Self> {
+        Ok(Self { target: Target::new(ratio)?, kind: Kind::First, k: 5, m: 10 })
+    }
+
+    /// Kind 2, until there are `ratio` positives for each negative. With k = 5 and m = 10.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless `ratio` is positive and finite.
+    pub fn second(ratio: f64) -> Result<Self> {
+        Ok(Self { kind: Kind::Second, ..Self::first(ratio)? })
+    }
+
+    /// How many of the nearest rows may be the partner, k. Default: 5.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if `k` is zero.
+    pub fn neighbours(mut self, k: usize) -> Result<Self> {
+        self.k = checked_k("k", k)?;
+        Ok(self)
+    }
+
+    /// How many of the nearest rows tell whether a positive is in danger, m. Default: 10.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if `m` is zero.
+    pub fn surroundings(mut self, m: usize) -> Result<Self> {
+        self.m = checked_k("m", m)?;
+        Ok(self)
+    }
+
+    /// Which positives are safe, in danger, and noise.
+    ///
+    /// # Errors
+    /// [`Error::OneClass`], or [`Error::InvalidArgument`] if there are no more than m rows.
+    pub fn regions<F: Scalar>(&self, data: &Dataset<'_, F>) -> Result<Regions> {
+        data.totals().need_both("Borderline-SMOTE")?;
+        if self.m >= data.rows() {
+            let expected = format!(
+                "below the number of rows, {}: each has {} others",
+                data.rows(),
+                data.rows() - 1
+            );
+            return Err(Error::invalid("m", self.m, expected));
+        }
+        let labels = data.labels();
+        let positives = rows_of(labels, true);
+        let all: Vec<usize> = (0..data.rows()).collect();
+        let around = Neighbours::new(data.features(), &all).nearest(&positives, self.m);
+        let mut regions = Regions::default();
+        for (&row, around) in positives.iter().zip(around.chunks_exact(self.m)) {
+            let negatives = around.iter().filter(|&&row| !labels[row]).count();
+            if negatives == self.m {
+                regions.noise.push(row);
+            } else if 2 * negatives >= self.m {
+                regions.danger.push(row);
+            } else {
+                regions.safe.push(row);
+            }
+        }
+        Ok(regions)
+    }
+}
+
+impl<F: Scalar> Sampler<F> for BorderlineSmote {
+    /// # Errors
+    /// [`Error::OneClass`]; [`Error::InvalidArgument`] if there are more positives than the ratio asks
+    /// for, no more positives than k, or no more rows than m; [`Error::Unsuitable`] if no positive is in
+    /// danger.
+    fn resample(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Resample<F>> {
+        let totals = data.totals();
+        let missing = self.target.missing("Borderline-SMOTE", data, &totals)?;
+        if missing == 0 {
+            return Ok(Resample::identity());
+        }
+        check_k(self.k, totals.positives)?;
+        let Regions { safe, danger, noise } = self.regions(data)?;
+        if danger.is_empty() {
+            let found = format!(
+                "with m = {} none of {} positives is in danger: {} are safe and {} are noise",
+                self.m,
+                totals.positives,
+                safe.len(),
+                noise.len()
+            );
+            let remedy = "ask for more surroundings where they are noise and fewer where they are \
+                          safe, or use Smote";
+            return Err(Error::Unsuitable { sampler: "Borderline-SMOTE", found, remedy });
+        }
+        let candidates = match self.kind {
+            Kind::First => rows_of(data.labels(), true),
+            Kind::Second => (0..data.rows()).collect(),
+        };
+        let parents = spread(&danger, missing, run.seed());
+        let search = Neighbours::new(data.features(), &candidates);
+        let partners = Kin::new(&search, &parents, self.k).partners(&parents, run.seed());
+        let steps =
+            Steps { parents: &parents, partners: &partners, per_element: false, seed: run.seed() };
+        let reach = |partner: usize| if data.labels()[partner] { 1.0 } else { 0.5 };
+        let features = steps.take(&data.features(), reach);
+        Ok(grown("Borderline-SMOTE", data, &totals, Synthetic { features, parents }))
+    }
+}

@@ -1,0 +1,180 @@
+//! Edited nearest neighbours.
+
+use super::clean::{Clean, cleaned};
+use super::neighbours::{Neighbours, STRETCH};
+use super::over::checked_k;
+use super::{Resample, Sampler};
+use crate::data::{FeaturesView, Scalar};
+use crate::{Dataset, Error, Result, Run};
+
+/// Removes negatives whose k nearest neighbours among all rows are not negative enough.
+///
+/// * [`Vote::All`]: a row stays if all its neighbours are of its class.
+/// * [`Vote::Mode`]: a row stays unless more than half of them are of the other class; a tie keeps it.
+///
+/// Of equally near rows the first ones count, so with ties the order of the rows matters. Rows stay in
+/// their order. Neighbours ignore weights. Nothing is random.
+///
+/// The rule is applied once (Wilson 1972), or until nothing changes
+/// ([`repeated`](Self::repeated)), or once for each number of neighbours 1, 2, …, k
+/// ([`all_knn`](Self::all_knn)), each time to the rows that are left (both Tomek 1976). Those two also
+/// stop after a pass that leaves fewer negatives than positives there were.
+///
+/// A negative is not compared with all rows: it stays as soon as enough negatives are found that are
+/// nearer than its nearest positives.
+///
+/// **Distortion.** [`FeatureDependent`](super::Distortion::FeatureDependent), with
+/// ln\[(W₊′/W₊)/(W₋′/W₋)\] from the realised weights as the nominal shift; none if nothing is removed.
+///
+/// Sources: D. L. Wilson, *Asymptotic properties of nearest neighbor rules using edited data*, and
+/// I. Tomek, *An experiment with the edited nearest-neighbor rule*, both IEEE Transactions on Systems,
+/// Man, and Cybernetics, 2, 1972, and 6, 1976.
+///
+/// ```
+/// use imbalance::{Dataset, Run, ndarray::array};
+/// use imbalance::sampling::{EditedNearestNeighbours, Rows, Sampler, Vote};
+///
+/// let x = array![[0.0], [1.0], [2.1], [5.0], [5.4], [9.0], [10.0], [11.1]];
+/// let data = Dataset::new(&x, [false, false, false, true, false, true, true, true].to_vec())?;
+/// let cleaned = EditedNearestNeighbours::new(1)?.resample(&data, &Run::default())?;
+/// assert_eq!(cleaned.rows, Rows::Kept(vec![0, 1, 2, 3, 5, 6, 7]));
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EditedNearestNeighbours {
+    k: usize,
+    vote: Vote,
+    form: Form,
+    clean: Clean,
+}
+
+/// How many neighbours of its own class keep a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Vote {
+    /// All of them.
+    #[default]
+    All,
+    /// At least half of them.
+    Mode,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Once,
+    Repeated { passes: usize },
+    AllKnn,
+}
+
+impl EditedNearestNeighbours {
+    /// Asks `k` neighbours (3 is usual), once. All of them must be negative.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if `k` is zero.
+    pub fn new(k: usize) -> Result<Self> {
+        let k = checked_k("k", k)?;
+        Ok(Self { k, vote: Vote::All, form: Form::Once, clean: Clean::Negatives })
+    }
+
+    /// How many neighbours of its class keep a row. Default: all.
+    #[must_use]
+    pub fn vote(mut self, vote: Vote) -> Self {
+        self.vote = vote;
+        self
+    }
+
+    /// Repeats the rule until nothing is removed, at most `passes` times (100 is usual).
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if `passes` is zero.
+    pub fn repeated(mut self, passes: usize) -> Result<Self> {
+        if passes == 0 {
+            return Err(Error::invalid("passes", passes, "at least 1"));
+        }
+        self.form = Form::Repeated { passes };
+        Ok(self)
+    }
+
+    /// Applies the rule with 1, 2, …, k neighbours in turn.
+    #[must_use]
+    pub fn all_knn(mut self) -> Self {
+        self.form = Form::AllKnn;
+        self
+    }
+
+    /// Whether positives are cleaned, too, by the same rule. Default: no.
+    #[must_use]
+    pub fn both_classes(mut self, both: bool) -> Self {
+        self.clean = Clean::both(both);
+        self
+    }
+
+    /// The numbers of neighbours of the passes.
+    fn passes(&self) -> Vec<usize> {
+        match self.form {
+            Form::Once => vec![self.k],
+            Form::Repeated { passes } => vec![self.k; passes],
+            Form::AllKnn => (1..=self.k).collect(),
+        }
+    }
+
+    /// The rows of `kept` that survive a pass.
+    fn pass<F: Scalar>(
+        &self,
+        x: FeaturesView<'_, F>,
+        labels: &[bool],
+        kept: &[usize],
+        k: usize,
+    ) -> Result<Vec<usize>> {
+        if k >= kept.len() {
+            let expected =
+                format!("below the number of rows, {}: each needs {k} others", kept.len());
+            return Err(Error::invalid("k", k, expected));
+        }
+        let against = match self.vote {
+            Vote::All => 1,
+            Vote::Mode => k / 2 + 1,
+        };
+        let (positives, negatives): (Vec<usize>, Vec<usize>) =
+            kept.iter().partition(|&&row| labels[row]);
+        let search = [Neighbours::new(x, &negatives), Neighbours::new(x, &positives)];
+        let mut survivors = Vec::with_capacity(kept.len());
+        for rows in kept.chunks(STRETCH) {
+            let mut stays = vec![true; rows.len()];
+            for class in [false, true].into_iter().filter(|&class| self.clean.includes(class)) {
+                let own: Vec<usize> =
+                    (0..rows.len()).filter(|&at| labels[rows[at]] == class).collect();
+                let queries: Vec<usize> = own.iter().map(|&at| rows[at]).collect();
+                // At least `against` of the k nearest are of the other class unless more than
+                // k − `against` of its own class come before the `against`-th of the other.
+                let bounds = search[usize::from(!class)].kth(&queries, against);
+                let safe = &search[usize::from(class)].at_least(&queries, &bounds, k - against + 1);
+                own.iter().zip(safe).for_each(|(&at, &safe)| stays[at] = safe);
+            }
+            survivors
+                .extend(rows.iter().zip(stays).filter(|(_, stays)| *stays).map(|(&row, _)| row));
+        }
+        Ok(survivors)
+    }
+}
+
+impl<F: Scalar> Sampler<F> for EditedNearestNeighbours {
+    /// # Errors
+    /// [`Error::OneClass`], [`Error::InvalidArgument`] if there are no more rows than neighbours, or
+    /// [`Error::Unsuitable`] if nothing of a class would be left.
+    fn resample(&self, data: &Dataset<'_, F>, _: &Run) -> Result<Resample<F>> {
+        let totals = data.totals();
+        totals.need_both("edited nearest neighbours")?;
+        let labels = data.labels();
+        let mut kept: Vec<usize> = (0..data.rows()).collect();
+        for k in self.passes() {
+            let before = kept.len();
+            kept = self.pass(data.features(), labels, &kept, k)?;
+            let negatives = kept.iter().filter(|&&row| !labels[row]).count();
+            let unchanged = kept.len() == before && self.form != Form::AllKnn;
+            if unchanged || negatives < totals.positives || negatives == kept.len() {
+                break;
+            }
+        }
+        cleaned("edited nearest neighbours", data, kept)
+    }
+}

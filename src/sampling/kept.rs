@@ -1,0 +1,158 @@
+//! What samplers that keep rows of the input share: draws, ranks, and the account of what was kept.
+
+use ndarray_rand::rand::Rng;
+
+use super::{Distortion, Resample};
+use crate::data::Scalar;
+use crate::parallel::{self, BLOCK};
+use crate::{ClassTotals, Dataset, Error, Result, Seed};
+
+/// Rows of `0..n` kept each on its own, row i with probability `probability(i)`.
+///
+/// There is a stream for each fixed block of rows.
+pub(super) fn independently(
+    n: usize,
+    seed: Seed,
+    probability: impl Fn(usize) -> f64 + Sync + Send,
+) -> Vec<usize> {
+    parallel::map(n, BLOCK, |block, rows| {
+        let mut stream = seed.stream(block);
+        // A draw is in [0, 1), so a probability of 1 keeps and one of 0 drops, always.
+        rows.filter(|&row| stream.random::<f64>() < probability(row)).collect::<Vec<_>>()
+    })
+    .concat()
+}
+
+/// The first `k` of some scores in falling order, equal scores in the order of their positions.
+///
+/// Only a threshold is kept, and how many of the scores equal to it still belong to the first k; so
+/// the members are found in one pass, in their order, without sorting positions.
+#[derive(Debug)]
+pub(super) struct Top {
+    threshold: f64,
+    ties: usize,
+}
+
+impl Top {
+    /// `scores` may come in any order and is left in another.
+    pub(super) fn of(k: usize, scores: &mut [f64]) -> Self {
+        match k.checked_sub(1) {
+            None => Self { threshold: f64::INFINITY, ties: 0 },
+            Some(_) if k >= scores.len() => {
+                Self { threshold: f64::NEG_INFINITY, ties: scores.len() }
+            }
+            Some(last) => {
+                let (above, &mut threshold, _) =
+                    scores.select_nth_unstable_by(last, |a, b| b.total_cmp(a));
+                // Those at least as large that come earlier; ties with the threshold among them are
+                // counted back in.
+                let larger = above.iter().filter(|&&score| score > threshold).count();
+                Self { threshold, ties: k - larger }
+            }
+        }
+    }
+
+    /// Whether the next score belongs to the first k; to be asked once for each, in order.
+    pub(super) fn admits(&mut self, score: f64) -> bool {
+        if score == self.threshold && self.ties > 0 {
+            self.ties -= 1;
+            return true;
+        }
+        score > self.threshold
+    }
+}
+
+/// Rows and weight of each class among some rows of a data set.
+pub(super) fn totals_of<F: Scalar>(data: &Dataset<'_, F>, rows: &[usize]) -> ClassTotals {
+    let (mut counts, mut sums) = ([0; 2], [0.0; 2]);
+    for &row in rows {
+        let class = usize::from(data.labels()[row]);
+        counts[class] += 1;
+        sums[class] += data.weights().map_or(1.0, |weights| weights[row]);
+    }
+    let ([negatives, positives], [negative_weight, positive_weight]) = (counts, sums);
+    ClassTotals { positives, negatives, positive_weight, negative_weight }
+}
+
+/// The rows of both classes that a sampler kept: their totals, or why there are none.
+pub(super) fn need_kept<F: Scalar>(
+    data: &Dataset<'_, F>,
+    rows: &[usize],
+    sampler: &'static str,
+    why: impl Fn() -> String,
+) -> Result<ClassTotals> {
+    let kept = totals_of(data, rows);
+    let classes = [
+        ("negative", kept.negatives, kept.negative_weight),
+        ("positive", kept.positives, kept.positive_weight),
+    ];
+    for (class, count, weight) in classes {
+        if count == 0 {
+            return Err(Error::NothingSelected { sampler, class, why: why() });
+        }
+        if weight <= 0.0 {
+            return Err(Error::Numerical {
+                what: format!("the weight of the kept {class}s"),
+                value: weight,
+                remedy: "every row kept has weight zero; drop such rows, or keep more",
+            });
+        }
+    }
+    Ok(kept)
+}
+
+/// Distinct rows kept by their features, in order.
+pub(super) fn by_features<F: Scalar>(
+    data: &Dataset<'_, F>,
+    rows: Vec<usize>,
+    sampler: &'static str,
+    why: impl Fn() -> String,
+) -> Result<Resample<F>> {
+    if rows.len() == data.rows() {
+        return Ok(Resample::identity());
+    }
+    let kept = need_kept(data, &rows, sampler, why)?;
+    let nominal_log_odds = Some(kept.log_odds() - data.totals().log_odds());
+    let distortion = Distortion::FeatureDependent { sampler: sampler.into(), nominal_log_odds };
+    Ok(Resample::kept(rows, distortion))
+}
+
+/// Poisson sampling: each row on its own, row i with the inclusion probability πᵢ = `inclusion(i)` in
+/// (0, 1]. With `reweight` a kept row weighs 1/πᵢ times its own weight, and nothing is distorted.
+pub(super) fn poisson<F: Scalar>(
+    data: &Dataset<'_, F>,
+    inclusion: impl Fn(usize) -> f64 + Sync + Send,
+    reweight: bool,
+    seed: Seed,
+    sampler: &'static str,
+) -> Result<Resample<F>> {
+    let rows = independently(data.rows(), seed, &inclusion);
+    let why = || {
+        "each row is drawn on its own, and none was drawn; raise the inclusion probabilities".into()
+    };
+    if !reweight {
+        return by_features(data, rows, sampler, why);
+    }
+    need_kept(data, &rows, sampler, why)?;
+    let weights = rows.iter().map(|&row| 1.0 / inclusion(row)).collect();
+    Ok(Resample { weights: Some(weights), ..Resample::kept(rows, Distortion::None) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_top_is_that_of_a_stable_sort() {
+        let scores = [0.5, 0.9, 0.5, 0.1, 0.9, 0.5, f64::INFINITY, f64::NEG_INFINITY];
+        let mut order: Vec<usize> = (0..scores.len()).collect();
+        order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+        for k in 0..=scores.len() + 1 {
+            let mut expected = order[..k.min(scores.len())].to_vec();
+            expected.sort_unstable();
+            let mut top = Top::of(k, &mut scores.to_vec());
+            let got: Vec<usize> = (0..scores.len()).filter(|&i| top.admits(scores[i])).collect();
+            assert_eq!(got, expected, "k = {k}");
+        }
+    }
+}

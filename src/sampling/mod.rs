@@ -1,0 +1,86 @@
+//! Samplers: which rows to learn from, and what choosing them distorts.
+
+mod adasyn;
+mod borderline_smote;
+mod clean;
+mod distortion;
+mod enn;
+mod hard_negative;
+mod kept;
+mod local_case_control;
+mod neighbours;
+mod none;
+mod over;
+mod pilot;
+mod random_over;
+mod random_under;
+mod resample;
+mod rule;
+mod rule_sampler;
+mod smote;
+mod smote_nc;
+mod then;
+mod tomek;
+
+use std::fmt::Debug;
+
+pub use adasyn::Adasyn;
+pub use borderline_smote::{BorderlineSmote, Regions};
+pub use distortion::Distortion;
+pub use enn::{EditedNearestNeighbours, Vote};
+pub use hard_negative::{Band, HardNegativeMining, PoissonHardNegatives};
+pub use local_case_control::LocalCaseControl;
+pub use none::NoSampling;
+pub use pilot::Pilot;
+pub use random_over::RandomOverSampler;
+pub use random_under::{Draw, RandomUnderSampler};
+pub use resample::{Resample, Rows, Synthetic};
+pub use rule::{NumberColumn, Rule, RuleRow, TextColumn};
+pub use rule_sampler::{PoissonRuleSampler, RuleSampler};
+pub use smote::Smote;
+pub use smote_nc::SmoteNc;
+pub use then::Then;
+pub use tomek::TomekLinks;
+
+use crate::data::Scalar;
+use crate::{Dataset, Result, Run};
+
+/// Chooses, repeats or makes rows, and says what that did to the odds.
+///
+/// An implementation reports its [`Distortion`] from what really happened (realised, weighted
+/// counts), draws only from the seed of `run`, and gives the same rows for any number of threads.
+pub trait Sampler<F: Scalar>: Debug + Send + Sync {
+    /// Resamples the rows.
+    ///
+    /// # Errors
+    /// Depends on the sampler; all need both classes.
+    fn resample(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Resample<F>>;
+
+    /// This sampler, then another on the rows that result.
+    ///
+    /// ```
+    /// use imbalance::prelude::*;
+    /// use imbalance::sampling::{Rule, RuleSampler};
+    ///
+    /// let log = SyntheticClicks::new(20_000, 0.02)?.generate::<f32>(7)?;
+    /// let recent = RuleSampler::filter(Rule::number("last_active_days").at_most(7.0))?;
+    /// let sampler = recent.then(RandomUnderSampler::negatives_per_positive(5.0)?);
+    ///
+    /// // Provenance, weights and distortion are those of both.
+    /// let sample = sampler.resample(&log.dataset, &Run::seeded(7))?.apply(&log.dataset)?;
+    /// assert_eq!(sample.totals().negatives, 5 * sample.totals().positives);
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    fn then<B: Sampler<F>>(self, second: B) -> Then<Self, B, F>
+    where
+        Self: Sized,
+    {
+        Then::new(self, second)
+    }
+}
+
+impl<F: Scalar, S: Sampler<F> + ?Sized> Sampler<F> for Box<S> {
+    fn resample(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Resample<F>> {
+        (**self).resample(data, run)
+    }
+}

@@ -1,0 +1,268 @@
+//! Exact nearest neighbours among the rows of one feature matrix.
+//!
+//! The distance of two rows is the sum of the squared differences of their columns, each taken in
+//! `f64` and added up in the order of the columns. Neighbours are ordered by that distance, then by
+//! row, so that the result is one and the same for every method, any number of threads, and sparse and
+//! dense storage of the same rows. A row is never its own neighbour: it is left out by its index, for
+//! with duplicates "the nearest one is me" is wrong.
+//!
+//! Three methods give the same result. Each one skips a row only if the row's place is proven to lie
+//! behind those already found.
+//!
+//! * `tree`: few columns, and mixed columns. Boxes of rows are skipped.
+//! * `blocks`: many columns. Products of blocks of rows in `f32` bound the distances from below; only
+//!   rows whose bound passes are measured.
+//! * `sparse`: the same with products of sparse rows, in `f64`.
+//!
+//! None of them holds more than a block of distances.
+//!
+//! Why not a k-d tree from a library: `kiddo` 6, the best kept one, fixes the number of columns at
+//! compile time, leaves open which of several equally distant points comes back, and its mutable tree
+//! refuses more equal points than a bucket holds, while clicks are full of equal rows.
+//!
+//! Distances that overflow (above 1.8e308, squared) all count as infinite.
+
+mod blocks;
+mod sparse;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use blocks::Blocks;
+use ndarray::ArrayView2;
+use tree::Tree;
+
+use crate::data::{FeaturesView, Scalar, sparse_row, sparse_union};
+
+/// Up to this many columns boxes of rows can be skipped. With more, nearly all of them are as near as
+/// the nearest rows, and a tree only adds to the work.
+const TREE_COLUMNS: usize = 12;
+
+/// From this many columns on the rounding errors of products in `f32` cannot be bounded usefully.
+const TOO_WIDE: usize = 1 << 20;
+
+/// Queries searched for at once: a search remembers a few places for each.
+pub(super) const STRETCH: usize = 1 << 16;
+
+/// How a difference in a column counts.
+#[derive(Debug, Clone)]
+pub(crate) struct Metric {
+    /// For each column, whether it holds category codes. Empty: none does.
+    categorical: Vec<bool>,
+    /// What a differing category adds to the squared distance.
+    penalty: f64,
+}
+
+impl Metric {
+    pub(crate) fn euclidean() -> Self {
+        Self { categorical: Vec::new(), penalty: 0.0 }
+    }
+
+    /// Columns marked in `categorical` add `penalty` where they differ.
+    pub(crate) fn mixed(categorical: Vec<bool>, penalty: f64) -> Self {
+        Self { categorical, penalty }
+    }
+
+    fn is_categorical(&self, column: usize) -> bool {
+        self.categorical.get(column).is_some_and(|&is| is)
+    }
+
+    /// What a column adds to the squared distance.
+    fn term(&self, column: usize, a: f64, b: f64) -> f64 {
+        if self.is_categorical(column) {
+            if a == b { 0.0 } else { self.penalty }
+        } else {
+            (a - b) * (a - b)
+        }
+    }
+}
+
+/// A row at a squared distance.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Place {
+    pub(crate) distance: f64,
+    pub(crate) row: usize,
+}
+
+impl Place {
+    /// Behind every row.
+    pub(crate) const LAST: Self = Self { distance: f64::INFINITY, row: usize::MAX };
+    /// Before every row.
+    const FIRST: Self = Self { distance: f64::NEG_INFINITY, row: 0 };
+
+    pub(crate) fn before(&self, other: &Self) -> bool {
+        self.distance < other.distance || (self.distance == other.distance && self.row < other.row)
+    }
+}
+
+/// The best `k` places found so far.
+#[derive(Debug, Clone)]
+struct Best {
+    k: usize,
+    /// Only places before this one are of interest.
+    bound: Place,
+    /// Whether any `k` places before the bound will do, rather than the nearest.
+    any: bool,
+    /// Unless any will do, in order.
+    places: Vec<Place>,
+}
+
+impl Best {
+    fn nearest(k: usize) -> Self {
+        Self { k, bound: Place::LAST, any: false, places: Vec::with_capacity(k + 1) }
+    }
+
+    fn any(k: usize, bound: Place) -> Self {
+        Self { k, bound, any: true, places: Vec::new() }
+    }
+
+    fn full(&self) -> bool {
+        self.places.len() == self.k
+    }
+
+    fn offer(&mut self, place: Place) {
+        if !place.before(&self.bound) {
+            return;
+        }
+        if self.any {
+            self.places.push(place);
+            if self.full() {
+                self.bound = Place::FIRST;
+            }
+        } else {
+            let at = self.places.partition_point(|earlier| earlier.before(&place));
+            self.places.insert(at, place);
+            self.places.truncate(self.k);
+            if self.full() {
+                self.bound = self.places[self.k - 1];
+            }
+        }
+    }
+}
+
+/// Some rows of a feature matrix, ready to be searched.
+#[derive(Debug)]
+pub(crate) struct Neighbours<'x, 'p, F: Scalar> {
+    x: FeaturesView<'x, F>,
+    points: Cow<'p, [usize]>,
+    method: Method<F>,
+}
+
+#[derive(Debug)]
+enum Method<F> {
+    Tree(Tree<F>),
+    Blocks(Blocks),
+    Sparse,
+}
+
+impl<'x, 'p, F: Scalar> Neighbours<'x, 'p, F> {
+    /// Prepares the rows `points` of `x`, at least one, for Euclidean searches.
+    pub(crate) fn new(x: FeaturesView<'x, F>, points: impl Into<Cow<'p, [usize]>>) -> Self {
+        let points = points.into();
+        let method = match &x {
+            FeaturesView::Dense(x) if (TREE_COLUMNS + 1..TOO_WIDE).contains(&x.ncols()) => {
+                Method::Blocks(Blocks::new(x, &points))
+            }
+            FeaturesView::Dense(x) => Method::Tree(Tree::new(x, &points, Metric::euclidean())),
+            FeaturesView::Sparse(_) => Method::Sparse,
+        };
+        Self { x, points, method }
+    }
+
+    /// Prepares dense rows for searches by another metric.
+    pub(crate) fn by_metric(
+        x: &ArrayView2<'x, F>,
+        points: impl Into<Cow<'p, [usize]>>,
+        metric: Metric,
+    ) -> Self {
+        let points = points.into();
+        let method = Method::Tree(Tree::new(x, &points, metric));
+        Self { x: FeaturesView::Dense(*x), points, method }
+    }
+
+    /// The `k` nearest points of each query in order, one query after the other, as rows. Queries are
+    /// rows too; a query is not its own neighbour. There must be `k` other points.
+    pub(crate) fn nearest(&self, queries: &[usize], k: usize) -> Vec<usize> {
+        let mut rows = Vec::with_capacity(queries.len() * k);
+        for queries in queries.chunks(STRETCH) {
+            let found = self.search(queries, self.all(), vec![Best::nearest(k); queries.len()]);
+            rows.extend(found.iter().flat_map(|best| best.places.iter().map(|place| place.row)));
+        }
+        rows
+    }
+
+    /// The place of the `k`-th nearest point of each query, [`Place::LAST`] where there are fewer.
+    pub(crate) fn kth(&self, queries: &[usize], k: usize) -> Vec<Place> {
+        let found = self.search(queries, self.all(), vec![Best::nearest(k); queries.len()]);
+        found.iter().map(|best| *best.places.get(k - 1).unwrap_or(&Place::LAST)).collect()
+    }
+
+    /// For each query, whether at least `k` points are nearer than its bound.
+    ///
+    /// Most queries are decided by the first few thousand points. So blocks are searched stretch by
+    /// stretch, each as long as all before, and only for the queries still open; a tree stops early by
+    /// itself.
+    pub(crate) fn at_least(&self, queries: &[usize], bounds: &[Place], k: usize) -> Vec<bool> {
+        let mut done = vec![k == 0; queries.len()];
+        let mut open: Vec<(usize, Best)> = bounds
+            .iter()
+            .enumerate()
+            .filter(|_| k > 0)
+            .map(|(at, &bound)| (at, Best::any(k, bound)))
+            .collect();
+        let n = self.points.len();
+        let first = if matches!(self.method, Method::Tree(_)) { n } else { 1 << 14 };
+        let (mut start, mut end) = (0, first.min(n));
+        while start < n && !open.is_empty() {
+            let (at, best): (Vec<usize>, Vec<Best>) = open.into_iter().unzip();
+            let rows: Vec<usize> = at.iter().map(|&at| queries[at]).collect();
+            let best = self.search(&rows, start..end, best);
+            open = Vec::new();
+            for (at, best) in at.into_iter().zip(best) {
+                done[at] = best.full();
+                if !best.full() {
+                    open.push((at, best));
+                }
+            }
+            (start, end) = (end, (2 * end).min(n));
+        }
+        done
+    }
+
+    fn all(&self) -> Range<usize> {
+        0..self.points.len()
+    }
+
+    fn search(&self, queries: &[usize], stretch: Range<usize>, mut found: Vec<Best>) -> Vec<Best> {
+        let points = &self.points[stretch];
+        match (&self.x, &self.method) {
+            (FeaturesView::Dense(x), Method::Tree(tree)) => tree.search(x, queries, &mut found),
+            (FeaturesView::Dense(x), Method::Blocks(blocks)) => {
+                blocks.search(x, points, queries, &mut found);
+            }
+            (FeaturesView::Sparse(x), _) => sparse::search(x, points, queries, &mut found),
+            (FeaturesView::Dense(_), Method::Sparse) => unreachable!("dense rows have an index"),
+        }
+        found
+    }
+}
+
+/// The squared Euclidean distance of two rows.
+fn distance<F: Scalar>(x: &FeaturesView<'_, F>, a: usize, b: usize) -> f64 {
+    let square = |a: F, b: F| {
+        let gap = a.to_f64() - b.to_f64();
+        gap * gap
+    };
+    match x {
+        FeaturesView::Dense(x) => {
+            x.row(a).iter().zip(x.row(b)).fold(0.0, |sum, (&a, &b)| sum + square(a, b))
+        }
+        FeaturesView::Sparse(x) => {
+            let (a, b) = (sparse_row(x, a), sparse_row(x, b));
+            sparse_union(a, b).fold(0.0, |sum, (_, a, b)| sum + square(a, b))
+        }
+    }
+}

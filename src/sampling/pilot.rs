@@ -1,0 +1,169 @@
+//! The model that tells a sampler which rows are hard.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{RandomUnderSampler, Sampler};
+use crate::calibration::{Calibrate, Calibrator, PriorCorrection};
+use crate::data::Scalar;
+use crate::loss::Loss;
+use crate::loss::numerics::sigmoid;
+use crate::model::{Model, Predict};
+use crate::pipeline::{FittedPipeline, Pipeline, logits_of};
+use crate::{Dataset, Error, Result, Run};
+
+/// A pilot model: it gives each row a first guess p̂ of its probability, and a sampler chooses rows by
+/// it. It is either given, or trained on the rows to be sampled.
+///
+/// p̂ is **the population's probability**, whatever sample and loss the pilot was trained with. The
+/// score of a model trained on a 1 : 5 sample depends on the 5, and a window on it would move with a
+/// setting that has nothing to do with how hard a row is; the population's probability means the same
+/// for every pilot. Known offsets of the rows are added to the pilot's logits.
+///
+/// ```
+/// use std::sync::Arc;
+/// use imbalance::prelude::*;
+/// use imbalance::sampling::{LocalCaseControl, Pilot};
+///
+/// let log = SyntheticClicks::new(20_000, 0.02)?.numeric(4).categorical(&[]).generate::<f64>(7)?;
+/// let rows = &log.dataset;
+///
+/// // Trained inside, on five negatives per positive, with the prior correction of that sample.
+/// let trained = Pilot::trained(LogisticRegression::new(), LogLoss);
+/// // Yesterday's pipeline; an `Arc` of it or of any `Predict` can be shared.
+/// let yesterday = Arc::new(Pipeline::new(LogisticRegression::new()).fit(rows)?);
+/// let given = Pilot::fitted(yesterday);
+///
+/// for pilot in [trained, given] {
+///     let sample = LocalCaseControl::new(pilot).resample(rows, &Run::seeded(7))?.apply(rows)?;
+///     assert!(sample.rows() < rows.rows() / 10);
+/// }
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+pub struct Pilot<F: Scalar>(Arc<dyn Score<F>>);
+
+impl<F: Scalar> Pilot<F> {
+    /// A model whose σ(logit) is the population's probability.
+    pub fn given(model: impl Predict<F> + 'static) -> Self {
+        Self(Arc::new(Given(model)))
+    }
+
+    /// A fitted pipeline, with its calibration.
+    pub fn fitted<P, K>(pipeline: impl Into<Arc<FittedPipeline<P, K>>>) -> Self
+    where
+        P: Predict<F> + 'static,
+        K: Calibrate + 'static,
+    {
+        Self(Arc::new(Fitted(pipeline.into())))
+    }
+
+    /// A model trained under this loss on all positives and five random negatives for each
+    /// ([`RandomUnderSampler::default`]), with [`PriorCorrection`] from there to the population.
+    pub fn trained<M, L>(model: M, loss: L) -> Self
+    where
+        M: Model<F> + 'static,
+        L: Loss + 'static,
+    {
+        let pipeline = Pipeline::new(model)
+            .loss(loss)
+            .sampler(RandomUnderSampler::default())
+            .calibrator(PriorCorrection::new());
+        Self::pipeline(pipeline)
+    }
+
+    /// Any pipeline, trained on the rows to be sampled. Its seed and its observer are those of the
+    /// sampler.
+    pub fn pipeline<S, L, M, C>(pipeline: Pipeline<S, L, M, C>) -> Self
+    where
+        S: Sampler<F> + 'static,
+        L: Loss + 'static,
+        M: Model<F> + 'static,
+        C: Calibrator + 'static,
+    {
+        Self(Arc::new(Trained(pipeline)))
+    }
+
+    /// p̂ of each row, in \[0, 1\].
+    pub(super) fn probabilities(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Vec<f64>> {
+        let probabilities = self.0.probabilities(data, &run.child("pilot"))?;
+        match probabilities.iter().position(|p| !(0.0..=1.0).contains(p)) {
+            None => Ok(probabilities),
+            Some(row) => {
+                let p = probabilities[row];
+                let problem = format!("it gives row {row} the probability {p}");
+                Err(Error::Contract { stage: "the pilot".into(), problem })
+            }
+        }
+    }
+}
+
+impl<F: Scalar> Clone for Pilot<F> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<F: Scalar> fmt::Debug for Pilot<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pilot({:?})", self.0)
+    }
+}
+
+/// What gives rows their probabilities.
+trait Score<F: Scalar>: fmt::Debug + Send + Sync {
+    fn probabilities(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Vec<f64>>;
+}
+
+struct Given<P>(P);
+
+impl<F: Scalar, P: Predict<F>> Score<F> for Given<P> {
+    fn probabilities(&self, data: &Dataset<'_, F>, _: &Run) -> Result<Vec<f64>> {
+        let mut out = logits_of(&self.0, data)?;
+        out.iter_mut().for_each(|z| *z = sigmoid(*z));
+        Ok(out)
+    }
+}
+
+// A fitted model may hold millions of coefficients, so only that it is given is printed.
+impl<P> fmt::Debug for Given<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("given model")
+    }
+}
+
+struct Fitted<P, K>(Arc<FittedPipeline<P, K>>);
+
+impl<F: Scalar, P: Predict<F>, K: Calibrate> Score<F> for Fitted<P, K> {
+    fn probabilities(&self, data: &Dataset<'_, F>, _: &Run) -> Result<Vec<f64>> {
+        self.0.probabilities_of(data)
+    }
+}
+
+impl<P, K> fmt::Debug for Fitted<P, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("fitted pipeline")
+    }
+}
+
+struct Trained<S, L, M, C>(Pipeline<S, L, M, C>);
+
+impl<F, S, L, M, C> Score<F> for Trained<S, L, M, C>
+where
+    F: Scalar,
+    S: Sampler<F>,
+    L: Loss,
+    M: Model<F>,
+    C: Calibrator,
+{
+    fn probabilities(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Vec<f64>> {
+        self.0.fit_in(data, run)?.probabilities_of(data)
+    }
+}
+
+impl<S: fmt::Debug, L: fmt::Debug, M: fmt::Debug, C: fmt::Debug> fmt::Debug
+    for Trained<S, L, M, C>
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "trained {:?}", self.0)
+    }
+}

@@ -1,0 +1,253 @@
+//! Random negative under-sampling.
+
+use ndarray_rand::rand::Rng;
+
+use super::kept::{independently, need_kept};
+use super::{Distortion, Resample, Sampler};
+use crate::data::Scalar;
+use crate::random::Chosen;
+use crate::{ClassTotals, Dataset, Error, Result, Run, Seed};
+
+/// Keeps every positive and a random subset of the negatives.
+///
+/// How many negatives stay, N̂₋, is given
+/// * per positive, N̂₋ = α N₊ (equation 1; α is typically 5–10):
+///   [`negatives_per_positive`](Self::negatives_per_positive),
+/// * as a rate, N̂₋ = w N₋ (He et al. 2014, §6.3): [`rate`](Self::rate), or
+/// * as imbalanced-learn's `sampling_strategy`, N̂₋ = N₊ / ratio:
+///   [`positives_per_negative`](Self::positives_per_negative).
+///
+/// Each is rounded to the nearest whole number. There are never more negatives than before: where α asks
+/// for more, all are kept. Rows stay in their order, repeated ones next to each other. How they are drawn
+/// says [`Draw`].
+///
+/// **Distortion.** P(x | y) is kept and the odds are multiplied, so the distortion is a prior shift of
+/// ln\[(Ŵ₊/W₊) / (Ŵ₋/W₋)\] from the realised weights Ŵ and W (counts, without weights) — not from the
+/// nominal rate, which is a noisier estimate of what happened. With [`reweight`](Self::reweight) each
+/// kept negative weighs W₋/Ŵ₋ times its own weight instead, and nothing is distorted (McMahan et al.
+/// 2013, §6.1). A negative drawn twice counts and weighs twice.
+///
+/// ```
+/// use imbalance::{Dataset, Run, ndarray::Array2};
+/// use imbalance::sampling::{Distortion, RandomUnderSampler, Sampler};
+///
+/// let x = Array2::<f64>::zeros((1000, 1));
+/// let labels: Vec<bool> = (0..1000).map(|row| row % 100 == 0).collect(); // 10 positives
+/// let data = Dataset::new(&x, &labels)?;
+///
+/// let sampler = RandomUnderSampler::negatives_per_positive(5.0)?;
+/// let sample = sampler.resample(&data, &Run::seeded(7))?.apply(&data)?;
+/// assert_eq!((sample.totals().positives, sample.totals().negatives), (10, 50));
+/// // 50 of 990 negatives: the odds of a positive are 19.8 times the population's.
+/// assert!(matches!(sample.distortion(), Distortion::PriorShift { log_odds }
+///     if (log_odds.exp() - 19.8).abs() < 1e-12));
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RandomUnderSampler {
+    keep: Keep,
+    draw: Draw,
+    reweight: bool,
+}
+
+/// How [`RandomUnderSampler`] draws negatives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Draw {
+    /// Exactly N̂₋ of the negatives, each subset of that size equally likely.
+    #[default]
+    WithoutReplacement,
+    /// N̂₋ draws, each from all negatives: some come several times.
+    WithReplacement,
+    /// Each negative on its own with probability N̂₋/N₋, unrounded: one pass, in parallel. The number
+    /// kept is binomial.
+    Bernoulli,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Keep {
+    PerPositive(f64),
+    Rate(f64),
+    PositivesPerNegative(f64),
+}
+
+impl RandomUnderSampler {
+    /// Keeps `ratio` negatives for each positive row.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless `ratio` is positive and finite.
+    pub fn negatives_per_positive(ratio: f64) -> Result<Self> {
+        if ratio > 0.0 && ratio.is_finite() {
+            Ok(Self::new(Keep::PerPositive(ratio)))
+        } else {
+            Err(Error::invalid("ratio", ratio, "positive and finite: negatives per positive"))
+        }
+    }
+
+    /// Keeps the share `rate` of the negative rows.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless 0 < `rate` ≤ 1.
+    pub fn rate(rate: f64) -> Result<Self> {
+        if rate > 0.0 && rate <= 1.0 {
+            Ok(Self::new(Keep::Rate(rate)))
+        } else {
+            Err(Error::invalid("rate", rate, "above 0 and at most 1: the share of negatives kept"))
+        }
+    }
+
+    /// Keeps so many negatives that there are `ratio` positives for each: N̂₋ = N₊ / ratio. This is
+    /// imbalanced-learn's `sampling_strategy` where the positives are the fewer.
+    ///
+    /// Two things differ: the result is rounded to the nearest number, where imbalanced-learn cuts off
+    /// (7 / 0.07 is 99.99999999999999, and it keeps 99), and a ratio above 1 is allowed. As there, a
+    /// ratio that the data exceed already is an error when the data are seen: taking negatives away can
+    /// only raise it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless `ratio` is positive and finite.
+    pub fn positives_per_negative(ratio: f64) -> Result<Self> {
+        if ratio > 0.0 && ratio.is_finite() {
+            Ok(Self::new(Keep::PositivesPerNegative(ratio)))
+        } else {
+            Err(Error::invalid("ratio", ratio, "positive and finite: positives per negative"))
+        }
+    }
+
+    fn new(keep: Keep) -> Self {
+        Self { keep, draw: Draw::default(), reweight: false }
+    }
+
+    /// How negatives are drawn. Default: without replacement.
+    #[must_use]
+    pub fn draw(mut self, draw: Draw) -> Self {
+        self.draw = draw;
+        self
+    }
+
+    /// Whether kept negatives weigh W₋/Ŵ₋, so that nothing is distorted. Default: no.
+    #[must_use]
+    pub fn reweight(mut self, reweight: bool) -> Self {
+        self.reweight = reweight;
+        self
+    }
+
+    /// The argument that says how many negatives to keep, and its value.
+    fn argument(&self) -> (&'static str, f64) {
+        match self.keep {
+            Keep::PerPositive(ratio) | Keep::PositivesPerNegative(ratio) => ("ratio", ratio),
+            Keep::Rate(rate) => ("rate", rate),
+        }
+    }
+
+    /// The number of negatives asked for, not rounded, at most as many as there are.
+    fn negatives_to_keep(&self, totals: &ClassTotals) -> Result<f64> {
+        let (positives, negatives) = (totals.positives as f64, totals.negatives as f64);
+        let wanted = match self.keep {
+            Keep::PerPositive(ratio) => ratio * positives,
+            Keep::Rate(rate) => rate * negatives,
+            Keep::PositivesPerNegative(ratio) => positives / ratio,
+        };
+        if matches!(self.keep, Keep::PositivesPerNegative(_)) && wanted.round() > negatives {
+            let expected = format!(
+                "at least {}: there are {positives} positives and {negatives} negatives, and leaving \
+                 out negatives can only raise their ratio",
+                positives / negatives
+            );
+            return Err(Error::invalid("ratio", self.argument().1, expected));
+        }
+        Ok(wanted.min(negatives))
+    }
+
+    /// The rows kept, or `None` for all of them.
+    fn rows(
+        &self,
+        labels: &[bool],
+        totals: &ClassTotals,
+        seed: Seed,
+    ) -> Result<Option<Vec<usize>>> {
+        let wanted = self.negatives_to_keep(totals)?;
+        let n = totals.negatives;
+        if self.draw == Draw::Bernoulli {
+            let probability = wanted / n as f64;
+            let keep = |row: usize| if labels[row] { 1.0 } else { probability };
+            let rows = (probability < 1.0).then(|| independently(labels.len(), seed, keep));
+            return match rows {
+                Some(rows) if rows.len() == totals.positives => {
+                    Err(self.too_few(totals, ", which the draws happened not to"))
+                }
+                rows => Ok(rows),
+            };
+        }
+        let wanted = wanted.round() as usize;
+        if wanted == 0 {
+            return Err(self.too_few(totals, ""));
+        }
+        let rows = totals.positives + wanted;
+        Ok(if self.draw == Draw::WithReplacement {
+            let mut stream = seed.stream(0);
+            let mut times = vec![0_u32; n];
+            for _ in 0..wanted {
+                times[stream.random_range(0..n as u64) as usize] += 1;
+            }
+            Some(collect(labels, rows, |negative| times[negative] as usize))
+        } else if wanted < n {
+            let chosen = Chosen::uniform(n, wanted, seed);
+            Some(collect(labels, rows, |negative| usize::from(chosen.contains(negative))))
+        } else {
+            None
+        })
+    }
+
+    fn too_few(&self, totals: &ClassTotals, addition: &str) -> Error {
+        let (argument, value) = self.argument();
+        let expected = format!(
+            "large enough to keep a negative{addition}: there are {} positives and {} negatives",
+            totals.positives, totals.negatives
+        );
+        Error::invalid(argument, value, expected)
+    }
+}
+
+impl Default for RandomUnderSampler {
+    /// Five negatives per positive.
+    fn default() -> Self {
+        Self::new(Keep::PerPositive(5.0))
+    }
+}
+
+/// The positives, and each negative (counted from 0) `times(negative)` times, in the order of the rows.
+fn collect(labels: &[bool], capacity: usize, times: impl Fn(usize) -> usize) -> Vec<usize> {
+    let mut rows = Vec::with_capacity(capacity);
+    let mut negatives = 0;
+    for (row, &label) in labels.iter().enumerate() {
+        let times = if label {
+            1
+        } else {
+            negatives += 1;
+            times(negatives - 1)
+        };
+        rows.extend(std::iter::repeat_n(row, times));
+    }
+    rows
+}
+
+impl<F: Scalar> Sampler<F> for RandomUnderSampler {
+    fn resample(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Resample<F>> {
+        let totals = data.totals();
+        totals.need_both("random under-sampling")?;
+        let Some(rows) = self.rows(data.labels(), &totals, run.seed())? else {
+            return Ok(Resample::identity());
+        };
+        let kept_weight =
+            need_kept(data, &rows, "RandomUnderSampler", String::new)?.negative_weight;
+        let factor = totals.negative_weight / kept_weight;
+        Ok(if self.reweight {
+            let weigh = |&row: &usize| if data.labels()[row] { 1.0 } else { factor };
+            let weights = rows.iter().map(weigh).collect();
+            Resample { weights: Some(weights), ..Resample::kept(rows, Distortion::None) }
+        } else {
+            // All positives are kept, so Ŵ₊/W₊ = 1.
+            Resample::kept(rows, Distortion::PriorShift { log_odds: factor.ln() })
+        })
+    }
+}

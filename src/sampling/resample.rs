@@ -1,0 +1,110 @@
+//! What a sampler did, and the data set that results.
+
+use super::Distortion;
+use crate::data::{Features, Scalar, check_finite};
+use crate::error::same_length;
+use crate::{Dataset, Result};
+
+/// What a sampler did: which rows it kept, which it made, how it weighted them, and what that
+/// distorted. Never just `(X, y)`.
+///
+/// The resampled rows are the kept ones, in the order of [`rows`](Self::rows), then the synthetic
+/// ones; weights and offsets follow that order.
+#[derive(Debug, Clone)]
+pub struct Resample<F: Scalar> {
+    /// Provenance of the kept rows.
+    pub rows: Rows,
+    /// New rows, if any.
+    pub synthetic: Option<Synthetic<F>>,
+    /// A factor on each row's own weight, finite and ≥ 0.
+    pub weights: Option<Vec<f64>>,
+    /// An addition to each row's own offset, finite.
+    pub offsets: Option<Vec<f64>>,
+    /// What the resampling did to the odds, from realised (weighted) counts.
+    pub distortion: Distortion,
+}
+
+/// Rows kept by a sampler.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rows {
+    /// Every row, in order. Nothing is copied.
+    All,
+    /// These rows of the input, in this order; repeats are allowed.
+    Kept(Vec<usize>),
+}
+
+/// New positive rows made by a sampler. Weight, offset and attributes of each are its parent's.
+#[derive(Debug, Clone)]
+pub struct Synthetic<F: Scalar> {
+    /// Their features.
+    pub features: Features<'static, F>,
+    /// The input row each was made from.
+    pub parents: Vec<usize>,
+}
+
+impl<F: Scalar> Resample<F> {
+    /// Every row as it is.
+    #[must_use]
+    pub fn identity() -> Self {
+        Self {
+            rows: Rows::All,
+            synthetic: None,
+            weights: None,
+            offsets: None,
+            distortion: Distortion::None,
+        }
+    }
+
+    /// These rows of the input and no others.
+    #[must_use]
+    pub fn kept(rows: Vec<usize>, distortion: Distortion) -> Self {
+        Self { rows: Rows::Kept(rows), distortion, ..Self::identity() }
+    }
+
+    /// The resampled data set. Its distortion is that of `data` followed by this one's.
+    ///
+    /// # Errors
+    /// Whatever breaks the contract of the fields: rows out of range, lengths that differ, weights or
+    /// offsets that are not finite.
+    pub fn apply<'a>(self, data: &'a Dataset<'_, F>) -> Result<Dataset<'a, F>> {
+        let kept = match &self.rows {
+            Rows::All => data.view(),
+            Rows::Kept(rows) => data.select(rows)?,
+        };
+        let resampled = match self.synthetic {
+            None => kept,
+            Some(Synthetic { features, parents }) if features.nrows() + parents.len() == 0 => kept,
+            Some(Synthetic { features, parents }) => {
+                kept.stack(&data.offspring(&parents, features)?)
+            }
+        };
+        let resampled = match self.weights {
+            None => resampled,
+            Some(mut weights) => {
+                check("sampler weights", &weights, resampled.rows())?;
+                if let Some(own) = resampled.weights() {
+                    weights.iter_mut().zip(own).for_each(|(weight, own)| *weight *= own);
+                }
+                resampled.with_weights(weights)?
+            }
+        };
+        let resampled = match self.offsets {
+            None => resampled,
+            Some(mut offsets) => {
+                check("sampler offsets", &offsets, resampled.rows())?;
+                if let Some(own) = resampled.offsets() {
+                    offsets.iter_mut().zip(own).for_each(|(offset, own)| *offset += own);
+                }
+                resampled.with_offsets(offsets)?
+            }
+        };
+        let distortion = data.distortion().clone().then(self.distortion);
+        Ok(resampled.with_distortion(distortion))
+    }
+}
+
+/// Checks what a sampler says of each row before it is combined with what the row carries.
+fn check(what: &'static str, values: &[f64], rows: usize) -> Result<()> {
+    same_length(what, values.len(), "the resampled data set", rows)?;
+    check_finite(what, values)
+}

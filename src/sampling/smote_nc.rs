@@ -1,0 +1,150 @@
+//! SMOTE for numeric and categorical columns.
+
+use ndarray::ArrayView2;
+
+use super::neighbours::{Metric, Neighbours};
+use super::over::{Kin, Steps, Target, check_k, checked_k, grown, rows_of, spread};
+use super::random_over::deviation;
+use super::{Resample, Sampler, Synthetic};
+use crate::data::{FeaturesView, Scalar};
+use crate::{Dataset, Error, Result, Run};
+
+/// SMOTE-NC: SMOTE where some columns hold categories, as codes.
+///
+/// * The squared distance of two positives is Σ(xⱼ − x′ⱼ)² over the numeric columns, plus M² for each
+///   categorical column in which they differ. M is the median of the standard deviations (divided by
+///   N₊) of the numeric columns over the positives; of an even number of columns the mean of the two in
+///   the middle. If M = 0, because most numeric columns are constant, a differing category adds 1.
+/// * The numeric columns of a new row are those of [`Smote`](super::Smote), with one λ for the row. In a
+///   categorical column it has the value most frequent among the k nearest positives of its parent; of
+///   equally frequent values the one met first, coming from the nearest.
+///
+/// Codes are compared and copied, never calculated with, so any numbers will do. Rows must be dense:
+/// one-hot columns are taken by [`Smote`](super::Smote), though that makes fractions of them.
+///
+/// Everything else, the distortion too, is as in [`Smote`](super::Smote).
+///
+/// Source: N. V. Chawla et al., *SMOTE*, JAIR 16, 2002, §6.1.
+///
+/// ```
+/// use imbalance::{Dataset, Run, ndarray::array};
+/// use imbalance::sampling::{Sampler, SmoteNc};
+///
+/// // The second column is a category.
+/// let x = array![[0.0, 7.0], [1.0, 7.0], [0.5, 3.0], [5.0, 3.0], [6.0, 3.0], [9.0, 7.0], [8.0, 7.0]];
+/// let data = Dataset::new(&x, vec![true, true, true, false, false, false, false])?;
+/// let sampler = SmoteNc::positives_per_negative(1.0, [1])?.neighbours(2)?;
+/// let sample = sampler.resample(&data, &Run::seeded(7))?.apply(&data)?;
+/// assert_eq!(sample.totals().positives, 4);
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct SmoteNc {
+    target: Target,
+    categorical: Vec<usize>,
+    k: usize,
+}
+
+impl SmoteNc {
+    /// Makes positives until there are `ratio` for each negative. The columns `categorical`, counted
+    /// from 0, hold categories. With 5 neighbours.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless `ratio` is positive and finite, or if no column is categorical.
+    pub fn positives_per_negative(
+        ratio: f64,
+        categorical: impl IntoIterator<Item = usize>,
+    ) -> Result<Self> {
+        let categorical: Vec<usize> = categorical.into_iter().collect();
+        if categorical.is_empty() {
+            let expected = "at least one column; without any, use Smote";
+            return Err(Error::invalid("categorical", "empty", expected));
+        }
+        Ok(Self { target: Target::new(ratio)?, categorical, k: 5 })
+    }
+
+    /// How many of the nearest positives may be the partner, and vote on categories. Default: 5.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if `k` is zero.
+    pub fn neighbours(mut self, k: usize) -> Result<Self> {
+        self.k = checked_k("k", k)?;
+        Ok(self)
+    }
+
+    /// For each of the columns, whether it is categorical.
+    fn mask(&self, columns: usize) -> Result<Vec<bool>> {
+        let mut mask = vec![false; columns];
+        for &column in &self.categorical {
+            *mask.get_mut(column).ok_or_else(|| {
+                let expected = format!("below the number of columns, {columns}; they count from 0");
+                Error::invalid("categorical", column, expected)
+            })? = true;
+        }
+        if mask.iter().all(|&is| is) {
+            let expected =
+                format!("fewer than all {columns} columns: distances need a numeric one");
+            return Err(Error::invalid("categorical", format!("{:?}", self.categorical), expected));
+        }
+        Ok(mask)
+    }
+}
+
+impl<F: Scalar> Sampler<F> for SmoteNc {
+    /// # Errors
+    /// [`Error::OneClass`], or [`Error::InvalidArgument`] if there are more positives than the ratio
+    /// asks for, or no more than neighbours, if a categorical column does not exist or all columns are
+    /// categorical, or if the rows are sparse.
+    fn resample(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Resample<F>> {
+        let FeaturesView::Dense(x) = data.features() else {
+            let expected = "dense: category codes as numbers; for sparse one-hot columns use Smote";
+            return Err(Error::invalid("features", "sparse", expected));
+        };
+        let mask = self.mask(x.ncols())?;
+        let totals = data.totals();
+        let missing = self.target.missing("SMOTE-NC", data, &totals)?;
+        if missing == 0 {
+            return Ok(Resample::identity());
+        }
+        check_k(self.k, totals.positives)?;
+        let positives = rows_of(data.labels(), true);
+        let penalty = penalty(&x, &mask, &positives);
+        let search = Neighbours::by_metric(&x, &positives, Metric::mixed(mask.clone(), penalty));
+        let parents = spread(&positives, missing, run.seed());
+        let kin = Kin::new(&search, &parents, self.k);
+        let partners = kin.partners(&parents, run.seed());
+        let steps =
+            Steps { parents: &parents, partners: &partners, per_element: false, seed: run.seed() };
+        let mut features = steps.dense(&x, |_| 1.0);
+        for (mut row, &parent) in features.outer_iter_mut().zip(&parents) {
+            for column in (0..x.ncols()).filter(|&column| mask[column]) {
+                row[column] = mode(&kin.of(parent).iter().map(|&kin| x[[kin, column]]));
+            }
+        }
+        let features = features.into();
+        Ok(grown("SMOTE-NC", data, &totals, Synthetic { features, parents }))
+    }
+}
+
+/// The most frequent value; of equally frequent ones the one met first.
+fn mode<F: Scalar>(values: &(impl Iterator<Item = F> + Clone)) -> F {
+    let mut best = (0, F::default());
+    for value in values.clone() {
+        let count = values.clone().filter(|&other| other == value).count();
+        if count > best.0 {
+            best = (count, value);
+        }
+    }
+    best.1
+}
+
+/// What a differing category adds to the squared distance.
+fn penalty<F: Scalar>(x: &ArrayView2<'_, F>, mask: &[bool], positives: &[usize]) -> f64 {
+    let numeric = (0..x.ncols()).filter(|&column| !mask[column]);
+    let mut deviations: Vec<f64> =
+        numeric.map(|column| deviation(&x.column(column), positives)).collect();
+    deviations.sort_by(f64::total_cmp);
+    let n = deviations.len();
+    let median = f64::midpoint(deviations[(n - 1) / 2], deviations[n / 2]);
+    if median > 0.0 { median * median } else { 1.0 }
+}

@@ -1,0 +1,87 @@
+//! Tomek links.
+
+use super::clean::{Clean, cleaned};
+use super::neighbours::Neighbours;
+use super::over::rows_of;
+use super::{Resample, Sampler};
+use crate::data::Scalar;
+use crate::{Dataset, Result, Run};
+
+/// Removes the negatives of Tomek links: pairs of a positive and a negative, each of which is the
+/// other's nearest neighbour among all rows.
+///
+/// Of equally near rows the first is the nearest, so with ties the order of the rows matters, and a
+/// positive is linked to one of several equal negatives at most. Rows stay in their order. Neighbours
+/// ignore weights. Nothing is random.
+///
+/// Only the positives and the negatives next to them are searched for, so with few positives it costs
+/// about N₊ · N distances, not N².
+///
+/// **Distortion.** [`FeatureDependent`](super::Distortion::FeatureDependent), with
+/// ln\[(W₊′/W₊)/(W₋′/W₋)\] from the realised weights as the nominal shift; none if there is no link.
+///
+/// Source: I. Tomek, *Two modifications of CNN*, IEEE Transactions on Systems, Man, and Cybernetics 6,
+/// 1976.
+///
+/// ```
+/// use imbalance::{Dataset, Run, ndarray::array};
+/// use imbalance::sampling::{Resample, Rows, Sampler, TomekLinks};
+///
+/// let x = array![[0.0], [1.0], [1.1], [5.0]];
+/// let data = Dataset::new(&x, vec![false, false, true, false])?;
+/// let cleaned = TomekLinks::new().resample(&data, &Run::default())?;
+/// assert_eq!(cleaned.rows, Rows::Kept(vec![0, 2, 3]));
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TomekLinks {
+    clean: Clean,
+}
+
+impl TomekLinks {
+    /// Removes the negatives of links.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { clean: Clean::Negatives }
+    }
+
+    /// Whether the positives of links go, too. Default: no.
+    #[must_use]
+    pub fn both_classes(mut self, both: bool) -> Self {
+        self.clean = Clean::both(both);
+        self
+    }
+}
+
+impl Default for TomekLinks {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<F: Scalar> Sampler<F> for TomekLinks {
+    /// # Errors
+    /// [`Error::OneClass`](crate::Error::OneClass), or
+    /// [`Error::Unsuitable`](crate::Error::Unsuitable) if nothing of a class would be left.
+    fn resample(&self, data: &Dataset<'_, F>, _: &Run) -> Result<Resample<F>> {
+        data.totals().need_both("Tomek links")?;
+        let labels = data.labels();
+        let all: Vec<usize> = (0..data.rows()).collect();
+        let search = Neighbours::new(data.features(), &all);
+        let positives = rows_of(labels, true);
+        let nearest = search.nearest(&positives, 1);
+        let pairs: Vec<(usize, usize)> =
+            positives.into_iter().zip(nearest).filter(|&(_, nearest)| !labels[nearest]).collect();
+        let negatives: Vec<usize> = pairs.iter().map(|&(_, negative)| negative).collect();
+        let back = search.nearest(&negatives, 1);
+
+        let mut linked = vec![false; data.rows()];
+        for ((positive, negative), back) in pairs.into_iter().zip(back) {
+            if back == positive {
+                linked[negative] = true;
+                linked[positive] = self.clean.includes(true);
+            }
+        }
+        cleaned("Tomek links", data, all.into_iter().filter(|&row| !linked[row]).collect())
+    }
+}

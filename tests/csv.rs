@@ -1,0 +1,456 @@
+//! Reading click logs: what is accepted, what is refused and with which words.
+#![cfg(feature = "csv")]
+
+use std::io::{self, Read, Write};
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
+
+use flate2::{Compression, write::GzEncoder};
+use imbalance::data::{CsvReader, Encoder, Table};
+use imbalance::{Attribute, Error, FeaturesView, Progress, Run};
+use proptest::prelude::*;
+
+fn reader() -> CsvReader {
+    CsvReader::new().label("click")
+}
+
+fn read(reader: &CsvReader, text: impl AsRef<[u8]>) -> Result<Table, Error> {
+    reader.read_from(text.as_ref(), "log.csv")
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Gives one byte at a time, so that nothing may rely on how a source cuts its bytes.
+struct Drop<'a>(&'a [u8]);
+
+impl Read for Drop<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = 1.min(buffer.len());
+        self.0.read(&mut buffer[..n])
+    }
+}
+
+const LOG: &str = "id,click,price,device,time,w,campaign\n\
+                   1,0,2.5,phone,2019-11-24 00:00:17.25+00:00,1,men\n\
+                   2,1,NA,,2019-11-24T01:00:18+01:00,0.5,women\n\
+                   3,0, -1e3 ,phone,2019-11-24 00:00:20,2,men\n";
+
+fn log_reader() -> CsvReader {
+    reader()
+        .numeric(["price"])
+        .categorical(["device", "id"])
+        .attribute_numbers(["price"])
+        .attribute_texts(["campaign"])
+        .time("time")
+        .weight("w")
+}
+
+fn check_log(table: &Table) {
+    assert_eq!(table.labels(), [false, true, false]);
+    assert_eq!(table.weights(), Some(&[1.0, 0.5, 2.0][..]));
+    for price in [table.numeric("price").unwrap(), table.numbers("price").unwrap()] {
+        assert!(price[0] == 2.5 && price[1].is_nan() && price[2] == -1000.0, "{price:?}");
+    }
+    let midnight = 1_574_553_600.0;
+    let times = [midnight + 17.25, midnight + 18.0, midnight + 20.0];
+    assert_eq!(table.numbers("time").unwrap(), times);
+    let Attribute::Categories(campaign) = table.attribute("campaign").unwrap() else { panic!() };
+    assert_eq!(
+        (campaign.levels(), campaign.codes()),
+        (&["men".into(), "women".into()][..], &[0, 1, 0][..])
+    );
+    assert_eq!(table.categorical_names().collect::<Vec<_>>(), ["device", "id"]);
+    assert_eq!(table.attribute_names().collect::<Vec<_>>(), ["price", "campaign", "time"]);
+}
+
+#[test]
+fn every_role_is_read() {
+    let table = read(&log_reader(), LOG).unwrap();
+    check_log(&table);
+    // The same as a table built in memory.
+    let built = Table::new(table.labels())
+        .unwrap()
+        .with_numeric("price", table.numeric("price").unwrap())
+        .unwrap()
+        .with_categorical("device", ["phone", "", "phone"])
+        .unwrap()
+        .with_categorical("id", ["1", "2", "3"])
+        .unwrap()
+        .with_weights(table.weights().unwrap())
+        .unwrap();
+    let encode = |table: &Table| {
+        let data = Encoder::default().fit(table).unwrap().encode::<f64>(table).unwrap();
+        let FeaturesView::Sparse(x) = data.features() else { panic!() };
+        x.to_owned()
+    };
+    assert_eq!(encode(&table), encode(&built));
+}
+
+#[test]
+fn the_forms_of_a_file() {
+    let plain = LOG.as_bytes();
+    let (first, second) = plain.split_at(70);
+    let members = [gzip(first), gzip(second)].concat();
+    let with_bom = [b"\xef\xbb\xbf", plain].concat();
+    let crlf = LOG.replace('\n', "\r\n");
+    let quoted = LOG.replace("phone", "\"phone\"").replace("click", "\"click\"");
+    let blank = LOG.replace('\n', "\n\n");
+    let blank_crlf = LOG.replace('\n', "\r\n\r\n");
+    let gzipped_bom = gzip(&with_bom);
+    let forms: [&[u8]; 10] = [
+        plain,
+        plain.trim_ascii_end(),
+        crlf.as_bytes(),
+        crlf.trim_ascii_end().as_bytes(),
+        quoted.as_bytes(),
+        blank.as_bytes(),
+        blank_crlf.as_bytes(),
+        &with_bom,
+        &members,
+        &gzipped_bom,
+    ];
+    for form in forms {
+        check_log(&read(&log_reader(), form).unwrap());
+        check_log(&log_reader().read_from(Drop(form), "drops").unwrap());
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(form).unwrap();
+        check_log(&log_reader().read(file.path(), &Run::default()).unwrap());
+    }
+    for delimiter in [b';', b'\t', b'|', 1, 0] {
+        let text = LOG.replace(',', &char::from(delimiter).to_string());
+        check_log(&read(&log_reader().delimiter(delimiter), text).unwrap());
+    }
+}
+
+#[test]
+fn labels_are_what_they_are_said_to_be() {
+    let table = read(&reader(), "click\n0\n1\n0.0\n1.0\ntrue\nFalse\nTRUE\n").unwrap();
+    assert_eq!(table.labels(), [false, true, false, true, true, false, true]);
+    let table = read(&reader().labels("no", "yes"), "click\nyes\nno\n").unwrap();
+    assert_eq!(table.labels(), [true, false]);
+    // The last word counts.
+    let table = read(&reader().label("buy"), "click,buy\n0,1\n").unwrap();
+    assert_eq!(table.labels(), [true]);
+}
+
+#[test]
+fn times_are_numbers_or_time_stamps() {
+    let times = |cells: &str| {
+        let text = format!("time,click\n{}", cells.replace('\n', ",0\n"));
+        read(&reader().time("time"), text).map(|table| table.numbers("time").unwrap().to_vec())
+    };
+    assert_eq!(times("14102100\n-3.5\n").unwrap(), [14102100.0, -3.5]);
+    assert_eq!(
+        times(
+            "1970-01-02\n1970-01-01T00:00:00Z\n1970-01-01 00:00:01.5\n1969-12-31T23:59:59.75Z\n\
+             1970-01-01 02:00:00+02:00\n1970-01-01T00:00-00:30\n 1970-01-01 \n"
+        )
+        .unwrap(),
+        [86400.0, 0.0, 1.5, -0.25, 0.0, 1800.0, 0.0]
+    );
+    assert_eq!(times("2019-11-24 00:00:17.004101+00:00\n").unwrap(), [1574553617.004101]);
+    for (cells, message) in [
+        (
+            "1\n1970-01-01\n",
+            "log.csv, line 3, column `time`: `1970-01-01` is not a finite number, as earlier times are",
+        ),
+        (
+            "1970-01-01\n1\n",
+            "log.csv, line 3, column `time`: `1` is no ISO 8601 time stamp, as earlier times are",
+        ),
+        (
+            "\n",
+            "log.csv, line 2, column `time`: `` is neither a finite number nor an ISO 8601 time stamp",
+        ),
+        (
+            "1\ninf\n",
+            "log.csv, line 3, column `time`: `inf` is not a finite number, as earlier times are",
+        ),
+        (
+            "1\nNA\n",
+            "log.csv, line 3, column `time`: `NA` is not a finite number, as earlier times are",
+        ),
+        (
+            "2019-02-30\n",
+            "log.csv, line 2, column `time`: `2019-02-30` is neither a finite number nor an ISO 8601 time stamp",
+        ),
+        (
+            "2019-11-24T00:00+01:00[Europe/Berlin]\n",
+            "log.csv, line 2, column `time`: `2019-11-24T00:00+01:00[Europe/Berlin]` is neither a finite number nor an ISO 8601 time stamp",
+        ),
+    ] {
+        let error = times(cells).unwrap_err();
+        assert!(matches!(error, Error::Cell { .. }));
+        assert_eq!(error.to_string(), message);
+    }
+}
+
+#[test]
+fn missing_numbers_are_named() {
+    let all = "x,click\n\"\",0\nNA,0\nNaN,0\nnan,0\nnull,0\nNULL,0\nNone,0\n\\N,0\n1,1\n";
+    let table = read(&reader().numeric(["x"]), all).unwrap();
+    assert_eq!(table.numeric("x").unwrap().iter().filter(|x| x.is_nan()).count(), 8);
+
+    let table = read(&reader().numeric(["x"]).missing(["-999"]), "x,click\n-999,0\n1,1\n").unwrap();
+    assert!(table.numeric("x").unwrap()[0].is_nan());
+    let error = read(&reader().numeric(["x"]).missing(["-999"]), "x,click\nNA,0\n").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "log.csv, line 2, column `x`: `NA` is not a finite number (taken for a missing one: `-999`)"
+    );
+}
+
+#[test]
+fn a_bad_cell_is_named_with_its_file_line_column_and_value() {
+    let reader = reader().numeric(["x"]).attribute_texts(["t"]).weight("w");
+    let long = format!("{}x", "é".repeat(60));
+    let row = |x: &str, t: &str, w: &str, click: &str| {
+        format!("x,t,w,click\n1,\"a\n\nb\",1,0\n\n{x},{t},{w},{click}\n1,,1,1\n")
+    };
+    let missing = "taken for a missing one: ``, `NA`, `NaN`, `nan`, `null`, `NULL`, `None`, `\\N`";
+    let number = |value: &str| {
+        format!("log.csv, line 6, column `x`: `{value}` is not a finite number ({missing})")
+    };
+    let label =
+        "is no label: 0, 0.0, false, 1, 1.0 or true is needed, or name the two texts with `labels`";
+    let cases = [
+        (row("1,5", "", "1", "0").replace("1,5", "\"1,5\""), number("1,5")),
+        (row("inf", "", "1", "0"), number("inf")),
+        (row("-Infinity", "", "1", "0"), number("-Infinity")),
+        (row("1e999", "", "1", "0"), number("1e999")),
+        (row("0x1F", "", "1", "0"), number("0x1F")),
+        (row(&long, "", "1", "0"), number(&format!("{}…", "é".repeat(60)))),
+        (row("1", "", "1", "2"), format!("log.csv, line 6, column `click`: `2` {label}")),
+        (row("1", "", "1", ""), format!("log.csv, line 6, column `click`: `` {label}")),
+        (row("1", "", "1", " 1"), format!("log.csv, line 6, column `click`: ` 1` {label}")),
+        (
+            row("1", "", "-1", "0"),
+            "log.csv, line 6, column `w`: `-1` is no weight: zero or more is needed".into(),
+        ),
+        (
+            row("1", "", "NA", "0"),
+            "log.csv, line 6, column `w`: `NA` is no weight: zero or more is needed".into(),
+        ),
+        // The line is the one the cell is on, not the one its record starts on.
+        (row("1", "\"\n\n\"", "1", "x"), format!("log.csv, line 8, column `click`: `x` {label}")),
+    ];
+    for (text, message) in &cases {
+        for text in [text.clone(), text.replace('\n', "\r\n")] {
+            let error = read(&reader, &text).unwrap_err();
+            assert!(matches!(error, Error::Cell { .. }), "{error}");
+            assert_eq!(error.to_string(), *message);
+            let error = read(&reader, gzip(text.as_bytes())).unwrap_err();
+            assert_eq!(error.to_string(), *message);
+        }
+    }
+    let error = read(&reader.clone().labels("n", "y"), row("1", "", "1", "0")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "log.csv, line 4, column `click`: `0` is no label: `n` or `y` is needed"
+    );
+}
+
+#[test]
+fn text_that_is_not_utf_8_is_refused_even_where_it_is_not_read() {
+    let error = read(&reader(), b"name,click\nok,0\nM\xfcller,1\n").unwrap_err();
+    assert!(matches!(error, Error::Cell { .. }));
+    assert_eq!(error.to_string(), "log.csv, line 3, column `name`: `M\u{fffd}ller` is not UTF-8");
+    // Two cells that only together would be a character.
+    let error = read(&reader(), b"a,b,click\n\xc3,\xa9,1\n").unwrap_err();
+    assert_eq!(error.to_string(), "log.csv, line 2, column `a`: `\u{fffd}` is not UTF-8");
+    let error = read(&reader(), b"click,na\xfcme\n0,1\n").unwrap_err();
+    assert_eq!(error.to_string(), "log.csv, line 1: the name of column 2 is not UTF-8");
+}
+
+#[test]
+fn a_malformed_file_is_refused_with_file_and_line() {
+    let reader = reader().categorical(["a"]);
+    let truncated = {
+        let whole = gzip(format!("a,click\n{}", "x,0\n".repeat(1000)).as_bytes());
+        whole[..whole.len() - 9].to_vec()
+    };
+    let cases: [(&[u8], &str); 15] = [
+        (b"", "log.csv, line 1: the file is empty: a header is needed"),
+        (b"\n\r\n", "log.csv, line 1: the file is empty: a header is needed"),
+        (b"a,click", "log.csv, line 1: no rows follow the header"),
+        (b"\n\na,click\n\n", "log.csv, line 3: no rows follow the header"),
+        (b"a,click\nx,0\nx\n", "log.csv, line 3: 1 cells, but the header has 2"),
+        (b"a,click\r\nx,0\r\n\r\nx,0,1\r\n", "log.csv, line 4: 3 cells, but the header has 2"),
+        (b"a,click\n\"x\ny\",0\n\"\n\"\n", "log.csv, line 4: 1 cells, but the header has 2"),
+        (
+            b"b,click\nx,0\n",
+            "log.csv, line 1: there is no column `a` for the categorical role; the columns are: b, click",
+        ),
+        (
+            b"a,clicks\nx,0\n",
+            "log.csv, line 1: there is no column `click` for the label role; the columns are: a, clicks",
+        ),
+        (
+            b"a,click,a\nx,0,y\n",
+            "log.csv, line 1: the header has two columns `a`; the columns are: a, click, a",
+        ),
+        (
+            b"a,click\nx,0\nx,\"1\nx,0\n",
+            "log.csv, line 3: the quote that opens a cell is never closed",
+        ),
+        (
+            b"click,a\n0,x\n1,\"\"\"x\n\"\"\n0,x",
+            "log.csv, line 3: the quote that opens a cell is never closed",
+        ),
+        (b"\"a,click\nx,0\n", "log.csv, line 1: the quote that opens a cell is never closed"),
+        // The mark that the reader puts at the end of a file does not end one before its end.
+        (b"a,click\nx,0\n\xff\xff\xff\xff\nx,0\n", "log.csv, line 3: the text is not UTF-8"),
+        (&truncated, ""),
+    ];
+    for (text, message) in cases {
+        let error = read(&reader, text).unwrap_err();
+        assert!(matches!(error, Error::Malformed { .. }), "{error}");
+        if message.is_empty() {
+            let error = error.to_string();
+            assert!(error.starts_with("log.csv, line "), "{error}");
+            assert!(error.contains(": the gzip stream is damaged or cut off ("), "{error}");
+        } else {
+            assert_eq!(error.to_string(), message);
+        }
+    }
+    for damaged in [gzip(b"a,click\nx,0\n")[..12].to_vec(), {
+        let mut text = gzip(b"a,click\nx,0\n");
+        let crc = text.len() - 6;
+        text[crc] ^= 1;
+        text
+    }] {
+        assert!(matches!(read(&reader, damaged).unwrap_err(), Error::Malformed { .. }));
+    }
+    let error = reader.read("no such directory/log.csv", &Run::default()).unwrap_err();
+    assert!(matches!(error, Error::Io { .. }));
+    assert!(error.to_string().starts_with("no such directory/log.csv: "), "{error}");
+}
+
+#[test]
+fn a_source_that_fails_is_an_io_error() {
+    struct Broken;
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("the cable is out"))
+        }
+    }
+    for text in ["", "click\n", "click\n0\n1\n"] {
+        let error = reader().read_from(text.as_bytes().chain(Broken), "socket").unwrap_err();
+        assert!(matches!(error, Error::Io { .. }), "{error}");
+        assert_eq!(error.to_string(), "socket: the cable is out");
+    }
+}
+
+#[test]
+fn a_reader_that_makes_no_sense_does_not_start() {
+    let refused = |reader: CsvReader| {
+        let error = read(&reader, "a,click\nx,0\n").unwrap_err().to_string();
+        let unopened = reader.read("no such file", &Run::default()).unwrap_err();
+        assert_eq!(unopened.to_string(), error);
+        error
+    };
+    assert_eq!(
+        refused(CsvReader::new()),
+        "`label` is not named, but it must be the name of a column"
+    );
+    assert_eq!(
+        refused(reader().labels("1", "1")),
+        "`labels` is `1` for both classes, but it must be a text for each class"
+    );
+    for (delimiter, shown) in [(b'"', "'\"'"), (b'\n', "'\\n'"), (b'\r', "'\\r'"), (0xa7, "'§'")] {
+        assert_eq!(
+            refused(reader().delimiter(delimiter)),
+            format!("`delimiter` is {shown}, but it must be ASCII, but no quote or line break")
+        );
+    }
+    assert_eq!(refused(reader().numeric(["a", "a"])), "the numeric column `a` is named twice");
+    assert_eq!(
+        refused(reader().attribute_texts(["a"]).time("a")),
+        "the attribute column `a` is named twice"
+    );
+    let error = read(&reader().weight("w"), "w,click\n0,1\n0,0\n").unwrap_err();
+    assert!(matches!(error, Error::InvalidArgument { argument: "weights", .. }), "{error}");
+}
+
+#[test]
+fn progress_is_told_and_can_stop_the_reading() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let rows = 100_000_usize;
+    file.write_all(format!("click,a\n{}", "0,something or other\n".repeat(rows)).as_bytes())
+        .unwrap();
+    let size = file.as_file().metadata().unwrap().len();
+
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&seen);
+    let run = Run::default().observed(move |progress| {
+        sink.lock().unwrap().push(progress.clone());
+        ControlFlow::Continue(())
+    });
+    assert_eq!(reader().read(file.path(), &run).unwrap().rows(), rows);
+    let seen = seen.lock().unwrap();
+    assert!(seen.len() >= rows / (1 << 14), "{}", seen.len());
+    assert_eq!(seen.last(), Some(&Progress::Read { bytes: size, of: size, rows }));
+
+    let run = Run::default().observed(|_| ControlFlow::Break(()));
+    let error = reader().read(file.path(), &run).unwrap_err();
+    assert!(matches!(error, Error::Cancelled { .. }), "{error}");
+}
+
+fn quote(cell: &str) -> String {
+    format!("\"{}\"", cell.replace('"', "\"\""))
+}
+
+proptest! {
+    /// Any table written as text, quoted where it must be, reads back as it was.
+    #[test]
+    fn tables_survive_the_way_through_text(
+        rows in prop::collection::vec(
+            (
+                any::<bool>(),
+                prop_oneof![Just(f64::NAN), prop::num::f64::NORMAL, prop::num::f64::ZERO],
+                "[a-c,;\"\r\n é]{0,6}",
+                "[xy]{1,2}",
+            ),
+            1..40,
+        ),
+        crlf in any::<bool>(),
+        compressed in any::<bool>(),
+    ) {
+        let end = if crlf { "\r\n" } else { "\n" };
+        let mut text = format!("text,x,\"plain \"\"p\"\"\",click{end}");
+        for (label, x, any, plain) in &rows {
+            let x = if x.is_nan() { String::new() } else { format!("{x:e}") };
+            text += &format!("{},{x},{plain},{}{end}", quote(any), u8::from(*label));
+        }
+        let categorical = reader().categorical(["text", "plain \"p\""]);
+        let numeric = reader().numeric(["x"]).attribute_texts(["text"]);
+        let bytes = if compressed { gzip(text.as_bytes()) } else { text.into_bytes() };
+        let (table, hashed) = (read(&numeric, &bytes).unwrap(), read(&categorical, &bytes).unwrap());
+        let labels: Vec<bool> = rows.iter().map(|row| row.0).collect();
+        prop_assert_eq!(table.labels(), &labels);
+        for (row, read) in rows.iter().zip(table.numeric("x").unwrap()) {
+            prop_assert!(row.1.to_bits() == read.to_bits() || row.1.is_nan() && read.is_nan());
+        }
+        let Attribute::Categories(texts) = table.attribute("text").unwrap() else { panic!() };
+        for (i, row) in rows.iter().enumerate() {
+            prop_assert_eq!(texts.get(i).unwrap(), &row.2);
+        }
+        let built = Table::new(labels)
+            .unwrap()
+            .with_categorical("text", rows.iter().map(|row| &row.2))
+            .unwrap()
+            .with_categorical("plain \"p\"", rows.iter().map(|row| &row.3))
+            .unwrap();
+        let encoder = Encoder::default().fit(&built).unwrap();
+        let matrix = |table: &Table| {
+            let data = encoder.encode::<f64>(table).unwrap();
+            let FeaturesView::Sparse(x) = data.features() else { panic!() };
+            x.to_owned()
+        };
+        prop_assert_eq!(matrix(&hashed), matrix(&built));
+    }
+}

@@ -1,0 +1,340 @@
+//! FTRL-Proximal against its published update rule, its laws and the batch optimum.
+
+use imbalance::loss::{FocalLoss, LogLoss, Loss, WeightedLogLoss};
+use imbalance::metrics::{normalised_entropy, predicted_over_observed};
+use imbalance::model::{
+    FittedFtrl, FnPredict, FtrlLearner, FtrlProximal, FtrlState, GivenLogits, LogisticRegression,
+    Model, Predict,
+};
+use imbalance::ndarray::{Array2, array};
+use imbalance::prelude::{Pipeline, PriorCorrection, RandomUnderSampler, SyntheticClicks};
+use imbalance::{Dataset, Error, Features, FeaturesView, Row, Run};
+use proptest::prelude::*;
+
+/// Algorithm 1 of McMahan et al. 2013, written down as it is printed, with n rather than its root; the
+/// intercept is the last coordinate, with λ₁ = λ₂ = 0.
+struct Published {
+    alpha: f64,
+    beta: f64,
+    l1: f64,
+    l2: f64,
+    z: Vec<f64>,
+    n: Vec<f64>,
+}
+
+impl Published {
+    fn weight(&self, i: usize) -> f64 {
+        let last = i + 1 == self.z.len();
+        let (l1, l2) = if last { (0.0, 0.0) } else { (self.l1, self.l2) };
+        if self.z[i].abs() <= l1 {
+            0.0
+        } else {
+            -(self.z[i] - self.z[i].signum() * l1)
+                / ((self.beta + self.n[i].sqrt()) / self.alpha + l2)
+        }
+    }
+
+    fn learn(&mut self, x: &[f64], label: bool, weight: f64, offset: f64) -> f64 {
+        let w: Vec<f64> = (0..self.z.len()).map(|i| self.weight(i)).collect();
+        let logit: f64 = x.iter().zip(&w).map(|(x, w)| x * w).sum::<f64>() + offset;
+        let p = 1.0 / (1.0 + (-logit).exp());
+        for i in 0..x.len() {
+            if x[i] == 0.0 {
+                continue;
+            }
+            let g = weight * (p - f64::from(label)) * x[i];
+            let sigma = ((self.n[i] + g * g).sqrt() - self.n[i].sqrt()) / self.alpha;
+            self.z[i] += g - sigma * w[i];
+            self.n[i] += g * g;
+        }
+        p
+    }
+}
+
+fn settings() -> FtrlProximal {
+    FtrlProximal::new().alpha(0.3).unwrap().beta(0.7).unwrap().l1(0.05).unwrap().l2(0.2).unwrap()
+}
+
+#[test]
+fn the_first_two_rows_by_hand() {
+    // α = 0.5, β = 1, λ₁ = 0.1, λ₂ = 0.5, no intercept, x = 2 and y = 1: p = ½, g = −1, σ = 1/α = 2,
+    // z = −1, n = 1, w = (1 − 0.1) / ((1 + 1)/0.5 + 0.5) = 0.2.
+    let ftrl = FtrlProximal::new().alpha(0.5).unwrap().l1(0.1).unwrap().l2(0.5).unwrap();
+    let mut learner = ftrl.intercept(false).learner(1, LogLoss);
+    let row = |x: f64, label| Dataset::new(array![[x]], vec![label]).unwrap();
+    learner.partial_fit(&row(2.0, true)).unwrap();
+    assert_eq!(learner.fitted().coefficients(), [0.9 / 4.5]);
+    // x = 1 and y = 0: p = σ(0.2), g = p, σ = 2(√(1 + p²) − 1), z = −1 + p − 0.2 σ.
+    learner.partial_fit(&row(1.0, false)).unwrap();
+    let p = 1.0 / (1.0 + (-0.2_f64).exp());
+    let root = (1.0 + p * p).sqrt();
+    let z = -1.0 + p - 0.2 * 2.0 * (root - 1.0);
+    let w = (-z - 0.1) / ((1.0 + root) / 0.5 + 0.5);
+    assert!((learner.fitted().coefficients()[0] - w).abs() < 1e-15);
+    let validation = learner.validation();
+    let losses = [2_f64.ln(), -(1.0 - p).ln()];
+    assert!((validation.log_loss().unwrap() - 0.5 * (losses[0] + losses[1])).abs() < 1e-15);
+    assert!((validation.predicted_over_observed().unwrap() - (0.5 + p)).abs() < 1e-15);
+    let ne = (losses[0] + losses[1]) / (2.0 * 2_f64.ln());
+    assert!((validation.normalised_entropy().unwrap() - ne).abs() < 1e-15);
+    assert_eq!(validation.rows(), 2);
+}
+
+type Drawn = Vec<([f64; 3], bool, f64, f64)>;
+
+fn drawn() -> impl Strategy<Value = Drawn> {
+    let value = prop_oneof![Just(0.0), -2.0..2.0_f64];
+    let row = ([value.clone(), value.clone(), value], prop::bool::ANY, 0.0..3.0, -1.0..1.0);
+    prop::collection::vec(row, 2..60)
+}
+
+fn dataset(rows: &Drawn, sparse: bool) -> Dataset<'static, f64> {
+    let x = Array2::from_shape_fn((rows.len(), 3), |(i, j)| rows[i].0[j]);
+    let features: Features<'static, f64> = if sparse {
+        imbalance::sprs::CsMat::csr_from_dense(x.view(), 0.0).into()
+    } else {
+        x.into()
+    };
+    Dataset::new(features, rows.iter().map(|row| row.1).collect::<Vec<_>>())
+        .unwrap()
+        .with_offsets(rows.iter().map(|row| row.3).collect::<Vec<_>>())
+        .unwrap()
+        .with_weights(rows.iter().map(|row| row.2 + 0.01).collect::<Vec<_>>())
+        .unwrap()
+}
+
+fn learned(data: &Dataset<'_, f64>) -> FtrlLearner {
+    let mut learner = settings().learner(3, LogLoss);
+    learner.partial_fit(data).unwrap();
+    learner
+}
+
+proptest! {
+    #[test]
+    fn every_step_is_the_published_one(rows in drawn()) {
+        let learner = learned(&dataset(&rows, true));
+        let mut published = Published {
+            alpha: 0.3, beta: 0.7, l1: 0.05, l2: 0.2, z: vec![0.0; 4], n: vec![0.0; 4],
+        };
+        let mut predicted = 0.0;
+        for (x, label, weight, offset) in &rows {
+            let x = [x[0], x[1], x[2], 1.0];
+            predicted += (weight + 0.01) * published.learn(&x, *label, weight + 0.01, *offset);
+        }
+        let fitted = learner.fitted();
+        // 60 steps of a few roundings each, on numbers of order ten, that are contracted, not amplified.
+        for i in 0..3 {
+            prop_assert!((fitted.coefficients()[i] - published.weight(i)).abs() < 1e-12);
+        }
+        prop_assert!((fitted.intercept() - published.weight(3)).abs() < 1e-12);
+        if let Some(ratio) = learner.validation().predicted_over_observed() {
+            let observed: f64 = rows.iter().filter(|row| row.1).map(|row| row.2 + 0.01).sum();
+            prop_assert!((ratio - predicted / observed).abs() < 1e-9 * ratio);
+        }
+    }
+
+    #[test]
+    fn dense_is_sparse_and_batches_are_one_stream(rows in drawn(), cut in 1_usize..59) {
+        let whole = learned(&dataset(&rows, true));
+        let dense = learned(&dataset(&rows, false));
+        prop_assert_eq!(whole.state(), dense.state());
+        let data = dataset(&rows, true);
+        let cut = cut.min(rows.len() - 1);
+        let mut parts = settings().learner(3, LogLoss);
+        for range in [0..cut, cut..rows.len()] {
+            parts.partial_fit(&data.select(&range.collect::<Vec<_>>()).unwrap()).unwrap();
+        }
+        prop_assert_eq!(whole.state(), parts.state());
+    }
+
+    #[test]
+    fn a_saved_state_goes_on_with_the_same_bits(rows in drawn()) {
+        let data = dataset(&rows, true);
+        let mut learner = learned(&data);
+        let text = serde_json::to_string(learner.state()).unwrap();
+        let state: FtrlState = serde_json::from_str(&text).unwrap();
+        prop_assert_eq!(&state, learner.state());
+        let mut resumed = FtrlLearner::resume(state, LogLoss).unwrap();
+        learner.partial_fit(&data).unwrap();
+        resumed.partial_fit(&data).unwrap();
+        prop_assert_eq!(resumed.state(), learner.state());
+    }
+}
+
+#[test]
+fn a_corrupt_state_is_refused() {
+    let rows = vec![([1.0, 0.0, -1.0], true, 1.0, 0.0), ([0.5, 2.0, 0.0], false, 1.0, 0.0)];
+    let text = serde_json::to_string(learned(&dataset(&rows, true)).state()).unwrap();
+    let good: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert!(serde_json::from_value::<FtrlState>(good.clone()).is_ok());
+    for (key, value, says) in [
+        ("version", serde_json::json!(2), "version"),
+        ("alpha", serde_json::json!(-1.0), "alpha"),
+        ("beta", serde_json::json!(0.0), "beta"),
+        ("columns", serde_json::json!(2), "below the 2 columns"),
+        ("columns", serde_json::json!(1_u64 << 40), "columns"),
+        ("indices", serde_json::json!([1, 0, 2]), "strictly rising"),
+        ("z", serde_json::json!([1.0]), "length of z"),
+        ("root_n", serde_json::json!([1.0, -1.0, 1.0]), "root_n"),
+        ("bias", serde_json::json!([0.0, -1.0]), "bias"),
+        ("surplus", serde_json::json!(1), "surplus"),
+    ] {
+        let mut bad = good.clone();
+        bad[key] = value;
+        let error = serde_json::from_value::<FtrlState>(bad).unwrap_err().to_string();
+        assert!(error.contains(says), "{key}: {error}");
+    }
+    assert!(serde_json::from_str::<FtrlState>(&text[..text.len() / 2]).is_err());
+    let state: FtrlState = serde_json::from_value(good).unwrap();
+    let error = FtrlLearner::resume(state, FocalLoss::new(2.0).unwrap()).unwrap_err();
+    assert!(matches!(error, Error::InvalidArgument { argument: "loss", .. }), "{error}");
+}
+
+#[test]
+fn bad_settings_and_rows_are_refused() {
+    for bad in [-1.0, f64::NAN, f64::INFINITY] {
+        for (argument, made) in [
+            ("alpha", FtrlProximal::new().alpha(bad)),
+            ("beta", FtrlProximal::new().beta(bad)),
+            ("l1", FtrlProximal::new().l1(bad)),
+            ("l2", FtrlProximal::new().l2(bad)),
+        ] {
+            let error = made.unwrap_err();
+            assert!(
+                matches!(error, Error::InvalidArgument { argument: found, .. } if found == argument),
+                "{error}"
+            );
+        }
+    }
+    let error = FtrlProximal::new().passes(0).unwrap_err();
+    assert!(matches!(error, Error::InvalidArgument { argument: "passes", .. }));
+    let mut learner = settings().learner(3, LogLoss);
+    let narrow = Dataset::new(array![[1.0]], vec![true]).unwrap();
+    let error = learner.partial_fit(&narrow).unwrap_err();
+    assert!(matches!(error, Error::ColumnMismatch { found: 1, expected: 3 }), "{error}");
+    // A row that overflows is refused, and leaves no trace.
+    let good = Dataset::new(array![[1.0, 2.0, 0.0]], vec![true]).unwrap();
+    learner.partial_fit(&good).unwrap();
+    let before = learner.state().clone();
+    let huge = Dataset::new(array![[1e200, 1.0, 1.0]], vec![false]).unwrap();
+    let error = learner.partial_fit(&huge).unwrap_err();
+    assert!(matches!(error, Error::Numerical { .. }), "{error}");
+    assert_eq!(learner.state(), &before);
+    let error = Model::<f64>::fit(&settings(), &good, &LogLoss, &Run::default()).unwrap_err();
+    assert!(matches!(error, Error::OneClass { .. }), "{error}");
+}
+
+fn ne(fitted: &impl Predict<f32>, data: &Dataset<'_, f32>) -> f64 {
+    let mut logits = vec![0.0; data.rows()];
+    fitted.logits_into(data.features(), &mut logits).unwrap();
+    let p: Vec<f64> = logits.iter().map(|&z| LogLoss.posterior(z)).collect();
+    normalised_entropy(data.labels(), &p, None).unwrap()
+}
+
+#[test]
+fn one_pass_over_a_million_sparse_rows_is_within_half_a_percent_of_the_batch() {
+    // A million training rows, and a quarter as many that neither model has seen: on its own rows the
+    // batch fit looks better than it is.
+    let log = SyntheticClicks::new(1_250_000, 0.01).unwrap().generate::<f32>(7).unwrap();
+    let (train, test) = log.dataset.stratified_split(0.2, 7).unwrap();
+    let batch = LogisticRegression::new().l2(10.0).unwrap();
+    let batch = batch.fit(&train, &LogLoss, &Run::default()).unwrap();
+    let ftrl = FtrlProximal::new().alpha(0.2).unwrap();
+    let online = ftrl.fit(&train, &LogLoss, &Run::default()).unwrap();
+    let (batch, after) = (ne(&batch, &test), ne(&online, &test));
+    let during = online.validation().normalised_entropy().unwrap();
+    println!("NE: batch {batch:.5}, FTRL after its pass {after:.5}, during it {during:.5}");
+    assert!(after < 1.005 * batch, "{after} after one pass, {batch} in batch");
+    // Rows judged before they are learned are as good as held out. 2,500 held-out positives, whose losses
+    // scatter by about half their mean, give the entropy a relative standard error of 0.01.
+    assert!((during / after - 1.0).abs() < 0.03, "{during} during the pass, {after} after it");
+}
+
+#[test]
+fn more_passes_come_closer_and_l1_makes_zeros() {
+    let log = SyntheticClicks::new(30_000, 0.02).unwrap().generate::<f32>(3).unwrap();
+    let data = &log.dataset;
+    let fit =
+        |model: FtrlProximal| -> FittedFtrl { model.fit(data, &LogLoss, &Run::default()).unwrap() };
+    let best =
+        LogisticRegression::new().l2(0.01).unwrap().fit(data, &LogLoss, &Run::default()).unwrap();
+    let one = ne(&fit(FtrlProximal::new()), data);
+    let ten = ne(&fit(FtrlProximal::new().passes(10).unwrap()), data);
+    assert!(ne(&best, data) < ten && ten < one, "{one} {ten}");
+    let zeros = |fitted: &FittedFtrl| fitted.coefficients().iter().filter(|w| **w == 0.0).count();
+    let some = FtrlProximal::new().l1(1.0).unwrap();
+    assert!(zeros(&fit(some)) > zeros(&fit(FtrlProximal::new())));
+    // With all coefficients at zero the unpenalised intercept still finds the base rate.
+    let none = fit(FtrlProximal::new().l1(1e9).unwrap().alpha(1.0).unwrap());
+    assert_eq!(zeros(&none), data.columns());
+    let p = vec![LogLoss.posterior(none.intercept()); data.rows()];
+    let ratio = predicted_over_observed(data.labels(), &p, None).unwrap();
+    // The last steps are of size α/√n with n ≈ 600 positives, so the intercept wanders around its optimum
+    // with a variance of half that: 0.14 standard deviations, of which three are allowed.
+    assert!((ratio - 1.0).abs() < 0.43, "{ratio}");
+}
+
+#[test]
+fn any_loss_in_a_pipeline_and_weights_undo_sampling() {
+    let log = SyntheticClicks::new(200_000, 0.02).unwrap().generate::<f32>(5).unwrap();
+    let (train, test) = log.dataset.stratified_split(0.5, 5).unwrap();
+    let positives = test.totals().positives as f64;
+    let sampler = || RandomUnderSampler::negatives_per_positive(5.0).unwrap();
+    let losses: [(&str, Box<dyn Loss>); 3] = [
+        ("log", Box::new(LogLoss)),
+        ("balanced", Box::new(WeightedLogLoss::balanced())),
+        ("focal", Box::new(FocalLoss::new(1.0).unwrap())),
+    ];
+    for (name, loss) in losses {
+        let fitted = Pipeline::new(FtrlProximal::new().passes(3).unwrap())
+            .sampler(sampler())
+            .loss(loss)
+            .calibrator(PriorCorrection::new())
+            .seed(5)
+            .fit(&train)
+            .unwrap();
+        let p = fitted.probabilities(test.features()).unwrap();
+        let ratio = predicted_over_observed(test.labels(), &p, None).unwrap();
+        // Three standard errors of the clicks of test and training rows, and 3 % for a learner that
+        // ends near the optimum, not at it.
+        assert!((ratio - 1.0).abs() < 3.0 * (2.0 / positives).sqrt() + 0.03, "{name}: {ratio}");
+    }
+}
+
+#[test]
+fn scorers_from_elsewhere_predict() {
+    let rule = FnPredict::new(3, |row: &[f64]| row[0] - 2.0 * row[2]);
+    let dense = array![[1.0, 5.0, 0.0], [0.0, 0.0, 1.5], [2.0, 0.0, 2.0]];
+    let sparse = imbalance::sprs::CsMat::csr_from_dense(dense.view(), 0.0);
+    for x in [
+        FeaturesView::Dense(dense.view()),
+        FeaturesView::Dense(dense.t().as_standard_layout().to_owned().view().reversed_axes()),
+        FeaturesView::Sparse(sparse.view()),
+    ] {
+        let mut out = [0.0; 3];
+        rule.logits_into(x, &mut out).unwrap();
+        assert_eq!(out, [1.0, -3.0, -2.0]);
+    }
+    let one = rule.logit(Row::sparse(3, &[2], &[1.5]).unwrap()).unwrap();
+    assert_eq!(one, -3.0);
+    let error = rule.logit((&[1.0]).into()).unwrap_err();
+    assert!(matches!(error, Error::ColumnMismatch { found: 1, expected: 3 }), "{error}");
+    let error = rule.logit((&[1.0, f64::NAN, 0.0]).into()).unwrap_err();
+    assert!(matches!(error, Error::NonFinite { row: 0, column: Some(1), .. }), "{error}");
+    let nan = FnPredict::new(3, |row: &[f64]| if row[0] == 2.0 { f64::NAN } else { 0.0 });
+    let error = nan.logits_into(FeaturesView::Dense(dense.view()), &mut [0.0; 3]).unwrap_err();
+    assert!(matches!(error, Error::NonFinite { row: 2, column: None, .. }), "{error}");
+
+    let given = GivenLogits::new(vec![0.5, -0.5, f64::NEG_INFINITY]).unwrap();
+    let mut out = [0.0; 3];
+    given.logits_into(FeaturesView::Dense(dense.view()), &mut out).unwrap();
+    assert_eq!(out, [0.5, -0.5, f64::NEG_INFINITY]);
+    let two = dense.slice_axis(imbalance::ndarray::Axis(0), (0..2).into());
+    let error = given.logits_into(FeaturesView::Dense(two), &mut out[..2]).unwrap_err();
+    assert!(matches!(error, Error::LengthMismatch { found: 3, expected: 2, .. }), "{error}");
+    let error = Predict::<f64>::logit(&given, (&[1.0, 1.0, 1.0]).into()).unwrap_err();
+    assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+    assert!(matches!(GivenLogits::new(vec![f64::NAN]), Err(Error::NonFinite { row: 0, .. })));
+    let error = GivenLogits::from_probabilities(&[0.5, 1.5]).unwrap_err();
+    assert!(matches!(error, Error::InvalidArgument { argument: "probabilities", .. }), "{error}");
+}

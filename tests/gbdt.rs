@@ -1,0 +1,186 @@
+//! Boosted trees and the regression on their leaves.
+
+#![cfg(feature = "gbdt")]
+
+use imbalance::loss::{AsymmetricLoss, FocalLoss, LogLoss, Loss, WeightedLogLoss};
+use imbalance::metrics::{predicted_over_observed, roc_auc};
+use imbalance::model::{
+    BoostedLeaves, BoostedTrees, FittedBoostedTrees, LogisticRegression, Model, Predict,
+};
+use imbalance::ndarray::Array2;
+use imbalance::prelude::{Pipeline, PriorCorrection, RandomUnderSampler};
+use imbalance::{Dataset, Error, FeaturesView, Run};
+
+/// An even spread of numbers in (−1, 1), without a generator: the fractional parts of multiples of an
+/// irrational number.
+fn spread(i: usize, step: f64) -> f64 {
+    2.0 * (i as f64 * step).fract() - 1.0
+}
+
+/// Two columns and a constant one; the odds depend on the sign of the product alone: 3 % against
+/// 0.75 %.
+fn interaction(rows: usize, first: usize) -> (Array2<f64>, Vec<bool>) {
+    let x = Array2::from_shape_fn((rows, 3), |(i, j)| match j {
+        0 => spread(first + i, 2_f64.sqrt()),
+        1 => spread(first + i, 3_f64.sqrt()),
+        _ => 1.0,
+    });
+    let labels = (0..rows)
+        .map(|i| {
+            let rate = if x[[i, 0]] * x[[i, 1]] > 0.0 { 0.03 } else { 0.0075 };
+            (((first + i) as f64) * 5_f64.sqrt() * 7.3).fract() < rate
+        })
+        .collect();
+    (x, labels)
+}
+
+fn logits(model: &impl Predict<f64>, x: &Array2<f64>) -> Vec<f64> {
+    let mut out = vec![0.0; x.nrows()];
+    model.logits_into(FeaturesView::Dense(x.view()), &mut out).unwrap();
+    out
+}
+
+fn trees() -> BoostedTrees {
+    BoostedTrees::new().budget(0.3).unwrap().most_trees(40).unwrap()
+}
+
+#[test]
+fn an_interaction_that_no_line_finds() {
+    let (x, labels) = interaction(20_000, 0);
+    let (x_test, labels_test) = interaction(20_000, 50_000);
+    let data = Dataset::new(&x, &labels).unwrap();
+    let run = Run::seeded(7);
+    let auc = |scores: &[f64]| roc_auc(&labels_test, scores, None).unwrap();
+
+    let linear = LogisticRegression::new().fit(&data, &LogLoss, &run).unwrap();
+    let boosted = trees().fit(&data, &LogLoss, &run).unwrap();
+    let hybrid = BoostedLeaves::new(trees(), LogisticRegression::new().l2(10.0).unwrap());
+    let hybrid = hybrid.fit(&data, &LogLoss, &run).unwrap();
+    // 375 positives: the standard error of the AUC is about 0.015. The truth's is 0.8·0.5 + 0.5·0.2 +
+    // 0.3 × … ≈ 0.65: four in five positives, and half of the negatives, are on the right side.
+    assert!((auc(&logits(&linear, &x_test)) - 0.5).abs() < 0.045);
+    assert!(auc(&logits(&boosted, &x_test)) > 0.65 - 0.045);
+    assert!(auc(&logits(&hybrid, &x_test)) > 0.65 - 0.045);
+
+    // Leaves are one-hot, the same for a row whenever asked, and their scores are the prediction.
+    let leaves = boosted.leaves(FeaturesView::Dense(x.view())).unwrap();
+    assert_eq!(leaves.shape(), (x.nrows(), boosted.leaf_count()));
+    assert!(leaves.outer_iterator().all(|row| row.nnz() == boosted.trees()));
+    let mut scores = std::collections::HashMap::new();
+    for (row, logit) in leaves.outer_iterator().zip(logits(&boosted, &x)) {
+        let same = *scores.entry(row.indices().to_vec()).or_insert(logit);
+        assert_eq!(same, logit, "rows of the same leaves");
+    }
+    assert!(scores.len() > 3);
+    // A row by itself falls where it fell among the others.
+    let alone: f64 = Predict::<f64>::logit(&hybrid, (&[x[[5, 0]], x[[5, 1]], 1.0]).into()).unwrap();
+    assert_eq!(alone, logits(&hybrid, &x)[5]);
+    assert_eq!(hybrid.trees().leaf_count(), hybrid.regression().coefficients().len());
+}
+
+#[test]
+fn probabilities_are_right_after_sampling_under_any_loss() {
+    let (x, labels) = interaction(40_000, 0);
+    let (x_test, labels_test) = interaction(40_000, 50_000);
+    let data = Dataset::new(&x, &labels).unwrap();
+    let losses: [(&str, Box<dyn Loss>); 4] = [
+        ("log", Box::new(LogLoss)),
+        ("balanced", Box::new(WeightedLogLoss::balanced())),
+        ("focal", Box::new(FocalLoss::new(2.0).unwrap())),
+        ("asymmetric", Box::new(AsymmetricLoss::new(0.0, 2.0, 0.0).unwrap())),
+    ];
+    for (name, loss) in losses {
+        let fitted = Pipeline::new(trees())
+            .sampler(RandomUnderSampler::negatives_per_positive(5.0).unwrap())
+            .loss(loss)
+            .calibrator(PriorCorrection::new())
+            .seed(7)
+            .fit(&data)
+            .unwrap();
+        let p = fitted.probabilities(&x_test).unwrap();
+        let ratio = predicted_over_observed(&labels_test, &p, None).unwrap();
+        // 750 positives in the training rows, 3,750 sampled negatives, 750 test positives: a relative
+        // standard error of √(1/750 + 1/3750 + 1/750) = 0.054.
+        println!("{name}: {ratio:.4}; {}", fitted.report().model);
+        assert!((ratio - 1.0).abs() < 3.0 * 0.054, "{name}: {ratio}");
+        let auc = roc_auc(&labels_test, &p, None).unwrap();
+        assert!(auc > 0.6, "{name}: {auc}");
+    }
+}
+
+#[test]
+fn weights_and_offsets_are_honoured() {
+    let (x, labels) = interaction(4_000, 0);
+    let data = Dataset::new(&x, &labels).unwrap();
+    let fit = |data: &Dataset<'_, f64>| -> FittedBoostedTrees {
+        trees().fit(data, &LogLoss, &Run::seeded(1)).unwrap()
+    };
+    // Equal weights are no weights; a constant offset is taken off again.
+    let plain = fit(&data);
+    let doubled = fit(&data.view().with_weights(vec![2.0; 4_000]).unwrap());
+    assert_eq!(plain, doubled);
+    let shifted = fit(&data.view().with_offsets(vec![1.5; 4_000]).unwrap());
+    let mean = |v: Vec<f64>| v.iter().sum::<f64>() / v.len() as f64;
+    assert!((mean(logits(&shifted, &x)) + 1.5 - mean(logits(&plain, &x))).abs() < 1e-3);
+    // Positives ten times as heavy: ten times the odds. Boosting ends near the weighted mean, not at it.
+    let weights: Vec<f64> = labels.iter().map(|&label| if label { 10.0 } else { 1.0 }).collect();
+    let heavy = fit(&data.view().with_weights(&weights).unwrap());
+    let p: Vec<f64> = logits(&heavy, &x).iter().map(|&z| LogLoss.posterior(z)).collect();
+    let ratio = predicted_over_observed(&labels, &p, Some(&weights)).unwrap();
+    assert!((ratio - 1.0).abs() < 0.1, "{ratio}");
+    let constant = Array2::from_elem((4_000, 1), 1.0);
+    let weighted = Dataset::new(&constant, &labels).unwrap().with_weights(&weights).unwrap();
+    let base = fit(&weighted);
+    assert_eq!(base.trees(), 0);
+    let expected = weighted.totals().log_odds();
+    let found: f64 = Predict::<f64>::logit(&base, (&[1.0]).into()).unwrap();
+    assert!((found - expected).abs() < 1e-9, "{found}, not {expected}");
+}
+
+#[test]
+fn the_same_on_any_number_of_threads() {
+    let (x, labels) = interaction(6_000, 0);
+    let data = Dataset::new(&x, &labels).unwrap();
+    let fit = || trees().fit(&data, &FocalLoss::new(2.0).unwrap(), &Run::seeded(3)).unwrap();
+    let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let one = pool(1).install(fit);
+    assert!(one.trees() > 0);
+    assert_eq!(one, pool(3).install(fit));
+    assert_eq!(one, fit());
+}
+
+#[test]
+fn refusals_are_typed() {
+    let (x, labels) = interaction(500, 0);
+    let sparse = imbalance::sprs::CsMat::csr_from_dense(x.view(), 0.0);
+    let data = Dataset::new(&sparse, &labels).unwrap();
+    let error = trees().fit(&data, &LogLoss, &Run::default()).unwrap_err();
+    assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+    let error = Dataset::new(&x, vec![false; 500])
+        .and_then(|data| trees().fit(&data, &LogLoss, &Run::default()))
+        .unwrap_err();
+    assert!(matches!(error, Error::OneClass { .. }), "{error}");
+    let fitted =
+        trees().fit(&Dataset::new(&x, &labels).unwrap(), &LogLoss, &Run::default()).unwrap();
+    let error = fitted.leaves(FeaturesView::Sparse(sparse.view())).unwrap_err();
+    assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+    let error = Predict::<f64>::logit(&fitted, (&[1.0]).into()).unwrap_err();
+    assert!(matches!(error, Error::ColumnMismatch { found: 1, expected: 3 }), "{error}");
+    let error = Predict::<f64>::logit(&fitted, (&[1.0, f64::NAN, 0.0]).into()).unwrap_err();
+    assert!(matches!(error, Error::NonFinite { column: Some(1), .. }), "{error}");
+    for bad in [0.0, -1.0, 6.0, f64::NAN] {
+        let error = BoostedTrees::new().budget(bad).unwrap_err();
+        assert!(matches!(error, Error::InvalidArgument { argument: "budget", .. }), "{error}");
+    }
+    let error = BoostedTrees::new().most_trees(0).unwrap_err();
+    assert!(matches!(error, Error::InvalidArgument { argument: "most_trees", .. }), "{error}");
+    let error = BoostedTrees::new().memory(0.0).unwrap_err();
+    assert!(matches!(error, Error::InvalidArgument { argument: "memory", .. }), "{error}");
+    // A handful of rows is a fit, if not a good one.
+    for rows in [2, 3, 7] {
+        let labels: Vec<bool> = (0..rows).map(|i| i % 2 == 0).collect();
+        let few = x.slice_axis(imbalance::ndarray::Axis(0), (0..rows).into());
+        let fitted = trees().fit(&Dataset::new(few, labels).unwrap(), &LogLoss, &Run::default());
+        assert!(logits(&fitted.unwrap(), &x).iter().all(|logit| logit.is_finite()));
+    }
+}

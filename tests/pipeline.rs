@@ -1,0 +1,439 @@
+//! The thread from the sampler to the probability, end to end.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use imbalance::calibration::FittedPriorCorrection;
+use imbalance::metrics::{normalised_entropy, predicted_over_observed};
+use imbalance::model::FittedLogisticRegression;
+use imbalance::ndarray::Array2;
+use imbalance::pipeline::{DynPipeline, Report};
+use imbalance::prelude::*;
+use imbalance::sampling::Resample;
+use imbalance::sprs::CsMat;
+use imbalance::{Error, FeaturesView, Progress};
+
+type Corrected = Pipeline<RandomUnderSampler, LogLoss, LogisticRegression, PriorCorrection>;
+
+fn corrected(negatives: f64) -> Corrected {
+    Pipeline::new(LogisticRegression::new())
+        .sampler(RandomUnderSampler::negatives_per_positive(negatives).unwrap())
+        .calibrator(PriorCorrection::new())
+        .seed(7)
+}
+
+fn small_log() -> Dataset<'static, f64> {
+    let clicks = SyntheticClicks::new(20_000, 0.02).unwrap().categorical(&[12, 40]);
+    clicks.generate(3).unwrap().dataset
+}
+
+fn dense_log() -> Dataset<'static, f64> {
+    let clicks = SyntheticClicks::new(20_000, 0.02).unwrap().numeric(9).categorical(&[]);
+    clicks.generate(3).unwrap().dataset
+}
+
+/// The promise of the crate, on a million rows at 0.2 %.
+#[test]
+fn corrected_probabilities_are_right_for_the_population() {
+    for seed in [1, 2, 3] {
+        let log = SyntheticClicks::new(1_000_000, 0.002).unwrap().generate::<f32>(seed).unwrap();
+        let split = Split::stratified(log.dataset.labels(), 0.3, seed).unwrap();
+        let (train, test) = log.dataset.split(&split).unwrap();
+        let pipeline = corrected(10.0).seed(seed);
+        let fitted = pipeline.fit(&train).unwrap();
+        let p = fitted.probabilities(test.features()).unwrap();
+
+        // The relative variance of predicted / observed is 1/n₊ from the clicks that came among the
+        // test rows (Poisson, as they are rare), 1/n₊ from those among the training rows, which fix
+        // the model's mean, and 1/n₋ from the negatives kept. About 600, 1,400 and 14,000: 5 %.
+        let [came, learned] = [test.totals(), train.totals()].map(|t| t.positives as f64);
+        let kept = fitted.report().sample.negatives as f64;
+        let error = (1.0 / came + 1.0 / learned + 1.0 / kept).sqrt();
+        let ratio = predicted_over_observed(test.labels(), &p, None).unwrap();
+        assert!((ratio - 1.0).abs() < 3.0 * error, "seed {seed}: {ratio} ± {error}");
+
+        // Against the true probabilities the first term is gone.
+        let truth: f64 = split.test().iter().map(|&row| log.probabilities[row]).sum();
+        let ratio = p.iter().sum::<f64>() / truth;
+        let error = (1.0 / learned + 1.0 / kept).sqrt();
+        assert!((ratio - 1.0).abs() < 3.0 * error, "seed {seed}: {ratio} ± {error} of the truth");
+
+        let everything = Pipeline::new(LogisticRegression::new()).fit(&train).unwrap();
+        let full = everything.probabilities(test.features()).unwrap();
+        let [full, sampled] =
+            [full, p].map(|p| normalised_entropy(test.labels(), &p, None).unwrap());
+        assert!(full < 0.95, "seed {seed}: the log has a signal, NE {full}");
+        assert!((sampled / full - 1.0).abs() < 0.02, "seed {seed}: NE {sampled} against {full}");
+
+        // And what all this is for: uncorrected, the promise is many times too high.
+        let logits = fitted.logits(test.features()).unwrap();
+        let uncorrected: f64 = logits.iter().map(|&z| Uncalibrated.probability(z)).sum();
+        assert!(uncorrected > 10.0 * truth);
+    }
+}
+
+#[test]
+fn weighting_needs_no_correction_and_correcting_it_changes_nothing() {
+    let data = small_log();
+    let (train, test) = data.stratified_split(0.5, 5).unwrap();
+    let sampler = RandomUnderSampler::rate(0.2).unwrap().reweight(true);
+    let weighted = Pipeline::new(LogisticRegression::new()).sampler(sampler).seed(1);
+    let fitted = weighted.fit(&train).unwrap();
+    let p = fitted.probabilities(test.features()).unwrap();
+    let [came, learned] = [test.totals(), train.totals()].map(|t| t.positives as f64);
+    // As above, with the 20 % of negatives that were kept: about 2,000.
+    let error = (1.0 / came + 1.0 / learned + 1.0 / fitted.report().sample.negatives as f64).sqrt();
+    let ratio = predicted_over_observed(test.labels(), &p, None).unwrap();
+    assert!((ratio - 1.0).abs() < 3.0 * error, "{ratio} ± {error}");
+
+    let both = weighted.calibrator(PriorCorrection::new()).fit(&train).unwrap();
+    assert_eq!(both.probabilities(test.features()).unwrap(), p);
+    assert_eq!(both.calibration().log_odds(), 0.0);
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    for data in [small_log(), dense_log()] {
+        let run = || {
+            let fitted = corrected(5.0).fit(&data).unwrap();
+            let held_out = Pipeline::new(LogisticRegression::new())
+                .sampler(RandomUnderSampler::rate(0.3).unwrap())
+                .calibrator(PlattScaling::new())
+                .fit(&data)
+                .unwrap();
+            let p = fitted.probabilities(data.features()).unwrap();
+            (p, held_out.probabilities(data.features()).unwrap())
+        };
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(run)
+        };
+        let one = on(1);
+        for threads in [2, 3, 7] {
+            assert!(on(threads) == one, "{threads} threads");
+        }
+    }
+}
+
+#[test]
+fn large_hessians_give_the_same_bits_on_any_number_of_threads() {
+    // More than 256 columns and several blocks of rows: the sums of the conjugate gradients.
+    let clicks = SyntheticClicks::new(30_000, 0.05).unwrap().categorical(&[300, 500]);
+    let data = clicks.generate::<f32>(1).unwrap().dataset;
+    let fit = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| LogisticRegression::new().fit(&data, &LogLoss, &Run::default()).unwrap())
+    };
+    let one = fit(1);
+    for threads in [2, 3, 7] {
+        assert!(fit(threads) == one, "{threads} threads");
+    }
+}
+
+#[test]
+fn dense_and_sparse_agree() {
+    let data = dense_log();
+    let FeaturesView::Dense(x) = data.features() else { panic!("no categorical columns") };
+    // Zeros in place of small values, so that the sparse matrix really is one.
+    let x = x.mapv(|value| if value.abs() < 0.5 { 0.0 } else { value });
+    let sparse = CsMat::csr_from_dense(x.view(), 0.0);
+    let p = |data: &Dataset<'_, f64>| {
+        corrected(5.0).fit(data).unwrap().probabilities(data.features()).unwrap()
+    };
+    let dense = p(&Dataset::new(&x, data.labels()).unwrap());
+    let sparse = p(&Dataset::new(&sparse, data.labels()).unwrap());
+    for (a, b) in dense.iter().zip(&sparse) {
+        assert!((a - b).abs() <= 1e-10 * a, "{a} {b}");
+    }
+}
+
+#[test]
+fn boxed_stages_are_the_same_pipeline() {
+    let data = small_log();
+    let fixed = corrected(5.0).fit(&data).unwrap();
+    let boxed: DynPipeline<f64> = Pipeline::new(Model::<f64>::boxed(LogisticRegression::new()))
+        .sampler(Box::new(RandomUnderSampler::negatives_per_positive(5.0).unwrap()) as Box<_>)
+        .loss(Box::new(LogLoss) as Box<_>)
+        .calibrator(PriorCorrection::new().boxed())
+        .seed(7);
+    let erased = boxed.fit(&data).unwrap();
+    assert_eq!(
+        fixed.probabilities(data.features()).unwrap(),
+        erased.probabilities(data.features()).unwrap()
+    );
+    assert_eq!(fixed.report(), erased.report());
+
+    // Stages chosen while the program runs share one type.
+    let chosen: Vec<DynPipeline<f64>> = [true, false]
+        .map(|correct| {
+            Pipeline::new(Model::<f64>::boxed(LogisticRegression::new()))
+                .sampler(Box::new(NoSampling) as Box<dyn Sampler<f64>>)
+                .loss(Box::new(LogLoss) as Box<dyn Loss>)
+                .calibrator(if correct {
+                    PriorCorrection::new().boxed()
+                } else {
+                    Uncalibrated.boxed()
+                })
+        })
+        .into();
+    let [a, b] = [&chosen[0], &chosen[1]].map(|pipeline| pipeline.fit(&data).unwrap());
+    assert_eq!(
+        a.probability(Row::sparse(58, &[0], &[1.0]).unwrap()).unwrap(),
+        b.probability(Row::sparse(58, &[0], &[1.0]).unwrap()).unwrap()
+    );
+}
+
+#[test]
+fn the_same_seed_gives_the_same_sample_and_another_gives_another() {
+    let data = small_log();
+    let p = |seed: u64| {
+        corrected(5.0).seed(seed).fit(&data).unwrap().probabilities(data.features()).unwrap()
+    };
+    assert_eq!(p(1), p(1));
+    assert_ne!(p(1), p(2));
+}
+
+#[test]
+fn a_calibrator_that_learns_gets_untouched_rows_the_model_has_not_seen() {
+    let data = small_log();
+    let pipeline = Pipeline::new(LogisticRegression::new())
+        .sampler(RandomUnderSampler::negatives_per_positive(4.0).unwrap())
+        .calibrator(PlattScaling::new())
+        .hold_out(HoldOut::stratified(0.25).unwrap());
+    let fitted = pipeline.fit(&data).unwrap();
+    let report = fitted.report();
+    let held_out = report.calibration.unwrap();
+    let all = data.totals();
+    assert_eq!(held_out.positives, (0.25 * all.positives as f64).round() as usize);
+    assert_eq!(held_out.negatives, (0.25 * all.negatives as f64).round() as usize);
+    assert_eq!(report.train.rows() + held_out.rows(), data.rows());
+    assert_eq!(report.sample.negatives, 4 * report.train.positives);
+
+    // Platt scaling has undone the sampling without being told of it: on its own rows Σp is the sum
+    // of its targets, which is that of the labels but for two rows' worth.
+    let split = Split::stratified(data.labels(), 0.25, Seed::new(0).child("hold-out")).unwrap();
+    let rows = data.select(split.test()).unwrap();
+    assert_eq!(rows.totals(), held_out);
+    let p: f64 = fitted.probabilities(rows.features()).unwrap().iter().sum();
+    assert!((p - held_out.positives as f64).abs() < 2.0, "{p} for {}", held_out.positives);
+
+    // In order of time, the last rows.
+    let fitted = pipeline.clone().hold_out(HoldOut::last(0.1).unwrap()).fit(&data).unwrap();
+    let last = data.select(&(18_000..20_000).collect::<Vec<_>>()).unwrap();
+    assert_eq!(fitted.report().calibration, Some(last.totals()));
+
+    // Given rows: all training rows train.
+    let (train, calibration) = data.stratified_split(0.3, 9).unwrap();
+    let fitted = pipeline.fit_with(&train, &calibration).unwrap();
+    assert_eq!(fitted.report().train, train.totals());
+    assert_eq!(fitted.report().calibration, Some(calibration.totals()));
+
+    for share in [0.0, 1.0, f64::NAN] {
+        assert!(matches!(HoldOut::last(share), Err(Error::InvalidArgument { .. })));
+        assert!(matches!(HoldOut::stratified(share), Err(Error::InvalidArgument { .. })));
+    }
+}
+
+#[test]
+fn resampled_calibration_rows_are_refused() {
+    let data = small_log();
+    let (train, rest) = data.stratified_split(0.3, 9).unwrap();
+    let sampler = RandomUnderSampler::rate(0.5).unwrap();
+    let thinned = sampler.resample(&rest, &Run::seeded(1)).unwrap().apply(&rest).unwrap();
+    let pipeline = Pipeline::new(LogisticRegression::new()).calibrator(PlattScaling::new());
+    let error = pipeline.fit_with(&train, &thinned).unwrap_err();
+    assert!(matches!(error, Error::DistortedCalibration { .. }), "{error}");
+
+    // With weights that undo it, they are a fair sample again.
+    let sampler = sampler.reweight(true);
+    let weighted = sampler.resample(&rest, &Run::seeded(1)).unwrap().apply(&rest).unwrap();
+    assert!(pipeline.fit_with(&train, &weighted).is_ok());
+}
+
+/// Keeps the rows whose first feature is positive: chosen by their features.
+#[derive(Debug, Clone)]
+struct Choosy;
+
+impl Sampler<f64> for Choosy {
+    fn resample(&self, data: &Dataset<'_, f64>, _: &Run) -> imbalance::Result<Resample<f64>> {
+        let FeaturesView::Dense(x) = data.features() else { panic!("dense rows only") };
+        let rows = (0..data.rows()).filter(|&row| x[(row, 0)] > 0.0).collect();
+        let sampler = "Choosy".into();
+        Ok(Resample::kept(rows, Distortion::FeatureDependent { sampler, nominal_log_odds: None }))
+    }
+}
+
+#[test]
+fn a_choice_by_features_has_no_closed_form_but_can_be_learned() {
+    let data = dense_log();
+    let pipeline = Pipeline::new(LogisticRegression::new()).sampler(Choosy);
+    let error = pipeline.clone().calibrator(PriorCorrection::new()).fit(&data).unwrap_err();
+    assert!(
+        matches!(&error, Error::NoClosedForm { sampler, .. } if sampler == "Choosy"),
+        "{error}"
+    );
+    assert!(pipeline.calibrator(PlattScaling::new()).fit(&data).is_ok());
+}
+
+#[test]
+fn a_log_that_was_thinned_out_before_is_corrected_too() {
+    // Somebody kept one in four negatives; the pipeline keeps a third of those.
+    let data = small_log();
+    let first = RandomUnderSampler::rate(0.25).unwrap();
+    let thinned = first.resample(&data, &Run::seeded(1)).unwrap().apply(&data).unwrap();
+    let fitted = Pipeline::new(LogisticRegression::new())
+        .sampler(RandomUnderSampler::rate(1.0 / 3.0).unwrap())
+        .calibrator(PriorCorrection::new())
+        .fit(&thinned)
+        .unwrap();
+    let (all, kept) = (data.totals(), fitted.report().sample);
+    let expected = (all.negatives as f64 / kept.negatives as f64).ln();
+    assert!((fitted.calibration().log_odds() - expected).abs() < 1e-12);
+    assert!((expected - 12_f64.ln()).abs() < 1e-3);
+}
+
+#[test]
+fn offsets_shift_logits_in_training_and_in_prediction() {
+    let data = dense_log();
+    let known: Vec<f64> = (0..data.rows()).map(|row| 0.5 * (row as f64).sin()).collect();
+    let with = Dataset::new(data.features(), data.labels()).unwrap().with_offsets(&known).unwrap();
+    let fitted = Pipeline::new(LogisticRegression::new()).fit(&with).unwrap();
+    let p = fitted.probabilities_of(&with).unwrap();
+    // With a free intercept Σp = Σy on the training rows, offsets included.
+    let positives = data.totals().positives as f64;
+    assert!((p.iter().sum::<f64>() / positives - 1.0).abs() < 1e-9);
+    let logits = fitted.logits(with.features()).unwrap();
+    for ((p, logit), offset) in p.iter().zip(&logits).zip(&known) {
+        assert_eq!(*p, Uncalibrated.probability(logit + offset));
+    }
+    let plain = Dataset::new(data.features(), data.labels()).unwrap();
+    let without = fitted.probabilities_of(&plain).unwrap();
+    assert_eq!(without, fitted.probabilities(data.features()).unwrap());
+}
+
+#[test]
+fn one_row_is_predicted_like_many_and_allocates_nothing() {
+    let check = |fitted: &FittedPipeline<FittedLogisticRegression, FittedPriorCorrection>,
+                 row: Row<'_, f64>,
+                 expected: f64| {
+        assert_eq!(fitted.probability(row).unwrap(), expected);
+        let allocations = allocation_counter::measure(|| {
+            std::hint::black_box(fitted.probability(row).unwrap());
+        });
+        assert_eq!(allocations.count_total, 0);
+    };
+    let data = dense_log();
+    let fitted = corrected(5.0).fit(&data).unwrap();
+    let all = fitted.probabilities(data.features()).unwrap();
+    let FeaturesView::Dense(x) = data.features() else { panic!("dense") };
+    for row in [0, 7, 19_999] {
+        check(&fitted, Row::from(x.row(row).to_slice().unwrap()), all[row]);
+    }
+
+    let data = small_log();
+    let fitted = corrected(5.0).fit(&data).unwrap();
+    let all = fitted.probabilities(data.features()).unwrap();
+    let FeaturesView::Sparse(x) = data.features() else { panic!("sparse") };
+    for row in [0, 7, 19_999] {
+        let stored = x.outer_view(row).unwrap();
+        let row_view = Row::sparse(x.cols(), stored.indices(), stored.data()).unwrap();
+        check(&fitted, row_view, all[row]);
+    }
+    assert!(matches!(
+        fitted.probability(&[1.0, 2.0]),
+        Err(Error::ColumnMismatch { found: 2, expected: 58 })
+    ));
+    let mut out = vec![0.0; 5];
+    assert!(matches!(
+        fitted.probabilities_into(data.features(), &mut out),
+        Err(Error::LengthMismatch { found: 5, expected: 20_000, .. })
+    ));
+}
+
+/// A model of a user's own, which answers NaN.
+#[derive(Debug)]
+struct Broken;
+
+impl Model<f64> for Broken {
+    type Fitted = Self;
+    fn fit(&self, _: &Dataset<'_, f64>, _: &dyn Loss, _: &Run) -> imbalance::Result<Self> {
+        Ok(Self)
+    }
+}
+
+impl Predict<f64> for Broken {
+    fn logits_into(&self, _: FeaturesView<'_, f64>, out: &mut [f64]) -> imbalance::Result<()> {
+        out.fill(f64::NAN);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_nan_never_leaves_the_pipeline() {
+    let data = dense_log();
+    let fitted = Pipeline::new(Broken).fit(&data).unwrap();
+    let is_nan =
+        |error: Error| matches!(error, Error::NonFinite { row: 0, value, .. } if value.is_nan());
+    assert!(is_nan(fitted.probabilities(data.features()).unwrap_err()));
+    assert!(is_nan(fitted.probability(&[0.0; 9]).unwrap_err()));
+    let learning = Pipeline::new(Broken).calibrator(PlattScaling::new());
+    assert!(is_nan(learning.fit(&data).unwrap_err()));
+
+    let mut x = Array2::zeros((3, 9));
+    x[(2, 4)] = f64::INFINITY;
+    let fitted = corrected(5.0).fit(&data).unwrap();
+    let error = fitted.probabilities(&x).unwrap_err();
+    assert!(matches!(error, Error::NonFinite { row: 2, column: Some(4), .. }), "{error}");
+}
+
+#[test]
+fn the_report_tells_the_whole_story() {
+    let data = small_log();
+    let fitted = corrected(10.0).fit(&data).unwrap();
+    let text = fitted.report().to_string();
+    let (all, kept) = (data.totals(), fitted.report().sample);
+    for part in [
+        format!("rows in      20000 rows, {} positive", all.positives),
+        format!("rows kept    {} rows, {} positive", 11 * all.positives, all.positives),
+        format!("rate {:.4} %", 100.0 * all.rate()),
+        format!("rate {:.4} %", 100.0 * kept.rate()),
+        format!("odds of a positive × {:.4}", all.negatives as f64 / kept.negatives as f64),
+        "converged after".into(),
+        "prior correction".into(),
+        "LogLoss".into(),
+        "RandomUnderSampler".into(),
+    ] {
+        assert!(text.contains(&part), "no `{part}` in\n{text}");
+    }
+}
+
+#[test]
+fn the_observer_follows_all_stages_and_can_stop_them() {
+    let data = dense_log();
+    let stages = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&stages);
+    let pipeline = corrected(5.0).observer(move |progress| {
+        if let Progress::Stage { name, .. } = progress {
+            seen.lock().unwrap().push(*name);
+        }
+        ControlFlow::Continue(())
+    });
+    pipeline.fit(&data).unwrap();
+    assert_eq!(*stages.lock().unwrap(), ["sampling", "fitting", "calibrating"]);
+
+    let stop = pipeline.observer(|progress| match progress {
+        Progress::Iteration { iteration: 2, .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    assert!(matches!(stop.fit(&data), Err(Error::Cancelled { .. })));
+}
+
+#[test]
+fn pipelines_cross_threads() {
+    fn crosses<T: Send + Sync>() {}
+    crosses::<Corrected>();
+    crosses::<FittedPipeline<FittedLogisticRegression, FittedPriorCorrection>>();
+    crosses::<DynPipeline<f32>>();
+    crosses::<FittedPipeline<Box<dyn Predict<f32>>, Box<dyn Calibrate>>>();
+    crosses::<(Report, Error, Dataset<'static, f64>, Run)>();
+}
