@@ -329,5 +329,6 @@ pub(super) fn ece_of(rows: &Ranked, bins: usize) -> f64 {
     let gaps = bins_of(rows, bins)
         .into_iter()
         .map(|bin| bin.weight * (bin.mean_predicted - bin.observed).abs());
-    gaps.collect::<Sum>().value() / rows.total()
+    // Rounding must not carry a score that is always wrong past 1.
+    (gaps.collect::<Sum>().value() / rows.total()).min(1.0)
 }
