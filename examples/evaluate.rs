@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use imbalance::Evaluation;
 use imbalance::data::{CsvReader, Encoder, SyntheticClicks};
+use imbalance::metrics::Goal;
 use imbalance::plot::Options;
 use imbalance::prelude::*;
 
@@ -61,7 +62,7 @@ fn open_bandit(arguments: &Arguments) -> Outcome<()> {
     let encoder = Encoder::default().fit(&train)?;
     let (train, test) = (encoder.encode::<f32>(&train)?, encoder.encode::<f32>(&test)?);
     let probabilities = fit(arguments, &train, &test, 100.0)?;
-    let evaluation = compare(arguments, &test, &probabilities)
+    let evaluation = compare(arguments, &test, &probabilities)?
         .by_day("day", test.numbers("timestamp")?)
         .by_category("campaign", test.categories("campaign")?);
     write(arguments, &evaluation)
@@ -74,7 +75,7 @@ fn synthetic(arguments: &Arguments, rows: usize, rate: f64) -> Outcome<()> {
     let (train, test) = log.dataset.split(&split)?;
     let probabilities = fit(arguments, &train, &test, 1.0)?;
     let evaluation =
-        compare(arguments, &test, &probabilities).by_period("day", test.numbers("day")?, 1.0);
+        compare(arguments, &test, &probabilities)?.by_period("day", test.numbers("day")?, 1.0);
     write(arguments, &evaluation)
 }
 
@@ -97,12 +98,17 @@ fn compare<'a>(
     arguments: &Arguments,
     test: &'a Dataset<'a, f32>,
     [corrected, uncorrected]: &'a [Vec<f64>; 2],
-) -> Evaluation<'a> {
-    Evaluation::new(test.labels(), corrected)
+) -> Outcome<Evaluation<'a>> {
+    Ok(Evaluation::new(test.labels(), corrected)
         .name("under-sampled, corrected")
         .against("under-sampled, uncorrected", uncorrected)
         .weights(test.weights())
-        .bootstrap(arguments.replicates, arguments.seed)
+        .bootstrap(arguments.replicates)
+        .seed(arguments.seed)
+        // What a threshold would be for: a click worth 100 impressions, a tenth of the traffic.
+        .goal("click worth 100", Goal::cost(1.0, 100.0)?)
+        .goal("best tenth", Goal::share(0.1)?)
+        .goal("half of the clicks", Goal::recall_floor(0.5)?))
 }
 
 fn write(arguments: &Arguments, evaluation: &Evaluation<'_>) -> Outcome<()> {

@@ -2,9 +2,9 @@
 //! own laws, and against simulated truth.
 
 use imbalance::metrics::{
-    Axis, Bootstrap, Goal, Ranked, brier_score, compare_roc_auc, confusion, ece, lift_at, log_loss,
-    normalised_entropy, precision_at_k, predicted_over_observed, quantile_bins, recall_at_k,
-    roc_auc_interval, slices_by_category, slices_by_period, smooth_ece,
+    Axis, Bootstrap, Goal, Interval, Ranked, brier_score, compare_roc_auc, confusion, ece, lift_at,
+    log_loss, normalised_entropy, precision_at_k, predicted_over_observed, quantile_bins,
+    recall_at_k, roc_auc_interval, slices_by_category, slices_by_period, smooth_ece,
 };
 use imbalance::{Attribute, Error};
 use proptest::prelude::*;
@@ -583,48 +583,139 @@ mod uncertainty {
         assert!((0.93..0.97).contains(&share), "{share}");
     }
 
+    /// How often the intervals that `of` makes of a simulated sample contain the truth.
+    fn coverage<const N: usize>(
+        samples: u32,
+        truth: [f64; N],
+        mut of: impl FnMut(u32) -> [Interval; N],
+    ) -> [f64; N] {
+        let mut covered = [0; N];
+        for sample in 0..samples {
+            let intervals = of(sample);
+            for ((count, truth), interval) in covered.iter_mut().zip(truth).zip(intervals) {
+                *count += u32::from(interval.contains(truth));
+            }
+        }
+        let shares = covered.map(|count| f64::from(count) / f64::from(samples));
+        println!("of {samples} intervals, shares of {shares:?} contain the truth, {truth:?}");
+        shares
+    }
+
+    /// The population that [`simulate`] draws from: probabilities from the highest down, with their shares.
+    fn population() -> Vec<(f64, f64)> {
+        const STEP: f64 = 1e-4;
+        let at = |place: i32| {
+            let z = -STEP * f64::from(place);
+            let density = (-0.5 * z * z).exp() / std::f64::consts::TAU.sqrt();
+            (1.0 / (1.0 + (6.0 - 1.2 * z).exp()), STEP * density)
+        };
+        (-90_000..=90_000).map(at).collect()
+    }
+
+    fn mean(population: &[(f64, f64)], of: impl Fn(f64) -> f64) -> f64 {
+        population.iter().map(|&(p, share)| share * of(p)).sum()
+    }
+
+    /// −E ln p̂(y) for labels of probability `p` and predictions `q`.
+    fn cross_entropy(p: f64, q: f64) -> f64 {
+        -(p * q.ln() + (1.0 - p) * (-q).ln_1p())
+    }
+
     #[test]
     fn bootstrap_covers() {
         // 400 samples of 10,000 rows, 150 replicates each: the standard error of a coverage is 1.1 %,
         // so 93–97 % are 1.8 of them; the seed is fixed.
         // Calibrated predictions: Σp − Σy is 0 on average, so predicted / observed is about 1.
         let mut stream = Stream(5);
-        let (mut ratio_covered, samples) = (0, 400);
-        for sample in 0..samples {
+        let [share] = coverage(400, [1.0], |sample| {
             let (y, p) = simulate(10_000, &mut stream);
-            let [ratio] = Bootstrap::new(150, sample)
-                .unwrap()
-                .intervals(&y, &p, None, |sample| Ok([sample.predicted_over_observed()?]))
-                .unwrap();
-            ratio_covered += u32::from(ratio.contains(1.0));
-        }
-        let share = f64::from(ratio_covered) / samples as f64;
+            let metric = |rows: &Ranked| Ok([rows.predicted_over_observed()?]);
+            Bootstrap::new(150, u64::from(sample)).unwrap().intervals(&y, &p, None, metric).unwrap()
+        });
         assert!((0.93..0.97).contains(&share), "{share}");
     }
 
     #[test]
-    fn bootstrap_of_entropy_covers() {
-        // The truth is the population's mean entropy over the entropy of its rate; two million
-        // predictions stand for the population, a hundred times a sample.
+    fn bootstrap_of_entropy_and_average_precision_covers() {
         let mut stream = Stream(8);
-        let (_, p) = simulate(2_000_000, &mut stream);
-        let mean = |of: &dyn Fn(f64) -> f64| p.iter().map(|&p| of(p)).sum::<f64>() / p.len() as f64;
-        let entropy = |p: f64| -(p * p.ln() + (1.0 - p) * (-p).ln_1p());
-        let truth = mean(&entropy) / entropy(mean(&|p| p));
+        let population = population();
+        // The population's mean entropy over the entropy of its rate.
+        let rate = mean(&population, |p| p);
+        let entropy = mean(&population, |p| cross_entropy(p, p)) / cross_entropy(rate, rate);
+        // A threshold at one of its predictions finds Σp of the positives among the rows above.
+        let (mut found, mut rows, mut area) = (0.0, 0.0, 0.0);
+        for (p, share) in population {
+            found += 0.5 * share * p;
+            rows += 0.5 * share;
+            area += share * p * found / rows;
+            found += 0.5 * share * p;
+            rows += 0.5 * share;
+        }
 
         // 1,000 samples: the standard error of a coverage of 95 % is 0.69 %, so ±2 % are 2.9 of them.
-        let samples = 1000;
-        let mut covered = 0;
-        for sample in 0..samples {
+        let shares = coverage(1000, [entropy, area / found], |sample| {
             let (y, p) = simulate(20_000, &mut stream);
-            let [entropy] = Bootstrap::new(150, sample)
+            Bootstrap::new(150, u64::from(sample))
                 .unwrap()
-                .intervals(&y, &p, None, |sample| Ok([sample.normalised_entropy()?]))
-                .unwrap();
-            covered += u32::from(entropy.contains(truth));
-        }
-        let share = f64::from(covered) / samples as f64;
+                .intervals(&y, &p, None, |rows| {
+                    Ok([rows.normalised_entropy()?, rows.average_precision()?])
+                })
+                .unwrap()
+        });
+        assert!(shares.iter().all(|share| (0.93..0.97).contains(share)), "{shares:?}");
+    }
+
+    #[test]
+    fn bootstrap_of_a_difference_covers() {
+        // The true probabilities against twice their odds.
+        let twice = |p: f64| 1.0 / (0.5 / p + 0.5);
+        let population = population();
+        let rate = mean(&population, |p| p);
+        let lost = mean(&population, |p| cross_entropy(p, p) - cross_entropy(p, twice(p)));
+        let truth = lost / cross_entropy(rate, rate);
+
+        let mut stream = Stream(11);
+        // 600 samples: the standard error of a coverage of 95 % is 0.89 %, so ±2 % are 2.2 of them.
+        let [share] = coverage(600, [truth], |sample| {
+            let (y, p) = simulate(10_000, &mut stream);
+            let q: Vec<f64> = p.iter().map(|&p| twice(p)).collect();
+            let metric = |rows: &Ranked| Ok([rows.normalised_entropy()?]);
+            let bootstrap = Bootstrap::new(150, u64::from(sample)).unwrap();
+            bootstrap.differences(&y, [&p, &q], None, metric).unwrap()
+        });
         assert!((0.93..0.97).contains(&share), "{share}");
+    }
+
+    #[test]
+    fn bootstrap_by_group_covers() {
+        // Each user's 40 rows share a taste of N(0, 1) on the logit, of which the model knows nothing.
+        let users = |users: usize, stream: &mut Stream| -> (Vec<f64>, Vec<f64>) {
+            let taste = |_| stream.normal();
+            let tastes: Vec<f64> = (0..users).map(taste).collect();
+            let row = |taste: f64| {
+                let known = -5.5 + 0.7 * stream.normal();
+                (1.0 / (1.0 + (-known - taste).exp()), 1.0 / (1.0 + (-known).exp()))
+            };
+            tastes.into_iter().flat_map(|taste| [taste; 40]).map(row).unzip()
+        };
+        let mut stream = Stream(12);
+        // Two million rows stand for the population, a hundred times a sample.
+        let (p, q) = users(50_000, &mut stream);
+        let truth = q.iter().sum::<f64>() / p.iter().sum::<f64>();
+        let groups: Vec<u32> = (0..16_000).map(|row| row / 40).collect();
+
+        let mut by_row = 0;
+        let [share] = coverage(600, [truth], |sample| {
+            let (p, q) = users(400, &mut stream);
+            let y: Vec<bool> = p.iter().map(|&p| stream.uniform() < p).collect();
+            let metric = |rows: &Ranked| Ok([rows.predicted_over_observed()?]);
+            let rows = Bootstrap::new(150, u64::from(sample)).unwrap();
+            by_row += u32::from(rows.intervals(&y, &q, None, metric).unwrap()[0].contains(truth));
+            rows.by_group(&groups).intervals(&y, &q, None, metric).unwrap()
+        });
+        assert!((0.93..0.97).contains(&share), "{share}");
+        // Drawing rows forgets that users differ.
+        assert!(f64::from(by_row) / 600.0 < 0.93, "{by_row} of 600");
     }
 
     #[test]

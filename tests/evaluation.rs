@@ -1,7 +1,7 @@
 //! The report: its numbers are the metric functions', its texts fit, its page stands alone.
 
 use imbalance::data::SyntheticClicks;
-use imbalance::metrics::{self, Scorecard};
+use imbalance::metrics::{self, Goal, Scorecard};
 use imbalance::plot::Options;
 use imbalance::{Attribute, Error, Evaluation, EvaluationReport};
 use proptest::prelude::*;
@@ -30,7 +30,9 @@ fn report(rows: &Rows) -> EvaluationReport {
     Evaluation::new(&rows.labels, &rows.truth)
         .name("truth")
         .against(WICKED, &rows.doubled)
-        .bootstrap(100, 7)
+        .bootstrap(100)
+        .goal("a miss costs 30 alarms", Goal::cost(1.0, 30.0).unwrap())
+        .goal("nine in ten right", Goal::precision_floor(0.9).unwrap())
         .by_period("day", &rows.days, 1.0)
         .by_category("colour", colours)
         .report()
@@ -142,7 +144,7 @@ fn the_page_stands_alone_and_escapes_names() {
     let page = body.replace(viewport, "");
     let document = roxmltree::Document::parse(&page).unwrap();
     let sections = document.descendants().filter(|node| node.has_tag_name("h2")).count();
-    assert_eq!(sections, 6);
+    assert_eq!(sections, 7);
 }
 
 #[test]
@@ -154,6 +156,26 @@ fn the_report_is_data() {
     assert_eq!(data["models"][0]["name"], "truth");
     let auc = data["models"][1]["roc_auc"]["estimate"].as_f64().unwrap();
     assert_eq!(auc, report.models[1].roc_auc.estimate);
+}
+
+#[test]
+fn thresholds_are_those_of_the_goals() {
+    let rows = rows();
+    let report = report(&rows);
+    let cost = Goal::cost(1.0, 30.0).unwrap();
+    for (model, p) in report.models.iter().zip([&rows.truth, &rows.doubled]) {
+        let [miss, precision] = &model.thresholds[..] else { unreachable!() };
+        let seed = imbalance::Seed::new(0);
+        let honest = cost.choose_cross_fitted(&rows.labels, p, None, 5, seed).unwrap();
+        assert_eq!(miss.choice.as_ref(), Some(&honest));
+        assert_eq!(miss.calibrated, Some(cost.choose_calibrated(p, None).unwrap()));
+        assert_eq!(miss.calibrated.unwrap().threshold, 1.0 / 31.0);
+        // At a base rate of 1 % nothing is nine tenths sure, whatever the second model promises.
+        assert_eq!(precision.goal, "nine in ten right");
+        assert!(precision.choice.is_none() || precision.choice.as_ref().unwrap().value < Some(0.9));
+    }
+    let text = report.to_string();
+    assert!(text.contains("Thresholds") && text.contains("a miss costs 30 alarms"), "{text}");
 }
 
 #[test]
@@ -226,7 +248,10 @@ proptest! {
             .name(&name)
             .against(format!("half of {name}"), &halved)
             .weights(&weights[..])
-            .bootstrap(20, 7)
+            .bootstrap(20)
+            .goal("cost", Goal::cost(1.0, 30.0).unwrap())
+            .goal("precision", Goal::precision_floor(0.9).unwrap())
+            .goal("budget", Goal::budget(3.0).unwrap())
             .by_day(&name, &times)
             .report()
             .unwrap();

@@ -8,9 +8,9 @@ mod text;
 
 use crate::data::Categories;
 use crate::metrics::{
-    Axis, Bootstrap, Corp, DecileTable, GainCurve, Interval, PairedAuc, PrecisionRecallCurve,
-    Ranked, ReliabilityCurve, RocCurve, ScoreHistogram, Scorecard, Slice, compare_roc_auc,
-    probabilities_ranked, slices_by_category, slices_by_period,
+    Axis, Bootstrap, Choice, Corp, DecileTable, GainCurve, Goal, HonestChoice, Interval, PairedAuc,
+    PrecisionRecallCurve, Ranked, ReliabilityCurve, RocCurve, ScoreHistogram, Scorecard, Slice,
+    compare_roc_auc, probabilities_ranked, slices_by_category, slices_by_period,
 };
 use crate::{Error, Result, Seed};
 
@@ -19,6 +19,7 @@ use crate::{Error, Result, Seed};
 /// ```
 /// use imbalance::Evaluation;
 /// use imbalance::data::SyntheticClicks;
+/// use imbalance::metrics::Goal;
 ///
 /// let log = SyntheticClicks::new(20_000, 0.01)?.generate::<f32>(7)?;
 /// let doubled: Vec<f64> = log.probabilities.iter().map(|p| (2.0 * p).min(0.99)).collect();
@@ -26,12 +27,16 @@ use crate::{Error, Result, Seed};
 /// let report = Evaluation::new(log.dataset.labels(), &log.probabilities)
 ///     .name("truth")
 ///     .against("doubled", &doubled)
-///     .bootstrap(100, 7)
+///     .bootstrap(100)
+///     .goal("one in ten", Goal::precision_floor(0.1)?)
 ///     .by_period("day", log.dataset.numbers("day")?, 7.0)
 ///     .report()?;
 /// println!("{report}");
 ///
 /// let [truth, doubled] = &report.models[..] else { unreachable!() };
+/// // Both rank alike, so they flag the same rows, the second from twice the threshold.
+/// let flagged = |model: &ModelEvaluation| model.thresholds[0].choice.as_ref().map(|c| c.confusion.flagged());
+/// assert_eq!(flagged(truth), flagged(doubled));
 /// let ratio = doubled.scorecard.predicted_over_observed / truth.scorecard.predicted_over_observed;
 /// assert!((ratio - 2.0).abs() < 0.05);
 /// # Ok::<(), imbalance::Error>(())
@@ -41,10 +46,12 @@ pub struct Evaluation<'a> {
     labels: &'a [bool],
     weights: Option<&'a [f64]>,
     models: Vec<(String, &'a [f64])>,
-    bootstrap: Option<(usize, Seed)>,
+    replicates: Option<usize>,
+    seed: Seed,
     groups: Option<&'a [u32]>,
     level: f64,
     bins: usize,
+    goals: Vec<(String, Goal)>,
     slicings: Vec<(String, By<'a>)>,
 }
 
@@ -62,6 +69,8 @@ const STEPS: usize = 2000;
 /// Intervals of the report's histograms.
 const HISTOGRAM: usize = 40;
 const DAY: f64 = 86_400.0;
+/// Folds in which thresholds are tried on rows they were not chosen on.
+const FOLDS: usize = 5;
 
 impl<'a> Evaluation<'a> {
     /// An evaluation of a model's probabilities.
@@ -71,10 +80,12 @@ impl<'a> Evaluation<'a> {
             labels,
             weights: None,
             models: vec![("model".into(), probabilities)],
-            bootstrap: None,
+            replicates: None,
+            seed: Seed::new(0),
             groups: None,
             level: 0.95,
             bins: 10,
+            goals: Vec::new(),
             slicings: Vec::new(),
         }
     }
@@ -105,8 +116,15 @@ impl<'a> Evaluation<'a> {
     /// replicate is a pass over all rows. AUC has an
     /// [interval](crate::metrics::roc_auc_interval) in any case.
     #[must_use]
-    pub fn bootstrap(mut self, replicates: usize, seed: impl Into<Seed>) -> Self {
-        self.bootstrap = Some((replicates, seed.into()));
+    pub fn bootstrap(mut self, replicates: usize) -> Self {
+        self.replicates = Some(replicates);
+        self
+    }
+
+    /// The seed of the bootstrap and of the folds of [`goal`](Self::goal). Default: 0.
+    #[must_use]
+    pub fn seed(mut self, seed: impl Into<Seed>) -> Self {
+        self.seed = seed.into();
         self
     }
 
@@ -129,6 +147,13 @@ impl<'a> Evaluation<'a> {
     #[must_use]
     pub fn bins(mut self, bins: usize) -> Self {
         self.bins = bins;
+        self
+    }
+
+    /// A threshold for this goal, with what it does [out of sample](Goal::choose_cross_fitted).
+    #[must_use]
+    pub fn goal(mut self, name: impl Into<String>, goal: Goal) -> Self {
+        self.goals.push((name.into(), goal));
         self
     }
 
@@ -171,9 +196,9 @@ impl<'a> Evaluation<'a> {
                 return Err(Error::invalid("name", name, "another name for each model"));
             }
         }
-        let bootstrap = match (self.bootstrap, self.groups) {
-            (Some((replicates, seed)), groups) => {
-                let rows = Bootstrap::new(replicates, seed)?.level(self.level)?;
+        let bootstrap = match (self.replicates, self.groups) {
+            (Some(replicates), groups) => {
+                let rows = Bootstrap::new(replicates, self.seed)?.level(self.level)?;
                 Some(groups.map_or(rows.clone(), |codes| rows.by_group(codes)))
             }
             (None, Some(_)) => {
@@ -197,7 +222,7 @@ impl<'a> Evaluation<'a> {
             weighted: self.weights.is_some(),
             base_rate: first[0].scorecard.base_rate,
             level: self.level,
-            replicates: self.bootstrap.map(|(replicates, _)| replicates),
+            replicates: self.replicates,
             models,
             differences,
         })
@@ -234,6 +259,18 @@ impl<'a> Evaluation<'a> {
                 Intervals { average_precision, predicted_over_observed, normalised_entropy }
             });
         }
+        let thresholds = self.goals.iter().map(|(name, goal)| {
+            let calibrated = reached(goal.choose_calibrated(probabilities, self.weights))?;
+            let choice = reached(goal.choose_cross_fitted(
+                self.labels,
+                probabilities,
+                self.weights,
+                FOLDS,
+                self.seed,
+            ))?;
+            Ok(Threshold { goal: name.clone(), choice, calibrated })
+        });
+        let thresholds = thresholds.collect::<Result<_>>()?;
         let slicings = self.slicings.iter().map(|(by, how)| {
             Ok(Slicing { by: by.clone(), slices: self.slices(how, probabilities)? })
         });
@@ -249,6 +286,7 @@ impl<'a> Evaluation<'a> {
             precision_recall: ranked.precision_recall_curve()?.thinned(STEPS)?,
             gain: ranked.gain_curve()?.thinned(STEPS)?,
             histogram: ranked.score_histogram(HISTOGRAM, Axis::Logit)?,
+            thresholds,
             slicings: slicings.collect::<Result<_>>()?,
         })
     }
@@ -357,6 +395,8 @@ pub struct ModelEvaluation {
     pub gain: GainCurve,
     /// The predictions of each class.
     pub histogram: ScoreHistogram,
+    /// A threshold for each goal, in the order they were asked for.
+    pub thresholds: Vec<Threshold>,
     /// The same metrics by attribute and by time, in the order they were asked for.
     pub slicings: Vec<Slicing>,
 }
@@ -391,6 +431,21 @@ pub struct Difference {
     pub normalised_entropy: Option<Interval>,
 }
 
+/// The threshold for one goal.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Threshold {
+    /// The name of the goal.
+    pub goal: String,
+    /// The best threshold on the labelled rows, with what it does out of sample. `None` where no
+    /// threshold reaches the goal, or there are too few positives to leave any out.
+    pub choice: Option<HonestChoice>,
+    /// What the probabilities alone would choose, if they were calibrated. `None` where they promise
+    /// that no threshold reaches the goal.
+    pub calibrated: Option<Choice>,
+}
+
 /// The slices of one attribute or of time.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -400,6 +455,15 @@ pub struct Slicing {
     pub by: String,
     /// A slice for each of its values.
     pub slices: Vec<Slice>,
+}
+
+/// The choice, unless the rows cannot have one. Errors of the rows themselves were met before.
+fn reached<T>(choice: Result<T>) -> Result<Option<T>> {
+    match choice {
+        Ok(choice) => Ok(Some(choice)),
+        Err(Error::InvalidArgument { .. } | Error::OneClass { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The date of a day counted from 1970-01-01; `None` beyond the years 0 to 9999.

@@ -1,7 +1,7 @@
 //! The report as sections of tables, which text and page both print.
 
-use super::{Difference, EvaluationReport, ModelEvaluation};
-use crate::metrics::{Interval, Slice};
+use super::{Difference, EvaluationReport, ModelEvaluation, Threshold};
+use crate::metrics::{Confusion, Interval, Slice};
 
 /// A part of the report.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ pub(super) enum Topic {
     Ranking,
     Comparison,
     Groups,
+    Thresholds,
     Slices,
 }
 
@@ -62,6 +63,9 @@ impl EvaluationReport {
             sections.push(self.comparison());
         }
         sections.push(self.groups());
+        if self.models.iter().any(|model| !model.thresholds.is_empty()) {
+            sections.push(self.thresholds());
+        }
         if self.models.iter().any(|model| !model.slicings.is_empty()) {
             sections.push(self.slices());
         }
@@ -234,6 +238,30 @@ impl EvaluationReport {
         Section { topic: Topic::Groups, title: "Groups of predictions", explanation, tables }
     }
 
+    fn thresholds(&self) -> Section {
+        let tables = self.models.iter().map(|model| {
+            let mut table = Table::new(&[
+                "",
+                "threshold",
+                "if calibrated",
+                "flagged",
+                "precision",
+                "recall",
+                "value",
+            ]);
+            table.rows = model.thresholds.iter().map(threshold_row).collect();
+            table.captioned(&model.name)
+        });
+        let explanation = "Rows of at least this probability are flagged. The threshold is the best on all \
+            rows; what it does is told by thresholds that were chosen without the rows they decide, as it \
+            flatters itself on its own. If the probabilities are calibrated, they alone would choose the \
+            threshold beside it. Value is the mean cost, F, or what else the goal is about. – stands \
+            where no threshold reaches the goal, and where nothing is flagged."
+            .into();
+        let tables = tables.collect();
+        Section { topic: Topic::Thresholds, title: "Thresholds", explanation, tables }
+    }
+
     fn slices(&self) -> Section {
         let mut tables = Vec::new();
         for model in &self.models {
@@ -267,10 +295,27 @@ const FLAG: &str = "!";
 /// Standard errors from which a slice is marked: one in 370 by chance.
 const DRIFT: f64 = 3.0;
 
+fn threshold_row(of: &Threshold) -> Vec<String> {
+    let share = |value: Option<f64>| value.map_or_else(|| "–".into(), percent);
+    let (choice, confusion) =
+        of.choice.as_ref().map(|found| (&found.choice, &found.confusion)).unzip();
+    vec![
+        of.goal.clone(),
+        optional(choice.map(|choice| choice.threshold), 4),
+        optional(of.calibrated.map(|choice| choice.threshold), 4),
+        share(confusion.and_then(Confusion::flagged_share)),
+        share(confusion.and_then(Confusion::precision)),
+        share(confusion.and_then(Confusion::recall)),
+        optional(of.choice.as_ref().and_then(|found| found.value), 4),
+    ]
+}
+
+/// A number with that many significant digits, if there is one.
+fn optional(value: Option<f64>, places: usize) -> String {
+    value.map_or_else(|| "–".into(), |value| digits(value, places))
+}
+
 fn slice_row(slice: &Slice) -> Vec<String> {
-    let optional = |value: Option<f64>, places: usize| {
-        value.map_or_else(|| "–".into(), |value| digits(value, places))
-    };
     let ratio = match (slice.predicted_over_observed, slice.observed_relative_error) {
         (Some(ratio), Some(error)) => {
             let flag = if drifts(ratio, error) { FLAG } else { "" };

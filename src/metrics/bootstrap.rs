@@ -1,6 +1,8 @@
 //! How sure is any metric? Resample the rows and see.
 
 use ndarray_rand::rand::Rng;
+use statrs::distribution::{ContinuousCDF, StudentsT};
+use statrs::function::erf::erfc;
 
 use super::delong::with_order;
 use super::interval::{Interval, check_level};
@@ -14,10 +16,18 @@ use crate::{Error, Result, Seed, parallel};
 /// Each replicate draws as many rows as there are (or groups as there are, with
 /// [`by_group`](Self::by_group)) and computes the metric on them. A drawn row is a weight: each row's
 /// weight is multiplied by how often it was drawn, so rows are sorted once, not once per replicate. The
-/// interval reaches from the (1 − level)/2 quantile of the replicates to the (1 + level)/2 quantile
-/// (Efron 1979; quantiles at place (n + 1)·share, so that few
-/// replicates do not make it narrower: Davison & Hinkley 1997, R's type 6), the standard error is their standard
-/// deviation.
+/// interval reaches from the α quantile of the replicates to the 1 − α quantile, the standard error is
+/// their standard deviation. α is a little less than (1 − level)/2:
+///
+/// ```text
+/// α = Φ(−√(m / (m − 1)) · t),   t the (1 + level)/2 quantile of Student's t with m − 1 degrees of freedom
+/// ```
+///
+/// with m the number of positives, or of groups that have any, as it is they that make a metric
+/// uncertain when they are rare. This is the expanded percentile interval (Hesterberg, "What Teachers
+/// Should Know About the Bootstrap", 2015): a percentile interval is narrower than it should be by the
+/// ratio of a normal distribution to Student's t. Quantiles are at place (replicates + 1)·share, so that few
+/// replicates do not make it narrower either (Davison & Hinkley 1997; R's type 6).
 ///
 /// Replicates run in parallel with a random stream each: the same seed gives the same bits for any
 /// number of threads. A replicate in which the metric is undefined (no positives drawn) is drawn again;
@@ -26,9 +36,10 @@ use crate::{Error, Result, Seed, parallel};
 /// Draw groups wherever rows come in groups: impressions of one user or one page view are not
 /// independent, and a bootstrap of rows then promises too much.
 ///
-/// With 100 positives in 20,000 rows, intervals at 95 % contained the truth in 93.6 % of 1,000 simulated
-/// samples for normalised entropy (the test `bootstrap_of_entropy_covers`), but in 91.5 %
-/// only for average precision, whose replicates are skewed: take those as somewhat too narrow.
+/// Where 0.5 % of 10,000 to 20,000 rows are positive, intervals at 95 % from 150 replicates contained the
+/// truth in 93 % to 96 % of 400 to 1,000 simulated samples, for normalised entropy, average precision,
+/// predicted / observed, differences of entropy, and groups of 40 rows
+/// (`cargo test --test curves cover -- --nocapture` prints them).
 ///
 /// ```
 /// use imbalance::metrics::{Bootstrap, Ranked};
@@ -192,6 +203,7 @@ impl<'a> Bootstrap<'a> {
             result
         });
         let replicates = replicates.into_iter().collect::<Result<Vec<_>>>()?;
+        let tail = expanded_tail(self.level, units.positives(labels, weights));
         Ok(std::array::from_fn(|metric| {
             let mut values: Vec<f64> = replicates.iter().map(|values| values[metric]).collect();
             values.sort_unstable_by(f64::total_cmp);
@@ -201,8 +213,8 @@ impl<'a> Bootstrap<'a> {
             Interval {
                 estimate: estimates[metric],
                 standard_error: (squares / (n - 1.0)).sqrt(),
-                lower: quantile(&values, 0.5 * (1.0 - self.level)),
-                upper: quantile(&values, 0.5 * (1.0 + self.level)),
+                lower: quantile(&values, tail),
+                upper: quantile(&values, 1.0 - tail),
                 level: self.level,
             }
         }))
@@ -227,6 +239,21 @@ impl Units {
         Self::Groups(codes.iter().map(place).collect(), present.len())
     }
 
+    /// Number of units that have positives of any weight.
+    fn positives(&self, labels: &[bool], weights: Option<&[f64]>) -> usize {
+        let positive =
+            |row: &usize| labels[*row] && weights.is_none_or(|weights| weights[*row] > 0.0);
+        let rows = (0..labels.len()).filter(positive);
+        match self {
+            Self::Rows(_) => rows.count(),
+            Self::Groups(groups, count) => {
+                let mut any = vec![false; *count];
+                rows.for_each(|row| any[groups[row] as usize] = true);
+                any.into_iter().filter(|&any| any).count()
+            }
+        }
+    }
+
     /// How often each row is drawn.
     fn draw(&self, stream: &mut impl Rng) -> Vec<u32> {
         let (Self::Rows(units) | Self::Groups(_, units)) = self;
@@ -249,6 +276,15 @@ fn resampled(ranked: &Ranked, order: &[usize], times: &[u32]) -> Ranked {
     Ranked::presorted(sorted, ranked.unit())
 }
 
+/// The share of replicates beyond each end of the interval; see [`Bootstrap`].
+fn expanded_tail(level: f64, positives: usize) -> f64 {
+    // A single positive has no spread; two give the widest interval there is.
+    let m = positives.max(2) as f64;
+    let quantile = |t: StudentsT| t.inverse_cdf(0.5 * (1.0 + level));
+    let half_width = StudentsT::new(0.0, 1.0, m - 1.0).map_or(f64::INFINITY, quantile);
+    0.5 * erfc((m / (m - 1.0)).sqrt() * half_width / std::f64::consts::SQRT_2)
+}
+
 /// The quantile of sorted values at place `share` · (n + 1), counted from 1, interpolated.
 fn quantile(sorted: &[f64], share: f64) -> f64 {
     let most = (sorted.len() - 1) as f64;
@@ -256,4 +292,25 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
     let below = place.floor() as usize;
     let above = (below + 1).min(sorted.len() - 1);
     sorted[below] + (place - below as f64) * (sorted[above] - sorted[below])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::expanded_tail;
+
+    #[test]
+    fn the_tail_shrinks_with_few_positives() {
+        // scipy: stats.norm.cdf(-np.sqrt(m / (m - 1)) * stats.t.ppf((1 + level) / 2, m - 1))
+        for (level, m, tail) in [
+            (0.95, 2, 1.6952190726058738e-72),
+            (0.95, 5, 0.0009541005518824907),
+            (0.95, 100, 0.023064387207087644),
+            (0.95, 1000, 0.024804305905564303),
+            (0.5, 10, 0.22942731473253603),
+            (0.99, 30, 0.002527506552649086),
+        ] {
+            let found = expanded_tail(level, m);
+            assert!((found - tail).abs() <= 1e-9 * tail + 1e-14, "{level}, {m}: {found}, {tail}");
+        }
+    }
 }
