@@ -493,6 +493,26 @@ mod laws {
         assert_eq!(thin.points.first(), full.points.first());
         assert_eq!(thin.points.last(), full.points.last());
         assert!(full.thinned(0).is_err());
+
+        // Where positives are rare, precision moves by less than a step and yet by a factor.
+        let p: Vec<f64> = p.iter().map(|p| p / 100.0).collect();
+        let y: Vec<bool> = p.iter().map(|p| stream.uniform() < *p).collect();
+        let full = Ranked::new(&y, &p, None).unwrap().precision_recall_curve().unwrap();
+        let thin = full.thinned(200).unwrap().points;
+        assert!(thin.len() < 1000, "{}", thin.len());
+        let mut kept = thin.iter().peekable();
+        let mut last = thin[0];
+        for point in &full.points {
+            if kept.peek() == Some(&point) {
+                last = *kept.next().unwrap();
+            }
+            let far =
+                point.precision > 0.0 && (point.precision / last.precision).ln().abs() > 0.051;
+            assert!(
+                !far && (point.recall - last.recall).abs() <= 1.0 / 200.0,
+                "{point:?} {last:?}"
+            );
+        }
     }
 }
 

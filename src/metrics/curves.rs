@@ -197,14 +197,16 @@ impl RocCurve {
 }
 
 impl PrecisionRecallCurve {
-    /// A curve that looks the same, for drawing: points closer than 1 / `steps` to the last one kept,
-    /// in both directions, are left out; the first and the last point stay.
+    /// A curve that looks the same, for drawing: points closer to the last one kept than 1 / `steps` in
+    /// recall and 10 / `steps` in the logarithm of precision are left out, so that it looks the same on a
+    /// linear and on a logit axis, however rare the positives; the first and the last point stay.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidArgument`] if `steps` is 0.
     pub fn thinned(&self, steps: usize) -> Result<Self> {
-        let at = |point: &PrecisionRecallPoint| (point.recall, point.precision);
+        let scale = |precision: f64| 0.1 * precision.max(f64::MIN_POSITIVE).ln();
+        let at = |point: &PrecisionRecallPoint| (point.recall, scale(point.precision));
         Ok(Self { points: thin(&self.points, steps, at)?, base_rate: self.base_rate })
     }
 }
