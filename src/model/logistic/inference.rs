@@ -29,6 +29,17 @@ pub enum Covariance {
     Hc0,
     /// [`Hc0`](Self::Hc0) times n/(n − k), with n the rows of positive weight and k the coefficients.
     Hc1,
+    /// H⁻¹ (Σ_c Σ_{i∈c} (gᵢxᵢ − m_c)ᵀ(gᵢxᵢ − m_c)) H⁻¹ with m_c the mean of gᵢxᵢ in class c: the sandwich of a
+    /// sample whose classes weigh what they weigh in the population, whatever their numbers came out
+    /// as. Right where class weights are computed from the rows' own counts, as
+    /// [`ClassWeights::Population`](crate::loss::ClassWeights::Population) and
+    /// [`ClassWeights::Balanced`](crate::loss::ClassWeights::Balanced) do, both for events sampled by
+    /// class and for a random sample with a known rate τ: the scores then vary within the classes
+    /// only. [`Hc0`](Self::Hc0) adds the variance between them, which such weights have removed, and
+    /// its interval for the intercept is too wide. Source: Wooldridge 2001 (Econometric Theory 17,
+    /// 451–470), for standard stratified samples; choice-based sampling is the case of strata that
+    /// are the outcomes (Manski & Lerman 1977).
+    WithinClasses,
 }
 
 impl fmt::Display for Covariance {
@@ -37,6 +48,7 @@ impl fmt::Display for Covariance {
             Self::Fisher => "inverse Fisher information; weights are frequencies",
             Self::Hc0 => "sandwich HC0; weights are sampling weights",
             Self::Hc1 => "sandwich HC1; weights are sampling weights",
+            Self::WithinClasses => "sandwich within classes, whose shares are known",
         })
     }
 }
@@ -327,35 +339,43 @@ pub(in crate::model) fn covariance<F: Scalar>(
             _ => squared,
         }
     });
+    if kind == Covariance::WithinClasses {
+        data.totals().need_both("a covariance within classes")?;
+        subtract_between_classes(objective, data, rows, weighting, &mut meat);
+    }
     for j in 0..meat.nrows() {
         (0..j).for_each(|i| meat[(i, j)] = meat[(j, i)]);
     }
     let sandwich = &bread * meat * &bread;
-    let n = effective_rows(data, weighting);
+    let n: f64 = effective_rows(data, weighting).iter().sum();
     let k = bread.nrows() as f64;
     let factor = if kind == Covariance::Hc1 { n / (n - k) } else { 1.0 };
     if factor.is_infinite() || factor < 0.0 {
         let expected = format!("Hc0: HC1 needs more than {k} rows that weigh something");
         return Err(Error::invalid("covariance", format!("Hc1 with {n} rows"), expected));
     }
-    // Symmetric but for rounding; made so.
+    // Symmetric but for rounding; made so. A variance of 0, as within classes that do not vary, may have
+    // been rounded below.
     Ok(Mat::from_fn(bread.nrows(), bread.nrows(), |i, j| {
-        factor * 0.5 * (sandwich[(i, j)] + sandwich[(j, i)])
+        let entry = factor * 0.5 * (sandwich[(i, j)] + sandwich[(j, i)]);
+        if i == j { entry.max(0.0) } else { entry }
     }))
 }
 
-/// n: rows of positive weight, or the sum of frequencies.
+/// Rows of positive weight, or the sum of frequencies: of the negatives, and of the positives.
 pub(in crate::model) fn effective_rows<F: Scalar>(
     data: &Dataset<'_, F>,
     weighting: Weighting,
-) -> f64 {
-    match (data.weights(), weighting) {
-        (None, _) => data.rows() as f64,
-        (Some(weights), Weighting::Sampling) => {
-            weights.iter().filter(|&&weight| weight > 0.0).count() as f64
-        }
-        (Some(weights), Weighting::Frequency) => weights.iter().sum(),
+) -> [f64; 2] {
+    let mut rows = [0.0; 2];
+    for (i, &label) in data.labels().iter().enumerate() {
+        rows[usize::from(label)] += match (data.weights(), weighting) {
+            (Some(weights), Weighting::Sampling) if weights[i] == 0.0 => 0.0,
+            (Some(weights), Weighting::Frequency) => weights[i],
+            _ => 1.0,
+        };
     }
+    rows
 }
 
 /// −Σ wᵢ ℓ at the best intercept without features, or at none.
@@ -430,7 +450,7 @@ impl FittedLogisticRegression {
         let loss = loss.adapted(&data.totals())?;
         if kind == Covariance::Fisher && !log_likelihood_loss(&*loss) {
             let expected = format!(
-                "Hc0 or Hc1: {loss:?} is no log-likelihood, so its Hessian is not the information"
+                "a sandwich: {loss:?} is no log-likelihood, so its Hessian is not the information"
             );
             return Err(Error::invalid("covariance", "Fisher", expected));
         }
@@ -481,5 +501,24 @@ impl FittedLogisticRegression {
     pub(in crate::model) fn theta(&self) -> Vec<f64> {
         let intercept = self.has_intercept.then_some(self.intercept);
         self.coefficients.iter().copied().chain(intercept).collect()
+    }
+}
+
+/// Takes the means of the classes out of a sum of squares (lower triangle):
+/// Σᵢ (sᵢ − m)ᵀ(sᵢ − m) = Σᵢ sᵢᵀsᵢ − (Σᵢ sᵢ)ᵀ(Σᵢ sᵢ)/n over the n observations of each.
+fn subtract_between_classes<F: Scalar>(
+    objective: &Objective<'_, F>,
+    data: &Dataset<'_, F>,
+    rows: &[RowAt],
+    weighting: Weighting,
+    meat: &mut Mat<f64>,
+) {
+    let labels = data.labels();
+    for (class, n) in [false, true].into_iter().zip(effective_rows(data, weighting)) {
+        let total =
+            objective.sum_of_rows(|i| if labels[i] == class { rows[i].gradient } else { 0.0 });
+        for j in 0..total.len() {
+            (j..total.len()).for_each(|i| meat[(i, j)] -= total[i] * total[j] / n);
+        }
     }
 }

@@ -133,8 +133,12 @@ impl RareEvents {
         Ok(self)
     }
 
-    /// Weights the classes to a population with the rate τ, with robust (HC0) standard errors; instead
-    /// of [`prior_correction`](Self::prior_correction).
+    /// Weights the classes to a population with the rate τ, with robust standard errors
+    /// ([`Covariance::WithinClasses`]); instead of [`prior_correction`](Self::prior_correction).
+    ///
+    /// King & Zeng take White's sandwich ([`Covariance::Hc0`]) there, which does not know that the
+    /// weights are computed from the sample's own counts: its interval of 95 % for the intercept
+    /// covers the truth in 99 samples of 100.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] unless 0 < τ < 1.
@@ -264,20 +268,20 @@ fn fit_likelihood<F: Scalar>(
         Some((loss, event_weight)) => (&**loss, *event_weight),
         None => (&LogLoss, 1.0),
     };
-    let kind = if weighted.is_some() { Covariance::Hc0 } else { Covariance::Fisher };
+    let kind = if weighted.is_some() { Covariance::WithinClasses } else { Covariance::Fisher };
     let mut line = LogisticRegression::new().l2(0.0)?.fit(train, loss, run)?;
     let mut inference = line.inference_with(train, loss, kind, Weighting::Frequency)?;
     inference.title = "Logistic regression for rare events, maximum likelihood".into();
     notes.push(match kind {
         Covariance::Fisher => "covariance: inverse Fisher information".into(),
-        _ => "covariance: sandwich HC0; the log-likelihood is a weighted pseudo-likelihood".into(),
+        _ => format!("covariance: {kind}; the log-likelihood is a weighted pseudo-likelihood"),
     });
     let mut removed = None;
     if correct {
         let bias = finite_sample_bias(train, loss, event_weight, &inference.estimates)?;
         line.subtract(&bias);
         inference.estimates.iter_mut().zip(&bias).for_each(|(estimate, bias)| *estimate -= bias);
-        let n = effective_rows(train, Weighting::Frequency);
+        let n: f64 = effective_rows(train, Weighting::Frequency).iter().sum();
         let shrink = n / (n + bias.len() as f64);
         inference.covariance *= shrink * shrink;
         notes.push(format!(
