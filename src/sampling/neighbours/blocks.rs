@@ -8,9 +8,13 @@ use super::{Best, Place, distance};
 use crate::data::{FeaturesView, Scalar};
 use crate::parallel::{self, BLOCK};
 
-/// Queries and points in a block of products: half a MiB of `f32`, which stays in the cache of a core.
+/// Queries in a block, and points in a tile of products: 128 KiB of `f32`, which stays in the cache of
+/// a core.
 const QUERIES: usize = 256;
-const POINTS: usize = 512;
+const POINTS: usize = 128;
+
+/// Most numbers that rounded points take up at once: 16 MiB of `f32`.
+const ROUNDED: usize = 1 << 22;
 
 /// Products compared at once.
 const LANES: usize = 16;
@@ -29,15 +33,45 @@ const ROUNDOFF: f64 = 1.0 / (1 << 24) as f64;
 ///   inequality it moves the distance by u(‖a‖ + ‖b‖) at most;
 /// * m = B(1 − ε) rounded, and the product v of (−2a, 1) and (b, m), which is what the matrix product
 ///   gives, is off m − 2a·b by no more than γ(m + 2‖a‖‖b‖) ≤ γ(2B + A), in whatever order it is added up;
-/// * the `f64` distance itself is off by a few 2⁻⁵³.
+/// * the `f64` distance itself is off by a few 2⁻⁵³;
+/// * D(1 + 8u) − (1 − ε)A, computed in `f32`, is off by no more than 3u((1 − ε)A) below D − (1 − ε)A.
 ///
-/// So with ε = 3(K + 8)u, v > D − (1 − ε)A implies a distance above D. A point is skipped only then,
-/// with D the scaled distance of the current bound; NaN, from numbers too large, skips nothing.
+/// So with ε = 3(K + 9)u, v > D(1 + 8u) − (1 − ε)A implies a distance above D. A point is skipped only
+/// then, with D the scaled distance of the current bound; NaN, from numbers too large, skips nothing.
 #[derive(Debug)]
 pub(super) struct Blocks {
     centre: Vec<f64>,
     scale: f64,
     epsilon: f64,
+}
+
+/// Queries that are searched for together.
+struct Queries<'a> {
+    rows: &'a [usize],
+    /// (−2a, 1) for each.
+    left: Vec<f32>,
+    /// (1 − ε)A.
+    norms: Vec<f32>,
+    /// D(1 + 8u).
+    reach: Vec<f32>,
+    found: &'a mut [Best],
+}
+
+/// Points whose products with some queries are formed at once.
+struct Tile<'a> {
+    rows: &'a [usize],
+    /// (b, m) for each.
+    right: &'a [f32],
+    /// Their own reach and what they have found, if a product serves both of its rows; otherwise
+    /// no reach at all, and nothing.
+    reach: &'a mut [f32],
+    found: &'a mut [Best],
+}
+
+/// Rows that are both.
+struct Group<'a> {
+    queries: Queries<'a>,
+    right: Vec<f32>,
 }
 
 impl Blocks {
@@ -64,7 +98,7 @@ impl Blocks {
         // A power of two scales without rounding.
         let scale = if largest > 0.0 { (-largest.log2().ceil()).exp2() } else { 1.0 };
         let scale = if scale.is_normal() { scale } else { 1.0 };
-        Self { centre, scale, epsilon: 3.0 * (columns + 9) as f64 * ROUNDOFF }
+        Self { centre, scale, epsilon: 3.0 * (columns + 10) as f64 * ROUNDOFF }
     }
 
     pub(super) fn search<F: Scalar>(
@@ -74,42 +108,158 @@ impl Blocks {
         queries: &[usize],
         found: &mut [Best],
     ) {
-        let width = self.centre.len() + 1;
-        let view = FeaturesView::Dense(*x);
-        parallel::map_into(found, 1, QUERIES, |_, range, found| {
-            let queries = &queries[range];
-            let mut left = vec![0.0; queries.len() * width];
-            let mut right = vec![0.0; POINTS.min(points.len()) * width];
-            let mut products = vec![0.0; queries.len() * POINTS.min(points.len())];
-            let mut norms = Vec::with_capacity(queries.len());
-            for (&row, out) in queries.iter().zip(left.chunks_exact_mut(width)) {
-                norms.push(self.round(x, row, out));
-                out.iter_mut().for_each(|value| *value *= -2.0);
-                out[width - 1] = 1.0;
-            }
-            for points in points.chunks(POINTS) {
-                for (&row, out) in points.iter().zip(right.chunks_exact_mut(width)) {
-                    let norm = self.round(x, row, out);
-                    out[width - 1] = (norm * (1.0 - self.epsilon)) as f32;
-                }
-                let right = &right[..points.len() * width];
-                let products = &mut products[..queries.len() * points.len()];
-                matmul(
-                    MatMut::from_row_major_slice_mut(products, queries.len(), points.len()),
-                    Accum::Replace,
-                    MatRef::from_row_major_slice(&left, queries.len(), width),
-                    MatRef::from_row_major_slice(right, points.len(), width).transpose(),
-                    1.0,
-                    Par::Seq,
-                );
-                let rows = products.chunks_exact(points.len());
-                for (((products, &row), &norm), best) in
-                    rows.zip(queries).zip(&norms).zip(found.iter_mut())
-                {
-                    self.measure(&view, products, points, (row, norm), best);
-                }
+        let most = (ROUNDED / self.width()).max(POINTS);
+        if queries == points && points.len() <= most {
+            return self.search_one_another(x, points, found);
+        }
+        for points in points.chunks(most) {
+            let right = self.right(x, points);
+            parallel::map_into(found, 1, QUERIES, |_, range, found| {
+                self.one_sided(x, &mut self.queries(x, &queries[range], found), points, &right);
+            });
+        }
+    }
+
+    /// Rows that search among themselves: a product of two serves both. In each round of a tournament
+    /// every group meets another one, so that the meetings of a round are independent.
+    fn search_one_another<F: Scalar>(
+        &self,
+        x: &ArrayView2<'_, F>,
+        rows: &[usize],
+        found: &mut [Best],
+    ) {
+        let members = rows.chunks(QUERIES).zip(found.chunks_mut(QUERIES));
+        let group = |(rows, found)| Group { queries: self.queries(x, rows, found), right: self.right(x, rows) };
+        let mut groups: Vec<Group<'_>> = members.map(group).collect();
+        parallel::map_into(&mut groups, 1, 1, |_, _, groups| {
+            for Group { queries, right } in groups {
+                self.one_sided(x, queries, queries.rows, right);
             }
         });
+        // Of an odd number n of groups, those at places i and n − i meet and the first rests; then all
+        // move on by one place. So two of them meet in the one round in which their places add up to n.
+        if groups.len() % 2 == 0 {
+            groups.push(group((&[], &mut [])));
+        }
+        for _ in 0..groups.len() {
+            let half = groups.len() / 2;
+            let (one, other) = groups[1..].split_at_mut(half);
+            let mut pairs: Vec<_> = one.iter_mut().zip(other.iter_mut().rev()).collect();
+            parallel::map_into(&mut pairs, 1, 1, |_, _, pairs| {
+                for (one, other) in pairs {
+                    self.mutual(x, &mut one.queries, other);
+                }
+            });
+            groups.rotate_left(1);
+        }
+    }
+
+    fn one_sided<F: Scalar>(
+        &self,
+        x: &ArrayView2<'_, F>,
+        queries: &mut Queries<'_>,
+        points: &[usize],
+        right: &[f32],
+    ) {
+        let mut products = vec![0.0; queries.rows.len() * POINTS];
+        let mut reach = [f32::NEG_INFINITY; POINTS];
+        for (rows, right) in points.chunks(POINTS).zip(right.chunks(POINTS * self.width())) {
+            let reach = &mut reach[..rows.len()];
+            self.meet(x, queries, Tile { rows, right, reach, found: &mut [] }, &mut products);
+        }
+    }
+
+    fn mutual<F: Scalar>(
+        &self,
+        x: &ArrayView2<'_, F>,
+        one: &mut Queries<'_>,
+        other: &mut Group<'_>,
+    ) {
+        let mut products = vec![0.0; one.rows.len() * POINTS];
+        let Group { queries: other, right } = other;
+        let tiles = other.rows.chunks(POINTS).zip(right.chunks(POINTS * self.width()));
+        let theirs = other.reach.chunks_mut(POINTS).zip(other.found.chunks_mut(POINTS));
+        for ((rows, right), (reach, found)) in tiles.zip(theirs) {
+            self.meet(x, one, Tile { rows, right, reach, found }, &mut products);
+        }
+    }
+
+    fn meet<F: Scalar>(
+        &self,
+        x: &ArrayView2<'_, F>,
+        queries: &mut Queries<'_>,
+        mut tile: Tile<'_>,
+        products: &mut [f32],
+    ) {
+        let (rows, columns) = (queries.rows.len(), tile.rows.len());
+        if rows == 0 {
+            return;
+        }
+        let products = &mut products[..rows * columns];
+        matmul(
+            MatMut::from_row_major_slice_mut(products, rows, columns),
+            Accum::Replace,
+            MatRef::from_row_major_slice(&queries.left, rows, self.width()),
+            MatRef::from_row_major_slice(tile.right, columns, self.width()).transpose(),
+            1.0,
+            Par::Seq,
+        );
+        let view = FeaturesView::Dense(*x);
+        for (query, products) in products.chunks_exact(columns).enumerate() {
+            self.measure(&view, products, queries, query, &mut tile);
+        }
+    }
+
+    /// Measures the points that the products of a query do not rule out.
+    fn measure<F: Scalar>(
+        &self,
+        x: &FeaturesView<'_, F>,
+        products: &[f32],
+        queries: &mut Queries<'_>,
+        query: usize,
+        tile: &mut Tile<'_>,
+    ) {
+        let best = &mut queries.found[query];
+        if best.any && best.full() {
+            return;
+        }
+        let (own, norm) = (queries.rows[query], queries.norms[query]);
+        let mut reach = queries.reach[query];
+        // NaN rules nothing out.
+        let ruled_out = |product: f32, ours: f32, theirs: f32| {
+            // Not `max`, which also looks for NaN.
+            product > if ours > theirs { ours } else { theirs } - norm
+        };
+        for (start, products) in (0..).step_by(LANES).zip(products.chunks(LANES)) {
+            let theirs = &tile.reach[start..start + products.len()];
+            // Of known length and without branches (`&`, not `&&`), so that lanes are compared at once.
+            let lanes = <&[f32; LANES]>::try_from(products).ok().zip(theirs.try_into().ok());
+            let all_ruled_out = lanes.is_some_and(|(products, theirs): (_, &[f32; LANES])| {
+                let lanes = products.iter().zip(theirs);
+                lanes.fold(true, |all, (&product, &theirs)| all & ruled_out(product, reach, theirs))
+            });
+            if all_ruled_out {
+                continue;
+            }
+            for (point, &product) in (start..).zip(products) {
+                let row = tile.rows[point];
+                if ruled_out(product, reach, tile.reach[point]) || row == own {
+                    continue;
+                }
+                let distance = distance(x, own, row);
+                best.offer(Place { distance, row });
+                reach = self.reach(best);
+                if let Some(best) = tile.found.get_mut(point) {
+                    best.offer(Place { distance, row: own });
+                    tile.reach[point] = self.reach(best);
+                }
+            }
+        }
+        queries.reach[query] = reach;
+    }
+
+    fn width(&self) -> usize {
+        self.centre.len() + 1
     }
 
     /// Writes a rounded row and returns its squared norm.
@@ -122,48 +272,46 @@ impl Blocks {
         norm
     }
 
-    /// Measures the points that the products do not rule out.
-    fn measure<F: Scalar>(
-        &self,
-        x: &FeaturesView<'_, F>,
-        products: &[f32],
-        points: &[usize],
-        (query, norm): (usize, f64),
-        best: &mut Best,
-    ) {
-        if best.any && best.full() {
-            return;
-        }
-        let mut limit = self.limit(norm, best.bound.distance);
-        for (products, points) in products.chunks(LANES).zip(points.chunks(LANES)) {
-            // Of known length and without branches (`&`, not `&&`), so that lanes are compared at once.
-            let all_ruled_out = <&[f32; LANES]>::try_from(products)
-                .is_ok_and(|lanes| lanes.iter().fold(true, |all, &lane| all & (lane > limit)));
-            if all_ruled_out {
-                continue;
+    /// Points as factors of products.
+    fn right<F: Scalar>(&self, x: &ArrayView2<'_, F>, points: &[usize]) -> Vec<f32> {
+        let width = self.width();
+        let mut right = vec![0.0; points.len() * width];
+        parallel::map_into(&mut right, width, BLOCK, |_, range, out| {
+            for (&row, out) in points[range].iter().zip(out.chunks_exact_mut(width)) {
+                let norm = self.round(x, row, out);
+                out[width - 1] = (norm * (1.0 - self.epsilon)) as f32;
             }
-            for (&product, &row) in products.iter().zip(points) {
-                // Not `<=`: a NaN rules nothing out.
-                let ruled_out = product > limit;
-                if !ruled_out && row != query {
-                    best.offer(Place { distance: distance(x, query, row), row });
-                    limit = self.limit(norm, best.bound.distance);
-                }
-            }
-        }
+        });
+        right
     }
 
-    /// Products above this belong to points farther than `distance`.
-    fn limit(&self, norm: f64, distance: f64) -> f32 {
-        // Products of a query so far out might overflow.
-        const FAR: f64 = 1e60;
+    /// Queries as factors of products.
+    fn queries<'a, F: Scalar>(
+        &self,
+        x: &ArrayView2<'_, F>,
+        rows: &'a [usize],
+        found: &'a mut [Best],
+    ) -> Queries<'a> {
+        // The products of a query so far out might overflow: all points are measured.
+        const FAR: f64 = 1e30;
+        let width = self.width();
+        let mut left = vec![0.0; rows.len() * width];
+        let mut norms = Vec::with_capacity(rows.len());
+        for (&row, out) in rows.iter().zip(left.chunks_exact_mut(width)) {
+            let norm = self.round(x, row, out) * (1.0 - self.epsilon);
+            norms.push(if norm > FAR { f32::NEG_INFINITY } else { norm as f32 });
+            out.iter_mut().for_each(|value| *value *= -2.0);
+            out[width - 1] = 1.0;
+        }
+        let reach = found.iter().map(|best| self.reach(best)).collect();
+        Queries { rows, left, norms, reach, found }
+    }
+
+    /// How far a point may be, scaled, to be of interest.
+    fn reach(&self, best: &Best) -> f32 {
         // Covers underflow in products of rows whose norms are at most about 1.
         const TINY: f64 = 1e-36;
-        if norm > FAR {
-            return f32::INFINITY;
-        }
-        let limit = distance * self.scale * self.scale - (1.0 - self.epsilon) * norm;
-        // 2u covers rounding to `f32`.
-        (limit + 2.0 * ROUNDOFF * limit.abs() + TINY) as f32
+        let distance = best.bound.distance * self.scale * self.scale;
+        (distance * (1.0 + 8.0 * ROUNDOFF) + TINY) as f32
     }
 }
