@@ -19,6 +19,7 @@ use crate::{Error, Result, Seed};
 /// ```
 /// use imbalance::Evaluation;
 /// use imbalance::data::SyntheticClicks;
+/// use imbalance::evaluation::ModelEvaluation;
 /// use imbalance::metrics::Goal;
 ///
 /// let log = SyntheticClicks::new(20_000, 0.01)?.generate::<f32>(7)?;

@@ -129,7 +129,10 @@ impl Blocks {
         found: &mut [Best],
     ) {
         let members = rows.chunks(QUERIES).zip(found.chunks_mut(QUERIES));
-        let group = |(rows, found)| Group { queries: self.queries(x, rows, found), right: self.right(x, rows) };
+        let group = |(rows, found)| Group {
+            queries: self.queries(x, rows, found),
+            right: self.right(x, rows),
+        };
         let mut groups: Vec<Group<'_>> = members.map(group).collect();
         parallel::map_into(&mut groups, 1, 1, |_, _, groups| {
             for Group { queries, right } in groups {
