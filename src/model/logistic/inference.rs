@@ -29,8 +29,8 @@ pub enum Covariance {
     Hc0,
     /// [`Hc0`](Self::Hc0) times n/(n − k), with n the rows of positive weight and k the coefficients.
     Hc1,
-    /// H⁻¹ (Σ_c Σ_{i∈c} (gᵢxᵢ − m_c)ᵀ(gᵢxᵢ − m_c)) H⁻¹ with m_c the mean of gᵢxᵢ in class c: the sandwich of a
-    /// sample whose classes weigh what they weigh in the population, whatever their numbers came out
+    /// H⁻¹ (Σ (gᵢxᵢ − m)ᵀ(gᵢxᵢ − m)) H⁻¹ with m the mean of gᵢxᵢ in the class of row i: the sandwich of
+    /// a sample whose classes weigh what they weigh in the population, whatever their numbers came out
     /// as. Right where class weights are computed from the rows' own counts, as
     /// [`ClassWeights::Population`](crate::loss::ClassWeights::Population) and
     /// [`ClassWeights::Balanced`](crate::loss::ClassWeights::Balanced) do, both for events sampled by

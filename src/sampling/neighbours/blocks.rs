@@ -141,7 +141,7 @@ impl Blocks {
         });
         // Of an odd number n of groups, those at places i and n − i meet and the first rests; then all
         // move on by one place. So two of them meet in the one round in which their places add up to n.
-        if groups.len() % 2 == 0 {
+        if groups.len().is_multiple_of(2) {
             groups.push(group((&[], &mut [])));
         }
         for _ in 0..groups.len() {
