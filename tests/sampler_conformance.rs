@@ -326,7 +326,7 @@ fn the_distortion_is_the_truth() {
                 let sample = sampled(&sampler, &data, seed);
                 let after = sample.totals();
                 match sample.distortion() {
-                    Distortion::None => {
+                    Distortion::None | Distortion::Offset { .. } => {
                         // Offsets say how much likelier a row's class was to be kept: a row with the
                         // offset o stands for 1/σ(o) positives or 1/σ(−o) negatives.
                         let mut sums = [0.0; 2];

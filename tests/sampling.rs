@@ -503,19 +503,23 @@ fn distortion() -> impl Strategy<Value = Distortion> {
         ("[a-z]{1,4}", prop::option::of(shift)).prop_map(|(sampler, nominal_log_odds)| {
             Distortion::FeatureDependent { sampler: sampler.into(), nominal_log_odds }
         }),
+        ("[a-z]{1,4}", -9.0..9.0_f64).prop_map(|(sampler, log_odds)| {
+            Distortion::Offset { sampler: sampler.into(), log_odds }
+        }),
     ]
 }
 
 /// Equal but for the rounding of a sum of three numbers below 9.
 fn same(a: &Distortion, b: &Distortion) -> bool {
-    use Distortion::{FeatureDependent, None, PriorShift};
+    use Distortion::{FeatureDependent, None, Offset, PriorShift};
     let near = |a: Option<f64>, b: Option<f64>| match (a, b) {
         (Some(a), Some(b)) => (a - b).abs() <= 4.0 * 27.0 * f64::EPSILON,
         (a, b) => a == b,
     };
     let alike = match (a, b) {
         (None, None) | (PriorShift { .. }, PriorShift { .. }) => true,
-        (FeatureDependent { sampler: a, .. }, FeatureDependent { sampler: b, .. }) => a == b,
+        (FeatureDependent { sampler: a, .. }, FeatureDependent { sampler: b, .. })
+        | (Offset { sampler: a, .. }, Offset { sampler: b, .. }) => a == b,
         _ => false,
     };
     alike && near(a.log_odds(), b.log_odds())
@@ -535,7 +539,11 @@ proptest! {
         let known: Option<f64> = [&a, &b, &c].into_iter().map(Distortion::log_odds).sum();
         prop_assert_eq!(left.log_odds().is_some(), known.is_some());
         let depends = |d: &Distortion| matches!(d, Distortion::FeatureDependent { .. });
-        prop_assert_eq!(depends(&left), [a, b, c].iter().any(depends));
+        prop_assert_eq!(depends(&left), [&a, &b, &c].into_iter().any(depends));
+        // Offsets are on record, unless something no model can undo is too.
+        let offset = |d: &Distortion| matches!(d, Distortion::Offset { .. });
+        let told = [&a, &b, &c].into_iter().any(offset) && !depends(&left);
+        prop_assert_eq!(offset(&left), told);
     }
 }
 
@@ -555,6 +563,12 @@ fn distortions_describe_themselves() {
     let twice = both.then(smote(None));
     assert_eq!(twice.to_string(), "rows chosen by features (SMOTE then SMOTE)");
     assert_eq!((twice.log_odds(), twice.is_none()), (None, false));
+    let offset = Distortion::Offset { sampler: "LCC".into(), log_odds: 0.0 };
+    let halved = offset.then(Distortion::PriorShift { log_odds: 2_f64.ln() });
+    assert_eq!(
+        halved.to_string(),
+        "rows chosen by features (LCC), told by offsets, given which the odds are × 2.0000"
+    );
     assert_eq!((Distortion::None.log_odds(), Distortion::None.is_none()), (Some(0.0), true));
 }
 

@@ -88,11 +88,11 @@ fn open_rate(argument: &'static str, rate: f64) -> Result<f64> {
     }
 }
 
-/// The sampler's shift, or a refusal if it chose rows by their features.
+/// The sampler's shift, or a refusal if it chose rows by their features and left no offsets that say so.
 fn shift_of(training: &Training, calibrator: &'static str) -> Result<f64> {
-    match &training.distortion {
+    match training.distortion.clone().checked()? {
         Distortion::None => Ok(0.0),
-        Distortion::PriorShift { log_odds } => Ok(*log_odds),
+        Distortion::PriorShift { log_odds } | Distortion::Offset { log_odds, .. } => Ok(log_odds),
         Distortion::FeatureDependent { sampler, .. } => {
             Err(Error::NoClosedForm { calibrator, sampler: sampler.to_string() })
         }
@@ -107,7 +107,8 @@ impl Calibrator for PriorCorrection {
     }
 
     /// # Errors
-    /// [`Error::NoClosedForm`] if the sampler chose rows by their features.
+    /// [`Error::NoClosedForm`] if the sampler chose rows by their features, unless their offsets say so
+    /// ([`Distortion::Offset`]); [`Error::InvalidArgument`] for a shift that is not finite.
     fn fit(&self, scored: &Scored<'_>) -> Result<Self::Fitted> {
         let training = scored.training();
         let reported = shift_of(training, "PriorCorrection")?;
@@ -223,7 +224,8 @@ impl Calibrator for LinearPriorScaling {
     }
 
     /// # Errors
-    /// [`Error::NoClosedForm`] if the sampler chose rows by their features.
+    /// [`Error::NoClosedForm`] if the sampler chose rows by their features, unless their offsets say so
+    /// ([`Distortion::Offset`]); [`Error::InvalidArgument`] for a shift that is not finite.
     fn fit(&self, scored: &Scored<'_>) -> Result<Self::Fitted> {
         shift_of(scored.training(), "LinearPriorScaling")?;
         let loss = Arc::clone(&scored.training().loss);

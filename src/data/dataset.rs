@@ -176,7 +176,10 @@ impl<'a, F: Scalar> Dataset<'a, F> {
     }
 
     /// The same rows, declared to be distorted already: for a log whose negatives were thinned out
-    /// before it reached you.
+    /// before it reached you. It takes the place of what was known before: for rows that were resampled
+    /// here too, give the composition, `distortion().clone().then(…)`.
+    ///
+    /// A shift that is not finite is refused where it is first used.
     ///
     /// ```
     /// # use imbalance::{Dataset, ndarray::array};

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::{Error, Result};
+
 /// What was done to a sample of the population, so that a later stage can undo it or refuse.
 ///
 /// Distortions compose with [`then`](Self::then); [`Distortion::None`] is the identity and the
@@ -17,7 +19,7 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub enum Distortion {
-    /// The population's odds survive, perhaps through weights or offsets.
+    /// The rows are a fair sample of the population, perhaps through their weights.
     #[default]
     None,
     /// P(x | y) is kept and the odds of a positive are multiplied by e^`log_odds`, the same for every
@@ -33,46 +35,80 @@ pub enum Distortion {
         /// The shift of the overall log-odds, where it is known.
         nominal_log_odds: Option<f64>,
     },
+    /// Rows were chosen by their features, and their offsets say how. A model that learns with the offsets
+    /// sees the population's odds times e^`log_odds`, the same for every row, so its logits need no more
+    /// than that. The rows themselves are **no fair sample**: their rates are not the population's, and
+    /// logits with these offsets added are those of the sample.
+    Offset {
+        /// The sampler that did it, or several joined by `then`.
+        sampler: Cow<'static, str>,
+        /// Logarithm of the factor on the odds, given the offsets.
+        log_odds: f64,
+    },
 }
 
 impl Distortion {
     /// This distortion followed by another.
     #[must_use]
     pub fn then(self, later: Self) -> Self {
-        use Distortion::{FeatureDependent, None, PriorShift};
-        match (self, later) {
-            (None, other) | (other, None) => other,
-            (PriorShift { log_odds: a }, PriorShift { log_odds: b }) => {
-                PriorShift { log_odds: a + b }
-            }
-            (first, second) => {
-                let nominal_log_odds =
-                    first.log_odds().and_then(|a| second.log_odds().map(|b| a + b));
-                let sampler = match (first, second) {
-                    (FeatureDependent { sampler: a, .. }, FeatureDependent { sampler: b, .. }) => {
-                        format!("{a} then {b}").into()
-                    }
-                    (FeatureDependent { sampler, .. }, _)
-                    | (_, FeatureDependent { sampler, .. }) => sampler,
-                    // Every pair without a feature-dependent part is matched above.
-                    _ => Cow::Borrowed("unknown"),
-                };
-                FeatureDependent { sampler, nominal_log_odds }
-            }
+        use Distortion::{FeatureDependent, None, Offset, PriorShift};
+        let (first, second) = match (self, later) {
+            (None, other) | (other, None) => return other,
+            both => both,
+        };
+        let known = !first.is_by_features() && !second.is_by_features();
+        let nominal_log_odds = first.log_odds().zip(second.log_odds()).map(|(a, b)| a + b);
+        let sampler = match (first.into_sampler(), second.into_sampler()) {
+            (Some(a), Some(b)) => Some(format!("{a} then {b}").into()),
+            (a, b) => a.or(b),
+        };
+        match (sampler, nominal_log_odds) {
+            (Some(sampler), Some(log_odds)) if known => Offset { sampler, log_odds },
+            (Some(sampler), _) => FeatureDependent { sampler, nominal_log_odds },
+            // Two prior shifts, which are both known.
+            (Option::None, shift) => PriorShift { log_odds: shift.unwrap_or_default() },
         }
     }
 
-    /// By how much the overall log-odds moved, where that is known.
+    fn is_by_features(&self) -> bool {
+        matches!(self, Self::FeatureDependent { .. })
+    }
+
+    /// The sampler that chose rows by their features.
+    fn into_sampler(self) -> Option<Cow<'static, str>> {
+        match self {
+            Self::None | Self::PriorShift { .. } => None,
+            Self::FeatureDependent { sampler, .. } | Self::Offset { sampler, .. } => Some(sampler),
+        }
+    }
+
+    /// This distortion, checked to be one that can be undone in arithmetic.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if the shift is known but not finite.
+    pub(crate) fn checked(self) -> Result<Self> {
+        match self.log_odds() {
+            Some(shift) if !shift.is_finite() => Err(Error::invalid(
+                "log_odds",
+                shift,
+                "finite: the logarithm of the factor on the odds, where rows of both classes are left",
+            )),
+            _ => Ok(self),
+        }
+    }
+
+    /// By how much the overall log-odds moved, where that is known; for [`Offset`](Self::Offset), given the
+    /// offsets.
     #[must_use]
     pub fn log_odds(&self) -> Option<f64> {
         match self {
             Self::None => Some(0.0),
-            Self::PriorShift { log_odds } => Some(*log_odds),
+            Self::PriorShift { log_odds } | Self::Offset { log_odds, .. } => Some(*log_odds),
             Self::FeatureDependent { nominal_log_odds, .. } => *nominal_log_odds,
         }
     }
 
-    /// Whether the population's odds survive.
+    /// Whether the rows are a fair sample of the population.
     #[must_use]
     pub fn is_none(&self) -> bool {
         *self == Self::None
@@ -91,6 +127,10 @@ impl fmt::Display for Distortion {
             }
             Self::FeatureDependent { sampler, nominal_log_odds: None } => {
                 write!(f, "rows chosen by features ({sampler})")
+            }
+            Self::Offset { sampler, log_odds } => {
+                write!(f, "rows chosen by features ({sampler}), told by offsets, ")?;
+                write!(f, "given which the odds are × {:.4}", log_odds.exp())
             }
         }
     }

@@ -17,9 +17,11 @@ use crate::{Dataset, Error, Result, Run};
 ///
 /// where η is the population's probability. So each kept row gets the offset **−logit p̃(x)**: a model
 /// fitted with offsets, f(x) − logit p̃(x), estimates the population's logit f = logit η directly, and
-/// at prediction no offset is added. [`Distortion::None`] is reported, whatever the pilot: a poor one
-/// costs variance, not consistency. (The logit of p̃ is limited to ±30, which changes the pilot, not the
-/// argument.)
+/// at prediction no offset is added. This holds whatever the pilot: a poor one costs variance, not
+/// consistency. (The logit of p̃ is limited to ±30, which changes the pilot, not the argument.)
+///
+/// **Distortion.** [`Distortion::Offset`] with a shift of zero: a model needs no correction, but the rows are
+/// no fair sample, and a calibrator that learns refuses them.
 ///
 /// **Size.** About 2 Σ p̃(1 − p̃) rows are kept, for rare positives twice their number. With a pilot that
 /// is right the variance of the coefficients is twice that of the fit to all rows. A
@@ -95,6 +97,8 @@ impl<F: Scalar> Sampler<F> for LocalCaseControl<F> {
         let weights = (self.scale > 1.0)
             .then(|| rows.iter().map(|&row| surprise(row).max(1.0)).collect::<Vec<_>>());
         let offsets = Some(rows.iter().map(|&row| -pilot[row]).collect());
-        Ok(Resample { weights, offsets, ..Resample::kept(rows, Distortion::None) })
+        let sampler = "local case-control sampling".into();
+        let distortion = Distortion::Offset { sampler, log_odds: 0.0 };
+        Ok(Resample { weights, offsets, ..Resample::kept(rows, distortion) })
     }
 }

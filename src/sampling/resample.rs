@@ -18,9 +18,11 @@ pub struct Resample<F: Scalar> {
     pub synthetic: Option<Synthetic<F>>,
     /// A factor on each row's own weight, finite and ≥ 0.
     pub weights: Option<Vec<f64>>,
-    /// An addition to each row's own offset, finite.
+    /// An addition to each row's own offset, finite: what the choice of rows did to its log-odds, with the
+    /// opposite sign, so that a model learns the population's.
     pub offsets: Option<Vec<f64>>,
-    /// What the resampling did to the odds, from realised (weighted) counts.
+    /// What the resampling did to the odds, from realised (weighted) counts. Where there are offsets,
+    /// [`Distortion::Offset`]; a resample that does not say so is taken for one.
     pub distortion: Distortion,
 }
 
@@ -61,12 +63,26 @@ impl<F: Scalar> Resample<F> {
         Self { rows: Rows::Kept(rows), distortion, ..Self::identity() }
     }
 
+    /// The distortion on record. Rows that need offsets to be right are no fair sample, whatever a sampler
+    /// says of them.
+    pub(super) fn recorded(&self) -> Distortion {
+        let distortion = self.distortion.clone();
+        match distortion {
+            Distortion::None | Distortion::PriorShift { .. } if self.offsets.is_some() => {
+                let sampler = "a sampler that gives offsets".into();
+                distortion.then(Distortion::Offset { sampler, log_odds: 0.0 })
+            }
+            distortion => distortion,
+        }
+    }
+
     /// The resampled data set. Its distortion is that of `data` followed by this one's.
     ///
     /// # Errors
-    /// Whatever breaks the contract of the fields: rows out of range, lengths that differ, weights or
-    /// offsets that are not finite.
+    /// Whatever breaks the contract of the fields: rows out of range, lengths that differ, weights,
+    /// offsets or a shift of the odds that are not finite.
     pub fn apply<'a>(self, data: &'a Dataset<'_, F>) -> Result<Dataset<'a, F>> {
+        let distortion = data.distortion().clone().then(self.recorded()).checked()?;
         let kept = match &self.rows {
             Rows::All => data.view(),
             Rows::Kept(rows) => data.select(rows)?,
@@ -98,7 +114,6 @@ impl<F: Scalar> Resample<F> {
                 resampled.with_offsets(offsets)?
             }
         };
-        let distortion = data.distortion().clone().then(self.distortion);
         Ok(resampled.with_distortion(distortion))
     }
 }

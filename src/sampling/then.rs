@@ -40,18 +40,19 @@ impl<F: Scalar, A: Sampler<F>, B: Sampler<F>> Sampler<F> for Then<A, B, F> {
         let first = self.first.resample(data, &run.child("first"))?;
         let origins = Origins::of(&first, data.rows());
         let (weights, offsets) = (first.weights.clone(), first.offsets.clone());
-        let distortion = first.distortion.clone();
+        let distortion = first.recorded();
 
         // Not the data's distortion: each stage reports its own alone.
         let sample = first.apply(data)?;
         let second = self.second.resample(&sample, &run.child("second"))?;
 
         let plan = Plan::of(&second, &origins, &sample)?;
+        let distortion = distortion.then(second.recorded());
         Ok(Resample {
             rows: plan.rows(&second, &origins),
             weights: plan.combine(weights, second.weights, |a, b| a * b),
             offsets: plan.combine(offsets, second.offsets, |a, b| a + b),
-            distortion: distortion.then(second.distortion),
+            distortion,
             synthetic: plan.synthetic(&sample, second.synthetic, &origins),
         })
     }
