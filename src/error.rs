@@ -55,7 +55,10 @@ pub enum Error {
     },
 
     /// A NaN or an infinity where a finite number is needed.
-    #[error("{what} holds {value} at row {row}{}: finite numbers are needed", column_suffix(*.column))]
+    #[error(
+        "{what} holds {value} at row {row}{}: finite numbers are needed; replace it, or drop the row",
+        column_suffix(*.column)
+    )]
     NonFinite {
         /// The input.
         what: String,
@@ -79,7 +82,8 @@ pub enum Error {
     /// Positives and negatives are both needed, and one class is missing or has no weight.
     #[error(
         "{what} needs both classes, but of {positives} positive and {negatives} negative rows the \
-         positives weigh {positive_weight} and the negatives {negative_weight} in all"
+         positives weigh {positive_weight} and the negatives {negative_weight} in all; take more rows, or \
+         check how labels and weights are made"
     )]
     OneClass {
         /// The stage that needs them.

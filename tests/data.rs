@@ -239,7 +239,8 @@ fn the_first_feature_that_is_not_finite_is_named() {
         x[[9_000, 0]] = f64::NAN;
         x[[8_999, 1]] = value;
         let message = format!(
-            "the feature matrix holds {text} at row 8999, column 1: finite numbers are needed"
+            "the feature matrix holds {text} at row 8999, column 1: finite numbers are needed; replace it, \
+             or drop the row"
         );
         let fortran = x.t().as_standard_layout().into_owned().reversed_axes();
         let matrix = sparse(&x);
@@ -276,7 +277,11 @@ fn weights_are_validated() {
 
     let error = with(vec![1.0, 1.0, f64::INFINITY, f64::NAN]).unwrap_err();
     assert!(matches!(error, Error::NonFinite { row: 2, column: None, .. }));
-    assert_eq!(error.to_string(), "weights holds inf at row 2: finite numbers are needed");
+    assert_eq!(
+        error.to_string(),
+        "weights holds inf at row 2: finite numbers are needed; replace it, \
+             or drop the row"
+    );
 
     let error = with(vec![1.0, -0.5, 1.0, -2.0]).unwrap_err();
     assert!(matches!(error, Error::NegativeWeight { row: 1, value } if value == -0.5));
@@ -307,7 +312,11 @@ fn offsets_are_validated() {
     assert!(error.to_string().starts_with("the length of offsets is 5, but the data set has 4"));
     let error = with(vec![0.0, 0.0, 0.0, f64::NAN]).unwrap_err();
     assert!(matches!(error, Error::NonFinite { row: 3, column: None, .. }));
-    assert_eq!(error.to_string(), "offsets holds NaN at row 3: finite numbers are needed");
+    assert_eq!(
+        error.to_string(),
+        "offsets holds NaN at row 3: finite numbers are needed; replace it, \
+             or drop the row"
+    );
 }
 
 #[test]
@@ -370,7 +379,7 @@ fn totals_count_and_weigh_each_class() {
     assert_eq!(
         error.to_string(),
         "this test needs both classes, but of 0 positive and 4 negative rows the positives weigh 0 \
-         and the negatives 4 in all"
+         and the negatives 4 in all; take more rows, or check how labels and weights are made"
     );
     // A class that is there but weighs nothing is as good as missing.
     let labels = vec![true, false, false, true];
@@ -657,7 +666,11 @@ fn a_split_by_time_of_rows_in_order_is_a_range() {
     assert_eq!(split.test(), [2]);
     let error = Split::by_time(&[1.0, f64::NAN], 0.5).unwrap_err();
     assert!(matches!(error, Error::NonFinite { row: 1, .. }));
-    assert_eq!(error.to_string(), "times holds NaN at row 1: finite numbers are needed");
+    assert_eq!(
+        error.to_string(),
+        "times holds NaN at row 1: finite numbers are needed; replace it, \
+             or drop the row"
+    );
     let error = Split::by_time(&[1.0, 1.0], 0.5).unwrap_err();
     assert_eq!(
         error.to_string(),

@@ -7,7 +7,7 @@ use imbalance::ndarray::{Array2, array};
 use imbalance::prelude::*;
 use imbalance::sampling::{
     Adasyn, BorderlineSmote, EditedNearestNeighbours, RandomOverSampler, Resample, Rows, Smote,
-    SmoteNc, Synthetic, TomekLinks, Vote,
+    SmoteNc, TomekLinks, Vote,
 };
 use imbalance::sprs::{CsMat, TriMat};
 use imbalance::{Error, FeaturesView, Result};
@@ -29,8 +29,15 @@ fn kept(sampler: &impl Sampler<f64>, data: &Dataset<'_, f64>) -> Vec<usize> {
     }
 }
 
-fn made<F: Scalar>(sampler: &impl Sampler<F>, data: &Dataset<'_, F>, seed: u64) -> Synthetic<F> {
-    resample(sampler, data, seed).unwrap().synthetic.unwrap()
+/// New rows and their parents.
+struct Made<F: Scalar> {
+    features: Features<'static, F>,
+    parents: Vec<usize>,
+}
+
+fn made<F: Scalar>(sampler: &impl Sampler<F>, data: &Dataset<'_, F>, seed: u64) -> Made<F> {
+    let synthetic = resample(sampler, data, seed).unwrap().synthetic.unwrap();
+    Made { features: synthetic.features(data).unwrap(), parents: synthetic.parents().to_vec() }
 }
 
 fn rows_of<F: Scalar>(x: FeaturesView<'_, F>) -> Vec<Vec<f64>> {
@@ -210,7 +217,7 @@ fn check_growth<F: Scalar>(
     let sample = resample(sampler, data, seed).unwrap();
     let shift = sample.distortion.log_odds().unwrap();
     assert!(sample.rows == Rows::All && sample.weights.is_none() && sample.offsets.is_none());
-    let parents = sample.synthetic.as_ref().map(|made| made.parents.clone()).unwrap_or_default();
+    let parents = sample.synthetic.as_ref().map(|made| made.parents().to_vec()).unwrap_or_default();
     assert!(parents.iter().all(|&row| data.labels()[row]));
     let after = sample.apply(data).unwrap();
     assert_eq!((after.totals().positives, after.totals().negatives), (promised, before.negatives));
@@ -602,7 +609,7 @@ fn errors_name_the_numbers_and_the_way_out() {
     ] {
         assert_eq!(
             message(sampler.resample(&data, &Run::default())),
-            "`ratio` is 0.1, but it must be at least 0.200000: there are 5 positives for 25 negatives \
+            "`ratio` is 0.1, but it must be at least 0.2: there are 5 positives for 25 negatives \
              already, and over-sampling takes none away; under-sampling negatives raises the ratio, too"
         );
         let negatives = Dataset::new(&x, vec![false; 30]).unwrap();
@@ -640,7 +647,8 @@ fn errors_name_the_numbers_and_the_way_out() {
     let border = border.surroundings(30).unwrap();
     assert_eq!(
         message(resample(&border, &apart, 0)),
-        "`m` is 30, but it must be below the number of rows, 30: each has 29 others"
+        "`m` is 30, but it must be below the number of rows, 30: each has 29 others; ask for fewer \
+         neighbours"
     );
 
     let nc = |columns: &[usize]| {

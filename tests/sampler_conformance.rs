@@ -202,7 +202,7 @@ fn rows_weights_and_offsets_fit_together() {
         for sampler in samplers() {
             let resample = sampler.resample(&data, &Run::seeded(3)).unwrap();
             let kept = kept_rows(&resample);
-            let made = resample.synthetic.as_ref().map_or(0, |made| made.parents.len());
+            let made = resample.synthetic.as_ref().map_or(0, |made| made.parents().len());
             let rows = kept.len() + made;
             for values in [&resample.weights, &resample.offsets].into_iter().flatten() {
                 assert_eq!(values.len(), rows, "{sampler:?}");

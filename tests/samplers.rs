@@ -6,7 +6,8 @@ use imbalance::model::Predict;
 use imbalance::ndarray::{Array2, array};
 use imbalance::prelude::*;
 use imbalance::sampling::{
-    Band, Draw, PoissonHardNegatives, PoissonRuleSampler, Resample, Rows, Rule, Synthetic,
+    Band, Draw, PoissonHardNegatives, PoissonRuleSampler, RandomOverSampler, Resample, Rows, Rule,
+    Smote, Synthetic,
 };
 use imbalance::{Error, FeaturesView, Result};
 
@@ -78,7 +79,8 @@ fn the_ratio_is_that_of_imbalanced_learn_but_rounded() {
     assert_eq!(
         refused(&sampler, &numbered(1_000, 100)).to_string(),
         "`ratio` is 0.01, but it must be at least 0.1111111111111111: there are 100 positives and 900 \
-         negatives, and leaving out negatives can only raise their ratio"
+         negatives, and leaving out negatives can only raise their ratio; over-sampling positives raises \
+         it, too, so for fewer positives per negative take more rows"
     );
     for ratio in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let result = RandomUnderSampler::positives_per_negative(ratio);
@@ -120,6 +122,37 @@ fn independent_draws_may_come_to_nothing() {
     let sampler = RandomUnderSampler::rate(1e-9).unwrap().draw(Draw::Bernoulli);
     let error = refused(&sampler, &numbered(100, 10));
     assert!(error.to_string().contains("which the draws happened not to: there are 10 positives"));
+}
+
+#[test]
+fn weights_of_every_size_give_a_finite_shift_or_an_error() {
+    // The one negative that weighs 1e308 is among a thousand; the seed is fixed, and it is not drawn.
+    let weight = |row: usize| {
+        if row == 0 {
+            1.0
+        } else if row == 1_000 {
+            1e308
+        } else {
+            1e-320
+        }
+    };
+    let data = numbered(1_001, 1).with_weights((0..1_001).map(weight).collect::<Vec<_>>()).unwrap();
+    let sampler = RandomUnderSampler::negatives_per_positive(2.0).unwrap();
+    let resample = sampler.resample(&data, &Run::seeded(5)).unwrap();
+    let shift = resample.distortion.log_odds().unwrap();
+    let sample = resample.apply(&data).unwrap();
+    let moved = sample.totals().log_odds() - data.totals().log_odds();
+    assert!(
+        (1_400.0..1_500.0).contains(&shift) && (shift - moved).abs() < 1e-9,
+        "{shift}, {moved}"
+    );
+    let error = refused(&sampler.reweight(true), &data);
+    assert!(matches!(error, Error::Numerical { value: f64::INFINITY, .. }), "{error}");
+    // Sums of new rows' weights that overflow.
+    let data = numbered(10, 1).with_weights([&[1e307][..], &[1.0; 9]].concat()).unwrap();
+    let sampler = RandomOverSampler::positives_per_negative(5.0).unwrap();
+    let error = refused(&sampler, &data);
+    assert!(error.to_string().starts_with("the weight of the new positives is inf"), "{error}");
 }
 
 // -------------------------------------------------------------------------------- hard negative mining
@@ -241,6 +274,45 @@ fn impossible_settings_are_refused_with_their_numbers() {
     assert_eq!(all.resample(&data, &Run::seeded(1)).unwrap().rows, Rows::All);
 }
 
+/// Probabilities down to 1e-300: the factor c is far beyond the square root of the largest number.
+#[test]
+fn tiny_probabilities_are_scaled_to_the_number_asked_for_or_refused() {
+    let tiny = |exponents: std::ops::Range<i32>| {
+        let scores: Vec<f64> = exponents.map(|e| 10_f64.powi(-e)).collect();
+        scored(1, &[&[0.5][..], &scores].concat())
+    };
+    let proportional = |wanted| {
+        PoissonHardNegatives::proportional(Pilot::given(FirstColumn), wanted, 1e-3).unwrap()
+    };
+    for (data, wanted) in [
+        (tiny(100..300), 150.0),
+        (tiny(100..300), 3.5),
+        (tiny(1..200), 100.0),
+        (tiny(290..300), 9.5),
+    ] {
+        let sampler = proportional(wanted).reweight(true);
+        // Over the seeds each row shows its weight, the inverse of its inclusion probability.
+        let mut inclusion = vec![None; data.rows()];
+        for seed in 0..400 {
+            let sample = sampler
+                .resample(&data, &Run::seeded(seed))
+                .unwrap_or_else(|_| Resample::kept(vec![], Distortion::None));
+            let Rows::Kept(rows) = sample.rows else { panic!("{:?}", sample.rows) };
+            for (row, weight) in rows.into_iter().zip(sample.weights.unwrap_or_default()) {
+                inclusion[row] = Some(1.0 / weight);
+            }
+        }
+        // Rows never seen are at the floor: at 1/1,000 some of them are missed.
+        let total: f64 = inclusion[1..].iter().map(|p| p.unwrap_or(1e-3)).sum();
+        assert!((total / wanted - 1.0).abs() < 2e-6, "{total}, not {wanted}");
+    }
+    // One that is not even a normal number, so that no finite factor reaches it.
+    let data = scored(1, &[0.5, 0.0, 1e-310, 0.1]);
+    let error = refused(&proportional(2.0 + 5e-4), &data);
+    assert!(matches!(error, Error::Numerical { .. }), "{error}");
+    assert!(error.to_string().contains("the factor c"), "{error}");
+}
+
 #[test]
 fn a_pilot_without_probabilities_is_refused() {
     #[derive(Debug)]
@@ -329,6 +401,8 @@ fn rules_mean_what_they_say() {
         (days().above(7.0), vec![2]),
         (days().equals(7.0), vec![1]),
         (days().between(3.0, 7.0), vec![1, 5]),
+        (days().is_one_of([30.0, 7.5, -0.0, 8.0]), vec![2, 4]),
+        (!days().is_one_of([7.0]), vec![2, 3, 4, 5]),
         (days().is_missing(), vec![3]),
         // Missing: neither at most 7 nor above it, so its negation holds.
         (!days().at_most(7.0), vec![2, 3]),
@@ -428,6 +502,8 @@ fn bad_rules_are_refused() {
         number().between(7.0, 5.0),
         number().between(f64::NAN, 5.0),
         Rule::text("device").is_one_of(Vec::<String>::new()),
+        number().is_one_of([]),
+        number().is_one_of([1.0, f64::NAN]),
         !number().at_most(1.0).and(number().above(0.0).or(number().equals(f64::NAN))),
     ] {
         assert_eq!(invalid(RuleSampler::filter(rule)).0, "rule");
@@ -473,7 +549,7 @@ fn parents() -> Dataset<'static, f64> {
 /// Keeps rows 3, 0 and 2 and makes two: 20 from row 2 and 21 from row 0.
 fn first() -> Resample<f64> {
     Resample {
-        synthetic: Some(Synthetic { features: array![[20.0], [21.0]].into(), parents: vec![2, 0] }),
+        synthetic: Some(Synthetic::new(array![[20.0], [21.0]], vec![2, 0])),
         weights: Some(vec![1.0, 2.0, 3.0, 4.0, 5.0]),
         offsets: Some(vec![0.1, 0.2, 0.3, 0.4, 0.5]),
         ..Resample::kept(vec![3, 0, 2], Distortion::PriorShift { log_odds: 0.25 })
@@ -513,8 +589,8 @@ fn near(a: &[[f64; 5]], b: &[[f64; 5]]) -> bool {
 #[test]
 fn a_chain_is_one_step_after_the_other() {
     let made = |features: &[f64], parents: &[usize]| {
-        let features = Array2::from_shape_fn((features.len(), 1), |(row, _)| features[row]).into();
-        Some(Synthetic { features, parents: parents.to_vec() })
+        let features = Array2::from_shape_fn((features.len(), 1), |(row, _)| features[row]);
+        Some(Synthetic::new(features, parents.to_vec()))
     };
     let shift = || Distortion::PriorShift { log_odds: 0.5 };
     for second in [
@@ -543,8 +619,9 @@ fn a_chain_is_one_step_after_the_other() {
         let resample = chain.resample(&data, &Run::seeded(1)).unwrap();
         // Synthetic rows name parents among the rows of the data.
         if let Some(made) = &resample.synthetic {
-            let FeaturesView::Dense(x) = made.features.view() else { unreachable!("dense") };
-            for (&feature, &parent) in x.iter().zip(&made.parents) {
+            let features = made.features(&data).unwrap();
+            let FeaturesView::Dense(x) = features.view() else { unreachable!("dense") };
+            for (&feature, &parent) in x.iter().zip(made.parents()) {
                 let expected = match feature as usize {
                     20 => 2,
                     21 => 0,
@@ -582,7 +659,7 @@ fn identities_vanish_in_a_chain() {
             (chained.weights.clone(), chained.offsets.clone()),
             (first().weights, first().offsets)
         );
-        assert_eq!(chained.synthetic.as_ref().unwrap().parents, [2, 0]);
+        assert_eq!(chained.synthetic.as_ref().unwrap().parents(), [2, 0]);
         let [chained, alone] = [chained, first()].map(|r| rows(&r.apply(&data).unwrap()));
         assert_eq!(chained, alone);
     }
@@ -607,7 +684,7 @@ fn a_second_stage_that_breaks_its_contract_is_an_error() {
     };
     let kept = |rows: &[usize]| Resample::kept(rows.to_vec(), Distortion::None);
     let made = |features: Array2<f64>, parents: &[usize]| Resample {
-        synthetic: Some(Synthetic { features: features.into(), parents: parents.to_vec() }),
+        synthetic: Some(Synthetic::new(features, parents.to_vec())),
         ..kept(&[0])
     };
     // Between the two there are five rows.
@@ -623,6 +700,51 @@ fn a_second_stage_that_breaks_its_contract_is_an_error() {
     assert!(matches!(refused(weighted), Error::LengthMismatch { found: 1, expected: 2, .. }));
     let offset = Resample { offsets: Some(vec![1.0; 3]), ..kept(&[0, 1]) };
     assert!(matches!(refused(offset), Error::LengthMismatch { found: 3, expected: 2, .. }));
+}
+
+/// After rows were chosen or made by their features, nothing leads back to the population: a pilot that
+/// is trained there is trained on the rows as they are.
+#[test]
+fn a_pilot_may_be_trained_after_any_sampler() {
+    let clicks = SyntheticClicks::new(8_000, 0.05).unwrap().numeric(3).categorical(&[]);
+    let data = clicks.generate::<f64>(3).unwrap().dataset;
+    let trained = || Pilot::trained(LogisticRegression::new(), LogLoss);
+    let recent = || RuleSampler::filter(Rule::number("last_active_days").at_most(7.0)).unwrap();
+    let local = || LocalCaseControl::new(trained());
+    let run = Run::seeded(3);
+
+    let chained = recent().then(local()).resample(&data, &run).unwrap();
+    assert!(matches!(chained.distortion, Distortion::FeatureDependent { .. }));
+    // As on the filtered rows, had nobody said how they came about.
+    let filtered = recent().resample(&data, &run.child("first")).unwrap().apply(&data).unwrap();
+    let bare = filtered.view().with_distortion(Distortion::None);
+    let alone = local().resample(&bare, &run.child("second")).unwrap();
+    assert_eq!(chained.offsets, alone.offsets);
+    assert!(alone.offsets.unwrap().iter().all(|offset| offset.is_finite()));
+
+    let smote = || Smote::positives_per_negative(0.2).unwrap();
+    let hard = || HardNegativeMining::new(trained(), Band::hardest(500).unwrap());
+    let poisson = || PoissonHardNegatives::proportional(trained(), 1.0, 0.05).unwrap();
+    let samplers: [&dyn Sampler<f64>; 3] =
+        [&smote().then(hard()), &hard().then(poisson()), &recent().then(smote()).then(local())];
+    for sampler in samplers {
+        let sample = sampler.resample(&data, &run).unwrap();
+        assert!(matches!(sample.distortion, Distortion::FeatureDependent { .. }), "{sampler:?}");
+        assert!(sample.apply(&data).unwrap().rows() < data.rows(), "{sampler:?}");
+    }
+    // A shift of the prior is undone: after thinning the pilot's probabilities are still the population's.
+    let thinned = RandomUnderSampler::rate(0.5).unwrap().resample(&data, &run).unwrap();
+    let thinned = thinned.apply(&data).unwrap();
+    let mean = |data: &Dataset<'_, f64>| {
+        let offsets = local().scale(1e9).unwrap().resample(data, &run).unwrap().offsets.unwrap();
+        // All rows are kept, and the offset is −logit p̂.
+        assert_eq!(offsets.len(), data.rows());
+        let negatives = offsets.iter().zip(data.labels()).filter(|(_, label)| !**label);
+        let p: Vec<f64> = negatives.map(|(o, _)| 1.0 / (1.0 + o.exp())).collect();
+        p.iter().sum::<f64>() / p.len() as f64
+    };
+    // Two pilots, each with a relative error of 1/√400 at most.
+    assert!((mean(&thinned) / mean(&data) - 1.0).abs() < 4.5 * (2.0_f64 / 400.0).sqrt());
 }
 
 #[test]

@@ -124,19 +124,14 @@ impl<'a> Attribute<'a> {
         }
     }
 
-    /// This column above `below`; both were selected from one column.
-    pub(crate) fn stack(&self, below: &Self) -> Attribute<'static> {
-        match (self, below) {
-            (Self::Numbers(top), Self::Numbers(bottom)) => {
-                Attribute::Numbers([&top[..], &bottom[..]].concat().into())
-            }
-            (Self::Categories(top), Self::Categories(bottom)) => {
-                Attribute::Categories(Categories {
-                    codes: [top.codes(), bottom.codes()].concat().into(),
-                    levels: Arc::clone(&top.levels),
-                })
-            }
-            _ => unreachable!("one column holds values of one kind"),
+    /// Some entries of this column, then those of `parents`.
+    pub(crate) fn grown(&self, kept: &Selection<'_>, parents: &[usize]) -> Attribute<'static> {
+        match self {
+            Self::Numbers(values) => Attribute::Numbers(kept.column_and(values, parents).into()),
+            Self::Categories(Categories { codes, levels }) => Attribute::Categories(Categories {
+                codes: kept.column_and(codes, parents).into(),
+                levels: Arc::clone(levels),
+            }),
         }
     }
 
@@ -239,12 +234,11 @@ impl<'a> Attributes<'a> {
         Attributes(columns.map(|(name, column)| (name.clone(), column.select(rows))).collect())
     }
 
-    /// These columns above those of `below`; both were selected from one set of columns.
-    pub(crate) fn stack(&self, below: &Attributes<'_>) -> Attributes<'static> {
-        let pairs = self.0.iter().zip(&below.0);
-        Attributes(
-            pairs.map(|((name, top), (_, below))| (name.clone(), top.stack(below))).collect(),
-        )
+    /// Some rows of these columns, then the rows of `parents`.
+    pub(crate) fn grown(&self, kept: &Selection<'_>, parents: &[usize]) -> Attributes<'static> {
+        let grow =
+            |(name, column): &(String, Attribute<'_>)| (name.clone(), column.grown(kept, parents));
+        Attributes(self.0.iter().map(grow).collect())
     }
 
     pub(crate) fn into_owned(self) -> Attributes<'static> {
@@ -343,6 +337,30 @@ impl<'r> Selection<'r> {
             Some(&row) => Err(Error::RowOutOfRange { what: "the selection".into(), row, rows: n }),
             None => Ok(Self::of(rows)),
         }
+    }
+
+    /// The number of rows.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Range(range) => range.len(),
+            Self::List(rows) => rows.len(),
+        }
+    }
+
+    /// The row at a place.
+    pub(crate) fn row(&self, at: usize) -> usize {
+        match self {
+            Self::Range(range) => range.start + at,
+            Self::List(rows) => rows[at],
+        }
+    }
+
+    /// The entries of a column, then those of `more` rows.
+    pub(crate) fn column_and<T: Copy>(&self, column: &[T], more: &[usize]) -> Vec<T> {
+        let mut entries = Vec::with_capacity(self.len() + more.len());
+        entries.extend((0..self.len()).map(|at| column[self.row(at)]));
+        entries.extend(more.iter().map(|&row| column[row]));
+        entries
     }
 
     pub(crate) fn column<'a, T: Copy>(&self, column: &'a [T]) -> Cow<'a, [T]> {

@@ -347,50 +347,25 @@ impl<'a, F: Scalar> Dataset<'a, F> {
         self.split(&Split::by_time(self.numbers(attribute)?, test_share)?)
     }
 
-    /// Rows of `self` above rows of `below`; both have the same columns, weights and so on because
-    /// both were selected from one data set.
-    pub(crate) fn stack(&self, below: &Dataset<'_, F>) -> Dataset<'static, F> {
-        let zip = |top: Option<&[f64]>, bottom: Option<&[f64]>| {
-            top.zip(bottom).map(|(top, bottom)| [top, bottom].concat().into())
-        };
-        Dataset {
-            features: self.features().stack(below.features()),
-            labels: [self.labels(), below.labels()].concat().into(),
-            weights: zip(self.weights(), below.weights()),
-            offsets: zip(self.offsets(), below.offsets()),
-            attributes: self.attributes.stack(&below.attributes),
-            distortion: self.distortion.clone(),
-        }
-    }
-
-    /// Positive rows with features of their own and all else of their parents', whose features are not
-    /// copied.
-    pub(crate) fn offspring<'d>(
-        &'d self,
+    /// Rows of this data set and, below them, new positive ones that have all but their features from
+    /// their parents; `features` are those of all of them.
+    pub(crate) fn grown(
+        &self,
+        features: Features<'static, F>,
+        kept: &Selection<'_>,
         parents: &[usize],
-        features: Features<'d, F>,
-    ) -> Result<Dataset<'d, F>> {
-        same_length("synthetic rows", features.nrows(), "their parents", parents.len())?;
-        let selection = Selection::checked(parents, self.rows())?;
-        if features.ncols() != self.columns() {
-            let (made, given) = (features.ncols(), self.columns());
-            return Err(Error::Contract {
-                stage: "the sampler".into(),
-                problem: format!("it made rows of {made} columns from rows of {given}"),
-            });
-        }
-        if let Some((row, column, value)) = features.view().first_non_finite() {
-            let what = "the synthetic rows".into();
-            return Err(Error::NonFinite { what, row, column: Some(column), value });
-        }
-        Ok(Dataset {
+    ) -> Dataset<'static, F> {
+        let column = |values: &[f64]| kept.column_and(values, parents).into();
+        let mut labels = kept.column_and(&self.labels, parents);
+        labels[kept.len()..].fill(true);
+        Dataset {
             features,
-            labels: vec![true; parents.len()].into(),
-            weights: self.weights().map(|weights| selection.column(weights)),
-            offsets: self.offsets().map(|offsets| selection.column(offsets)),
-            attributes: self.attributes.select(&selection),
+            labels: labels.into(),
+            weights: self.weights().map(column),
+            offsets: self.offsets().map(column),
+            attributes: self.attributes.grown(kept, parents),
             distortion: self.distortion.clone(),
-        })
+        }
     }
 }
 

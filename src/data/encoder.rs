@@ -648,7 +648,8 @@ mod tests {
         );
         assert_eq!(
             message(&[f64::INFINITY], &["a"]),
-            "the encoded row holds inf at row 0, column 0: finite numbers are needed"
+            "the encoded row holds inf at row 0, column 0: finite numbers are needed; replace it, \
+             or drop the row"
         );
     }
 

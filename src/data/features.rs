@@ -6,6 +6,7 @@ use ndarray::{Array2, ArrayBase, ArrayView1, ArrayView2, Axis, Ix2, Slice, ViewR
 use sprs::{CsMat, CsMatView};
 
 use super::Scalar;
+use super::column::Selection;
 use crate::parallel::{self, BLOCK};
 use crate::{Error, Result};
 
@@ -215,42 +216,6 @@ impl<'a, F: Scalar> FeaturesView<'a, F> {
         .flatten()
         .next()
     }
-
-    /// These rows above those of `below`, which has as many columns.
-    pub(crate) fn stack(self, below: FeaturesView<'_, F>) -> Features<'static, F> {
-        match (self, below) {
-            (Self::Dense(top), FeaturesView::Dense(bottom)) => {
-                let mut data = Vec::with_capacity(top.len() + bottom.len());
-                for row in top.rows().into_iter().chain(bottom.rows()) {
-                    data.extend(row);
-                }
-                dense(data, top.nrows() + bottom.nrows(), top.ncols()).into()
-            }
-            (top, bottom) => {
-                let (top, bottom) = (top.to_sparse(), bottom.to_sparse());
-                sprs::vstack(&[top.view(), bottom.view()]).into()
-            }
-        }
-    }
-
-    fn to_sparse(self) -> CsMat<F> {
-        match self {
-            Self::Sparse(x) => x.to_owned(),
-            Self::Dense(x) => {
-                let mut indptr = vec![0];
-                let (mut indices, mut values) = (Vec::new(), Vec::new());
-                for row in x.rows() {
-                    let stored = row.iter().enumerate().filter(|(_, v)| **v != F::default());
-                    for (column, value) in stored {
-                        indices.push(column);
-                        values.push(*value);
-                    }
-                    indptr.push(indices.len());
-                }
-                CsMat::new(x.dim(), indptr, indices, values)
-            }
-        }
-    }
 }
 
 /// The columns and values stored in a row of a CSR matrix.
@@ -299,36 +264,110 @@ pub(crate) fn dense<F: Scalar>(data: Vec<F>, rows: usize, columns: usize) -> Arr
 }
 
 fn gather_dense<F: Scalar>(x: &ArrayView2<'_, F>, rows: &[usize]) -> Array2<F> {
+    let mut data = vec![F::default(); rows.len() * x.ncols()];
+    gather_into(x, &Selection::List(rows), &mut data);
+    dense(data, rows.len(), x.ncols())
+}
+
+/// Writes the given rows one after the other.
+pub(crate) fn gather_into<F: Scalar>(x: &ArrayView2<'_, F>, rows: &Selection<'_>, out: &mut [F]) {
     let width = x.ncols();
-    let mut data = vec![F::default(); rows.len() * width];
-    parallel::map_into(&mut data, width.max(1), BLOCK, |_, range, out| {
-        for (out, &row) in out.chunks_exact_mut(width).zip(&rows[range]) {
-            let row = x.row(row);
+    parallel::map_into(out, width.max(1), BLOCK, |_, range, out| {
+        for (at, out) in range.zip(out.chunks_exact_mut(width)) {
+            let row = x.row(rows.row(at));
             match row.as_slice() {
                 Some(row) => out.copy_from_slice(row),
                 None => out.iter_mut().zip(row).for_each(|(out, value)| *out = *value),
             }
         }
     });
-    dense(data, rows.len(), width)
 }
 
 fn gather_sparse<F: Scalar>(x: &CsMatView<'_, F>, rows: &[usize]) -> CsMat<F> {
-    let mut indptr = Vec::with_capacity(rows.len() + 1);
-    indptr.push(0);
-    let mut stored = 0;
-    for &row in rows {
-        stored += sparse_row(x, row).0.len();
-        indptr.push(stored);
+    let part = (&FeaturesView::Sparse(*x), &Selection::List(rows));
+    CsrRows::of(x.cols(), &[part]).finish()
+}
+
+/// A sparse matrix in the making, one row after the other, in memory asked for once.
+#[derive(Debug)]
+pub(crate) struct CsrRows<F> {
+    width: usize,
+    ends: Vec<usize>,
+    columns: Vec<usize>,
+    values: Vec<F>,
+}
+
+impl<F: Scalar> CsrRows<F> {
+    /// Rows of some matrices, one below the other. Of dense rows what is not zero is stored.
+    pub(crate) fn of(width: usize, parts: &[(&FeaturesView<'_, F>, &Selection<'_>)]) -> Self {
+        let nonzero = |value: &F| *value != F::default();
+        let stored = |x: &FeaturesView<'_, F>, row| match x {
+            FeaturesView::Dense(x) => x.row(row).into_iter().filter(|value| nonzero(value)).count(),
+            FeaturesView::Sparse(x) => sparse_row(x, row).0.len(),
+        };
+        let mut ends = Vec::with_capacity(1 + parts.iter().map(|part| part.1.len()).sum::<usize>());
+        let mut end = 0;
+        ends.push(end);
+        for (x, rows) in parts {
+            for at in 0..rows.len() {
+                end += stored(x, rows.row(at));
+                ends.push(end);
+            }
+        }
+        let (mut columns, mut values) = (Vec::with_capacity(end), Vec::with_capacity(end));
+        for (x, rows) in parts {
+            for at in 0..rows.len() {
+                match x {
+                    FeaturesView::Dense(x) => {
+                        let row = x.row(rows.row(at));
+                        for (column, &value) in row.iter().enumerate().filter(|(_, v)| nonzero(v)) {
+                            columns.push(column);
+                            values.push(value);
+                        }
+                    }
+                    FeaturesView::Sparse(x) => {
+                        let (stored, entries) = sparse_row(x, rows.row(at));
+                        columns.extend_from_slice(stored);
+                        values.extend_from_slice(entries);
+                    }
+                }
+            }
+        }
+        Self { width, ends, columns, values }
     }
-    let mut indices = Vec::with_capacity(stored);
-    let mut values = Vec::with_capacity(stored);
-    for &row in rows {
-        let (columns, entries) = sparse_row(x, row);
-        indices.extend_from_slice(columns);
-        values.extend_from_slice(entries);
+
+    /// Rows below these that store so many entries each, to be filled in, `block` rows at a time.
+    pub(crate) fn extend(
+        &mut self,
+        sizes: &[usize],
+        block: usize,
+    ) -> Vec<(&mut [usize], &mut [F])> {
+        let start = self.columns.len();
+        let mut end = start;
+        self.ends.reserve_exact(sizes.len());
+        for size in sizes {
+            end += size;
+            self.ends.push(end);
+        }
+        self.columns.reserve_exact(end - start);
+        self.values.reserve_exact(end - start);
+        self.columns.resize(end, 0);
+        self.values.resize(end, F::default());
+        let (mut columns, mut values) = (&mut self.columns[start..], &mut self.values[start..]);
+        let cut = |sizes: &[usize]| {
+            let n = sizes.iter().sum();
+            let (columns_here, columns_left) = std::mem::take(&mut columns).split_at_mut(n);
+            let (values_here, values_left) = std::mem::take(&mut values).split_at_mut(n);
+            (columns, values) = (columns_left, values_left);
+            (columns_here, values_here)
+        };
+        sizes.chunks(block).map(cut).collect()
     }
-    CsMat::new((rows.len(), x.cols()), indptr, indices, values)
+
+    pub(crate) fn finish(self) -> CsMat<F> {
+        let shape = (self.ends.len() - 1, self.width);
+        CsMat::new(shape, self.ends, self.columns, self.values)
+    }
 }
 
 impl<F: Scalar> From<Array2<F>> for Features<'_, F> {
@@ -414,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn stacking_parts_of_sparse_matrices_counts_from_their_own_first_row() {
+    fn parts_of_sparse_matrices_count_from_their_own_first_row() {
         let matrix = |rows, indptr, indices: Vec<usize>, first: f64| {
             let values = (0..indices.len()).map(|k| first + k as f64).collect();
             CsMat::new((rows, 2), indptr, indices, values)
@@ -422,11 +461,26 @@ mod tests {
         let top = matrix(3, vec![0, 2, 2, 3], vec![0, 1, 0], 1.0);
         let bottom = matrix(3, vec![0, 1, 2, 3], vec![1, 0, 1], 10.0);
         let [top, bottom] = [&top, &bottom].map(|x| FeaturesView::Sparse(x.view()).slice(1..3));
-        let stacked = top.stack(bottom);
-        let FeaturesView::Sparse(x) = stacked.view() else { panic!("{stacked:?}") };
-        let rows: Vec<_> = (0..4).map(|row| sparse_row(&x, row)).collect();
-        let expected: [(&[usize], &[f64]); 4] =
-            [(&[], &[]), (&[0], &[3.0]), (&[0], &[11.0]), (&[1], &[12.0])];
+        let both = Selection::Range(0..2);
+        let mut stacked = CsrRows::of(2, &[(&top, &both), (&bottom, &both)]);
+        let blocks = stacked.extend(&[0, 1, 2], 2);
+        assert_eq!(blocks.iter().map(|block| block.0.len()).collect::<Vec<_>>(), [1, 2]);
+        for (columns, values) in blocks {
+            values.fill(5.0);
+            columns.iter_mut().enumerate().for_each(|(at, column)| *column = at);
+        }
+        let x = stacked.finish();
+        let x = x.view();
+        let rows: Vec<_> = (0..7).map(|row| sparse_row(&x, row)).collect();
+        let expected: [(&[usize], &[f64]); 7] = [
+            (&[], &[]),
+            (&[0], &[3.0]),
+            (&[0], &[11.0]),
+            (&[1], &[12.0]),
+            (&[], &[]),
+            (&[0], &[5.0]),
+            (&[0, 1], &[5.0, 5.0]),
+        ];
         assert_eq!(rows, expected);
     }
 }

@@ -14,13 +14,13 @@ mod table;
 
 #[cfg(feature = "csv")]
 pub use self::csv::CsvReader;
-pub(crate) use column::Attributes;
 pub use column::{Attribute, Categories, IntoColumn};
+pub(crate) use column::{Attributes, Selection};
 pub use dataset::{ClassTotals, Dataset};
 pub(crate) use dataset::{check_finite, check_weights};
 pub use encoder::{EncodedRow, Encoder, FittedEncoder};
+pub(crate) use features::{CsrRows, dense, gather_into, sparse_row, sparse_union};
 pub use features::{Features, FeaturesView, Row};
-pub(crate) use features::{dense, sparse_row, sparse_union};
 pub use folds::Folds;
 pub(crate) use folds::check_count;
 pub use scalar::Scalar;

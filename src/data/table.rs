@@ -320,7 +320,8 @@ mod tests {
         );
         assert_eq!(
             message(table().with_numeric("y", vec![0.0, f64::NAN, f64::NEG_INFINITY])),
-            "numeric column `y` holds -inf at row 2: finite numbers are needed"
+            "numeric column `y` holds -inf at row 2: finite numbers are needed; replace it, \
+             or drop the row"
         );
         assert_eq!(
             message(table().with_categorical("c", ["", "", ""])),

@@ -1,7 +1,7 @@
 //! Adaptive synthetic sampling.
 
 use super::neighbours::Neighbours;
-use super::over::{Kin, Steps, Target, check_k, checked_k, grown, rows_of};
+use super::over::{Kin, Target, check_k, checked_k, grown, rows_of};
 use super::{Resample, Sampler, Synthetic};
 use crate::data::Scalar;
 use crate::{Dataset, Error, Result, Run};
@@ -12,6 +12,10 @@ use crate::{Dataset, Error, Result, Run};
 /// i is the parent of G · Δᵢ/ΣΔ. These shares are rounded down, and the rows still missing go to the
 /// largest remainders, of equal ones to the first, so that exactly G come out. Partners are drawn from
 /// the k nearest positives; everything else, the distortion too, is as in [`Smote`](super::Smote).
+///
+/// The paper draws the partner from the positives among the k nearest rows of *either* class, and leaves
+/// open what to do where there are none, which for rare positives is the rule. The k nearest positives are
+/// always there, and are what imbalanced-learn takes.
 ///
 /// Source: H. He, Y. Bai, E. A. Garcia and S. Li, *ADASYN: Adaptive Synthetic Sampling Approach for
 /// Imbalanced Learning*, IJCNN 2008. (imbalanced-learn rounds each share by itself, so that their sum
@@ -87,11 +91,10 @@ impl<F: Scalar> Sampler<F> for Adasyn {
             parents.extend(std::iter::repeat_n(row, count));
         }
         let search = Neighbours::new(data.features(), &positives);
-        let partners = Kin::new(&search, &parents, self.k).partners(&parents, run.seed());
-        let steps =
-            Steps { parents: &parents, partners: &partners, per_element: false, seed: run.seed() };
-        let features = steps.take(&data.features(), |_| 1.0);
-        Ok(grown("ADASYN", data, &totals, Synthetic { features, parents }))
+        let partners = Kin::new(&search, &parents, self.k).partners(run.seed());
+        let ends = (parents, partners);
+        let made = Synthetic::between(data.columns(), ends, false, run.seed());
+        grown("ADASYN", data, &totals, made)
     }
 }
 

@@ -1,7 +1,7 @@
 //! SMOTE at the border between the classes.
 
 use super::neighbours::Neighbours;
-use super::over::{Kin, Steps, Target, check_k, checked_k, grown, rows_of, spread};
+use super::over::{Kin, Target, check_k, checked_k, grown, rows_of, spread};
 use super::{Resample, Sampler, Synthetic};
 use crate::data::Scalar;
 use crate::{Dataset, Error, Result, Run};
@@ -13,14 +13,18 @@ use crate::{Dataset, Error, Result, Run};
 /// the positives in danger, each equally often as in [`Smote`](super::Smote); partners are
 ///
 /// * kind 1 ([`first`](Self::first)): the k nearest positives,
-/// * kind 2 ([`second`](Self::second)): the k nearest rows of either class; towards a negative λ is
-///   uniform on \[0, ½), so that the new row stays nearer to its parent.
+/// * kind 2 ([`second`](Self::second)): the k nearest rows of either class, each equally likely; towards
+///   a negative λ is uniform on \[0, ½), so that the new row stays nearer to its parent.
 ///
 /// Everything else, the distortion too, is as in [`Smote`](super::Smote).
 ///
-/// Source: H. Han, W.-Y. Wang and B.-H. Mao, *Borderline-SMOTE*, ICIC 2005. The paper's kind 2 draws
-/// from the k nearest positives and the nearest negative; here, as in imbalanced-learn, the k nearest
-/// rows of either class are drawn from.
+/// Source: H. Han, W.-Y. Wang and B.-H. Mao, *Borderline-SMOTE*, ICIC 2005. Two things differ from the
+/// paper. There each row in danger makes a whole number of new ones; here as many as the ratio asks for,
+/// spread evenly. And the paper's kind 2 goes towards the k nearest positives and, with λ on \[0, ½),
+/// towards the nearest negative; here, as in imbalanced-learn, towards the k nearest rows whichever their
+/// class, so the more negatives surround a row, the more of its new ones lie towards them, and other
+/// positives need not be near at all. (imbalanced-learn multiplies λ towards a negative by a second
+/// number on \[0, 1).)
 ///
 /// ```
 /// use imbalance::prelude::*;
@@ -100,14 +104,7 @@ impl BorderlineSmote {
     /// [`Error::OneClass`], or [`Error::InvalidArgument`] if there are no more than m rows.
     pub fn regions<F: Scalar>(&self, data: &Dataset<'_, F>) -> Result<Regions> {
         data.totals().need_both("Borderline-SMOTE")?;
-        if self.m >= data.rows() {
-            let expected = format!(
-                "below the number of rows, {}: each has {} others",
-                data.rows(),
-                data.rows() - 1
-            );
-            return Err(Error::invalid("m", self.m, expected));
-        }
+        need_rows("m", self.m, data.rows())?;
         let labels = data.labels();
         let positives = rows_of(labels, true);
         let all: Vec<usize> = (0..data.rows()).collect();
@@ -127,10 +124,22 @@ impl BorderlineSmote {
     }
 }
 
+/// Checks that each row has `neighbours` others.
+fn need_rows(argument: &'static str, neighbours: usize, rows: usize) -> Result<()> {
+    if neighbours < rows {
+        return Ok(());
+    }
+    let others = rows - 1;
+    let expected = format!(
+        "below the number of rows, {rows}: each has {others} others; ask for fewer neighbours"
+    );
+    Err(Error::invalid(argument, neighbours, expected))
+}
+
 impl<F: Scalar> Sampler<F> for BorderlineSmote {
     /// # Errors
     /// [`Error::OneClass`]; [`Error::InvalidArgument`] if there are more positives than the ratio asks
-    /// for, no more positives than k, or no more rows than m; [`Error::Unsuitable`] if no positive is in
+    /// for, no more positives than k (for kind 2, no more rows than k), or no more rows than m; [`Error::Unsuitable`] if no positive is in
     /// danger.
     fn resample(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Resample<F>> {
         let totals = data.totals();
@@ -138,7 +147,10 @@ impl<F: Scalar> Sampler<F> for BorderlineSmote {
         if missing == 0 {
             return Ok(Resample::identity());
         }
-        check_k(self.k, totals.positives)?;
+        match self.kind {
+            Kind::First => check_k(self.k, totals.positives)?,
+            Kind::Second => need_rows("k", self.k, data.rows())?,
+        }
         let Regions { safe, danger, noise } = self.regions(data)?;
         if danger.is_empty() {
             let found = format!(
@@ -158,11 +170,9 @@ impl<F: Scalar> Sampler<F> for BorderlineSmote {
         };
         let parents = spread(&danger, missing, run.seed());
         let search = Neighbours::new(data.features(), &candidates);
-        let partners = Kin::new(&search, &parents, self.k).partners(&parents, run.seed());
-        let steps =
-            Steps { parents: &parents, partners: &partners, per_element: false, seed: run.seed() };
-        let reach = |partner: usize| if data.labels()[partner] { 1.0 } else { 0.5 };
-        let features = steps.take(&data.features(), reach);
-        Ok(grown("Borderline-SMOTE", data, &totals, Synthetic { features, parents }))
+        let partners = Kin::new(&search, &parents, self.k).partners(run.seed());
+        let ends = (parents, partners);
+        let made = Synthetic::between(data.columns(), ends, false, run.seed());
+        grown("Borderline-SMOTE", data, &totals, made)
     }
 }

@@ -272,11 +272,11 @@ impl<F: Scalar> PoissonHardNegatives<F> {
         // reaches 1. Newton's method ends on the right piece; where it would leave the bracket, the
         // bracket is halved.
         let (mut low, mut high) = (0.0, f64::MAX);
-        let mut c = wanted / sum(labels, scores, |p| p);
+        let mut c = (wanted / sum(labels, scores, |p| p)).min(f64::MAX);
         for _ in 0..MAX_STEPS {
             let total = sum(labels, scores, |p| self.proportional_to(c, p));
             if (total - wanted).abs() <= TOLERANCE * wanted {
-                break;
+                return Ok(c);
             }
             if total < wanted {
                 low = c;
@@ -290,14 +290,20 @@ impl<F: Scalar> PoissonHardNegatives<F> {
             c = if newton > low && newton < high {
                 newton
             } else if high == f64::MAX {
-                c * 16.0
+                (c * 16.0).min(f64::MAX)
             } else if low == 0.0 {
                 c / 16.0
             } else {
-                (low * high).sqrt()
+                // Apart, because the product of the two may overflow.
+                low.sqrt() * high.sqrt()
             };
         }
-        Ok(c)
+        Err(Error::Numerical {
+            what: "the factor c of πᵢ = min(1, max(floor, c p̂ᵢ))".into(),
+            value: c,
+            remedy: "probabilities of the pilot so near to 0 that no factor tells them apart; ask for \
+                     fewer negatives, raise the floor, or take a `Band`",
+        })
     }
 
     fn proportional_to(&self, c: f64, p: f64) -> f64 {

@@ -19,6 +19,7 @@ mod rule;
 mod rule_sampler;
 mod smote;
 mod smote_nc;
+mod synthetic;
 mod then;
 mod tomek;
 
@@ -34,11 +35,12 @@ pub use none::NoSampling;
 pub use pilot::Pilot;
 pub use random_over::RandomOverSampler;
 pub use random_under::{Draw, RandomUnderSampler};
-pub use resample::{Resample, Rows, Synthetic};
+pub use resample::{Resample, Rows};
 pub use rule::{NumberColumn, Rule, RuleRow, TextColumn};
 pub use rule_sampler::{PoissonRuleSampler, RuleSampler};
 pub use smote::Smote;
 pub use smote_nc::SmoteNc;
+pub use synthetic::Synthetic;
 pub use then::Then;
 pub use tomek::TomekLinks;
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{RandomUnderSampler, Sampler};
+use super::{Distortion, RandomUnderSampler, Sampler};
 use crate::calibration::{Calibrate, Calibrator, PriorCorrection};
 use crate::data::Scalar;
 use crate::loss::Loss;
@@ -19,6 +19,11 @@ use crate::{Dataset, Error, Result, Run};
 /// score of a model trained on a 1 : 5 sample depends on the 5, and a window on it would move with a
 /// setting that has nothing to do with how hard a row is; the population's probability means the same
 /// for every pilot. Known offsets of the rows are added to the pilot's logits.
+///
+/// Where the rows were chosen or made by their features before
+/// ([`FeatureDependent`](super::Distortion::FeatureDependent), as after another sampler of a chain),
+/// nothing leads back to the population: a pilot that is trained inside then gives the probability among
+/// the rows as they are. A given one still gives the population's.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -156,7 +161,12 @@ where
     C: Calibrator,
 {
     fn probabilities(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Vec<f64>> {
-        self.0.fit_in(data, run)?.probabilities_of(data)
+        let rows = match data.distortion() {
+            // No closed form undoes it, so the rows stand for themselves.
+            Distortion::FeatureDependent { .. } => data.view().with_distortion(Distortion::None),
+            _ => data.view(),
+        };
+        self.0.fit_in(&rows, run)?.probabilities_of(&rows)
     }
 }
 

@@ -1,14 +1,11 @@
 //! Random over-sampling, plain or smoothed.
 
 use ndarray::{ArrayView2, Axis};
-use ndarray_rand::rand::Rng;
-use ndarray_rand::rand_distr::StandardNormal;
 
 use super::over::{Target, gain, grown, rows_of, spread};
 use super::{Distortion, Resample, Sampler, Synthetic};
-use crate::data::{FeaturesView, Scalar, dense};
-use crate::parallel::{self, BLOCK};
-use crate::{Dataset, Error, Result, Run, Seed};
+use crate::data::{FeaturesView, Scalar};
+use crate::{Dataset, Error, Result, Run};
 
 /// Repeats positives, as they are or with noise.
 ///
@@ -87,16 +84,15 @@ impl<F: Scalar> Sampler<F> for RandomOverSampler {
         let positives = rows_of(data.labels(), true);
         let parents = spread(&positives, missing, run.seed());
         if self.shrinkage == 0.0 {
-            let log_odds = gain(data, &totals, &parents);
+            let log_odds = gain(data, &totals, &parents)?;
             let rows = (0..data.rows()).chain(parents).collect();
             return Ok(Resample::kept(rows, Distortion::PriorShift { log_odds }));
         }
         match data.features() {
             FeaturesView::Dense(x) => {
                 let noise = deviations(&x, &positives, self.shrinkage);
-                let features = blurred(&x, &parents, &noise, run.seed().child("noise")).into();
-                let name = "smoothed random over-sampling";
-                Ok(grown(name, data, &totals, Synthetic { features, parents }))
+                let made = Synthetic::blurred(parents, noise, run.seed());
+                grown("smoothed random over-sampling", data, &totals, made)
             }
             FeaturesView::Sparse(_) => Err(Error::invalid(
                 "shrinkage",
@@ -121,24 +117,4 @@ pub(super) fn deviation<F: Scalar>(column: &ndarray::ArrayView1<'_, F>, rows: &[
     let mean = rows.iter().map(|&row| column[row].to_f64() / n).sum::<f64>();
     let variance = rows.iter().map(|&row| (column[row].to_f64() - mean).powi(2)).sum::<f64>() / n;
     variance.sqrt()
-}
-
-fn blurred<F: Scalar>(
-    x: &ArrayView2<'_, F>,
-    parents: &[usize],
-    noise: &[f64],
-    seed: Seed,
-) -> ndarray::Array2<F> {
-    let width = x.ncols();
-    let mut values = vec![F::default(); parents.len() * width];
-    parallel::map_into(&mut values, width.max(1), BLOCK, |block, range, out| {
-        let mut stream = seed.stream(block);
-        for (out, &parent) in out.chunks_exact_mut(width).zip(&parents[range]) {
-            for ((out, value), deviation) in out.iter_mut().zip(x.row(parent)).zip(noise) {
-                let z: f64 = stream.sample(StandardNormal);
-                *out = F::from_f64(value.to_f64() + deviation * z);
-            }
-        }
-    });
-    dense(values, parents.len(), width)
 }

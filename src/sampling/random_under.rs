@@ -150,7 +150,8 @@ impl RandomUnderSampler {
         if matches!(self.keep, Keep::PositivesPerNegative(_)) && wanted.round() > negatives {
             let expected = format!(
                 "at least {}: there are {positives} positives and {negatives} negatives, and leaving \
-                 out negatives can only raise their ratio",
+                 out negatives can only raise their ratio; over-sampling positives raises it, too, so \
+                 for fewer positives per negative take more rows",
                 positives / negatives
             );
             return Err(Error::invalid("ratio", self.argument().1, expected));
@@ -240,14 +241,22 @@ impl<F: Scalar> Sampler<F> for RandomUnderSampler {
         };
         let kept_weight =
             need_kept(data, &rows, "RandomUnderSampler", String::new)?.negative_weight;
+        if !self.reweight {
+            // All positives are kept, so Ŵ₊/W₊ = 1. Logarithms apart, because the quotient may overflow.
+            let log_odds = totals.negative_weight.ln() - kept_weight.ln();
+            return Ok(Resample::kept(rows, Distortion::PriorShift { log_odds }));
+        }
         let factor = totals.negative_weight / kept_weight;
-        Ok(if self.reweight {
-            let weigh = |&row: &usize| if data.labels()[row] { 1.0 } else { factor };
-            let weights = rows.iter().map(weigh).collect();
-            Resample { weights: Some(weights), ..Resample::kept(rows, Distortion::None) }
-        } else {
-            // All positives are kept, so Ŵ₊/W₊ = 1.
-            Resample::kept(rows, Distortion::PriorShift { log_odds: factor.ln() })
-        })
+        if factor.is_infinite() {
+            return Err(Error::Numerical {
+                what: "the weight W₋/Ŵ₋ of the kept negatives".into(),
+                value: factor,
+                remedy: "the weights of the negatives differ too much for one to stand for the others; \
+                         cut the largest, or keep more negatives",
+            });
+        }
+        let weigh = |&row: &usize| if data.labels()[row] { 1.0 } else { factor };
+        let weights = rows.iter().map(weigh).collect();
+        Ok(Resample { weights: Some(weights), ..Resample::kept(rows, Distortion::None) })
     }
 }

@@ -1,7 +1,9 @@
 //! What a sampler did, and the data set that results.
 
-use super::Distortion;
-use crate::data::{Features, Scalar, check_finite};
+use std::borrow::Cow;
+
+use super::{Distortion, Synthetic};
+use crate::data::{Scalar, Selection, check_finite};
 use crate::error::same_length;
 use crate::{Dataset, Result};
 
@@ -33,15 +35,6 @@ pub enum Rows {
     All,
     /// These rows of the input, in this order; repeats are allowed.
     Kept(Vec<usize>),
-}
-
-/// New positive rows made by a sampler. Weight, offset and attributes of each are its parent's.
-#[derive(Debug, Clone)]
-pub struct Synthetic<F: Scalar> {
-    /// Their features.
-    pub features: Features<'static, F>,
-    /// The input row each was made from.
-    pub parents: Vec<usize>,
 }
 
 impl<F: Scalar> Resample<F> {
@@ -83,39 +76,61 @@ impl<F: Scalar> Resample<F> {
     /// offsets or a shift of the odds that are not finite.
     pub fn apply<'a>(self, data: &'a Dataset<'_, F>) -> Result<Dataset<'a, F>> {
         let distortion = data.distortion().clone().then(self.recorded()).checked()?;
-        let kept = match &self.rows {
-            Rows::All => data.view(),
-            Rows::Kept(rows) => data.select(rows)?,
-        };
-        let resampled = match self.synthetic {
-            None => kept,
-            Some(Synthetic { features, parents }) if features.nrows() + parents.len() == 0 => kept,
-            Some(Synthetic { features, parents }) => {
-                kept.stack(&data.offspring(&parents, features)?)
-            }
-        };
-        let resampled = match self.weights {
-            None => resampled,
-            Some(mut weights) => {
-                check("sampler weights", &weights, resampled.rows())?;
-                if let Some(own) = resampled.weights() {
-                    weights.iter_mut().zip(own).for_each(|(weight, own)| *weight *= own);
-                }
-                resampled.with_weights(weights)?
-            }
-        };
-        let resampled = match self.offsets {
-            None => resampled,
-            Some(mut offsets) => {
-                check("sampler offsets", &offsets, resampled.rows())?;
-                if let Some(own) = resampled.offsets() {
-                    offsets.iter_mut().zip(own).for_each(|(offset, own)| *offset += own);
-                }
-                resampled.with_offsets(offsets)?
-            }
-        };
-        Ok(resampled.with_distortion(distortion))
+        let rows = take(data, &self.rows, self.synthetic.as_ref())?;
+        finish(rows, self.weights.map(Cow::Owned), self.offsets.map(Cow::Owned), distortion)
     }
+
+    /// The same, where what the sampler did is still needed.
+    pub(super) fn view<'a>(&'a self, data: &'a Dataset<'_, F>) -> Result<Dataset<'a, F>> {
+        let distortion = data.distortion().clone().then(self.recorded()).checked()?;
+        let rows = take(data, &self.rows, self.synthetic.as_ref())?;
+        let borrowed = |values: &'a Option<Vec<f64>>| values.as_deref().map(Cow::Borrowed);
+        finish(rows, borrowed(&self.weights), borrowed(&self.offsets), distortion)
+    }
+}
+
+/// The kept rows, and the new ones below them.
+fn take<'a, F: Scalar>(
+    data: &'a Dataset<'_, F>,
+    rows: &Rows,
+    synthetic: Option<&Synthetic<F>>,
+) -> Result<Dataset<'a, F>> {
+    let Some(synthetic) = synthetic.filter(|made| !made.is_empty()) else {
+        return match rows {
+            Rows::All => Ok(data.view()),
+            Rows::Kept(rows) => data.select(rows),
+        };
+    };
+    synthetic.check("the sampler", data.rows(), data.columns())?;
+    let kept = match rows {
+        Rows::All => Selection::Range(0..data.rows()),
+        Rows::Kept(rows) => Selection::checked(rows, data.rows())?,
+    };
+    Ok(data.grown(synthetic.below(data, &kept)?, &kept, synthetic.parents()))
+}
+
+/// Rows with what the sampler says of them.
+fn finish<'a, F: Scalar>(
+    mut rows: Dataset<'a, F>,
+    weights: Option<Cow<'a, [f64]>>,
+    offsets: Option<Cow<'a, [f64]>>,
+    distortion: Distortion,
+) -> Result<Dataset<'a, F>> {
+    if let Some(mut weights) = weights {
+        check("sampler weights", &weights, rows.rows())?;
+        if let Some(own) = rows.weights() {
+            weights.to_mut().iter_mut().zip(own).for_each(|(weight, own)| *weight *= own);
+        }
+        rows = rows.with_weights(weights)?;
+    }
+    if let Some(mut offsets) = offsets {
+        check("sampler offsets", &offsets, rows.rows())?;
+        if let Some(own) = rows.offsets() {
+            offsets.to_mut().iter_mut().zip(own).for_each(|(offset, own)| *offset += own);
+        }
+        rows = rows.with_offsets(offsets)?;
+    }
+    Ok(rows.with_distortion(distortion))
 }
 
 /// Checks what a sampler says of each row before it is combined with what the row carries.

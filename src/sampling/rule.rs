@@ -34,6 +34,7 @@ type Custom = dyn Fn(&RuleRow<'_>) -> Result<bool> + Send + Sync;
 
 enum Node {
     Number { column: String, test: Test },
+    Numbers { column: String, any_of: Vec<f64> },
     Text { column: String, any_of: Vec<String> },
     And(Rule, Rule),
     Or(Rule, Rule),
@@ -127,6 +128,12 @@ impl NumberColumn {
         self.test(Test::Equals(other))
     }
 
+    /// The value is one of these, exactly.
+    #[must_use]
+    pub fn is_one_of(self, values: impl IntoIterator<Item = f64>) -> Rule {
+        Rule::of(Node::Numbers { column: self.0, any_of: values.into_iter().collect() })
+    }
+
     /// `low` ≤ value ≤ `high`.
     #[must_use]
     pub fn between(self, low: f64, high: f64) -> Rule {
@@ -211,6 +218,13 @@ impl Rule {
                 let value = format!("`{column}` in an empty list");
                 Err(Error::invalid("rule", value, "a list of at least one text"))
             }
+            Node::Numbers { column, any_of } if any_of.is_empty() => {
+                let value = format!("`{column}` in an empty list");
+                Err(Error::invalid("rule", value, "a list of at least one number"))
+            }
+            Node::Numbers { column, any_of } => {
+                any_of.iter().try_for_each(|&value| Test::Equals(value).check(column))
+            }
             Node::And(a, b) | Node::Or(a, b) => a.check().and_then(|()| b.check()),
             Node::Not(rule) => rule.check(),
             Node::Text { .. } | Node::Custom { .. } => Ok(()),
@@ -224,6 +238,11 @@ impl Rule {
         };
         Ok(match &*self.0 {
             Node::Number { column, test } => Bound::Number(attributes.numbers(column)?, *test),
+            Node::Numbers { column, any_of } => {
+                let mut any_of = any_of.clone();
+                any_of.sort_by(f64::total_cmp);
+                Bound::Numbers(attributes.numbers(column)?, any_of)
+            }
             Node::Text { column, any_of } => {
                 let texts = attributes.categories(column)?;
                 let passes = texts.levels().iter().map(|level| any_of.contains(level)).collect();
@@ -258,6 +277,7 @@ impl fmt::Display for Rule {
                 Test::Between(low, high) => write!(f, "{low} <= {column} <= {high}"),
                 Test::Missing => write!(f, "{column} is missing"),
             },
+            Node::Numbers { column, any_of } => write!(f, "{column} in {any_of:?}"),
             Node::Text { column, any_of } => match &any_of[..] {
                 [text] => write!(f, "{column} = {text}"),
                 texts => write!(f, "{column} in [{}]", texts.join(", ")),
@@ -318,6 +338,8 @@ impl RuleRow<'_> {
 /// A rule with its columns looked up.
 enum Bound<'d> {
     Number(&'d [f64], Test),
+    /// Any of these, which rise.
+    Numbers(&'d [f64], Vec<f64>),
     Text(&'d [u32], Vec<bool>),
     And(Box<(Self, Self)>),
     Or(Box<(Self, Self)>),
@@ -329,6 +351,12 @@ impl Bound<'_> {
     fn holds(&self, row: usize, label: bool) -> Result<bool> {
         Ok(match self {
             Self::Number(values, test) => test.holds(values[row]),
+            Self::Numbers(values, any_of) => {
+                // −0 equals 0, which the total order of the list tells apart; NaN equals nothing.
+                let value = values[row];
+                let first = any_of.partition_point(|&other| other < value);
+                any_of.get(first) == Some(&value)
+            }
             Self::Text(codes, passes) => passes[codes[row] as usize],
             Self::And(rules) => rules.0.holds(row, label)? && rules.1.holds(row, label)?,
             Self::Or(rules) => rules.0.holds(row, label)? || rules.1.holds(row, label)?,

@@ -1,7 +1,7 @@
 //! Synthetic minority over-sampling.
 
 use super::neighbours::Neighbours;
-use super::over::{Kin, Steps, Target, check_k, checked_k, grown, rows_of, spread};
+use super::over::{Kin, Target, check_k, checked_k, grown, rows_of, spread};
 use super::{Resample, Sampler, Synthetic};
 use crate::data::Scalar;
 use crate::{Dataset, Result, Run};
@@ -90,14 +90,9 @@ impl<F: Scalar> Sampler<F> for Smote {
         let positives = rows_of(data.labels(), true);
         let parents = spread(&positives, missing, run.seed());
         let search = Neighbours::new(data.features(), &positives);
-        let partners = Kin::new(&search, &parents, self.k).partners(&parents, run.seed());
-        let steps = Steps {
-            parents: &parents,
-            partners: &partners,
-            per_element: self.per_element,
-            seed: run.seed(),
-        };
-        let features = steps.take(&data.features(), |_| 1.0);
-        Ok(grown("SMOTE", data, &totals, Synthetic { features, parents }))
+        let partners = Kin::new(&search, &parents, self.k).partners(run.seed());
+        let ends = (parents, partners);
+        let made = Synthetic::between(data.columns(), ends, self.per_element, run.seed());
+        grown("SMOTE", data, &totals, made)
     }
 }

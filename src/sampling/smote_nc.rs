@@ -3,10 +3,12 @@
 use ndarray::ArrayView2;
 
 use super::neighbours::{Metric, Neighbours};
-use super::over::{Kin, Steps, Target, check_k, checked_k, grown, rows_of, spread};
+use super::over::{Kin, Target, check_k, checked_k, grown, rows_of, spread};
 use super::random_over::deviation;
+use super::synthetic::Categories;
 use super::{Resample, Sampler, Synthetic};
 use crate::data::{FeaturesView, Scalar};
+use crate::parallel::{self, BLOCK};
 use crate::{Dataset, Error, Result, Run};
 
 /// SMOTE-NC: SMOTE where some columns hold categories, as codes.
@@ -112,18 +114,27 @@ impl<F: Scalar> Sampler<F> for SmoteNc {
         let search = Neighbours::by_metric(&x, &positives, Metric::mixed(mask.clone(), penalty));
         let parents = spread(&positives, missing, run.seed());
         let kin = Kin::new(&search, &parents, self.k);
-        let partners = kin.partners(&parents, run.seed());
-        let steps =
-            Steps { parents: &parents, partners: &partners, per_element: false, seed: run.seed() };
-        let mut features = steps.dense(&x, |_| 1.0);
-        for (mut row, &parent) in features.outer_iter_mut().zip(&parents) {
-            for column in (0..x.ncols()).filter(|&column| mask[column]) {
-                row[column] = mode(&kin.of(parent).iter().map(|&kin| x[[kin, column]]));
+        let partners = kin.partners(run.seed());
+        let categories = modes(&x, &mask, kin);
+        let made = Synthetic::between(x.ncols(), (parents, partners), false, run.seed());
+        grown("SMOTE-NC", data, &totals, made.with_categories(categories))
+    }
+}
+
+/// The values that new rows have in columns of categories: those most frequent among the neighbours of
+/// their parent.
+fn modes<F: Scalar>(x: &ArrayView2<'_, F>, mask: &[bool], kin: Kin) -> Categories<F> {
+    let columns: Vec<usize> = (0..x.ncols()).filter(|&column| mask[column]).collect();
+    let neighbours: Vec<&[usize]> = kin.of_parents().collect();
+    let mut values = vec![F::default(); neighbours.len() * columns.len()];
+    parallel::map_into(&mut values, columns.len(), BLOCK, |_, parents, out| {
+        for (kin, out) in neighbours[parents].iter().zip(out.chunks_exact_mut(columns.len())) {
+            for (&column, out) in columns.iter().zip(out) {
+                *out = mode(&kin.iter().map(|&kin| x[[kin, column]]));
             }
         }
-        let features = features.into();
-        Ok(grown("SMOTE-NC", data, &totals, Synthetic { features, parents }))
-    }
+    });
+    Categories { columns, values, places: kin.places }
 }
 
 /// The most frequent value; of equally frequent ones the one met first.

@@ -1,10 +1,11 @@
 //! One sampler after another.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
 use super::{Resample, Rows, Sampler, Synthetic};
-use crate::data::Scalar;
+use crate::data::{Scalar, Selection};
 use crate::error::same_length;
 use crate::{Dataset, Error, Result, Run};
 
@@ -38,45 +39,40 @@ impl<A: fmt::Debug, B: fmt::Debug, F> fmt::Debug for Then<A, B, F> {
 impl<F: Scalar, A: Sampler<F>, B: Sampler<F>> Sampler<F> for Then<A, B, F> {
     fn resample(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Resample<F>> {
         let first = self.first.resample(data, &run.child("first"))?;
-        let origins = Origins::of(&first, data.rows());
-        let (weights, offsets) = (first.weights.clone(), first.offsets.clone());
-        let distortion = first.recorded();
-
-        // Not the data's distortion: each stage reports its own alone.
-        let sample = first.apply(data)?;
+        let sample = first.view(data)?;
         let second = self.second.resample(&sample, &run.child("second"))?;
 
+        let origins = Origins::of(&first, data.rows());
         let plan = Plan::of(&second, &origins, &sample)?;
-        let distortion = distortion.then(second.recorded());
         Ok(Resample {
             rows: plan.rows(&second, &origins),
-            weights: plan.combine(weights, second.weights, |a, b| a * b),
-            offsets: plan.combine(offsets, second.offsets, |a, b| a + b),
-            distortion,
-            synthetic: plan.synthetic(&sample, second.synthetic, &origins),
+            // Not the sample's distortion: each stage reports its own alone.
+            distortion: first.recorded().then(second.recorded()),
+            weights: plan.combine(first.weights.as_deref(), second.weights, |a, b| a * b),
+            offsets: plan.combine(first.offsets.as_deref(), second.offsets, |a, b| a + b),
+            synthetic: plan.synthetic(&first, second.synthetic, &origins, &sample)?,
         })
     }
 }
 
 /// Where the rows between two samplers come from: first kept rows of the data, then synthetic ones.
-struct Origins {
+struct Origins<'r> {
     /// The rows kept by the first sampler; `None` for all of them.
-    kept: Option<Vec<usize>>,
+    kept: Option<&'r [usize]>,
     /// Their number.
     kept_rows: usize,
     /// The parents of its synthetic rows.
-    parents: Vec<usize>,
+    parents: &'r [usize],
 }
 
-impl Origins {
-    fn of<F: Scalar>(first: &Resample<F>, rows: usize) -> Self {
+impl<'r> Origins<'r> {
+    fn of<F: Scalar>(first: &'r Resample<F>, rows: usize) -> Self {
         let kept = match &first.rows {
             Rows::All => None,
-            Rows::Kept(rows) => Some(rows.clone()),
+            Rows::Kept(rows) => Some(&rows[..]),
         };
-        let kept_rows = kept.as_ref().map_or(rows, Vec::len);
-        let parents = first.synthetic.as_ref().map_or_else(Vec::new, |made| made.parents.clone());
-        Self { kept, kept_rows, parents }
+        let parents = first.synthetic.as_ref().map_or(&[][..], Synthetic::parents);
+        Self { kept, kept_rows: kept.map_or(rows, <[_]>::len), parents }
     }
 
     fn is_synthetic(&self, row: usize) -> bool {
@@ -98,8 +94,9 @@ impl Origins {
 struct Plan {
     /// For each resulting row its row between the samplers (for one made by the second its parent).
     between: Vec<usize>,
-    /// For each resulting row its place among the second's weights and offsets.
-    place: Vec<usize>,
+    /// For each resulting row its place among the second's weights and offsets; `None` where they are in
+    /// that order already.
+    place: Option<Vec<usize>>,
     /// Where the first's synthetic rows start, and where the second's do.
     starts: [usize; 2],
 }
@@ -107,19 +104,22 @@ struct Plan {
 impl Plan {
     fn of<F: Scalar>(
         second: &Resample<F>,
-        origins: &Origins,
+        origins: &Origins<'_>,
         sample: &Dataset<'_, F>,
     ) -> Result<Self> {
         let rows = sample.rows();
-        let (n, given) = match &second.rows {
-            Rows::All => (rows, &[][..]),
-            Rows::Kept(kept) => (kept.len(), &kept[..]),
+        let kept: Cow<'_, [usize]> = match &second.rows {
+            Rows::All => (0..rows).collect(),
+            Rows::Kept(kept) => kept.into(),
         };
-        let kept = |at: usize| given.get(at).copied().unwrap_or(at);
-        let parents = second.synthetic.as_ref().map_or(&[][..], |made| &made.parents);
-        if let Some(&row) = given.iter().chain(parents).find(|&&row| row >= rows) {
+        if let Some(&row) = kept.iter().find(|&&row| row >= rows) {
             return Err(Error::RowOutOfRange { what: "the second sampler".into(), row, rows });
         }
+        if let Some(made) = &second.synthetic {
+            made.check("the second sampler", rows, sample.columns())?;
+        }
+        let parents = second.synthetic.as_ref().map_or(&[][..], Synthetic::parents);
+        let n = kept.len();
         if n + parents.len() == 0 {
             return Err(Error::NoRows { what: "what the second sampler kept" });
         }
@@ -130,25 +130,24 @@ impl Plan {
                 same_length(what, values.len(), "the resampled data set", n + parents.len())?;
             }
         }
-        if let Some(made) = &second.synthetic {
-            same_length("synthetic rows", made.features.nrows(), "their parents", parents.len())?;
-            let (made, given) = (made.features.ncols(), sample.columns());
-            if made != given && !parents.is_empty() {
-                let problem = format!("it made rows of {made} columns from rows of {given}");
-                return Err(Error::Contract { stage: "the second sampler".into(), problem });
-            }
-        }
-        let (made, mut place): (Vec<usize>, Vec<usize>) =
-            (0..n).partition(|&at| origins.is_synthetic(kept(at)));
-        let starts = [place.len(), n];
-        place.extend(made);
-        let mut between: Vec<usize> = place.iter().map(|&at| kept(at)).collect();
+        let in_order = kept.is_sorted_by_key(|&row| origins.is_synthetic(row));
+        let (place, mut between, first) = if in_order {
+            let first = kept.partition_point(|&row| !origins.is_synthetic(row));
+            (None, kept.into_owned(), first)
+        } else {
+            let (mut place, made): (Vec<usize>, Vec<usize>) =
+                (0..n).partition(|&at| !origins.is_synthetic(kept[at]));
+            let first = place.len();
+            place.extend(made);
+            let between = place.iter().map(|&at| kept[at]).collect();
+            place.extend(n..n + parents.len());
+            (Some(place), between, first)
+        };
         between.extend(parents);
-        place.extend(n..n + parents.len());
-        Ok(Self { between, place, starts })
+        Ok(Self { between, place, starts: [first, n] })
     }
 
-    fn rows<F: Scalar>(&self, second: &Resample<F>, origins: &Origins) -> Rows {
+    fn rows<F: Scalar>(&self, second: &Resample<F>, origins: &Origins<'_>) -> Rows {
         if second.rows == Rows::All && origins.kept.is_none() {
             return Rows::All;
         }
@@ -159,13 +158,16 @@ impl Plan {
     /// What both samplers say of each resulting row.
     fn combine(
         &self,
-        first: Option<Vec<f64>>,
+        first: Option<&[f64]>,
         second: Option<Vec<f64>>,
         combine: impl Fn(f64, f64) -> f64,
     ) -> Option<Vec<f64>> {
         let of = |values: &[f64], places: &[usize]| places.iter().map(|&at| values[at]).collect();
-        let first: Option<Vec<f64>> = first.map(|values| of(&values, &self.between));
-        let second: Option<Vec<f64>> = second.map(|values| of(&values, &self.place));
+        let first: Option<Vec<f64>> = first.map(|values| of(values, &self.between));
+        let second = second.map(|values| match &self.place {
+            Some(place) => of(&values, place),
+            None => values,
+        });
         match (first, second) {
             (Some(mut first), Some(second)) => {
                 first.iter_mut().zip(second).for_each(|(a, b)| *a = combine(*a, b));
@@ -175,22 +177,32 @@ impl Plan {
         }
     }
 
+    /// The surviving synthetic rows of the first sampler, and those of the second below them.
     fn synthetic<F: Scalar>(
         &self,
-        sample: &Dataset<'_, F>,
+        first: &Resample<F>,
         second: Option<Synthetic<F>>,
-        origins: &Origins,
-    ) -> Option<Synthetic<F>> {
+        origins: &Origins<'_>,
+        sample: &Dataset<'_, F>,
+    ) -> Result<Option<Synthetic<F>>> {
         let [from, to] = self.starts;
         let survivors = &self.between[from..to];
-        let parents = self.between[from..].iter().map(|&row| origins.of_row(row)).collect();
-        let second = second.map(|made| made.features).filter(|made| made.nrows() > 0);
-        let features = match (survivors.is_empty(), second) {
-            (true, None) => return None,
-            (true, Some(made)) => made,
-            (false, None) => sample.features().gather(survivors),
-            (false, Some(made)) => sample.features().gather(survivors).view().stack(made.view()),
-        };
-        Some(Synthetic { features, parents })
+        let second = second.filter(|made| !made.is_empty());
+        let first = first.synthetic.as_ref().filter(|made| !made.is_empty());
+        Ok(match (first, second) {
+            (_, None) if survivors.is_empty() => None,
+            (None, second) => second.map(|made| made.relabelled(|row| origins.of_row(row))),
+            (Some(first), None) => {
+                let places: Vec<usize> =
+                    survivors.iter().map(|&row| row - origins.kept_rows).collect();
+                Some(first.select(&places))
+            }
+            // The second may have made rows of the first's rows, which the data do not hold.
+            (Some(_), Some(second)) => {
+                let features = second.below(sample, &Selection::of(survivors))?;
+                let of_row = |&row: &usize| origins.of_row(row);
+                Some(Synthetic::new(features, self.between[from..].iter().map(of_row).collect()))
+            }
+        })
     }
 }
