@@ -77,10 +77,36 @@ pub(crate) fn sort_by<T: Send>(
     rows: &mut [T],
     compare: impl Fn(&T, &T) -> std::cmp::Ordering + Sync + Send,
 ) {
+    #[cfg(test)]
+    SORTS.set(SORTS.get() + 1);
     #[cfg(feature = "rayon")]
     rows.par_sort_unstable_by(compare);
     #[cfg(not(feature = "rayon"))]
     rows.sort_unstable_by(compare);
+}
+
+#[cfg(test)]
+thread_local! {
+    static SORTS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// What `work` returns on a single thread, and how often it sorted on it.
+#[cfg(test)]
+pub(crate) fn sorts_during<T: Send>(work: impl FnOnce() -> T + Send) -> (T, usize) {
+    let counted = || {
+        let before = SORTS.get();
+        let result = work();
+        (result, SORTS.get() - before)
+    };
+    #[cfg(feature = "rayon")]
+    {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+        pool.expect("a thread").install(counted)
+    }
+    #[cfg(not(feature = "rayon"))]
+    {
+        counted()
+    }
 }
 
 /// Adds the partial vectors element by element, in their order.

@@ -6,7 +6,7 @@ use imbalance::metrics::{
     log_loss, normalised_entropy, precision_at_k, predicted_over_observed, quantile_bins,
     recall_at_k, roc_auc_interval, slices_by_category, slices_by_period, smooth_ece,
 };
-use imbalance::{Attribute, Error};
+use imbalance::{Attribute, Error, Folds};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -423,7 +423,10 @@ mod laws {
         // The only row of "c" has no weight.
         assert_eq!(slices.iter().map(|slice| &slice.name[..]).collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!((slices[0].rows, slices[0].positives, slices[0].weight), (3, 2, 4.0));
-        assert_eq!((slices[0].roc_auc, slices[0].missing.len()), (Some(1.0), 0));
+        // The positives lie above the negative: no line has the greatest likelihood.
+        assert_eq!(slices[0].roc_auc.map(|auc| auc.estimate), Some(1.0));
+        assert_eq!(slices[0].missing.len(), 1);
+        assert_eq!(slices[0].missing[0].metric, "calibration");
         assert_close(slices[0].mean_predicted, 1.6 / 4.0, 1e-15, "mean");
         assert_eq!((slices[1].roc_auc, slices[1].average_precision), (None, None));
         assert_close(slices[1].brier, 0.025, 1e-15, "Brier");
@@ -830,8 +833,9 @@ mod uncertainty {
         for seed in 0..100 {
             let y: Vec<bool> = (0..400).map(|row| row % 20 == 0).collect();
             let s: Vec<f64> = (0..400).map(|_| stream.uniform()).collect();
+            let folds = Folds::stratified(&y, 2, seed).unwrap();
             let choice =
-                Goal::f_beta(1.0).unwrap().choose_cross_fitted(&y, &s, None, 2, seed).unwrap();
+                Goal::f_beta(1.0).unwrap().choose_cross_fitted(&y, &s, None, &folds).unwrap();
             assert_eq!(choice.confusion.total(), 400.0);
             assert_eq!(choice.confusion.positives(), 20.0);
             seeming += choice.choice.value.unwrap() / 100.0;

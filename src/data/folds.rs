@@ -1,5 +1,8 @@
 //! Which rows are judged by which of several models.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
 use ndarray_rand::rand::Rng;
 
 use super::{Split, check_finite};
@@ -60,6 +63,69 @@ impl Folds {
         ];
         let fold = |&label: &bool| dealt[usize::from(label)].next().unwrap_or_default();
         Self { count, plan: Plan::Exchangeable(labels.iter().map(fold).collect()) }.checked(labels)
+    }
+
+    /// `count` random folds of whole groups, such as the rows of one user: rows of one code are judged
+    /// together, by a model of other groups. Groups are dealt out the largest first, those with
+    /// positives to the fold that has the fewest of them, the others to that of the fewest rows; so the
+    /// folds are as even as the groups allow. [`Categories::codes`](super::Categories::codes) are such
+    /// codes.
+    ///
+    /// # Errors
+    /// As for [`stratified`](Self::stratified), with groups for rows, and [`Error::LengthMismatch`].
+    ///
+    /// ```
+    /// use imbalance::Folds;
+    ///
+    /// let labels: Vec<bool> = (0..100).map(|row| row % 10 == 0).collect();
+    /// let users: Vec<u32> = (0..100).map(|row| row / 5).collect();
+    /// for split in Folds::by_group(&labels, &users, 5, 7)?.splits() {
+    ///     let judged = |user: u32| split.test().iter().filter(|&&row| users[row] == user).count();
+    ///     assert!((0..20).all(|user| [0, 5].contains(&judged(user))));
+    /// }
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    pub fn by_group(
+        labels: &[bool],
+        groups: &[u32],
+        count: usize,
+        seed: impl Into<Seed>,
+    ) -> Result<Self> {
+        crate::error::same_length("groups", groups.len(), "the labels", labels.len())?;
+        // Positives and rows of each group.
+        let mut sizes: HashMap<u32, (usize, usize)> = HashMap::new();
+        for (&label, &group) in labels.iter().zip(groups) {
+            let size = sizes.entry(group).or_default();
+            *size = (size.0 + usize::from(label), size.1 + 1);
+        }
+        check_count(count, labels.len())?;
+        if count > sizes.len() {
+            let expected = format!("at most {}, the number of groups", sizes.len());
+            return Err(Error::invalid("folds", count, expected));
+        }
+        let mut dealt: Vec<(u32, (usize, usize))> = sizes.into_iter().collect();
+        dealt.sort_unstable();
+        let mut stream = seed.into().child("groups").stream(0);
+        for last in (1..dealt.len()).rev() {
+            dealt.swap(last, stream.random_range(0..=last as u64) as usize);
+        }
+        // Stable: groups of one size stay shuffled.
+        dealt.sort_by_key(|&(_, size)| Reverse(size));
+        let mut filled = vec![(0, 0); count];
+        let mut fold_of = HashMap::with_capacity(dealt.len());
+        for (group, (positives, rows)) in dealt {
+            let folds = (0..count).map(|fold| (filled[fold], fold));
+            let least = if positives > 0 {
+                folds.min()
+            } else {
+                folds.min_by_key(|&((_, rows), fold)| (rows, fold))
+            };
+            let fold = least.map_or(0, |(_, fold)| fold);
+            filled[fold] = (filled[fold].0 + positives, filled[fold].1 + rows);
+            fold_of.insert(group, fold as u32);
+        }
+        let folds = groups.iter().map(|group| fold_of[group]).collect();
+        Self { count, plan: Plan::Exchangeable(folds) }.checked(labels)
     }
 
     /// Forward chaining over rows in order of time: they are cut into `count` + 1 blocks of the same

@@ -1,16 +1,19 @@
 //! One call from labels and probabilities to a report: every metric with its uncertainty, curves,
 //! tables and slices, for the terminal, as data, and as a page with pictures.
+//!
+//! With the feature `serde` a report can be written and read back, for example to compare with an
+//! earlier one; see [`metrics`](crate::metrics#errors) for how infinite numbers are written.
 
 #[cfg(feature = "plot")]
 mod html;
 mod sections;
 mod text;
 
-use crate::data::Categories;
+use crate::data::{Categories, Folds};
 use crate::metrics::{
-    Axis, Bootstrap, Choice, Corp, DecileTable, GainCurve, Goal, HonestChoice, Interval, PairedAuc,
-    PrecisionRecallCurve, Ranked, ReliabilityCurve, RocCurve, ScoreHistogram, Scorecard, Slice,
-    compare_roc_auc, probabilities_ranked, slices_by_category, slices_by_period,
+    Axis, Bootstrap, BrierDecomposition, Choice, Confusion, Corp, DecileTable, GainCurve, Goal,
+    HonestChoice, HosmerLemeshow, Interval, Ordered, Partition, PrecisionRecallCurve,
+    ReliabilityCurve, Replicates, RocCurve, ScoreHistogram, Scorecard, Slice, compare,
 };
 use crate::{Error, Result, Seed};
 
@@ -28,7 +31,6 @@ use crate::{Error, Result, Seed};
 /// let report = Evaluation::new(log.dataset.labels(), &log.probabilities)
 ///     .name("truth")
 ///     .against("doubled", &doubled)
-///     .bootstrap(100)
 ///     .goal("one in ten", Goal::precision_floor(0.1)?)
 ///     .by_period("day", log.dataset.numbers("day")?, 7.0)
 ///     .report()?;
@@ -69,9 +71,15 @@ enum By<'a> {
 const STEPS: usize = 2000;
 /// Intervals of the report's histograms.
 const HISTOGRAM: usize = 40;
-const DAY: f64 = 86_400.0;
 /// Folds in which thresholds are tried on rows they were not chosen on.
 const FOLDS: usize = 5;
+/// Replicates unless another number is asked for: enough for the ends of a 95 % interval to lie within a
+/// fifth of its half width.
+const REPLICATES: usize = 200;
+/// Slices of one attribute in the report, at most.
+const SLICES: usize = 50;
+/// Shares of the rows, from the top, whose recall and precision are told.
+const TOP: [f64; 5] = [0.001, 0.01, 0.05, 0.1, 0.2];
 
 impl<'a> Evaluation<'a> {
     /// An evaluation of a model's probabilities.
@@ -81,7 +89,7 @@ impl<'a> Evaluation<'a> {
             labels,
             weights: None,
             models: vec![("model".into(), probabilities)],
-            replicates: None,
+            replicates: Some(REPLICATES),
             seed: Seed::new(0),
             groups: None,
             level: 0.95,
@@ -112,13 +120,14 @@ impl<'a> Evaluation<'a> {
         self
     }
 
-    /// Bootstrap intervals of average precision, normalised entropy and predicted / observed, and of
-    /// the differences between models, from that many replicates. By default there are none: each
-    /// replicate is a pass over all rows. AUC has an
-    /// [interval](crate::metrics::roc_auc_interval) in any case.
+    /// The number of bootstrap replicates, 200 by default, from which come the intervals of average
+    /// precision, normalised entropy and predicted / observed, and of their differences between models.
+    /// Each replicate is a pass over all rows, so with millions of rows this is what takes the time;
+    /// `None` leaves these intervals out. AUC has an [interval](crate::metrics::roc_auc_interval) in any
+    /// case.
     #[must_use]
-    pub fn bootstrap(mut self, replicates: usize) -> Self {
-        self.replicates = Some(replicates);
+    pub fn bootstrap(mut self, replicates: impl Into<Option<usize>>) -> Self {
+        self.replicates = replicates.into();
         self
     }
 
@@ -129,8 +138,9 @@ impl<'a> Evaluation<'a> {
         self
     }
 
-    /// Draws whole groups in the bootstrap: rows of one code, such as those of one user, are drawn
-    /// together. [`Categories::codes`] are such codes.
+    /// Rows of one code, such as those of one user, belong together: the bootstrap draws whole groups,
+    /// thresholds are tried on other groups than they were chosen on, and AUC gets its intervals from the
+    /// bootstrap, as DeLong's method takes rows for independent. [`Categories::codes`] are such codes.
     #[must_use]
     pub fn by_group(mut self, codes: &'a [u32]) -> Self {
         self.groups = Some(codes);
@@ -151,21 +161,26 @@ impl<'a> Evaluation<'a> {
         self
     }
 
-    /// A threshold for this goal, with what it does [out of sample](Goal::choose_cross_fitted).
+    /// A threshold for this goal, with what it does [out of sample](Goal::choose_cross_fitted): on five
+    /// folds of rows, or of groups [if there are any](Self::by_group).
     #[must_use]
     pub fn goal(mut self, name: impl Into<String>, goal: Goal) -> Self {
         self.goals.push((name.into(), goal));
         self
     }
 
-    /// The same metrics for each value of an attribute.
+    /// The same metrics for each value of an attribute. Of more than 50 values, those of the most rows
+    /// have a slice each and all others one; [`slices_by_category`](crate::metrics::slices_by_category)
+    /// has no such limit.
     #[must_use]
     pub fn by_category(mut self, name: impl Into<String>, values: &'a Categories<'a>) -> Self {
         self.slicings.push((name.into(), By::Category(values)));
         self
     }
 
-    /// The same metrics for each period of time, in the unit of the times.
+    /// The same metrics for each period of time, in the unit of the times. Of more than 50 periods, the
+    /// latest have a slice each and all earlier ones one;
+    /// [`slices_by_period`](crate::metrics::slices_by_period) has no such limit.
     #[must_use]
     pub fn by_period(mut self, name: impl Into<String>, times: &'a [f64], period: f64) -> Self {
         self.slicings.push((name.into(), By::Period(times, period)));
@@ -173,15 +188,15 @@ impl<'a> Evaluation<'a> {
     }
 
     /// The same metrics for each day of UTC, from times in seconds since 1970 (as
-    /// [`CsvReader`](crate::data::CsvReader) reads time stamps). Slices are named by their date.
+    /// [`CsvReader`](crate::data::CsvReader) reads time stamps). Slices are named by their date, and as
+    /// many as with [`by_period`](Self::by_period).
     #[must_use]
     pub fn by_day(mut self, name: impl Into<String>, times: &'a [f64]) -> Self {
         self.slicings.push((name.into(), By::Day(times)));
         self
     }
 
-    /// Judges the models: for each of them one sort of its probabilities, and what bootstrap,
-    /// comparison and slices need beyond that.
+    /// Judges the models. The probabilities of each model are sorted once, whatever is asked for.
     ///
     /// # Errors
     ///
@@ -197,158 +212,191 @@ impl<'a> Evaluation<'a> {
                 return Err(Error::invalid("name", name, "another name for each model"));
             }
         }
-        let bootstrap = match (self.replicates, self.groups) {
-            (Some(replicates), groups) => {
-                let rows = Bootstrap::new(replicates, self.seed)?.level(self.level)?;
-                Some(groups.map_or(rows.clone(), |codes| rows.by_group(codes)))
-            }
-            (None, Some(_)) => {
-                return Err(Error::invalid("by_group", "given", "given with `bootstrap`"));
-            }
-            (None, None) => None,
+        if self.groups.is_some() && self.replicates.is_none() {
+            return Err(Error::invalid("by_group", "given", "given with `bootstrap`"));
+        }
+        let sort = |&(_, probabilities): &(String, &[f64])| {
+            Ordered::probabilities(self.labels, probabilities, self.weights)
         };
-        let mut models = Vec::new();
-        for (name, probabilities) in &self.models {
-            models.push(self.model(name, probabilities, bootstrap.as_ref())?);
-        }
-        let (first, others) = models.split_at(1);
-        let mut differences = Vec::new();
-        for (other, (_, probabilities)) in others.iter().zip(&self.models[1..]) {
-            let bootstrap = bootstrap.as_ref();
-            differences.push(self.difference(&first[0], other, probabilities, bootstrap)?);
-        }
+        let models = self.models.iter().map(sort).collect::<Result<Vec<Ordered>>>()?;
+        let rows = models[0].ranked();
+        let resampled = self.resample(&models)?;
+        let folds = if self.goals.is_empty() { None } else { self.folds()? };
+        let slicings = self.slicings.iter().map(|(name, by)| Ok((&name[..], by.partition()?)));
+        let slicings = slicings.collect::<Result<Vec<(&str, Partition)>>>()?;
+        let (resampled, folds) = (resampled.as_ref(), folds.as_ref());
+        let report = |(model, rows)| self.model(model, rows, resampled, folds, &slicings);
+        let differences = (1..models.len()).map(|other| self.difference(&models, other, resampled));
         Ok(EvaluationReport {
-            rows: first[0].scorecard.rows,
-            positives: first[0].scorecard.positives,
+            rows: rows.rows(),
+            positives: rows.positives(),
             weighted: self.weights.is_some(),
-            base_rate: first[0].scorecard.base_rate,
+            base_rate: rows.base_rate(),
+            positives_relative_error: rows.positives_relative_error(),
             level: self.level,
             replicates: self.replicates,
-            models,
-            differences,
+            grouped: self.groups.is_some(),
+            differences: differences.collect::<Result<_>>()?,
+            models: models.iter().enumerate().map(report).collect::<Result<_>>()?,
         })
+    }
+
+    fn resample(&self, models: &[Ordered]) -> Result<Option<Resampled>> {
+        let Some(replicates) = self.replicates else { return Ok(None) };
+        let rows = Bootstrap::new(replicates, self.seed)?.level(self.level)?;
+        let bootstrap = match self.groups {
+            Some(codes) => rows.by_group(codes),
+            None => rows,
+        };
+        let resampled = bootstrap.resample(models, |rows| {
+            let mut metrics = [0.0; 4];
+            if self.groups.is_some() {
+                metrics[AUC] = rows.roc_auc()?;
+            }
+            metrics[PRECISION] = rows.average_precision()?;
+            metrics[RATIO] = rows.predicted_over_observed()?;
+            metrics[ENTROPY] = rows.normalised_entropy()?;
+            Ok(metrics)
+        });
+        resampled.map(Some)
+    }
+
+    /// Folds for thresholds, two if there are too few positives for more, and none if for two.
+    fn folds(&self) -> Result<Option<Folds>> {
+        let of = |count| match self.groups {
+            Some(groups) => Folds::by_group(self.labels, groups, count, self.seed),
+            None => Folds::stratified(self.labels, count, self.seed),
+        };
+        match reached(of(FOLDS))? {
+            None => reached(of(2)),
+            folds => Ok(folds),
+        }
     }
 
     fn model(
         &self,
-        name: &str,
-        probabilities: &[f64],
-        bootstrap: Option<&Bootstrap<'_>>,
+        model: usize,
+        rows: &Ordered,
+        resampled: Option<&Resampled>,
+        folds: Option<&Folds>,
+        slicings: &[(&str, Partition)],
     ) -> Result<ModelEvaluation> {
-        // Errors about one row name it, which the sorted rows no longer know.
-        let ranked = probabilities_ranked(self.labels, probabilities, self.weights)?;
-        let scorecard = ranked.scorecard()?;
-        let mut intervals = None;
-        if let Some(bootstrap) = bootstrap {
-            let (labels, weights) = (self.labels, self.weights);
-            intervals = Some(if scorecard.normalised_entropy.is_finite() {
-                let metrics = |rows: &Ranked| {
-                    let (ap, ratio) = (rows.average_precision()?, rows.predicted_over_observed()?);
-                    Ok([ap, ratio, rows.normalised_entropy()?])
-                };
-                let [average_precision, predicted_over_observed, normalised_entropy] =
-                    bootstrap.intervals(labels, probabilities, weights, metrics)?;
-                let normalised_entropy = Some(normalised_entropy);
-                Intervals { average_precision, predicted_over_observed, normalised_entropy }
-            } else {
-                let metrics = |rows: &Ranked| {
-                    Ok([rows.average_precision()?, rows.predicted_over_observed()?])
-                };
-                let [average_precision, predicted_over_observed] =
-                    bootstrap.intervals(labels, probabilities, weights, metrics)?;
-                let normalised_entropy = None;
-                Intervals { average_precision, predicted_over_observed, normalised_entropy }
-            });
-        }
+        let ranked = rows.ranked();
         let thresholds = self.goals.iter().map(|(name, goal)| {
-            let calibrated = reached(goal.choose_calibrated(probabilities, self.weights))?;
-            let choice = reached(goal.choose_cross_fitted(
-                self.labels,
-                probabilities,
-                self.weights,
-                FOLDS,
-                self.seed,
-            ))?;
-            Ok(Threshold { goal: name.clone(), choice, calibrated })
+            let honest = folds.map(|folds| reached(goal.cross_fitted(rows, folds))).transpose()?;
+            let calibrated = match reached(goal.choose_calibrated_ranked(ranked))? {
+                Some(choice) => {
+                    let confusion = ranked.confusion(choice.threshold)?;
+                    Some(CalibratedChoice { choice, confusion, value: goal.value(&confusion) })
+                }
+                None => None,
+            };
+            Ok(Threshold { goal: name.clone(), choice: honest.flatten(), calibrated })
         });
-        let thresholds = thresholds.collect::<Result<_>>()?;
-        let slicings = self.slicings.iter().map(|(by, how)| {
-            Ok(Slicing { by: by.clone(), slices: self.slices(how, probabilities)? })
+        let slicings = slicings.iter().map(|(by, partition)| {
+            let slices = partition.slices(rows, self.level)?;
+            Ok(Slicing { by: (*by).into(), slices })
         });
+        let intervals = resampled.map(|of| {
+            let interval = |metric: usize| of.interval(|models| models[model][metric]);
+            Ok(Intervals {
+                average_precision: interval(PRECISION)?,
+                predicted_over_observed: interval(RATIO)?,
+                normalised_entropy: finite(interval(ENTROPY))?,
+            })
+        });
+        let roc_auc = match resampled {
+            Some(of) if self.groups.is_some() => of.interval(|models| models[model][AUC]),
+            _ => ranked.roc_auc_interval(self.level),
+        };
+        let top = TOP.map(|share| Ok(Top { share, confusion: ranked.top_share(share)? }));
         Ok(ModelEvaluation {
-            name: name.into(),
-            scorecard,
-            roc_auc: ranked.roc_auc_interval(self.level)?,
-            intervals,
+            name: self.models[model].0.clone(),
+            scorecard: ranked.scorecard()?,
+            roc_auc: roc_auc?,
+            intervals: intervals.transpose()?,
             reliability: ranked.reliability_curve(self.bins, self.level)?,
             corp: ranked.corp()?,
+            murphy: ranked.brier_decomposition(self.bins)?,
+            mce: ranked.mce(self.bins)?,
+            smooth_ece: ranked.smooth_ece()?,
+            hosmer_lemeshow: ranked.hosmer_lemeshow(self.bins)?,
             deciles: ranked.deciles(self.bins)?,
+            top: top.into_iter().collect::<Result<_>>()?,
             roc: ranked.roc_curve()?.thinned(STEPS)?,
             precision_recall: ranked.precision_recall_curve()?.thinned(STEPS)?,
             gain: ranked.gain_curve()?.thinned(STEPS)?,
             histogram: ranked.score_histogram(HISTOGRAM, Axis::Logit)?,
-            thresholds,
+            thresholds: thresholds.collect::<Result<_>>()?,
             slicings: slicings.collect::<Result<_>>()?,
         })
     }
 
-    fn slices(&self, by: &By<'_>, probabilities: &[f64]) -> Result<Vec<Slice>> {
-        let (labels, weights) = (self.labels, self.weights);
-        match *by {
-            By::Category(values) => slices_by_category(values, labels, probabilities, weights),
-            By::Period(times, period) => {
-                slices_by_period(times, period, labels, probabilities, weights)
-            }
-            By::Day(times) => {
-                let mut slices = slices_by_period(times, DAY, labels, probabilities, weights)?;
-                for slice in &mut slices {
-                    if let Some(date) = slice.start.and_then(|start| date(start / DAY)) {
-                        slice.name = date;
-                    }
-                }
-                Ok(slices)
-            }
-        }
-    }
-
+    /// The first model less another.
     fn difference(
         &self,
-        first: &ModelEvaluation,
-        other: &ModelEvaluation,
-        probabilities: &[f64],
-        bootstrap: Option<&Bootstrap<'_>>,
+        models: &[Ordered],
+        other: usize,
+        resampled: Option<&Resampled>,
     ) -> Result<Difference> {
-        let (labels, weights, models) =
-            (self.labels, self.weights, [self.models[0].1, probabilities]);
-        let finite = |model: &ModelEvaluation| model.scorecard.normalised_entropy.is_finite();
-        let mut average_precision = None;
-        let mut normalised_entropy = None;
-        if let Some(bootstrap) = bootstrap {
-            if finite(first) && finite(other) {
-                let metrics =
-                    |rows: &Ranked| Ok([rows.average_precision()?, rows.normalised_entropy()?]);
-                let [ap, ne] = bootstrap.differences(labels, models, weights, metrics)?;
-                (average_precision, normalised_entropy) = (Some(ap), Some(ne));
-            } else {
-                let metric = |rows: &Ranked| Ok([rows.average_precision()?]);
-                let [ap] = bootstrap.differences(labels, models, weights, metric)?;
-                average_precision = Some(ap);
+        let bootstrap = |metric: usize| {
+            let difference = |of: &Resampled| {
+                finite(of.interval(|models| models[0][metric] - models[other][metric]))
+            };
+            resampled.map(difference).transpose().map(Option::flatten)
+        };
+        let (roc_auc, p_value) = match bootstrap(AUC)? {
+            Some(difference) if self.groups.is_some() => (difference, None),
+            _ => {
+                let delong = compare(&models[0], &models[other], self.level)?;
+                (delong.difference, Some(delong.p_value))
             }
-        }
+        };
         Ok(Difference {
-            first: first.name.clone(),
-            second: other.name.clone(),
-            roc_auc: compare_roc_auc(labels, models[0], models[1], weights, self.level)?,
-            average_precision,
-            normalised_entropy,
+            first: self.models[0].0.clone(),
+            second: self.models[other].0.clone(),
+            roc_auc,
+            p_value,
+            average_precision: bootstrap(PRECISION)?,
+            predicted_over_observed: bootstrap(RATIO)?,
+            normalised_entropy: bootstrap(ENTROPY)?,
         })
+    }
+}
+
+impl By<'_> {
+    /// The slice of each row, the same for all models.
+    fn partition(&self) -> Result<Partition> {
+        let whole = match *self {
+            By::Category(values) => Partition::by_category(values),
+            By::Period(times, period) => Partition::by_period(times, period)?,
+            By::Day(seconds) => Partition::by_day(seconds)?,
+        };
+        Ok(whole.at_most(SLICES))
+    }
+}
+
+/// What the bootstrap computes of each model, and where it stands. All models are on the same replicates,
+/// so their differences are too.
+type Resampled = Replicates<4>;
+const AUC: usize = 0;
+const PRECISION: usize = 1;
+const RATIO: usize = 2;
+const ENTROPY: usize = 3;
+
+/// The interval, unless the metric is infinite in some replicate.
+fn finite(interval: Result<Interval>) -> Result<Option<Interval>> {
+    match interval {
+        Ok(interval) => Ok(Some(interval)),
+        Err(Error::Numerical { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
 /// What [`Evaluation::report`] found. Print it for the terminal; with the feature `serde` it is data,
 /// and with the feature `plot` [`to_html`](Self::to_html) makes a page of it.
 #[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct EvaluationReport {
     /// Number of rows that have weight.
@@ -359,10 +407,15 @@ pub struct EvaluationReport {
     pub weighted: bool,
     /// The weighted share of positives.
     pub base_rate: f64,
+    /// Relative standard error of the number of positives, √Σw²y / Σwy: by so much predicted / observed
+    /// is off for a perfect model too.
+    pub positives_relative_error: f64,
     /// The level of all intervals.
     pub level: f64,
     /// Replicates of the bootstrap, if there was one.
     pub replicates: Option<usize>,
+    /// Whether the rows belong to groups.
+    pub grouped: bool,
     /// The models, in the order they were given.
     pub models: Vec<ModelEvaluation>,
     /// The first model compared with each other one.
@@ -371,23 +424,33 @@ pub struct EvaluationReport {
 
 /// Everything about one model.
 #[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct ModelEvaluation {
     /// Its name.
     pub name: String,
     /// All metrics at a glance.
     pub scorecard: Scorecard,
-    /// AUC with its [interval](crate::metrics::roc_auc_interval).
+    /// AUC with its [interval](crate::metrics::roc_auc_interval), with groups that of the bootstrap.
     pub roc_auc: Interval,
-    /// Bootstrap intervals, if asked for.
+    /// Bootstrap intervals, unless left out.
     pub intervals: Option<Intervals>,
     /// Observed against predicted rate, by bins.
     pub reliability: ReliabilityCurve,
     /// The same without bins, and the parts of the Brier score.
     pub corp: Corp,
+    /// Murphy's parts of the Brier score, on the bins of the reliability curve.
+    pub murphy: BrierDecomposition,
+    /// The [largest calibration error](crate::metrics::mce) of these bins.
+    pub mce: f64,
+    /// The [calibration error without bins](crate::metrics::smooth_ece).
+    pub smooth_ece: f64,
+    /// The [test of calibration](crate::metrics::hosmer_lemeshow) on these bins.
+    pub hosmer_lemeshow: HosmerLemeshow,
     /// Groups of equal weight, those of the highest predictions first.
     pub deciles: DecileTable,
+    /// What the top 0.1 %, 1 %, 5 %, 10 % and 20 % of the rows hold.
+    pub top: Vec<Top>,
     /// The ROC curve, as fine as a picture can show.
     pub roc: RocCurve,
     /// The precision–recall curve, likewise.
@@ -404,7 +467,7 @@ pub struct ModelEvaluation {
 
 /// Bootstrap intervals of one model.
 #[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Intervals {
     /// Of [`average_precision`](crate::metrics::average_precision).
@@ -415,26 +478,41 @@ pub struct Intervals {
     pub normalised_entropy: Option<Interval>,
 }
 
+/// The rows of the highest probabilities; see [`Ranked::top_share`](crate::metrics::Ranked::top_share).
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Top {
+    /// Their share of all rows, by weight.
+    pub share: f64,
+    /// What flagging them does.
+    pub confusion: Confusion,
+}
+
 /// Two models on the same rows: the first less the second.
 #[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Difference {
     /// Name of the first model.
     pub first: String,
     /// Name of the second model.
     pub second: String,
-    /// AUC, by a [test for paired models](crate::metrics::compare_roc_auc).
-    pub roc_auc: PairedAuc,
-    /// Average precision, by the bootstrap, if asked for.
+    /// AUC, by a [test for paired models](crate::metrics::compare_roc_auc), with groups by the bootstrap.
+    pub roc_auc: Interval,
+    /// The p-value of that test; the bootstrap has none.
+    pub p_value: Option<f64>,
+    /// Average precision, by the bootstrap, if there is one.
     pub average_precision: Option<Interval>,
-    /// Normalised entropy, by the bootstrap, if asked for; `None` also if one of them is infinite.
+    /// Predicted / observed, likewise.
+    pub predicted_over_observed: Option<Interval>,
+    /// Normalised entropy, likewise; `None` also if one of them is infinite.
     pub normalised_entropy: Option<Interval>,
 }
 
 /// The threshold for one goal.
 #[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Threshold {
     /// The name of the goal.
@@ -444,12 +522,25 @@ pub struct Threshold {
     pub choice: Option<HonestChoice>,
     /// What the probabilities alone would choose, if they were calibrated. `None` where they promise
     /// that no threshold reaches the goal.
-    pub calibrated: Option<Choice>,
+    pub calibrated: Option<CalibratedChoice>,
+}
+
+/// A threshold chosen without labels, and what it does on those there are.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct CalibratedChoice {
+    /// The threshold, with what the probabilities promise of it.
+    pub choice: Choice,
+    /// What it does. As no label took part in the choice, nothing is flattered.
+    pub confusion: Confusion,
+    /// [`Choice::value`] of that.
+    pub value: Option<f64>,
 }
 
 /// The slices of one attribute or of time.
 #[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Slicing {
     /// What the rows were sliced by.
@@ -462,51 +553,38 @@ pub struct Slicing {
 fn reached<T>(choice: Result<T>) -> Result<Option<T>> {
     match choice {
         Ok(choice) => Ok(Some(choice)),
-        Err(Error::InvalidArgument { .. } | Error::OneClass { .. }) => Ok(None),
+        Err(
+            Error::InvalidArgument { .. } | Error::OneClass { .. } | Error::FoldOfOneClass { .. },
+        ) => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// The date of a day counted from 1970-01-01; `None` beyond the years 0 to 9999.
-///
-/// Howard Hinnant's `civil_from_days`: the calendar repeats after 146,097 days, and years that begin
-/// with March have their leap day at the end.
-fn date(day: f64) -> Option<String> {
-    if !(-719_528.0..2_932_897.0).contains(&day) {
-        return None;
-    }
-    let day = day.floor() as i64 + 719_468;
-    let (era, day) = (day.div_euclid(146_097), day.rem_euclid(146_097));
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year + 400 * era + i64::from(month <= 2);
-    Some(format!("{year:04}-{month:02}-{day:02}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::SyntheticClicks;
+    use crate::parallel;
 
     #[test]
-    fn days_have_the_dates_of_the_calendar() {
-        // From Python's datetime.date.fromordinal(719163 + day).
-        for (day, expected) in [
-            (0.0, "1970-01-01"),
-            (-1.0, "1969-12-31"),
-            (11_016.0, "2000-02-29"),
-            (18_224.0, "2019-11-24"),
-            (19_782.0, "2024-02-29"),
-            (47_540.0, "2100-02-28"),
-            (47_541.0, "2100-03-01"),
-            (2_932_896.0, "9999-12-31"),
-            (-719_162.0, "0001-01-01"),
-        ] {
-            assert_eq!(date(day).as_deref(), Some(expected));
+    fn one_sort_per_model_does_for_everything() {
+        let log = SyntheticClicks::new(5_000, 0.02).unwrap().generate::<f32>(1).unwrap();
+        let days = log.dataset.numbers("day").unwrap();
+        let groups: Vec<u32> = (0..5_000).map(|row| row / 5).collect();
+        let halved: Vec<f64> = log.probabilities.iter().map(|p| 0.5 * p).collect();
+        let root: Vec<f64> = log.probabilities.iter().map(|p| p.sqrt()).collect();
+        let evaluation = Evaluation::new(log.dataset.labels(), &log.probabilities)
+            .against("halved", &halved)
+            .against("root", &root)
+            .bootstrap(10)
+            .goal("cost", Goal::cost(1.0, 30.0).unwrap())
+            .goal("share", Goal::share(0.1).unwrap())
+            .by_period("day", days, 1.0)
+            .by_period("week", days, 7.0);
+        for evaluation in [evaluation.clone(), evaluation.by_group(&groups)] {
+            let (report, sorts) = parallel::sorts_during(|| evaluation.report());
+            assert_eq!(report.unwrap().models.len(), 3);
+            assert_eq!(sorts, 3);
         }
-        assert_eq!(date(f64::NAN), None);
-        assert_eq!(date(1e300), None);
     }
 }

@@ -1,6 +1,6 @@
 //! The report as sections of tables, which text and page both print.
 
-use super::{Difference, EvaluationReport, ModelEvaluation, Threshold};
+use super::{Difference, EvaluationReport, ModelEvaluation, Slicing, Threshold};
 use crate::metrics::{Confusion, Interval, Slice};
 
 /// A part of the report.
@@ -79,8 +79,12 @@ impl EvaluationReport {
 
     /// What the brackets are, where there are any.
     fn brackets(&self) -> String {
+        let of = if self.grouped { " of groups" } else { "" };
         self.replicates.map_or_else(String::new, |replicates| {
-            format!(" Brackets: {} intervals from {replicates} bootstrap replicates.", self.level())
+            format!(
+                " Brackets: {} intervals from {replicates} bootstrap replicates{of}.",
+                self.level()
+            )
         })
     }
 
@@ -103,7 +107,7 @@ impl EvaluationReport {
              even a perfect model is off by about {}. Normalised entropy is the log loss over that of \
              the constant base rate: below 1 the model knows more than the rate, above 1 it misleads.{}",
             self.positives,
-            digits(1.0 / (self.positives as f64).sqrt(), 2),
+            percent_roughly(self.positives_relative_error),
             self.brackets()
         );
         Section {
@@ -116,41 +120,73 @@ impl EvaluationReport {
 
     fn calibration(&self) -> Section {
         let mut lines = Table::new(&["", "intercept", "slope", "intercept at slope 1"]);
-        let mut parts = Table::new(&["", "ECE", "ECE / base rate", "MCB / UNC", "DSC / UNC"]);
-        for ModelEvaluation { name, scorecard, corp, .. } in &self.models {
-            let mut row = vec![name.clone()];
-            match scorecard.calibration {
-                Some(line) => row.extend([
+        let mut errors = Table::new(&[
+            "",
+            "ECE",
+            "ECE / base rate",
+            "MCE",
+            "smooth ECE",
+            "Hosmer–Lemeshow",
+            "p-value",
+        ]);
+        let mut parts = Table::new(&["", "MCB", "DSC", "reliability", "resolution", "in bins"]);
+        for model in &self.models {
+            let ModelEvaluation { scorecard, corp, murphy, hosmer_lemeshow: test, .. } = model;
+            let row = |cells: Vec<String>| [vec![model.name.clone()], cells].concat();
+            lines.rows.push(row(match scorecard.calibration {
+                Some(line) => vec![
                     with_error(line.intercept, line.intercept_standard_error),
                     with_error(line.slope, line.slope_standard_error),
                     with_error(
                         line.intercept_given_slope_one,
                         line.intercept_given_slope_one_standard_error,
                     ),
-                ]),
-                None => row.extend(["–"; 3].map(String::from)),
-            }
-            lines.rows.push(row);
-            parts.rows.push(vec![
-                name.clone(),
+                ],
+                None => vec!["–".into(); 3],
+            }));
+            errors.rows.push(row(vec![
                 digits(scorecard.ece, 3),
                 digits(scorecard.ece / self.base_rate, 3),
-                digits(corp.miscalibration / corp.uncertainty, 3),
-                digits(corp.discrimination / corp.uncertainty, 3),
-            ]);
+                digits(model.mce, 3),
+                digits(model.smooth_ece, 3),
+                format!("{} on {}", digits(test.statistic, 3), test.degrees_of_freedom),
+                digits(test.p_value, 2),
+            ]));
+            let share = |part: f64| digits(part / corp.uncertainty, 3);
+            parts.rows.push(row(vec![
+                share(corp.miscalibration),
+                share(corp.discrimination),
+                share(murphy.reliability),
+                share(murphy.resolution),
+                share(murphy.within_bins),
+            ]));
         }
-        let explanation = "A calibrated model has intercept 0, slope 1 and intercept 0 at slope 1 (± is \
-            one standard error; – where a probability of 0 or 1, or too few different ones, leave none). \
-            A slope below 1 is too sure of itself. ECE is the mean distance of predicted and observed \
-            rates; beside it in units of the base rate, as alone it flatters. MCB is what a monotone \
-            recalibration would gain in Brier score, DSC what the ranking is worth, both over that of the \
-            base rate; on few positives MCB is above 0 for any model."
-            .into();
+        let guide = if self.weighted {
+            " These errors take weights for counts of rows; for other weights they are only a guide, and so \
+             is the p-value."
+        } else {
+            ""
+        };
+        let explanation = format!(
+            "A calibrated model has intercept 0, slope 1 and intercept 0 at slope 1 (± is one standard \
+             error; – where a probability of 0 or 1, or too few different ones, leave none). A slope below \
+             1 is too sure of itself.{guide} ECE is the mean distance of predicted and observed rates over \
+             bins, beside it in units of the base rate, as alone it flatters; MCE is the largest, and \
+             smooth ECE needs no bins. Hosmer and Lemeshow's statistic is about its degrees of freedom for \
+             a calibrated model, and rejects any model on enough rows. The last table has the parts of the \
+             Brier score over that of the base rate: MCB is what a monotone recalibration would gain, DSC \
+             what the ranking is worth; on few positives MCB is above 0 for any model. Reliability and \
+             resolution are the same on bins, and the last column what these lose."
+        );
         Section {
             topic: Topic::Calibration,
             title: "Calibration",
             explanation,
-            tables: vec![lines, parts],
+            tables: vec![
+                lines.captioned("Calibration line"),
+                errors.captioned("Calibration errors"),
+                parts.captioned("Parts of the Brier score, over that of the base rate"),
+            ],
         }
     }
 
@@ -165,39 +201,59 @@ impl EvaluationReport {
                 digits(scorecard.average_precision / self.base_rate, 3),
             ]);
         }
+        let shares = self.models[0].top.iter().map(|top| percent(top.share));
+        let head: Vec<String> = std::iter::once(String::new()).chain(shares).collect();
+        let top = |caption: &str, of: &dyn Fn(&Confusion) -> Option<f64>| {
+            let rows = self.models.iter().map(|model| {
+                let cells = model.top.iter().map(|top| share(of(&top.confusion)));
+                std::iter::once(model.name.clone()).chain(cells).collect()
+            });
+            Table { head: head.clone(), rows: rows.collect(), ..Table::default() }
+                .captioned(caption)
+        };
+        let method = if self.grouped { "the bootstrap of groups" } else { "DeLong's method" };
         let explanation = format!(
             "AUC is the chance that a positive gets a higher probability than a negative (½ by chance; \
-             {} interval by DeLong's method). Average precision is the precision averaged over the \
-             positives from the top; chance gives the base rate. Neither sees whether the probabilities \
-             are right.{}",
+             {} interval by {method}). Average precision is the precision averaged over the positives from \
+             the top; chance gives the base rate. Neither sees whether the probabilities are right.{}",
             self.level(),
             self.brackets()
         );
-        Section { topic: Topic::Ranking, title: "Ranking", explanation, tables: vec![table] }
+        let tables = vec![
+            table,
+            top("Recall: share of the positives in the top rows", &Confusion::recall),
+            top("Precision: share of positives in the top rows", &Confusion::precision),
+        ];
+        Section { topic: Topic::Ranking, title: "Ranking", explanation, tables }
     }
 
     fn comparison(&self) -> Section {
         let tables = self.differences.iter().map(|difference| {
-            let Difference { first, second, roc_auc, average_precision, normalised_entropy } =
-                difference;
             let mut table = Table::new(&["", "difference", "p-value"]);
-            let mut add = |name: &str, interval: Option<Interval>, p_value: String| {
+            let mut add = |name: &str, interval: Option<Interval>, p_value: Option<f64>| {
                 if let Some(interval) = interval {
                     let text = estimate(interval.estimate, Some(interval), 3);
+                    let p_value = p_value.map_or_else(String::new, |p_value| digits(p_value, 2));
                     table.rows.push(vec![name.into(), text, p_value]);
                 }
             };
-            add("ROC AUC", Some(roc_auc.difference), digits(roc_auc.p_value, 2));
-            add("average precision", *average_precision, String::new());
-            add("normalised entropy", *normalised_entropy, String::new());
+            add("ROC AUC", Some(difference.roc_auc), difference.p_value);
+            add("average precision", difference.average_precision, None);
+            add("normalised entropy", difference.normalised_entropy, None);
+            add("predicted / observed", difference.predicted_over_observed, None);
+            let Difference { first, second, .. } = difference;
             table.captioned(format!("{first} less {second}"))
         });
         let tables = tables.collect();
-        let bootstrap = if self.replicates.is_some() { " and the bootstrap" } else { "" };
+        let methods = match (self.grouped, self.replicates) {
+            (true, _) => "the bootstrap of groups",
+            (false, Some(_)) => "DeLong's test (AUC) and the bootstrap",
+            (false, None) => "DeLong's test",
+        };
         let explanation = format!(
-            "The first model less each other one on the same rows, with {} intervals by DeLong's \
-             test{bootstrap}: where an interval contains 0, these rows do not tell the models apart. More \
-             AUC and average precision is better, and less entropy.",
+            "The first model less each other one on the same rows, with {} intervals by {methods}: where \
+             an interval contains 0, these rows do not tell the models apart. More AUC and average \
+             precision is better, and less entropy.",
             self.level()
         );
         Section { topic: Topic::Comparison, title: "Differences", explanation, tables }
@@ -243,21 +299,28 @@ impl EvaluationReport {
             let mut table = Table::new(&[
                 "",
                 "threshold",
-                "if calibrated",
                 "flagged",
                 "precision",
                 "recall",
+                "F1",
+                "MCC",
+                "GM",
+                "BA",
                 "value",
             ]);
-            table.rows = model.thresholds.iter().map(threshold_row).collect();
+            table.rows = model.thresholds.iter().flat_map(threshold_rows).collect();
             table.captioned(&model.name)
         });
-        let explanation = "Rows of at least this probability are flagged. The threshold is the best on all \
-            rows; what it does is told by thresholds that were chosen without the rows they decide, as it \
-            flatters itself on its own. If the probabilities are calibrated, they alone would choose the \
-            threshold beside it. Value is the mean cost, F, or what else the goal is about. – stands \
-            where no threshold reaches the goal, and where nothing is flagged."
-            .into();
+        let others = if self.grouped { "groups" } else { "rows" };
+        let explanation = format!(
+            "Rows of at least this probability are flagged. The threshold is the best on all rows; what it \
+             does is told by thresholds that were chosen without the {others} they decide, as it flatters \
+             itself on its own. Below it stand the threshold that the probabilities alone would choose if \
+             they were calibrated, and what that does: it saw no labels. GM and BA are the geometric mean \
+             and the mean of recall and specificity (balanced accuracy); value is the mean cost, F, or what \
+             else the goal is about. – stands where no threshold reaches the goal, or there are too few \
+             positives to try it, and where nothing is flagged."
+        );
         let tables = tables.collect();
         Section { topic: Topic::Thresholds, title: "Thresholds", explanation, tables }
     }
@@ -265,49 +328,90 @@ impl EvaluationReport {
     fn slices(&self) -> Section {
         let mut tables = Vec::new();
         for model in &self.models {
-            for slicing in &model.slicings {
-                let mut table = Table::new(&[
-                    &slicing.by,
+            for Slicing { by, slices } in &model.slicings {
+                let mut rates = Table::new(&[
+                    by,
                     "rows",
                     "positives",
                     "predicted",
                     "observed",
                     "pred. / obs.",
-                    "",
+                    "p-value",
                     "NE",
-                    "AUC",
                 ]);
-                table.rows = slicing.slices.iter().map(slice_row).collect();
-                tables.push(table.captioned(format!("{}, by {}", model.name, slicing.by)));
+                let mut rest = Table::new(&[
+                    by,
+                    "ROC AUC",
+                    "AP",
+                    "log loss",
+                    "Brier",
+                    "ECE",
+                    "intercept",
+                    "slope",
+                ]);
+                rates.rows = slices.iter().map(slice_rates).collect();
+                rest.rows = slices.iter().map(slice_rest).collect();
+                tables.push(rates.captioned(format!("{}, by {by}", model.name)));
+                tables.push(rest.captioned(format!("{}, by {by}: ranking and losses", model.name)));
             }
         }
         let explanation = format!(
-            "The same metrics on parts of the rows, to see where and when a model fails. After \
-             predicted / observed stands one standard error of a ratio of 1, from the number of \
-             positives; {FLAG} marks a ratio more than {DRIFT} of them from 1. Of many slices a few are \
-             marked by chance. – stands where a slice holds one class only."
+            "The same metrics on parts of the rows, to see where and when a model fails, with {} intervals. \
+             The p-value is the chance of so many positives more or fewer if the probabilities are right \
+             and rows independent; {FLAG} marks those below {}. Of many slices a few are marked by chance. \
+             – stands where the rows of a slice do not determine the metric.",
+            self.level(),
+            percent(DRIFT).replace(' ', "\u{a0}")
         );
         Section { topic: Topic::Slices, title: "Slices", explanation, tables }
     }
 }
 
 const FLAG: &str = "!";
-/// Standard errors from which a slice is marked: one in 370 by chance.
-const DRIFT: f64 = 3.0;
+/// The p-value below which a slice is marked: three standard errors.
+const DRIFT: f64 = 0.003;
 
-fn threshold_row(of: &Threshold) -> Vec<String> {
-    let share = |value: Option<f64>| value.map_or_else(|| "–".into(), percent);
-    let (choice, confusion) =
-        of.choice.as_ref().map(|found| (&found.choice, &found.confusion)).unzip();
-    vec![
-        of.goal.clone(),
-        optional(choice.map(|choice| choice.threshold), 4),
-        optional(of.calibrated.map(|choice| choice.threshold), 4),
-        share(confusion.and_then(Confusion::flagged_share)),
-        share(confusion.and_then(Confusion::precision)),
-        share(confusion.and_then(Confusion::recall)),
-        optional(of.choice.as_ref().and_then(|found| found.value), 4),
+/// The threshold from labels, and the one from probabilities.
+fn threshold_rows(of: &Threshold) -> [Vec<String>; 2] {
+    let row = |name: String, threshold: Option<f64>, at: Option<&Confusion>, value| {
+        vec![
+            name,
+            optional(threshold, 4),
+            share(at.and_then(Confusion::flagged_share)),
+            share(at.and_then(Confusion::precision)),
+            share(at.and_then(Confusion::recall)),
+            decimals(at.and_then(Confusion::f1)),
+            decimals(at.and_then(Confusion::mcc)),
+            decimals(at.and_then(Confusion::g_mean)),
+            decimals(at.and_then(Confusion::balanced_accuracy)),
+            optional(value, 4),
+        ]
+    };
+    let (honest, calibrated) = (of.choice.as_ref(), of.calibrated.as_ref());
+    [
+        row(
+            of.goal.clone(),
+            honest.map(|found| found.choice.threshold),
+            honest.map(|found| &found.confusion),
+            honest.and_then(|found| found.value),
+        ),
+        row(
+            "↳ if calibrated".into(),
+            calibrated.map(|found| found.choice.threshold),
+            calibrated.map(|found| &found.confusion),
+            calibrated.and_then(|found| found.value),
+        ),
     ]
+}
+
+/// A number between −1 and 1 with three decimals, if there is one.
+fn decimals(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".into(), |value| format!("{value:.3}"))
+}
+
+/// A share, if there is one.
+fn share(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".into(), percent)
 }
 
 /// A number with that many significant digits, if there is one.
@@ -315,32 +419,33 @@ fn optional(value: Option<f64>, places: usize) -> String {
     value.map_or_else(|| "–".into(), |value| digits(value, places))
 }
 
-fn slice_row(slice: &Slice) -> Vec<String> {
-    let ratio = match (slice.predicted_over_observed, slice.observed_relative_error) {
-        (Some(ratio), Some(error)) => {
-            let flag = if drifts(ratio, error) { FLAG } else { "" };
-            [digits(ratio, 3), format!("± {}{flag}", digits(error, 2))]
-        }
-        _ => ["–".into(), String::new()],
-    };
-    let [ratio, error] = ratio;
+fn slice_rates(slice: &Slice) -> Vec<String> {
+    let flag = if slice.p_value < DRIFT { FLAG } else { "" };
+    let ends = [slice.observed_lower, slice.observed_upper].map(|end| digits(100.0 * end, 2));
     vec![
         slice.name.clone(),
         slice.rows.to_string(),
         slice.positives.to_string(),
         percent(slice.mean_predicted),
-        percent(slice.base_rate),
-        ratio,
-        error,
+        format!("{} [{}, {}]", percent(slice.base_rate), ends[0], ends[1]),
+        optional(slice.predicted_over_observed, 3),
+        format!("{}{flag}", digits(slice.p_value, 2)),
         optional(slice.normalised_entropy, 4),
-        optional(slice.roc_auc, 4),
     ]
 }
 
-/// Whether so many positives less or more than promised are hardly chance. The relative error is that
-/// of the observed number; what a calibrated model would see differs by the root of the ratio.
-fn drifts(ratio: f64, error: f64) -> bool {
-    (ratio - 1.0).abs() > DRIFT * error * ratio.sqrt()
+fn slice_rest(slice: &Slice) -> Vec<String> {
+    let line = slice.calibration;
+    vec![
+        slice.name.clone(),
+        slice.roc_auc.map_or_else(|| "–".into(), |auc| estimate(auc.estimate, Some(auc), 3)),
+        optional(slice.average_precision, 3),
+        digits(slice.log_loss, 4),
+        digits(slice.brier, 4),
+        digits(slice.ece, 3),
+        optional(line.map(|line| line.intercept), 3),
+        optional(line.map(|line| line.slope), 3),
+    ]
 }
 
 /// A number with that many significant digits.
@@ -359,9 +464,16 @@ pub(super) fn digits(value: f64, places: usize) -> String {
     format!("{value:.decimals$}")
 }
 
-/// A sum of weights: whole if it is.
+/// A sum of weights: whole if it is, up to rounding.
 fn count(weight: f64) -> String {
-    if weight.fract() == 0.0 && weight < 1e9 { format!("{weight}") } else { digits(weight, 6) }
+    let whole = weight.round();
+    let is_whole = (weight - whole).abs() <= 1e-9 * whole && whole < 1e9;
+    if is_whole { format!("{whole}") } else { digits(weight, 6) }
+}
+
+/// A share in percent, with two significant digits, on one line.
+fn percent_roughly(share: f64) -> String {
+    format!("{}\u{a0}%", digits(100.0 * share, 2))
 }
 
 /// A share in percent, with three significant digits.
@@ -407,6 +519,9 @@ mod tests {
         ] {
             assert_eq!(digits(value, places), expected);
         }
+        assert_eq!(count(3.0 * (1.0 - 2e-16)), "3");
+        assert_eq!(count(0.0), "0");
+        assert_eq!(count(2.5), "2.50000");
         assert_eq!(percent(0.0048), "0.48 %");
         assert_eq!(percent(1.0), "100 %");
         assert_eq!(percent(0.000_012), "0.0012 %");

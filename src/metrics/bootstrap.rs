@@ -4,10 +4,10 @@ use ndarray_rand::rand::Rng;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 use statrs::function::erf::erfc;
 
-use super::delong::with_order;
 use super::interval::{Interval, check_level};
+use super::ordered::Ordered;
 use super::ranked::{Ranked, Scored};
-use super::rows::{Domain, Rows, Weighted};
+use super::rows::{Domain, Weighted};
 use crate::error::same_length;
 use crate::{Error, Result, Seed, parallel};
 
@@ -115,7 +115,8 @@ impl<'a> Bootstrap<'a> {
         weights: Option<&[f64]>,
         metrics: impl Fn(&Ranked) -> Result<[f64; N]> + Sync,
     ) -> Result<[Interval; N]> {
-        self.run(labels, [scores], weights, |[sample]| metrics(sample))
+        let rows = Ordered::new(labels, scores, Domain::Scores, weights)?;
+        self.resample(&[rows], metrics)?.intervals(|models| models[0])
     }
 
     /// Estimate and interval of the differences, first model less second, of each of `N` metrics on the
@@ -147,50 +148,30 @@ impl<'a> Bootstrap<'a> {
         weights: Option<&[f64]>,
         metrics: impl Fn(&Ranked) -> Result<[f64; N]> + Sync,
     ) -> Result<[Interval; N]> {
-        self.run(labels, models, weights, |[first, second]| {
-            let (mut first, second) = (metrics(first)?, metrics(second)?);
-            first.iter_mut().zip(second).for_each(|(own, other)| *own -= other);
-            Ok(first)
-        })
+        let [first, second] =
+            models.map(|scores| Ordered::new(labels, scores, Domain::Scores, weights));
+        let resampled = self.resample(&[first?, second?], metrics)?;
+        resampled
+            .intervals(|models| std::array::from_fn(|metric| models[0][metric] - models[1][metric]))
     }
 
-    fn run<const M: usize, const N: usize>(
+    /// The metrics of each model, which are all of the same rows, on the same replicates.
+    pub(crate) fn resample<const N: usize>(
         &self,
-        labels: &[bool],
-        models: [&[f64]; M],
-        weights: Option<&[f64]>,
-        statistic: impl Fn(&[Ranked; M]) -> Result<[f64; N]> + Sync,
-    ) -> Result<[Interval; N]> {
+        models: &[Ordered],
+        metrics: impl Fn(&Ranked) -> Result<[f64; N]> + Sync,
+    ) -> Result<Replicates<N>> {
+        let first = models.first().ok_or(Error::NoRows { what: "the models" })?;
         if let Some(groups) = self.groups {
-            same_length("groups", groups.len(), "labels", labels.len())?;
+            same_length("groups", groups.len(), "labels", first.len())?;
         }
-        let mut sorted = Vec::with_capacity(M);
-        for scores in models {
-            sorted.push(with_order(&Rows::new(labels, scores, Domain::Scores, weights)?));
-        }
-        let [_, ..] = &sorted[..] else { return Err(Error::NoRows { what: "the models" }) };
-        let units = Units::of(self.groups, labels.len());
-        let whole: [&(Ranked, Vec<usize>); M] = std::array::from_fn(|model| &sorted[model]);
-        let estimates = statistic(&whole.map(|(ranked, _)| ranked.clone()))?;
-        let finite = |values: [f64; N]| {
-            values.iter().find(|value| !value.is_finite()).map_or(Ok(values), |&value| {
-                Err(Error::Numerical {
-                    what: "a bootstrapped metric".into(),
-                    value,
-                    remedy: "only finite metrics can be bootstrapped; clip probabilities of 0 and 1",
-                })
-            })
-        };
-        let estimates = finite(estimates)?;
+        let units = Units::of(self.groups, first.len());
+        let estimates = models.iter().map(|rows| metrics(rows.ranked())).collect::<Result<_>>()?;
         let replicates = parallel::map(self.replicates, 1, |replicate, _| {
             let mut stream = self.seed.stream(replicate);
             let mut attempt = || {
                 let times = units.draw(&mut stream);
-                let samples = whole.map(|(ranked, order)| resampled(ranked, order, &times));
-                if samples.iter().any(|sample| sample.rows() == 0) {
-                    return Err(Error::NoRows { what: "a replicate" });
-                }
-                statistic(&samples).and_then(finite)
+                models.iter().map(|rows| metrics(&resampled(rows, &times)?)).collect::<Result<_>>()
             };
             let mut result = attempt();
             for _ in 1..ATTEMPTS {
@@ -202,22 +183,55 @@ impl<'a> Bootstrap<'a> {
             }
             result
         });
-        let replicates = replicates.into_iter().collect::<Result<Vec<_>>>()?;
-        let tail = expanded_tail(self.level, units.positives(labels, weights));
-        Ok(std::array::from_fn(|metric| {
-            let mut values: Vec<f64> = replicates.iter().map(|values| values[metric]).collect();
-            values.sort_unstable_by(f64::total_cmp);
-            let n = values.len() as f64;
-            let mean = values.iter().sum::<f64>() / n;
-            let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-            Interval {
-                estimate: estimates[metric],
-                standard_error: (squares / (n - 1.0)).sqrt(),
-                lower: quantile(&values, tail),
-                upper: quantile(&values, 1.0 - tail),
-                level: self.level,
-            }
-        }))
+        let replicates = replicates.into_iter().collect::<Result<_>>()?;
+        let tail = expanded_tail(self.level, units.positives(first));
+        Ok(Replicates { estimates, replicates, level: self.level, tail })
+    }
+}
+
+/// `N` metrics of each model, on the rows themselves and on each replicate of them.
+#[derive(Debug)]
+pub(crate) struct Replicates<const N: usize> {
+    estimates: Vec<[f64; N]>,
+    replicates: Vec<Vec<[f64; N]>>,
+    level: f64,
+    /// The share of replicates beyond each end of an interval.
+    tail: f64,
+}
+
+impl<const N: usize> Replicates<N> {
+    /// Estimate and interval of something made of the models' metrics.
+    pub(crate) fn interval(&self, of: impl Fn(&[[f64; N]]) -> f64) -> Result<Interval> {
+        let estimate = of(&self.estimates);
+        let mut values: Vec<f64> = self.replicates.iter().map(|models| of(models)).collect();
+        let all = std::iter::once(&estimate).chain(&values);
+        if let Some(value) = all.copied().find(|value| !value.is_finite()) {
+            return Err(Error::Numerical {
+                what: "a bootstrapped metric".into(),
+                value,
+                remedy: "only finite metrics can be bootstrapped; clip probabilities of 0 and 1",
+            });
+        }
+        values.sort_unstable_by(f64::total_cmp);
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        Ok(Interval {
+            estimate,
+            standard_error: (squares / (n - 1.0)).sqrt(),
+            lower: quantile(&values, self.tail),
+            upper: quantile(&values, 1.0 - self.tail),
+            level: self.level,
+        })
+    }
+
+    fn intervals<const K: usize>(
+        &self,
+        of: impl Fn(&[[f64; N]]) -> [f64; K],
+    ) -> Result<[Interval; K]> {
+        let found = (0..K).map(|metric| self.interval(|models| of(models)[metric]));
+        let found: Vec<Interval> = found.collect::<Result<_>>()?;
+        Ok(std::array::from_fn(|metric| found[metric]))
     }
 }
 
@@ -240,10 +254,8 @@ impl Units {
     }
 
     /// Number of units that have positives of any weight.
-    fn positives(&self, labels: &[bool], weights: Option<&[f64]>) -> usize {
-        let positive =
-            |row: &usize| labels[*row] && weights.is_none_or(|weights| weights[*row] > 0.0);
-        let rows = (0..labels.len()).filter(positive);
+    fn positives(&self, rows: &Ordered) -> usize {
+        let rows = rows.rows().filter(|((_, weight), _)| *weight > 0.0).map(|(_, row)| row);
         match self {
             Self::Rows(_) => rows.count(),
             Self::Groups(groups, count) => {
@@ -269,11 +281,14 @@ impl Units {
 }
 
 /// The rows with their weights multiplied by how often they were drawn.
-fn resampled(ranked: &Ranked, order: &[usize], times: &[u32]) -> Ranked {
-    let drawn = ranked.sorted().iter().zip(order).filter(|&(_, &row)| times[row] > 0);
+fn resampled(rows: &Ordered, times: &[u32]) -> Result<Ranked> {
+    let drawn = rows.rows().filter(|&(_, row)| times[row] > 0);
     let sorted: Vec<Scored> =
-        drawn.map(|(&(score, weight), &row)| (score, weight * f64::from(times[row]))).collect();
-    Ranked::presorted(sorted, ranked.unit())
+        drawn.map(|((score, weight), row)| (score, weight * f64::from(times[row]))).collect();
+    if sorted.is_empty() {
+        return Err(Error::NoRows { what: "a replicate" });
+    }
+    Ok(Ranked::presorted(sorted, rows.ranked().unit()))
 }
 
 /// The share of replicates beyond each end of the interval; see [`Bootstrap`].

@@ -49,7 +49,7 @@ pub fn predicted_over_observed(
 /// The standard errors come from the Fisher information and take weights as counts of rows, so
 /// they are right for weights that merge equal rows, and only a guide for other weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct CalibrationLine {
     /// a in logit P(y = 1) = a + b logit(p); 0 is calibrated. It is the log-odds where p = ½,
@@ -117,7 +117,7 @@ pub fn calibration_line(
 
 /// One bin of a reliability diagram; see [`quantile_bins`].
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Bin {
     /// Number of rows that have weight.

@@ -1,14 +1,13 @@
 //! Where to put the threshold.
 
-use ndarray_rand::rand::seq::SliceRandom;
-
 use super::confusion::{Confusion, check_beta, check_share, confusion_of};
 use super::curves::Flagged;
-use super::delong::with_order;
+use super::ordered::Ordered;
 use super::ranked::Ranked;
 use super::reliability::probabilities_ranked;
-use super::rows::{Domain, Rows, Sum, Weighted};
-use crate::{Error, Result, Seed};
+use super::rows::{Domain, Sum, Weighted};
+use crate::error::same_length;
+use crate::{Error, Folds, Result};
 
 /// What a threshold is to achieve. Rows with score ≥ threshold are flagged.
 ///
@@ -30,9 +29,15 @@ use crate::{Error, Result, Seed};
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(into = "Kind", try_from = "Kind")
+)]
 pub struct Goal(Kind);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Kind {
     /// Costs of a false positive and of a false negative beyond those of the right decisions, and what
     /// right decisions cost: of a true positive, of a true negative.
@@ -51,10 +56,11 @@ enum Kind {
 
 /// A threshold and what it does.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Choice {
     /// Flag rows with score ≥ this; +∞ (`null` in JSON) if flagging nothing is best.
+    #[cfg_attr(feature = "serde", serde(with = "super::infinite"))]
     pub threshold: f64,
     /// What the goal is about, of these rows: the mean cost per unit of weight, `F_β`, the share flagged,
     /// the weight flagged, the precision, or the recall. `None` where that is 0 / 0.
@@ -65,14 +71,15 @@ pub struct Choice {
 
 /// A threshold with an estimate of what it does on other rows; see [`Goal::choose_cross_fitted`].
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct HonestChoice {
     /// The threshold chosen on all rows, with what it seems to do there.
     pub choice: Choice,
     /// The threshold chosen without each fold; their spread says how stable the choice is.
+    #[cfg_attr(feature = "serde", serde(with = "super::infinite::list"))]
     pub fold_thresholds: Vec<f64>,
-    /// What each row got from the threshold chosen without its fold, summed over all rows.
+    /// What each row got from the threshold chosen without its fold, summed over all rows judged.
     pub confusion: Confusion,
     /// [`Choice::value`] of that.
     pub value: Option<f64>,
@@ -216,7 +223,18 @@ impl Goal {
         weights: Option<&[f64]>,
     ) -> Result<Choice> {
         let labels = vec![false; probabilities.len()];
-        let rows = Expected(probabilities_ranked(&labels, probabilities, weights)?);
+        self.choose_calibrated_ranked(&probabilities_ranked(&labels, probabilities, weights)?)
+    }
+
+    /// [`choose_calibrated`](Self::choose_calibrated) on rows that are sorted already, whatever their
+    /// labels.
+    ///
+    /// # Errors
+    ///
+    /// As [`choose_calibrated`](Self::choose_calibrated).
+    pub fn choose_calibrated_ranked(&self, rows: &Ranked) -> Result<Choice> {
+        rows.need_probabilities()?;
+        let rows = Expected(rows);
         rows.need_positives("the choice of a threshold")?;
         if let Kind::Cost { false_positive, false_negative, .. } = self.0 {
             let threshold = false_positive / (false_positive + false_negative);
@@ -230,22 +248,24 @@ impl Goal {
 
     /// The best threshold on all rows, with an honest estimate of what it does on others.
     ///
-    /// The rows of each class are dealt out at random into `folds` folds; the rows of each fold are
-    /// decided by the threshold that is best on the other folds. Two folds choose on one half and
-    /// evaluate on the other, and the other way round. One sort.
+    /// The rows that each fold judges are decided by the threshold that is best on the rows it trains
+    /// on. The folds say what "others" are: rows like these with [`Folds::stratified`], other groups (users,
+    /// page views) with [`Folds::by_group`], later rows with [`Folds::by_time`]. One sort.
     ///
     /// # Errors
     ///
-    /// As [`choose`](Self::choose), [`Error::InvalidArgument`] unless `folds` is 2 or more, and
-    /// [`Error::OneClass`] if there are fewer positives than needed to have some outside each fold.
+    /// As [`choose`](Self::choose), [`Error::LengthMismatch`] unless the folds are of as many rows, and
+    /// [`Error::OneClass`] if the positives that a fold trains on have no weight.
     ///
     /// ```
+    /// use imbalance::Folds;
     /// use imbalance::metrics::Goal;
     ///
     /// let labels: Vec<bool> = (0..1000).map(|i| i % 10 == 0).collect();
     /// let scores: Vec<f64> = (0..1000).map(|i| f64::from(i * 7919 % 1000) / 1000.0).collect();
     /// // The scores know nothing. The best threshold on the same rows cannot see that.
-    /// let honest = Goal::f_beta(1.0)?.choose_cross_fitted(&labels, &scores, None, 2, 7)?;
+    /// let folds = Folds::stratified(&labels, 2, 7)?;
+    /// let honest = Goal::f_beta(1.0)?.choose_cross_fitted(&labels, &scores, None, &folds)?;
     /// assert_eq!(honest.fold_thresholds.len(), 2);
     /// assert!(honest.value <= honest.choice.value);
     /// # Ok::<(), imbalance::Error>(())
@@ -255,26 +275,27 @@ impl Goal {
         labels: &[bool],
         scores: &[f64],
         weights: Option<&[f64]>,
-        folds: usize,
-        seed: impl Into<Seed>,
+        folds: &Folds,
     ) -> Result<HonestChoice> {
-        if folds < 2 {
-            return Err(Error::invalid("folds", folds, "at least 2"));
-        }
-        let rows = Rows::new(labels, scores, Domain::Scores, weights)?;
-        let (ranked, order) = with_order(&rows);
-        let choice = self.choose_ranked(&ranked)?;
-        let goal = self.relative_to(&ranked);
-        let fold_of = deal(labels, folds, seed.into());
+        self.cross_fitted(&Ordered::new(labels, scores, Domain::Scores, weights)?, folds)
+    }
+
+    /// [`choose_cross_fitted`](Self::choose_cross_fitted) on rows that are sorted already.
+    pub(crate) fn cross_fitted(&self, rows: &Ordered, folds: &Folds) -> Result<HonestChoice> {
+        same_length("the folds", folds.rows(), "labels", rows.len())?;
+        let choice = self.choose_ranked(rows.ranked())?;
+        let goal = self.relative_to(rows.ranked());
         let mut confusion = Confusion::default();
-        let mut fold_thresholds = Vec::with_capacity(folds);
-        for fold in 0..folds {
-            let part = |inside: bool| {
-                let rows = ranked.sorted().iter().zip(&order);
-                let rows = rows.filter(|&(_, &row)| (fold_of[row] == fold) == inside);
-                Ranked::presorted(rows.map(|(&row, _)| row).collect(), ranked.unit())
+        let mut fold_thresholds = Vec::with_capacity(folds.count());
+        for split in folds.splits() {
+            let of = |side: &[usize]| {
+                let mut inside = vec![false; rows.len()];
+                side.iter().for_each(|&row| inside[row] = true);
+                rows.select(|row| inside[row])
             };
-            let others = part(false);
+            let Some(others) = of(split.train()) else {
+                return Err(Error::NoRows { what: "what a fold trains on, by weight," });
+            };
             others.need_positives("the choice of a threshold without one fold")?;
             let threshold = match goal.best(others.flagged(), &others) {
                 // What cannot be reached without the fold flags nothing in it.
@@ -282,7 +303,9 @@ impl Goal {
                 best => best?.threshold,
             };
             fold_thresholds.push(threshold);
-            confusion = confusion.merge(part(true).confusion(threshold)?);
+            if let Some(judged) = of(split.test()) {
+                confusion = confusion.merge(judged.confusion(threshold)?);
+            }
         }
         Ok(HonestChoice { choice, fold_thresholds, confusion, value: self.value(&confusion) })
     }
@@ -299,7 +322,8 @@ impl Goal {
         Choice { threshold, value: self.value(&confusion), confusion }
     }
 
-    fn value(&self, at: &Confusion) -> Option<f64> {
+    /// What the goal is about, of these decisions; see [`Choice::value`].
+    pub(crate) fn value(&self, at: &Confusion) -> Option<f64> {
         match self.0 {
             Kind::Cost { false_positive, false_negative, true_positive, true_negative } => {
                 let mistakes =
@@ -365,6 +389,37 @@ impl Goal {
     }
 }
 
+#[cfg(feature = "serde")]
+impl From<Goal> for Kind {
+    fn from(goal: Goal) -> Self {
+        goal.0
+    }
+}
+
+/// What is read is checked like what is made.
+#[cfg(feature = "serde")]
+impl TryFrom<Kind> for Goal {
+    type Error = Error;
+
+    fn try_from(kind: Kind) -> Result<Self> {
+        match kind {
+            Kind::Cost { false_positive, false_negative, true_positive, true_negative } => {
+                // The mistakes cost this beyond the right decisions, which cost anything.
+                Self::cost(false_positive, false_negative)?;
+                match [true_positive, true_negative].into_iter().find(|cost| !cost.is_finite()) {
+                    Some(cost) => Err(Error::invalid("costs", cost, "finite")),
+                    None => Ok(Self(kind)),
+                }
+            }
+            Kind::FBeta(beta) => Self::f_beta(beta),
+            Kind::Share(share) => Self::share(share),
+            Kind::Budget(rows) => Self::budget(rows),
+            Kind::PrecisionFloor(precision) => Self::precision_floor(precision),
+            Kind::RecallFloor(recall) => Self::recall_floor(recall),
+        }
+    }
+}
+
 fn check_floor(argument: &'static str, floor: f64) -> Result<()> {
     if floor > 0.0 && floor <= 1.0 {
         Ok(())
@@ -391,17 +446,6 @@ fn within(thresholds: impl Iterator<Item = Flagged>, capacity: f64) -> Option<Fl
     thresholds.take_while(|at| at.weight() <= capacity).last()
 }
 
-/// A fold for each row: those of each class are shuffled and dealt out in turn.
-fn deal(labels: &[bool], folds: usize, seed: Seed) -> Vec<usize> {
-    let mut fold_of = vec![0; labels.len()];
-    for (stream, class) in [false, true].into_iter().enumerate() {
-        let mut rows: Vec<usize> = (0..labels.len()).filter(|&row| labels[row] == class).collect();
-        rows.shuffle(&mut seed.stream(stream));
-        rows.into_iter().enumerate().for_each(|(place, row)| fold_of[row] = place % folds);
-    }
-    fold_of
-}
-
 impl Flagged {
     const NOTHING: Self = Self { threshold: f64::INFINITY, positive: 0.0, negative: 0.0 };
 
@@ -410,27 +454,28 @@ impl Flagged {
     }
 }
 
-/// Rows without labels, each p of a positive and 1 − p of a negative.
-struct Expected(Ranked);
+/// Rows whose labels do not count, each p of a positive and 1 − p of a negative.
+struct Expected<'a>(&'a Ranked);
 
-impl Expected {
+impl Expected<'_> {
     fn flagged(&self) -> impl Iterator<Item = Flagged> + '_ {
         let (mut positive, mut negative) = (Sum::default(), Sum::default());
         self.0.ties().rev().map(move |tie| {
-            positive.add(tie.negative * tie.score);
-            negative.add(tie.negative * (1.0 - tie.score));
+            positive.add(tie.weight() * tie.score);
+            negative.add(tie.weight() * (1.0 - tie.score));
             Flagged { threshold: tie.score, positive: positive.value(), negative: negative.value() }
         })
     }
 }
 
-impl Weighted for Expected {
+impl Weighted for Expected<'_> {
     fn len(&self) -> usize {
         self.0.len()
     }
 
     fn row(&self, row: usize) -> (bool, f64, f64) {
-        self.0.row(row)
+        let (_, p, weight) = self.0.row(row);
+        (false, p, weight)
     }
 
     fn class_weights(&self) -> [f64; 2] {

@@ -19,7 +19,7 @@ use crate::{Error, Result};
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Confusion {
     /// Weight of the positives that are flagged.

@@ -7,7 +7,7 @@ use crate::Result;
 
 /// A stretch of predictions to which isotonic regression gives one rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct CorpBlock {
     /// The smallest prediction in it.
@@ -24,7 +24,7 @@ pub struct CorpBlock {
 
 /// The CORP reliability diagram and decomposition; see [`Ranked::corp`].
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Corp {
     /// The blocks in rising order; their observed rates rise strictly.

@@ -6,10 +6,11 @@ use crate::{Error, Result};
 
 /// One threshold of a [`RocCurve`].
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct RocPoint {
     /// Rows with score ≥ this are flagged; +∞ (`null` in JSON) in the first point.
+    #[cfg_attr(feature = "serde", serde(with = "super::infinite"))]
     pub threshold: f64,
     /// Share of the negatives that are flagged.
     pub false_positive_rate: f64,
@@ -32,7 +33,7 @@ pub struct RocPoint {
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct RocCurve {
     /// From the highest threshold to the lowest.
@@ -41,10 +42,11 @@ pub struct RocCurve {
 
 /// One threshold of a [`PrecisionRecallCurve`].
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct PrecisionRecallPoint {
     /// Rows with score ≥ this are flagged.
+    #[cfg_attr(feature = "serde", serde(with = "super::infinite"))]
     pub threshold: f64,
     /// Share of the positives that are flagged.
     pub recall: f64,
@@ -68,7 +70,7 @@ pub struct PrecisionRecallPoint {
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct PrecisionRecallCurve {
     /// From the highest threshold to the lowest.
@@ -79,10 +81,11 @@ pub struct PrecisionRecallCurve {
 
 /// One threshold of a [`GainCurve`].
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct GainPoint {
     /// Rows with score ≥ this are flagged.
+    #[cfg_attr(feature = "serde", serde(with = "super::infinite"))]
     pub threshold: f64,
     /// Share of all rows that are flagged, in (0, 1\].
     pub share: f64,
@@ -102,7 +105,7 @@ pub struct GainPoint {
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct GainCurve {
     /// From the highest threshold to the lowest.

@@ -3,10 +3,11 @@
 use statrs::function::erf::erfc;
 
 use super::interval::{Interval, check_level, two_sided_quantile};
-use super::ranked::{Ranked, scored};
+use super::ordered::Ordered;
+use super::ranked::Ranked;
 use super::ranking::auc_of;
 use super::rows::{Domain, Rows, Sum, Weighted};
-use crate::{Result, parallel};
+use crate::Result;
 
 /// The [`roc_auc`](super::roc_auc) with its standard error and interval by DeLong's method.
 ///
@@ -52,7 +53,7 @@ pub fn roc_auc_interval(
 
 /// Two AUCs on the same rows; see [`compare_roc_auc`].
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct PairedAuc {
     /// AUC of the first model.
@@ -91,20 +92,25 @@ pub fn compare_roc_auc(
     weights: Option<&[f64]>,
     level: f64,
 ) -> Result<PairedAuc> {
-    check_level(level)?;
     let rows = Rows::new(labels, first, Domain::Scores, weights)?;
     rows.need_both_classes("the comparison of ROC AUCs")?;
-    let (first, mut influence) = influences(&rows);
-    let other = Rows::new(labels, second, Domain::Scores, weights)?;
-    let (second, subtracted) = influences(&other);
+    compare(&Ordered::of(&rows), &Ordered::new(labels, second, Domain::Scores, weights)?, level)
+}
+
+/// [`compare_roc_auc`] of two models on the same rows that are sorted already.
+pub(crate) fn compare(one: &Ordered, other: &Ordered, level: f64) -> Result<PairedAuc> {
+    check_level(level)?;
+    one.ranked().need_both_classes("the comparison of ROC AUCs")?;
+    let (first, mut influence) = influences(one);
+    let (second, subtracted) = influences(other);
     influence.iter_mut().zip(subtracted).for_each(|(own, other)| *own -= other);
 
     // Σ(difference of influences)² is the variance of the difference, covariance included.
     let mut squares = [Sum::default(); 2];
-    for (&label, influence) in labels.iter().zip(&influence) {
-        squares[usize::from(label)].add(influence * influence);
+    for ((_, weight), row) in one.rows() {
+        squares[usize::from(weight > 0.0)].add(influence[row] * influence[row]);
     }
-    let standard_error = standard_error(squares.map(Sum::value), rows.counts());
+    let standard_error = standard_error(squares.map(Sum::value), one.ranked().counts());
     let estimate = first - second;
     let margin = two_sided_quantile(level) * standard_error;
     let p_value = match (estimate == 0.0, standard_error == 0.0) {
@@ -180,29 +186,14 @@ fn placements(rows: &Ranked, mut each: impl FnMut(usize, f64)) {
 }
 
 /// The AUC, and what each row of the caller adds to it: w (V − AUC) / W of its class.
-fn influences(rows: &Rows<'_>) -> (f64, Vec<f64>) {
-    let (ranked, order) = with_order(rows);
-    let auc = auc_of(&ranked);
+fn influences(rows: &Ordered) -> (f64, Vec<f64>) {
+    let ranked = rows.ranked();
+    let auc = auc_of(ranked);
     let mut influence = vec![0.0; rows.len()];
-    placements(&ranked, |place, placement| {
-        let weight = ranked.sorted()[place].1;
-        let class = usize::from(weight > 0.0);
-        influence[order[place]] = weight.abs() * (placement - auc) / rows.class_weights()[class];
+    placements(ranked, |sorted, placement| {
+        let (label, _, weight) = ranked.row(sorted);
+        let whole = ranked.class_weights()[usize::from(label)];
+        influence[rows.place(sorted)] = weight * (placement - auc) / whole;
     });
     (auc, influence)
-}
-
-/// The rows sorted, and for each sorted row its place among the caller's.
-pub(super) fn with_order(rows: &Rows<'_>) -> (Ranked, Vec<usize>) {
-    let mut indexed = vec![((0.0, 0.0), 0); rows.len()];
-    parallel::map_into(&mut indexed, 1, parallel::BLOCK, |_, range, out| {
-        range.zip(out).for_each(|(row, place)| *place = (scored(rows, row), row));
-    });
-    indexed.retain(|row| row.0.1 != 0.0);
-    parallel::sort_by(&mut indexed, |(a, i), (b, j)| {
-        a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)).then(i.cmp(j))
-    });
-    let order = indexed.iter().map(|row| row.1).collect();
-    let sorted = indexed.into_iter().map(|row| row.0).collect();
-    (Ranked::presorted(sorted, rows.weights.unit), order)
 }

@@ -7,7 +7,7 @@ use crate::{Error, Result};
 
 /// The scale on which an axis of probabilities is even.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Axis {
     /// Even in p.
@@ -19,7 +19,7 @@ pub enum Axis {
 /// The weight of each class in intervals of the predicted probability; see
 /// [`Ranked::score_histogram`].
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct ScoreHistogram {
     /// On which scale the intervals are even.

@@ -6,7 +6,7 @@ use crate::{Error, Result};
 
 /// An estimate with a confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Interval {
     /// The metric on the rows themselves.

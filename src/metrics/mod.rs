@@ -44,6 +44,9 @@
 //!
 //! What a metric needs beyond that, such as both classes, is in its own documentation. None
 //! panics, and none returns NaN.
+//!
+//! With the feature `serde` all results can be written and read back. What can be +∞, such as a log loss
+//! or the threshold that flags nothing, is `null` where the format has no infinity, as in JSON.
 
 mod bootstrap;
 mod calibration;
@@ -53,8 +56,11 @@ mod corp;
 mod curves;
 mod delong;
 mod histogram;
+#[cfg(feature = "serde")]
+mod infinite;
 mod interval;
 mod line;
+mod ordered;
 mod probability;
 mod ranked;
 mod ranking;
@@ -88,6 +94,9 @@ pub use scorecard::Scorecard;
 pub use slices::{Missing, Slice, slices_by_category, slices_by_period};
 pub use smooth_ece::smooth_ece;
 
+pub(crate) use bootstrap::Replicates;
+pub(crate) use delong::compare;
 pub(crate) use line::fit_line;
+pub(crate) use ordered::Ordered;
 pub(crate) use ranked::{Tie, ties};
-pub(crate) use reliability::probabilities_ranked;
+pub(crate) use slices::Partition;

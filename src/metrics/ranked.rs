@@ -5,7 +5,7 @@ use super::calibration::{
 };
 use super::probability::{base_rate_entropy_of, brier_score_of, log_loss_of};
 use super::ranking::{auc_of, average_precision_of};
-use super::rows::{Domain, Rows, Sum, Weighted, class_weights};
+use super::rows::{Domain, Rows, Sum, Weighted, binade, class_weights};
 use crate::{Error, Result, parallel};
 
 /// A row as it is sorted: its score, and its weight with the sign of its label.
@@ -76,6 +76,20 @@ impl Ranked {
         ranked
     }
 
+    /// Some of other rows that are sorted already, with a unit of their own, as if they were all there
+    /// is; `None` if there are none.
+    pub(super) fn part(mut sorted: Vec<Scored>, unit: f64) -> Option<Self> {
+        let largest = sorted.iter().fold(0.0_f64, |largest, row| largest.max(row.1.abs()));
+        if largest == 0.0 {
+            return None;
+        }
+        let scale = binade(largest);
+        if scale != 1.0 {
+            sorted.iter_mut().for_each(|row| row.1 /= scale);
+        }
+        Some(Self::presorted(sorted, scale * unit))
+    }
+
     /// The rows, sorted; weights are in [`unit`](Weighted::unit).
     pub(super) fn sorted(&self) -> &[Scored] {
         &self.sorted
@@ -108,6 +122,12 @@ impl Ranked {
     #[must_use]
     pub fn base_rate(&self) -> f64 {
         self.positive() / self.total()
+    }
+
+    /// Relative standard error of the weight of the positives, √Σw²y / Σwy.
+    pub(crate) fn positives_relative_error(&self) -> f64 {
+        let squares = self.sorted.iter().map(|row| row.1.max(0.0).powi(2)).collect::<Sum>();
+        squares.value().sqrt() / self.positive()
     }
 
     /// The smallest and the largest score.

@@ -11,7 +11,7 @@ use crate::Result;
 
 /// One bin of a [`ReliabilityCurve`].
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct ReliabilityPoint {
     /// Rows, weight, mean prediction and observed rate of the bin.
@@ -42,7 +42,7 @@ pub struct ReliabilityPoint {
 /// weight Σw²/Σw of a typical row of the absent class in the whole sample, or in the bin if there is
 /// none anywhere.
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct ReliabilityCurve {
     /// In rising order of prediction.
@@ -53,7 +53,7 @@ pub struct ReliabilityCurve {
 
 /// One group of a [`DecileTable`].
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Decile {
     /// Rows, weight, mean prediction and observed rate of the group.
@@ -75,7 +75,7 @@ pub struct Decile {
 /// Groups are [`quantile_bins`](super::quantile_bins), so rows of equal probability stay together and a
 /// group can be missing.
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct DecileTable {
     /// From the highest predictions to the lowest.
@@ -84,7 +84,7 @@ pub struct DecileTable {
 
 /// Murphy's decomposition of the Brier score on bins; see [`brier_decomposition`].
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct BrierDecomposition {
     /// The Brier score itself.
@@ -102,10 +102,11 @@ pub struct BrierDecomposition {
 
 /// The Hosmer–Lemeshow test of calibration; see [`hosmer_lemeshow`].
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct HosmerLemeshow {
     /// The statistic, 0 to +∞.
+    #[cfg_attr(feature = "serde", serde(with = "super::infinite"))]
     pub statistic: f64,
     /// Number of groups g.
     pub groups: usize,
@@ -233,7 +234,7 @@ pub fn hosmer_lemeshow(
 }
 
 /// Sorted rows whose scores are known to be probabilities, with the row in the error.
-pub(crate) fn probabilities_ranked(
+pub(super) fn probabilities_ranked(
     labels: &[bool],
     probabilities: &[f64],
     weights: Option<&[f64]>,

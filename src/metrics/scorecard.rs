@@ -24,7 +24,7 @@ use crate::Result;
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Scorecard {
     /// Number of rows that have weight.
@@ -38,8 +38,10 @@ pub struct Scorecard {
     /// See [`average_precision`](super::average_precision).
     pub average_precision: f64,
     /// See [`log_loss`](super::log_loss).
+    #[cfg_attr(feature = "serde", serde(with = "super::infinite"))]
     pub log_loss: f64,
     /// See [`normalised_entropy`](super::normalised_entropy).
+    #[cfg_attr(feature = "serde", serde(with = "super::infinite"))]
     pub normalised_entropy: f64,
     /// See [`brier_score`](super::brier_score).
     pub brier: f64,

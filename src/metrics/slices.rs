@@ -1,21 +1,29 @@
 //! The same metrics for each value of an attribute and each period of time, so that drift shows.
 
-use super::calibration::predicted_over_observed_of;
+use statrs::function::erf::erfc;
+use statrs::function::gamma::{gamma_lr, gamma_ur};
+
+use super::calibration::{
+    CalibrationLine, calibration_line_of, ece_of, predicted_over_observed_of,
+};
+use super::interval::{Interval, check_level};
+use super::ordered::Ordered;
 use super::probability::{base_rate_entropy_of, brier_score_of, log_loss_of};
-use super::ranked::Ranked;
-use super::ranking::{auc_of, average_precision_of};
-use super::rows::{Domain, Rows, Weighted};
+use super::ranked::{Ranked, Scored};
+use super::ranking::average_precision_of;
+use super::rows::{Sum, Weighted};
+use super::scorecard::Scorecard;
 use crate::data::Categories;
 use crate::error::same_length;
 use crate::{Error, Result, parallel};
 
 /// A metric that a [`Slice`] does not have, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Missing {
     /// The name of the field of [`Slice`] that is `None`.
-    pub metric: &'static str,
+    pub metric: String,
     /// Why it cannot be computed.
     pub reason: String,
 }
@@ -25,7 +33,7 @@ pub struct Missing {
 /// What the rows of a slice do not determine is `None`, with the reason in
 /// [`missing`](Self::missing); the other metrics are there.
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Slice {
     /// The value of the attribute, or the start of the period.
@@ -40,21 +48,38 @@ pub struct Slice {
     pub weight: f64,
     /// The weighted share of positives.
     pub base_rate: f64,
+    /// Lower end of the interval of the base rate, as in a
+    /// [`ReliabilityCurve`](super::ReliabilityCurve) of one bin.
+    pub observed_lower: f64,
+    /// Upper end of it.
+    pub observed_upper: f64,
+    /// The level of the intervals.
+    pub level: f64,
     /// The weighted mean of the probabilities.
     pub mean_predicted: f64,
+    /// How likely the positives of a calibrated model are to be so many more or fewer than it promised:
+    /// small where the model drifts, also where positives were promised and none came.
+    ///
+    /// Two-sided, from a Poisson number scaled to the mean Σwp and the variance Σw²p(1 − p) of the
+    /// weight of the positives: twice its smaller tail, at most 1. For rare positives of equal weight
+    /// that is exact. Rows must be independent.
+    pub p_value: f64,
+    /// See [`predicted_over_observed`](super::predicted_over_observed).
+    pub predicted_over_observed: Option<f64>,
     /// See [`brier_score`](super::brier_score).
     pub brier: f64,
     /// See [`log_loss`](super::log_loss); +∞ for a certain miss.
+    #[cfg_attr(feature = "serde", serde(with = "super::infinite"))]
     pub log_loss: f64,
-    /// See [`normalised_entropy`](super::normalised_entropy), against the slice's own base rate.
+    /// See [`normalised_entropy`](super::normalised_entropy), against the slice's own base rate; `None`
+    /// also where it is +∞.
     pub normalised_entropy: Option<f64>,
-    /// See [`predicted_over_observed`](super::predicted_over_observed).
-    pub predicted_over_observed: Option<f64>,
-    /// Relative standard error of the number of positives, √Σw²y / Σwy: predicted / observed is no
-    /// drift as long as it is within two or three of these of 1.
-    pub observed_relative_error: Option<f64>,
-    /// See [`roc_auc`](super::roc_auc).
-    pub roc_auc: Option<f64>,
+    /// See [`ece`](super::ece), with [`Scorecard::BINS`](super::Scorecard::BINS) bins.
+    pub ece: f64,
+    /// See [`calibration_line`](super::calibration_line).
+    pub calibration: Option<CalibrationLine>,
+    /// See [`roc_auc_interval`](super::roc_auc_interval).
+    pub roc_auc: Option<Interval>,
     /// See [`average_precision`](super::average_precision).
     pub average_precision: Option<f64>,
     /// What is `None`, and why.
@@ -65,7 +90,7 @@ pub struct Slice {
 /// [`levels`](crate::data::Categories::levels); categories without a row of positive weight are left
 /// out.
 ///
-/// Slices with too few positives keep what can be computed.
+/// Slices with too few positives keep what can be computed. Intervals are at 95 %. One sort for all.
 ///
 /// # Errors
 ///
@@ -80,9 +105,9 @@ pub struct Slice {
 ///     unreachable!()
 /// };
 /// let slices = slices_by_category(&campaign, &[true, false, false, false], &[0.5, 0.1, 0.2, 0.3], None)?;
-/// assert_eq!((slices[0].name.as_str(), slices[0].roc_auc), ("men", Some(1.0)));
-/// assert_eq!((slices[1].name.as_str(), slices[1].roc_auc), ("women", None));
-/// assert!(slices[1].missing.iter().any(|missing| missing.metric == "roc_auc"));
+/// assert_eq!((slices[0].name.as_str(), slices[0].average_precision), ("men", Some(1.0)));
+/// assert_eq!((slices[1].name.as_str(), slices[1].average_precision), ("women", None));
+/// assert!(slices[1].missing.iter().any(|missing| missing.metric == "average_precision"));
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 pub fn slices_by_category(
@@ -91,10 +116,8 @@ pub fn slices_by_category(
     probabilities: &[f64],
     weights: Option<&[f64]>,
 ) -> Result<Vec<Slice>> {
-    let rows = Rows::new(labels, probabilities, Domain::Probabilities, weights)?;
-    same_length("the categories", categories.len(), "labels", labels.len())?;
-    let names: Vec<_> = categories.levels().iter().map(|level| (level.clone(), None)).collect();
-    Ok(slices_of(&rows, |row| categories.codes()[row] as usize, &names))
+    let rows = Ordered::probabilities(labels, probabilities, weights)?;
+    Partition::by_category(categories).slices(&rows, LEVEL)
 }
 
 /// The metrics of the rows of each period of time, in the order of time.
@@ -125,116 +148,312 @@ pub fn slices_by_period(
     probabilities: &[f64],
     weights: Option<&[f64]>,
 ) -> Result<Vec<Slice>> {
-    if !(period > 0.0 && period.is_finite()) {
-        return Err(Error::invalid("period", period, "positive and finite"));
-    }
-    let rows = Rows::new(labels, probabilities, Domain::Probabilities, weights)?;
-    same_length("the times", times.len(), "labels", labels.len())?;
-    if let Some(row) = times.iter().position(|time| time.is_infinite()) {
-        let what = "the times".into();
-        return Err(Error::NonFinite { what, row, column: None, value: times[row] });
-    }
-    // Adding 0.0 turns −0.0 into 0.0.
-    let number = |row: usize| (times[row] / period).floor() + 0.0;
-    let mut present: Vec<f64> = (0..times.len()).map(number).collect();
-    if present.iter().any(|number| number.is_infinite()) {
-        return Err(Error::invalid(
-            "period",
-            period,
-            "long enough to count periods up to each time",
-        ));
-    }
-    present.sort_unstable_by(f64::total_cmp);
-    present.dedup_by(|a, b| a.total_cmp(b).is_eq() || *a == *b);
-    // A NaN sorts first or last, by its sign; either way it goes to the end.
-    let missing = present.iter().any(|number| number.is_nan());
-    present.retain(|number| !number.is_nan());
-    let mut names: Vec<(String, Option<f64>)> = present
-        .iter()
-        .map(|number| number * period)
-        .map(|start| (start.to_string(), Some(start)))
-        .collect();
-    if missing {
-        names.push(("missing".into(), None));
-    }
-    let place = |row: usize| {
-        let number = number(row);
-        // NaN is below nothing, so it lands behind the last period.
-        present.partition_point(|&other| number.is_nan() || other < number)
-    };
-    Ok(slices_of(&rows, place, &names))
+    let rows = Ordered::probabilities(labels, probabilities, weights)?;
+    Partition::by_period(times, period)?.slices(&rows, LEVEL)
 }
 
-fn slices_of(
-    rows: &Rows<'_>,
-    place: impl Fn(usize) -> usize,
-    names: &[(String, Option<f64>)],
-) -> Vec<Slice> {
-    // A stable counting sort: the rows of each slice, one slice after the other.
-    let places: Vec<usize> = (0..rows.len()).map(place).collect();
-    let mut ends = vec![0; names.len() + 1];
-    places.iter().for_each(|&place| ends[place + 1] += 1);
-    for place in 0..names.len() {
-        ends[place + 1] += ends[place];
+/// The level of the slices' intervals, unless another is asked for.
+const LEVEL: f64 = 0.95;
+/// Seconds of a day.
+const DAY: f64 = 86_400.0;
+
+/// Which slice each row belongs to.
+#[derive(Debug, Clone)]
+pub(crate) struct Partition {
+    what: &'static str,
+    /// The slice of each row.
+    places: Vec<u32>,
+    /// Name and start of each slice.
+    names: Vec<(String, Option<f64>)>,
+}
+
+impl Partition {
+    pub(crate) fn by_category(categories: &Categories<'_>) -> Self {
+        let names = categories.levels().iter().map(|level| (level.clone(), None)).collect();
+        Self { what: "the categories", places: categories.codes().to_vec(), names }
     }
-    let (mut members, mut next) = (vec![0; rows.len()], ends.clone());
-    for (row, &place) in places.iter().enumerate() {
-        members[next[place]] = row;
-        next[place] += 1;
+
+    pub(crate) fn by_period(times: &[f64], period: f64) -> Result<Self> {
+        if !(period > 0.0 && period.is_finite()) {
+            return Err(Error::invalid("period", period, "positive and finite"));
+        }
+        if let Some(row) = times.iter().position(|time| time.is_infinite()) {
+            let what = "the times".into();
+            return Err(Error::NonFinite { what, row, column: None, value: times[row] });
+        }
+        // Adding 0.0 turns −0.0 into 0.0.
+        let number = |time: &f64| (time / period).floor() + 0.0;
+        let mut present: Vec<f64> = times.iter().map(number).collect();
+        if present.iter().any(|number| number.is_infinite()) {
+            return Err(Error::invalid(
+                "period",
+                period,
+                "long enough to count periods up to each time",
+            ));
+        }
+        let missing = present.iter().any(|number| number.is_nan());
+        present.retain(|number| !number.is_nan());
+        // Rows mostly come in order of time: few are left to sort.
+        present.dedup();
+        present.sort_unstable_by(f64::total_cmp);
+        present.dedup();
+        let mut names: Vec<(String, Option<f64>)> = present
+            .iter()
+            .map(|number| number * period)
+            .map(|start| (start.to_string(), Some(start)))
+            .collect();
+        if missing {
+            names.push(("missing".into(), None));
+        }
+        let place = |time: &f64| {
+            let number = number(time);
+            // NaN is below nothing, so it lands behind the last period.
+            present.partition_point(|&other| number.is_nan() || other < number) as u32
+        };
+        Ok(Self { what: "the times", places: times.iter().map(place).collect(), names })
     }
-    let slices = parallel::map(names.len(), 1, |place, _| {
-        let (name, start) = names[place].clone();
-        Slice::of(rows, &members[ends[place]..ends[place + 1]], name, start)
-    });
-    slices.into_iter().flatten().collect()
+
+    /// Days of UTC, named by their date.
+    pub(crate) fn by_day(seconds: &[f64]) -> Result<Self> {
+        let mut days = Self::by_period(seconds, DAY)?;
+        for (name, start) in &mut days.names {
+            if let Some(date) = start.and_then(|start| date(start / DAY)) {
+                *name = date;
+            }
+        }
+        Ok(days)
+    }
+
+    /// No more than `most` slices: the categories of the most rows and one of all others, or the latest
+    /// periods and one of all earlier ones.
+    pub(crate) fn at_most(mut self, most: usize) -> Self {
+        let others = match self.names.len() {
+            count if count <= most => return self,
+            count => count - (most - 1),
+        };
+        let in_time = self.names[0].1.is_some();
+        let mut rows = vec![0_usize; self.names.len()];
+        self.places.iter().for_each(|&place| rows[place as usize] += 1);
+        let mut rank: Vec<usize> = (0..self.names.len()).collect();
+        if !in_time {
+            // The smallest first; of equal ones the later.
+            rank.sort_by_key(|&place| (rows[place], std::cmp::Reverse(place)));
+        }
+        let mut merged = vec![false; self.names.len()];
+        rank[..others].iter().for_each(|&place| merged[place] = true);
+
+        let kept = (0..self.names.len()).filter(|&place| !merged[place]);
+        let kept: Vec<usize> = kept.collect();
+        // Earlier periods stand before the others, smaller categories behind them.
+        let (first, rest) = if in_time { (1, 0) } else { (0, most as u32 - 1) };
+        let mut place_of = vec![rest; self.names.len()];
+        (first..).zip(&kept).for_each(|(place, &old)| place_of[old] = place);
+        self.places.iter_mut().for_each(|place| *place = place_of[*place as usize]);
+        let start = self.names[0].1;
+        let mut names: Vec<_> =
+            kept.iter().map(|&place| std::mem::take(&mut self.names[place])).collect();
+        let name = format!("{others} {}", if in_time { "earlier" } else { "others" });
+        names.insert(rest as usize, (name, start));
+        Self { names, ..self }
+    }
+
+    /// The metrics of each slice; slices without weight are left out.
+    pub(crate) fn slices(&self, rows: &Ordered, level: f64) -> Result<Vec<Slice>> {
+        check_level(level)?;
+        same_length(self.what, self.places.len(), "labels", rows.len())?;
+        let parts = rows.parts(self.names.len(), |row| self.places[row] as usize);
+        let unit = rows.ranked().unit();
+        let slices = parallel::map(parts.len(), 1, |place, _| {
+            let ranked = Ranked::part(parts[place].clone(), unit)?;
+            let (name, start) = self.names[place].clone();
+            Some(Slice::of(&ranked, name, start, level))
+        });
+        slices.into_iter().flatten().collect()
+    }
 }
 
 impl Slice {
-    /// `None` if no row has weight.
-    fn of(rows: &Rows<'_>, members: &[usize], name: String, start: Option<f64>) -> Option<Self> {
-        let labels: Vec<bool> = members.iter().map(|&row| rows.row(row).0).collect();
-        let values: Vec<f64> = members.iter().map(|&row| rows.row(row).1).collect();
-        let weights: Vec<f64> = members.iter().map(|&row| rows.row(row).2 * rows.unit()).collect();
-        // Of all errors only weights of 0 everywhere are left.
-        let rows = Rows::new(&labels, &values, Domain::Probabilities, Some(&weights)).ok()?;
-        let ranked = Ranked::of(&rows);
+    fn of(ranked: &Ranked, name: String, start: Option<f64>, level: f64) -> Result<Self> {
         let mut missing = Vec::new();
-        let mut keep = |metric: &'static str, needs: Result<()>, of: &dyn Fn() -> f64| match needs {
-            Ok(()) => Some(of()),
-            Err(error) => {
-                missing.push(Missing { metric, reason: error.to_string() });
-                None
-            }
-        };
+        fn keep<T>(
+            missing: &mut Vec<Missing>,
+            metric: &'static str,
+            found: Result<T>,
+        ) -> Option<T> {
+            found
+                .map_err(|error| {
+                    missing.push(Missing { metric: metric.into(), reason: error.to_string() });
+                })
+                .ok()
+        }
         let both = || ranked.need_both_classes("it");
         let positives = || ranked.need_positives("it");
-        let log_loss = log_loss_of(&ranked);
-        let [_, positive_rows] = ranked.counts();
-        let squares = || ranked.sorted().iter().map(|row| row.1.max(0.0).powi(2)).sum::<f64>();
-        Some(Self {
+        let log_loss = log_loss_of(ranked);
+        let entropy = both().and_then(|()| {
+            let value = log_loss / base_rate_entropy_of(ranked);
+            let remedy = "a row of probability 0 or 1 turned out the other way";
+            let infinite = || Error::Numerical { what: "it".into(), value, remedy };
+            if value.is_finite() { Ok(value) } else { Err(infinite()) }
+        });
+        // All rows in one bin, so there is one.
+        let whole = ranked.reliability_curve(1, level)?.points.swap_remove(0);
+        Ok(Self {
             name,
             start,
             rows: ranked.rows(),
-            positives: positive_rows,
+            positives: ranked.positives(),
             weight: ranked.weight(),
             base_rate: ranked.base_rate(),
+            observed_lower: whole.observed_lower,
+            observed_upper: whole.observed_upper,
+            level,
             mean_predicted: ranked.mean(|_, p| p),
-            brier: brier_score_of(&ranked),
+            p_value: calibration_p_value(ranked),
+            predicted_over_observed: keep(
+                &mut missing,
+                "predicted_over_observed",
+                positives().map(|()| predicted_over_observed_of(ranked)),
+            ),
+            brier: brier_score_of(ranked),
             log_loss,
-            normalised_entropy: keep("normalised_entropy", both(), &|| {
-                log_loss / base_rate_entropy_of(&ranked)
-            }),
-            predicted_over_observed: keep("predicted_over_observed", positives(), &|| {
-                predicted_over_observed_of(&ranked)
-            }),
-            observed_relative_error: keep("observed_relative_error", positives(), &|| {
-                squares().sqrt() / ranked.positive()
-            }),
-            roc_auc: keep("roc_auc", both(), &|| auc_of(&ranked)),
-            average_precision: keep("average_precision", positives(), &|| {
-                average_precision_of(&ranked)
-            }),
+            normalised_entropy: keep(&mut missing, "normalised_entropy", entropy),
+            ece: ece_of(ranked, Scorecard::BINS),
+            calibration: keep(&mut missing, "calibration", calibration_line_of(ranked)),
+            roc_auc: keep(&mut missing, "roc_auc", ranked.roc_auc_interval(level)),
+            average_precision: keep(
+                &mut missing,
+                "average_precision",
+                positives().map(|()| average_precision_of(ranked)),
+            ),
             missing,
         })
+    }
+}
+
+/// See [`Slice::p_value`].
+fn calibration_p_value(rows: &Ranked) -> f64 {
+    let spread = |&(p, weight): &Scored| weight * weight * p * (1.0 - p);
+    let variance = rows.sorted().iter().map(spread).collect::<Sum>().value();
+    let (mut expected, mut observed) = (rows.sum(|_, p| p), rows.positive());
+    // Where positives are the rule, the negatives are the rare ones.
+    if 2.0 * expected > rows.total() {
+        (expected, observed) = (rows.sum(|_, p| 1.0 - p), rows.negative());
+    }
+    let unit = variance / expected;
+    let (mean, count) = (expected / unit, observed / unit);
+    if !(mean.is_finite() && count.is_finite()) {
+        // All is certain: up to rounding it came true, or else.
+        return f64::from(u8::from((expected - observed).abs() <= 1e-9 * rows.total()));
+    }
+    // So many are normal: the third moment shifts three standard errors by less than a hundredth.
+    if mean > 2e4 {
+        return erfc((count - mean).abs() / (2.0 * mean).sqrt());
+    }
+    let at_most = gamma_ur(count + 1.0, mean);
+    let at_least = if count > 0.0 { gamma_lr(count, mean) } else { 1.0 };
+    (2.0 * at_most.min(at_least)).min(1.0)
+}
+
+/// The date of a day counted from 1970-01-01; `None` beyond the years 0 to 9999.
+///
+/// Howard Hinnant's `civil_from_days`: the calendar repeats after 146,097 days, and years that begin
+/// with March have their leap day at the end.
+fn date(day: f64) -> Option<String> {
+    if !(-719_528.0..2_932_897.0).contains(&day) {
+        return None;
+    }
+    let day = day.floor() as i64 + 719_468;
+    let (era, day) = (day.div_euclid(146_097), day.rem_euclid(146_097));
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year + 400 * era + i64::from(month <= 2);
+    Some(format!("{year:04}-{month:02}-{day:02}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_have_the_dates_of_the_calendar() {
+        // From Python's datetime.date.fromordinal(719163 + day).
+        for (day, expected) in [
+            (0.0, "1970-01-01"),
+            (-1.0, "1969-12-31"),
+            (11_016.0, "2000-02-29"),
+            (18_224.0, "2019-11-24"),
+            (19_782.0, "2024-02-29"),
+            (47_540.0, "2100-02-28"),
+            (47_541.0, "2100-03-01"),
+            (2_932_896.0, "9999-12-31"),
+            (-719_162.0, "0001-01-01"),
+        ] {
+            assert_eq!(date(day).as_deref(), Some(expected));
+        }
+        assert_eq!(date(f64::NAN), None);
+        assert_eq!(date(1e300), None);
+    }
+
+    #[test]
+    fn the_smallest_categories_are_merged() {
+        // "a" once, "b" three times, "c" twice, "d" twice, "e" once.
+        let categories = crate::Attribute::categories("abbbccdde".chars().map(String::from));
+        let crate::Attribute::Categories(categories) = &categories else { unreachable!() };
+        let all = Partition::by_category(categories);
+        assert_eq!(all.clone().at_most(5).names, all.names);
+        let capped = all.at_most(3);
+        let names: Vec<&str> = capped.names.iter().map(|name| name.0.as_str()).collect();
+        assert_eq!(names, ["b", "c", "3 others"]);
+        assert_eq!(capped.places, [2, 0, 0, 0, 1, 1, 2, 2, 2]);
+    }
+
+    #[test]
+    fn the_earliest_periods_are_merged() {
+        let capped = Partition::by_period(&[5.0, 1.0, f64::NAN, 3.0, 0.0, 4.0], 1.0).unwrap();
+        let capped = capped.at_most(4);
+        let names: Vec<&str> = capped.names.iter().map(|name| name.0.as_str()).collect();
+        assert_eq!(names, ["3 earlier", "4", "5", "missing"]);
+        assert_eq!(capped.names[0].1, Some(0.0));
+        assert_eq!(capped.places, [2, 0, 3, 0, 0, 1]);
+    }
+
+    #[test]
+    fn the_p_value_is_that_of_a_poisson_number() {
+        let p_value = |rows: usize, p: f64, positives: usize, weight: f64| {
+            let labels: Vec<bool> = (0..rows).map(|row| row < positives).collect();
+            let weights = vec![weight; rows];
+            let ranked = Ranked::new(&labels, &vec![p; rows], Some(&weights)).unwrap();
+            calibration_p_value(&ranked)
+        };
+        // scipy: min(1, 2 * min(stats.binom.cdf(k, n, p), stats.binom.sf(k - 1, n, p))). The Poisson
+        // number has the same first two moments; here its tails differ by a power of less than 1 %.
+        for (rows, p, positives, expected) in [
+            (5000, 0.01, 0, 2.99918312199604e-22),
+            (5000, 0.01, 35, 0.03161624664882322),
+            (5000, 0.01, 70, 0.008310094807267398),
+            (500, 0.001, 3, 0.02866159516873781),
+            (500, 0.001, 0, 1.0),
+            (5000, 0.99, 4930, 0.008310094807267398),
+        ] {
+            let expected: f64 = expected;
+            let found = p_value(rows, p, positives, 1.0);
+            let power = expected.ln().abs().max(1.0);
+            assert!((found / expected).ln().abs() <= 0.01 * power, "{found} {expected}");
+            // Weights have a unit of their own.
+            let weighted = p_value(rows, p, positives, 0.3);
+            assert!((weighted - found).abs() <= 1e-9 * found, "{weighted} {found}");
+        }
+        // What was certain came, or did not.
+        assert_eq!(p_value(10, 0.0, 0, 1.0), 1.0);
+        assert_eq!(p_value(10, 0.0, 1, 1.0), 0.0);
+        assert_eq!(p_value(10, 1.0, 10, 1.0), 1.0);
+        // From Poisson to normal at 20,000 / 0.99 expected, three standard errors above: the skewness and
+        // half a count together are 0.013 standard errors, which is 4 % of such a tail.
+        let poisson = p_value(1_970_000, 0.01, 20_119, 1.0);
+        let normal = p_value(1_990_000, 0.01, 20_321, 1.0);
+        assert!((poisson / normal).ln().abs() < 0.06, "{poisson} {normal}");
     }
 }

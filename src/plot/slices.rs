@@ -12,8 +12,9 @@ const NAMED: usize = 40;
 /// Predicted over observed for each slice (the values of an attribute, or the periods of time), on a
 /// logarithmic axis: twice as much and half as much are equally far from 1.
 ///
-/// The bars are what two standard errors of the number of positives allow. Slices stand in their order,
-/// by number; slices without positives have no ratio. `by` names what the rows are sliced by. There is
+/// The bars are the slices' intervals of the observed rate. Slices stand in their order, by number. Hollow
+/// markers lie beyond the axis: slices without positives at its upper end, those that promise none at its
+/// lower. `by` names what the rows are sliced by. There is
 /// no axis of probabilities, so [`Options::scale`] says whether the ratio's is linear: only
 /// [`Scale::Linear`](super::Scale::Linear) makes it so.
 ///
@@ -36,14 +37,25 @@ pub fn slices(by: &str, models: &[(&str, &[Slice])], options: &Options) -> Resul
     let measure =
         if options.scale == super::Scale::Linear { Measure::Linear } else { Measure::Log };
     let count = models.iter().map(|(_, slices)| slices.len()).max().unwrap_or(0);
+    // +∞ where positives are promised and none came; 0 / 0 is no ratio.
     let ends = |slice: &Slice| {
-        let ratio = slice.predicted_over_observed?;
-        // The relative error of a number is the error of its logarithm.
-        let factor = (2.0 * slice.observed_relative_error.unwrap_or(0.0)).exp();
-        Some((ratio / factor, ratio, ratio * factor))
+        let promised = slice.mean_predicted;
+        let over = |observed: f64| if promised == 0.0 { 0.0 } else { promised / observed };
+        (promised > 0.0 || slice.base_rate > 0.0)
+            .then(|| [slice.observed_upper, slice.base_rate, slice.observed_lower].map(over))
+            .map(|[low, ratio, high]| (low, ratio, high))
     };
     let all = models.iter().flat_map(|(_, slices)| slices.iter()).filter_map(ends);
-    let values = all.flat_map(|(low, ratio, high)| [low, ratio, high]).chain([1.0]);
+    let all: Vec<_> = all.collect();
+    // The axis holds all ratios; of the intervals, at most a factor of 10 beyond.
+    let ratios = || all.iter().map(|&(_, ratio, _)| ratio).chain([1.0]);
+    let within = |ratio: &f64| *ratio > 0.0 && ratio.is_finite();
+    let (least, most) = ratios()
+        .filter(within)
+        .fold((1.0_f64, 1.0_f64), |(low, high), ratio| (low.min(ratio), high.max(ratio)));
+    let further = all.iter().flat_map(|&(low, _, high)| [low, high]);
+    let further = further.map(|end| end.clamp(0.1 * least, 10.0 * most));
+    let values = ratios().chain(further);
     let y = Axis::around("Predicted / observed", measure, Unit::Plain, values);
     let last = count.max(1) as f64;
     let mut x = Axis::new(by, Measure::Linear, Unit::Plain, 0.4, last + 0.6);
@@ -78,7 +90,15 @@ pub fn slices(by: &str, models: &[(&str, &[Slice])], options: &Options) -> Resul
     });
     let legend = keys.chain([Key::line("calibrated", Look::reference())]).collect();
     let title = options.title_or(&format!("Predicted / observed by {by}"));
-    let note = "Bars: two standard errors of the number of positives.".into();
+    // Without the rounding of the multiplication.
+    let level = models.iter().flat_map(|(_, slices)| slices.iter()).map(|slice| slice.level).next();
+    let level = (1e6 * level.unwrap_or(0.95)).round() / 1e4;
+    let beyond = if all.iter().any(|&(_, ratio, _)| !y.place(ratio).1) {
+        " Hollow: none came (above) or none was promised (below), beyond the axis."
+    } else {
+        ""
+    };
+    let note = format!("Bars: {level} % intervals of the observed rate.{beyond}");
     let panels = vec![Panel { title: None, x, y, marks }];
     Picture::new("slices", Figure { title, panels, legend, note })
 }
