@@ -18,7 +18,7 @@ use imbalance::prelude::*;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// Judges under-sampling with and without correction on a click log.
+/// Judges the same model after mild under-sampling that is corrected, and after balancing the classes.
 ///
 /// Without options: on the Open Bandit log that comes with the crate.
 #[derive(Parser)]
@@ -79,29 +79,33 @@ fn synthetic(arguments: &Arguments, rows: usize, rate: f64) -> Outcome<()> {
     write(arguments, &evaluation)
 }
 
-/// Probabilities of the test rows: corrected, and as the under-sampled rows taught them.
+/// Probabilities of the test rows from two pipelines: one keeps ten negatives for each positive and
+/// corrects for it; the other balances the classes, as is often advised, and believes the result.
 fn fit(
     arguments: &Arguments,
     train: &Dataset<'_, f32>,
     test: &Dataset<'_, f32>,
     l2: f64,
 ) -> Outcome<[Vec<f64>; 2]> {
-    let uncorrected = Pipeline::new(LogisticRegression::new().l2(l2)?)
-        .sampler(RandomUnderSampler::negatives_per_positive(10.0)?)
-        .seed(arguments.seed);
-    let corrected = uncorrected.clone().calibrator(PriorCorrection::new());
+    let under_sampled = |negatives_per_positive| -> Outcome<_> {
+        let sampler = RandomUnderSampler::negatives_per_positive(negatives_per_positive)?;
+        let pipeline = Pipeline::new(LogisticRegression::new().l2(l2)?).sampler(sampler);
+        Ok(pipeline.seed(arguments.seed))
+    };
+    let corrected = under_sampled(10.0)?.calibrator(PriorCorrection::new());
+    let balanced = under_sampled(1.0)?;
     let corrected = corrected.fit(train)?.probabilities_of(test)?;
-    Ok([corrected, uncorrected.fit(train)?.probabilities_of(test)?])
+    Ok([corrected, balanced.fit(train)?.probabilities_of(test)?])
 }
 
 fn compare<'a>(
     arguments: &Arguments,
     test: &'a Dataset<'a, f32>,
-    [corrected, uncorrected]: &'a [Vec<f64>; 2],
+    [corrected, balanced]: &'a [Vec<f64>; 2],
 ) -> Outcome<Evaluation<'a>> {
     Ok(Evaluation::new(test.labels(), corrected)
-        .name("under-sampled, corrected")
-        .against("under-sampled, uncorrected", uncorrected)
+        .name("10 to 1, corrected")
+        .against("balanced, as it is", balanced)
         .weights(test.weights())
         .bootstrap(arguments.replicates)
         .seed(arguments.seed)

@@ -1,5 +1,6 @@
 //! Pictures: well-formed, labelled, and drawn for any predictions.
 
+use ab_glyph::{Font, FontRef};
 use imbalance::Error;
 use imbalance::metrics::{Axis, Ranked, Slice, slices_by_period};
 use imbalance::plot::{self, Options, Picture, Scale};
@@ -43,7 +44,41 @@ fn all(names: &[String], models: &[(Vec<bool>, Vec<f64>)], options: &Options) ->
     ]
 }
 
-/// The texts of a picture; fails unless it is well-formed XML with every coordinate on the page.
+/// A rectangle of the page: left, top, right, bottom.
+type Frame = [f64; 4];
+
+/// Where a text lies, in the font of the bitmaps, which is wider than most.
+fn frame(node: roxmltree::Node<'_, '_>) -> Frame {
+    let font = FontRef::try_from_slice(dejavu::sans::regular()).unwrap();
+    let number = |name: &str| node.attribute(name).unwrap().parse::<f64>().unwrap();
+    let (x, y, size) = (number("x"), number("y"), number("font-size"));
+    let letters = node.text().unwrap_or("").trim().chars();
+    let advances = letters.map(|c| font.h_advance_unscaled(font.glyph_id(c)));
+    let width = size * f64::from(advances.sum::<f32>() / font.units_per_em().unwrap());
+    // Letters reach from 0.76 of the size above the line they stand on to 0.24 below.
+    let line = match node.attribute("dy").unwrap() {
+        "0.76em" => 0.76 * size,
+        "0.5ex" => 0.27 * size,
+        other => panic!("{other}"),
+    };
+    let left = match node.attribute("text-anchor").unwrap() {
+        "start" => 0.0,
+        "middle" => -0.5 * width,
+        "end" => -width,
+        other => panic!("{other}"),
+    };
+    let (top, bottom) = (line - 0.76 * size, line + 0.24 * size);
+    match node.attribute("transform") {
+        None => [x + left, y + top, x + left + width, y + bottom],
+        Some(turn) => {
+            assert!(turn.starts_with("rotate(270"), "{turn}");
+            [x + top, y - left - width, x + bottom, y - left]
+        }
+    }
+}
+
+/// The texts of a picture; fails unless it is well-formed XML with every coordinate on the page, and no
+/// text lies on another.
 fn texts(picture: &Picture) -> Vec<String> {
     let document = roxmltree::Document::parse(picture.svg()).unwrap();
     let root = document.root_element();
@@ -59,7 +94,74 @@ fn texts(picture: &Picture) -> Vec<String> {
         }
     }
     let texts = document.descendants().filter(|node| node.has_tag_name("text"));
-    texts.map(|node| node.text().unwrap_or("").trim().to_owned()).collect()
+    let texts: Vec<(String, Frame)> =
+        texts.map(|node| (node.text().unwrap_or("").trim().to_owned(), frame(node))).collect();
+    for (place, (text, one)) in texts.iter().enumerate() {
+        let on_page = one[0] >= 0.0 && one[1] >= 0.0 && one[2] <= page[2] && one[3] <= page[3];
+        assert!(on_page || text.is_empty(), "{text:?} at {one:?} leaves the page {page:?}");
+        for (other, two) in &texts[..place] {
+            let apart =
+                one[2] <= two[0] || two[2] <= one[0] || one[3] <= two[1] || two[3] <= one[1];
+            assert!(apart, "{text:?} at {one:?} lies on {other:?} at {two:?}");
+        }
+    }
+    texts.into_iter().map(|(text, _)| text).collect()
+}
+
+#[test]
+fn precision_and_recall_are_steps() {
+    // By falling score: a positive, a negative, a positive.
+    let ranked = Ranked::new(&[true, false, true], &[0.9, 0.8, 0.7], None).unwrap();
+    let curve = ranked.precision_recall_curve().unwrap();
+    for scale in [Scale::Linear, Scale::Logit] {
+        let options = Options::default().scale(scale);
+        let picture = plot::precision_recall(&[("m", &curve)], &options).unwrap();
+        let document = roxmltree::Document::parse(picture.svg()).unwrap();
+        let lines = document.descendants().filter(|node| node.has_tag_name("polyline"));
+        let points = |node: roxmltree::Node<'_, '_>| -> Vec<(f64, f64)> {
+            let points = node.attribute("points").unwrap().split_whitespace();
+            let numbers = points.map(|point| point.split_once(',').unwrap());
+            numbers.map(|(x, y)| (x.parse().unwrap(), y.parse().unwrap())).collect()
+        };
+        let lines: Vec<_> = lines.map(points).collect();
+        // The longest line is the curve: level at 1 to a recall of ½, then level at ⅔, as the negative
+        // finds nothing. It starts at the top, also where a precision of 100 % is beyond a logit axis.
+        let curve = lines.iter().max_by_key(|points| points.len()).unwrap();
+        let [a, b, c, d] = curve[..] else { panic!("{curve:?}") };
+        assert!(a.1 == b.1 && b.0 == c.0 && c.1 == d.1, "{curve:?}");
+        assert!(c.1 > b.1 && d.0 > c.0 && b.0 > a.0, "{curve:?}");
+        // Points are rounded to a tenth of a point of the page, one unit here.
+        assert!((2.0 * (b.0 - a.0) - (d.0 - a.0)).abs() <= 2.0, "{curve:?}");
+        let top = lines.iter().flatten().map(|point| point.1).fold(f64::INFINITY, f64::min);
+        assert_eq!(a.1, top);
+    }
+}
+
+#[test]
+fn slices_without_positives_lie_at_the_end_of_the_axis() {
+    // Ten slices that promise 50 positives; in the fourth none comes.
+    let n = 50_000;
+    let labels: Vec<bool> = (0..n).map(|row| row % 100 == 0 && row / 5000 != 3).collect();
+    let times: Vec<f64> = (0..n).map(f64::from).collect();
+    let slices = slices_by_period(&times, 5000.0, &labels, &vec![0.01; n as usize], None).unwrap();
+    let picture = plot::slices("day", &[("m", &slices)], &Options::default()).unwrap();
+    assert!(texts(&picture).iter().any(|text| text.contains("Hollow: none came")));
+    let document = roxmltree::Document::parse(picture.svg()).unwrap();
+    let markers = document.descendants().filter(|node| node.has_tag_name("polygon"));
+    let hollow = markers.filter(|node| node.attribute("fill") == Some("#FFFFFF"));
+    assert_eq!(hollow.count(), 1);
+}
+
+/// Nothing comes and nothing is promised.
+#[test]
+fn a_picture_of_nothing_but_zeros() {
+    let ranked = Ranked::new(&[false; 5], &[0.0; 5], None).unwrap();
+    let (curve, corp) = (ranked.reliability_curve(10, 0.95).unwrap(), ranked.corp().unwrap());
+    for scale in [Scale::Auto, Scale::Linear, Scale::Logit] {
+        let options = Options::default().scale(scale);
+        texts(&plot::reliability(&[("zeros", &curve, Some(&corp))], &options).unwrap());
+        texts(&plot::reliability(&[("zeros", &curve, None)], &options).unwrap());
+    }
 }
 
 /// Rows at a base rate of `rate`, with probabilities that are right up to the factor.

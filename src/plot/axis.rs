@@ -103,6 +103,30 @@ impl Axis {
         )
     }
 
+    /// Which of the ticks' texts to write, given where each begins and ends along the axis: as many as keep
+    /// a distance. On a linear axis every k-th, otherwise the round numbers first.
+    pub(super) fn written(&self, extents: &[(f64, f64)], distance: f64) -> Vec<bool> {
+        let apart = |a: (f64, f64), b: (f64, f64)| a.0 >= b.1 + distance || b.0 >= a.1 + distance;
+        let mut written = vec![false; extents.len()];
+        if self.measure == Measure::Linear {
+            let fits = |every: &usize| {
+                let kept: Vec<_> = extents.iter().step_by(*every).collect();
+                kept.windows(2).all(|pair| apart(*pair[0], *pair[1]))
+            };
+            let every = (1..extents.len()).find(fits).unwrap_or(extents.len().max(1));
+            written.iter_mut().step_by(every).for_each(|one| *one = true);
+            return written;
+        }
+        let mut order: Vec<usize> = (0..extents.len()).collect();
+        order.sort_by_key(|&tick| std::cmp::Reverse(roundness(self.ticks[tick].0, self.measure)));
+        for tick in order {
+            let free =
+                |(other, &there): (usize, &bool)| !there || apart(extents[tick], extents[other]);
+            written[tick] = written.iter().enumerate().all(free);
+        }
+        written
+    }
+
     /// The number at a place from 0 (low) to 1 (high).
     pub(super) fn at(&self, place: f64) -> f64 {
         let (low, high) = (self.measure.of(self.low), self.measure.of(self.high));
@@ -155,10 +179,20 @@ fn decade_ticks(measure: Measure, low: f64, high: f64) -> Vec<f64> {
     const EVERY: [f64; 9] = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0];
     let sets: [&[f64]; 3] = [&[1.0], &[1.0, 2.0, 5.0], &EVERY];
     let values = sets.into_iter().map(candidates).find(|values| values.len() >= 4);
-    let values = values.unwrap_or_else(|| linear_ticks(low, high));
-    // No more than nine: their labels must not touch.
-    let every = values.len().div_ceil(9).max(1);
-    values.into_iter().step_by(every).collect()
+    values.unwrap_or_else(|| linear_ticks(low, high))
+}
+
+/// How much sooner a number is written on a logarithmic or logit axis than others: 1, 10 and 100 % before
+/// 5, before 2, before the rest.
+fn roundness(value: f64, measure: Measure) -> u8 {
+    let rest = if measure == Measure::Logit { value.min(1.0 - value) } else { value };
+    let first = (rest / 10_f64.powf((rest.log10() + 1e-9).floor())).round() as i64;
+    match first {
+        1 => 3,
+        5 => 2,
+        2 => 1,
+        _ => 0,
+    }
 }
 
 fn labelled(values: &[f64], unit: Unit, measure: Measure) -> Vec<(f64, String)> {
@@ -209,6 +243,20 @@ mod tests {
             texts(&axis),
             ["0.00 %", "0.02 %", "0.04 %", "0.06 %", "0.08 %", "0.10 %", "0.12 %"]
         );
+    }
+
+    #[test]
+    fn round_numbers_are_written_first() {
+        let axis = Axis::new("", Measure::Log, Unit::Plain, 0.45, 1.3);
+        assert_eq!(texts(&axis), ["0.5", "0.6", "0.7", "0.8", "0.9", "1"]);
+        let extents: Vec<(f64, f64)> = axis
+            .ticks
+            .iter()
+            .map(|&(value, _)| 100.0 * axis.place(value).0)
+            .map(|place| (place - 6.0, place + 6.0))
+            .collect();
+        let written = axis.written(&extents, 0.0);
+        assert_eq!(written, [true, true, true, true, false, true]);
     }
 
     #[test]

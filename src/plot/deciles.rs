@@ -2,15 +2,16 @@
 
 use super::axis::{Axis, Measure, Unit};
 use super::figure::{Figure, Key, Look, Mark, Panel};
-use super::{Options, Picture, Scale, need_models};
+use super::{Options, Picture, need_models};
 use crate::Result;
-use crate::metrics::DecileTable;
+use crate::metrics::{Decile, DecileTable};
 
-/// Bars of the observed rate and markers of the mean prediction in each group of a [`DecileTable`], the
-/// highest predictions first; a panel for each model.
+/// The observed rate and the mean prediction in each group of a [`DecileTable`], the highest predictions
+/// first; a panel for each model.
 ///
-/// The height of a bar can be compared only on a linear axis, so that is the scale unless
-/// [`Scale::Logit`] asks for the other.
+/// Where the base rate is below [`RARE`](super::RARE) the rates are on a logit axis, on which the lower
+/// groups show too. The height of a bar can be compared only from 0, so there the observed rates are
+/// markers, and on a linear axis bars. Hollow markers are groups without positives, beyond the axis.
 ///
 /// # Errors
 ///
@@ -29,31 +30,47 @@ use crate::metrics::DecileTable;
 /// ```
 pub fn deciles(models: &[(&str, &DecileTable)], options: &Options) -> Result<Picture> {
     need_models(models)?;
-    let measure = if options.scale == Scale::Logit { Measure::Logit } else { Measure::Linear };
+    let (mut weight, mut positives) = (0.0, 0.0);
+    for group in models.iter().flat_map(|(_, table)| &table.groups) {
+        weight += group.bin.weight;
+        positives += group.positives;
+    }
+    let measure = options.measure(positives / weight);
     let (observed, predicted) = (Look::of(0), Look::of(1));
     let panels = models.iter().map(|(name, table)| {
         let groups = || table.groups.iter().enumerate().map(|(k, group)| (1.0 + k as f64, group));
-        let rates = groups().flat_map(|(_, group)| [group.bin.observed, group.bin.mean_predicted]);
+        let all = groups().flat_map(|(_, group)| [group.bin.observed, group.bin.mean_predicted]);
+        let y = Axis::around("Rate", measure, Unit::Percent, all);
         let last = table.groups.len() as f64;
         let label = "Group, highest predictions first";
         let mut x = Axis::new(label, Measure::Linear, Unit::Plain, 0.4, last + 0.6);
         x.ticks.retain(|(value, _)| value.fract() == 0.0);
+        let colour = observed.stroke.colour;
         let bars = groups().map(|(k, group)| (k - 0.4, k + 0.4, group.bin.observed)).collect();
-        let dots = groups().map(|(k, group)| (k, group.bin.mean_predicted)).collect();
+        let points = |of: fn(&Decile) -> f64| groups().map(|(k, group)| (k, of(group))).collect();
+        let rates = points(|group| group.bin.observed);
+        let promises = points(|group| group.bin.mean_predicted);
         let marks = vec![
-            Mark::Bars { bars, colour: observed.stroke.colour },
-            Mark::Dots { points: dots, marker: predicted.marker, colour: predicted.stroke.colour },
+            if measure == Measure::Linear {
+                Mark::Bars { bars, colour }
+            } else {
+                Mark::Dots { points: rates, marker: observed.marker, colour }
+            },
+            Mark::Dots {
+                points: promises,
+                marker: predicted.marker,
+                colour: predicted.stroke.colour,
+            },
         ];
-        Panel {
-            title: Some((*name).into()),
-            x,
-            y: Axis::around("Rate", measure, Unit::Percent, rates),
-            marks,
-        }
+        Panel { title: Some((*name).into()), x, y, marks }
     });
     let panels = panels.collect();
     let legend = vec![
-        Key::area("observed rate", observed.stroke.colour),
+        if measure == Measure::Linear {
+            Key::area("observed rate", observed.stroke.colour)
+        } else {
+            Key::dots("observed rate", observed.marker, observed.stroke.colour)
+        },
         Key::dots("mean predicted probability", predicted.marker, predicted.stroke.colour),
     ];
     let title = options.title_or("Observed and predicted rate by decile of the predictions");

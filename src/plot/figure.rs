@@ -290,18 +290,30 @@ impl Panel {
             canvas.text(&title, (middle, frame.top + 4.0), Anchor::Top, LABEL, INK)?;
         }
         let grid = Stroke { colour: GRID, dash: None, width: 1.0 };
-        let every = self.label_stride(canvas, plot.width)?;
-        for (index, (value, text)) in self.x.ticks.iter().enumerate() {
+        let mut extents = Vec::new();
+        for (value, text) in &self.x.ticks {
+            let half = 0.5 * canvas.width(text, TICK)?;
+            let middle = plot.width * self.x.place(*value).0;
+            extents.push((middle - half, middle + half));
+        }
+        let written = self.x.written(&extents, 6.0);
+        for ((value, text), written) in self.x.ticks.iter().zip(written) {
             let x = plot.left + plot.width * self.x.place(*value).0;
             canvas.line(&[(x, plot.top), (x, bottom)], grid)?;
-            if index % every == 0 {
+            if written {
                 canvas.text(text, (x, bottom + 7.0), Anchor::Top, TICK, INK)?;
             }
         }
-        for (value, text) in &self.y.ticks {
+        let heights = self.y.ticks.iter().map(|(value, _)| plot.height * self.y.place(*value).0);
+        let extents: Vec<(f64, f64)> =
+            heights.map(|middle| (middle - 0.5 * TICK, middle + 0.5 * TICK)).collect();
+        let written = self.y.written(&extents, 2.0);
+        for ((value, text), written) in self.y.ticks.iter().zip(written) {
             let y = bottom - plot.height * self.y.place(*value).0;
             canvas.line(&[(plot.left, y), (right, y)], grid)?;
-            canvas.text(text, (plot.left - 8.0, y), Anchor::Right, TICK, INK)?;
+            if written {
+                canvas.text(text, (plot.left - 8.0, y), Anchor::Right, TICK, INK)?;
+            }
         }
         let x_label = (plot.left + 0.5 * plot.width, bottom + 27.0);
         canvas.text(&self.x.label, x_label, Anchor::Top, LABEL, INK)?;
@@ -314,25 +326,6 @@ impl Panel {
         let border = Stroke { colour: GREY, dash: None, width: 1.0 };
         let corners = [(plot.left, plot.top), (plot.left, bottom), (right, bottom)];
         canvas.line(&corners, border)
-    }
-
-    /// The least k such that every k-th label of the x axis has room.
-    fn label_stride<DB: DrawingBackend>(
-        &self,
-        canvas: &Canvas<DB>,
-        width: f64,
-    ) -> Result<usize, String> {
-        let mut labels = Vec::new();
-        for (value, text) in &self.x.ticks {
-            let half = 0.5 * canvas.width(text, TICK)?;
-            let middle = width * self.x.place(*value).0;
-            labels.push((middle - half, middle + half));
-        }
-        let fits = |every: &usize| {
-            let shown: Vec<_> = labels.iter().step_by(*every).collect();
-            shown.windows(2).all(|pair| pair[1].0 > pair[0].1 + 6.0)
-        };
-        Ok((1..labels.len()).find(fits).unwrap_or(labels.len().max(1)))
     }
 
     fn mark<DB: DrawingBackend>(

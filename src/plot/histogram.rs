@@ -1,7 +1,7 @@
 //! The histogram of the predictions of each class.
 
 use super::axis::{Axis, Measure, Unit};
-use super::figure::{Figure, Key, Look, Mark, Panel};
+use super::figure::{Figure, Key, Look, Mark, Panel, Stroke};
 use super::{Options, Picture, Scale, need_models};
 use crate::Result;
 use crate::metrics::{self, ScoreHistogram};
@@ -28,7 +28,9 @@ use crate::metrics::{self, ScoreHistogram};
 /// ```
 pub fn histogram(models: &[(&str, &ScoreHistogram)], options: &Options) -> Result<Picture> {
     need_models(models)?;
-    let looks = [Look::of(0), Look::of(1)];
+    // Dashes would hide the narrow bars of few positives.
+    let solid = |look: Look| Look { stroke: Stroke { dash: None, ..look.stroke }, ..look };
+    let looks = [Look::of(0), Look::of(1)].map(solid);
     let measure = match (options.scale, models[0].1.axis) {
         (Scale::Linear, _) | (Scale::Auto, metrics::Axis::Linear) => Measure::Linear,
         (Scale::Logit, _) | (Scale::Auto, _) => Measure::Logit,

@@ -2,7 +2,7 @@
 
 use super::axis::{Axis, Measure, Unit};
 use super::figure::{Figure, Key, Look, Mark, Panel};
-use super::{Options, Picture, need_models};
+use super::{Options, Picture, Scale, need_models};
 use crate::Result;
 use crate::metrics::{Corp, ReliabilityCurve, ReliabilityPoint};
 
@@ -11,8 +11,12 @@ use crate::metrics::{Corp, ReliabilityCurve, ReliabilityPoint};
 /// A marker for each bin, with the band of its confidence intervals; and as a line the
 /// [`Corp`] curve, the monotone map that would recalibrate the model, or, where it is `None`, the line
 /// through the bins. Above the diagonal the model promises too little, below it too much. Hollow
-/// markers lie beyond the axis: bins without positives, on a logit axis. Both axes are one, so that the
-/// diagonal is one, and reach as far as any bin; further ends of bins and intervals may be cut.
+/// markers lie beyond the axis: bins without positives, on a logit axis. Both axes of a panel are one, so
+/// that the diagonal is one, and reach as far as any bin; further ends of bins and intervals may be cut.
+///
+/// Side by side stand a linear axis, on which lengths are differences of rates, and a logit axis, which
+/// shows the many rows of low predictions; with [`Scale::Linear`] or [`Scale::Logit`] there is only the
+/// one or the other.
 ///
 /// # Errors
 ///
@@ -35,14 +39,46 @@ pub fn reliability(
     options: &Options,
 ) -> Result<Picture> {
     need_models(models)?;
-    let points = || models.iter().flat_map(|(_, curve, _)| &curve.points);
-    let (mut weight, mut positive) = (0.0, 0.0);
-    for point in points() {
-        weight += point.bin.weight;
-        positive += point.bin.weight * point.bin.observed;
-    }
-    let measure = options.measure(positive / weight);
+    let measures: &[Measure] = match options.scale {
+        Scale::Auto => &[Measure::Linear, Measure::Logit],
+        Scale::Linear => &[Measure::Linear],
+        Scale::Logit => &[Measure::Logit],
+    };
+    let panels: Vec<Panel> = measures.iter().map(|&measure| panel(models, measure)).collect();
 
+    let mut legend: Vec<Key> = models
+        .iter()
+        .enumerate()
+        .map(|(model, (name, _, _))| {
+            let Look { stroke, marker } = Look::of(model);
+            Key { marker: Some((marker, stroke.colour)), ..Key::model(name, model) }
+        })
+        .collect();
+    legend.push(Key::line("calibrated", Look::reference()));
+    // Without the rounding of the multiplication.
+    let level = (1e6 * models[0].1.level).round() / 1e4;
+    let line = if models.iter().any(|(_, _, corp)| corp.is_some()) {
+        "lines: monotone recalibration (CORP)"
+    } else {
+        "lines: through the bins"
+    };
+    let shown = |panel: &Panel, p: &ReliabilityPoint| {
+        panel.x.place(p.bin.mean_predicted).1 && panel.y.place(p.bin.observed).1
+    };
+    let mut points = models.iter().flat_map(|(_, curve, _)| &curve.points);
+    let beyond = if points.any(|point| panels.iter().any(|panel| !shown(panel, point))) {
+        "; hollow: at 0 or 100 %, beyond the axis"
+    } else {
+        ""
+    };
+    let note = format!("Markers: bins; shaded: their {level} % intervals; {line}{beyond}.");
+    let title = options.title_or("Reliability: observed rate by predicted probability");
+    Picture::new("reliability", Figure { title, panels, legend, note })
+}
+
+/// The diagram on axes of that measure.
+fn panel(models: &[(&str, &ReliabilityCurve, Option<&Corp>)], measure: Measure) -> Panel {
+    let points = || models.iter().flat_map(|(_, curve, _)| &curve.points);
     // The axes hold all bins; of what reaches further, at most a factor of 10 is shown.
     let places = points().flat_map(|point| [point.bin.mean_predicted, point.bin.observed]);
     let (least, most) = places
@@ -52,13 +88,18 @@ pub fn reliability(
     let further = points().flat_map(|point| {
         [point.observed_lower, point.observed_upper, point.bin.lower, point.bin.upper]
     });
-    let further = further.filter(|&place| place > 0.0).map(|place| {
+    // Where nothing is above 0 there is no place to measure from, and nothing to cut.
+    let further = further.filter(|&place| place > 0.0 && least <= most).map(|place| {
         let top = if measure == Measure::Linear { 1.2 * most } else { 1.0 - 0.1 * (1.0 - most) };
         place.clamp(0.1 * least, top.clamp(most, (10.0 * most).max(0.1 * least)))
     });
     let shown: Vec<f64> = places.chain(further).collect();
     let axis = |label: &str| Axis::around(label, measure, Unit::Percent, shown.iter().copied());
-    let (x, y) = (axis("Predicted probability"), axis("Observed rate"));
+    let (x, y) = if measure == Measure::Linear {
+        (axis("Predicted probability"), axis("Observed rate"))
+    } else {
+        (axis("Predicted probability, logit scale"), axis("Observed rate, logit scale"))
+    };
 
     let diagonal =
         Mark::Line { points: vec![(x.low, x.low), (x.high, x.high)], stroke: Look::reference() };
@@ -85,31 +126,5 @@ pub fn reliability(
         marks.push(Mark::Line { points: steps.unwrap_or_else(|| bins.clone()), stroke });
         marks.push(Mark::Dots { points: bins, marker, colour: stroke.colour });
     }
-
-    let mut legend: Vec<Key> = models
-        .iter()
-        .enumerate()
-        .map(|(model, (name, _, _))| {
-            let Look { stroke, marker } = Look::of(model);
-            Key { marker: Some((marker, stroke.colour)), ..Key::model(name, model) }
-        })
-        .collect();
-    legend.push(Key::line("calibrated", Look::reference()));
-    // Without the rounding of the multiplication.
-    let level = (1e6 * models[0].1.level).round() / 1e4;
-    let line = if models.iter().any(|(_, _, corp)| corp.is_some()) {
-        "lines: monotone recalibration (CORP)"
-    } else {
-        "lines: through the bins"
-    };
-    let shown = |p: &ReliabilityPoint| x.place(p.bin.mean_predicted).1 && y.place(p.bin.observed).1;
-    let beyond = if points().any(|point| !shown(point)) {
-        "; hollow: at 0 or 100 %, beyond the axis"
-    } else {
-        ""
-    };
-    let note = format!("Markers: bins; shaded: their {level} % intervals; {line}{beyond}.");
-    let title = options.title_or("Reliability: observed rate by predicted probability");
-    let panels = vec![Panel { title: None, x, y, marks }];
-    Picture::new("reliability", Figure { title, panels, legend, note })
+    Panel { title: None, x, y, marks }
 }

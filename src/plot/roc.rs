@@ -42,7 +42,10 @@ pub fn roc(models: &[(&str, &RocCurve)], options: &Options) -> Result<Picture> {
             let rates = rates.iter().copied();
             Axis::around("False positive rate, log scale", measure, Unit::Percent, rates)
         };
-        let chance = super::curve(&x, |rate| rate);
+        let chance = match measure {
+            Measure::Linear => vec![(0.0, 0.0), (1.0, 1.0)],
+            _ => super::curve(&x, |rate| rate),
+        };
         let mut marks = vec![Mark::Line { points: chance, stroke: Look::reference() }];
         for (model, (_, curve)) in models.iter().enumerate() {
             let points = curve.points.iter();
