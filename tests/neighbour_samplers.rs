@@ -71,7 +71,12 @@ fn nearest(x: &[Vec<f64>], points: &[usize], row: usize, k: usize) -> Vec<usize>
 // -------------------------------------------------------------------------- agreement with references
 
 fn fixtures() -> Vec<Value> {
-    serde_json::from_str(include_str!("fixtures/sampling.json")).unwrap()
+    fixture("cases")
+}
+
+fn fixture(part: &str) -> Vec<Value> {
+    let all: Value = serde_json::from_str(include_str!("fixtures/sampling.json")).unwrap();
+    all[part].as_array().unwrap().clone()
 }
 
 fn indices(value: &Value) -> Vec<usize> {
@@ -114,6 +119,51 @@ fn the_cleaners_keep_the_rows_that_imbalanced_learn_keeps() {
             }
         }
     }
+}
+
+/// Where the classes overlap so much that repeated ENN and AllKNN must stop before negatives become the
+/// rarer class.
+#[test]
+fn the_cleaners_stop_where_imbalanced_learn_stops() {
+    let enn = |k| EditedNearestNeighbours::new(k).unwrap();
+    for value in fixture("overlap") {
+        let (x, labels) = case(&value);
+        let data = Dataset::new(&x, &labels).unwrap();
+        let sampler = match value["name"].as_str().unwrap() {
+            "repeated_all" => enn(3).repeated(100).unwrap(),
+            "repeated_mode" => enn(3).vote(Vote::Mode).repeated(100).unwrap(),
+            "all_knn_all" => enn(4).all_knn(),
+            "all_knn_mode" => enn(5).vote(Vote::Mode).all_knn(),
+            name => panic!("{name}"),
+        };
+        assert_eq!(kept(&sampler, &data), indices(&value["kept"]), "{}", value["name"]);
+    }
+}
+
+/// With four neighbours two may be of each class. A tie keeps a row here, while imbalanced-learn lets it
+/// go to the smaller label.
+#[test]
+fn a_tie_keeps_the_rows_of_both_classes() {
+    let mut tied = 0;
+    for value in fixtures() {
+        let (x, labels) = case(&value);
+        let data = Dataset::new(&x, &labels).unwrap();
+        let rows = rows_of(data.features());
+        let all: Vec<usize> = (0..labels.len()).collect();
+        let is_tie = |row: usize| {
+            nearest(&rows, &all, row, 4).into_iter().filter(|&other| labels[other]).count() == 2
+        };
+        let sampler = EditedNearestNeighbours::new(4).unwrap().vote(Vote::Mode).both_classes(true);
+        let theirs = indices(&value["kept"]["enn_both_even"]);
+        let expected: Vec<usize> = all
+            .iter()
+            .copied()
+            .filter(|&row| theirs.contains(&row) || (labels[row] && is_tie(row)))
+            .collect();
+        tied += expected.len() - theirs.len();
+        assert_eq!(kept(&sampler, &data), expected, "{}", value["name"]);
+    }
+    assert!(tied > 0);
 }
 
 #[test]
@@ -444,6 +494,94 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, max_shrink_iters: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn repeated_cleaning_follows_its_definition(
+        (x, labels) in awkward(), k in 1..6_usize, passes in 1..5_usize, mode: bool, both: bool,
+    ) {
+        let data = Dataset::new(&x, &labels).unwrap();
+        let rows = rows_of(data.features());
+        let vote = if mode { Vote::Mode } else { Vote::All };
+        let enn = EditedNearestNeighbours::new(k).unwrap().vote(vote).both_classes(both);
+        let positives = data.totals().positives;
+        for (sampler, schedule, until_unchanged) in [
+            (enn.repeated(passes).unwrap(), vec![k; passes], true),
+            (enn.all_knn(), (1..=k).collect(), false),
+        ] {
+            let mut left: Vec<usize> = (0..labels.len()).collect();
+            let mut too_few = false;
+            for k in schedule {
+                if left.len() <= k {
+                    too_few = true;
+                    break;
+                }
+                let limit = if mode { k / 2 } else { 0 };
+                let stays = |row: usize| {
+                    let others = nearest(&rows, &left, row, k);
+                    let against = others.into_iter().filter(|&other| labels[other] != labels[row]);
+                    (labels[row] && !both) || against.count() <= limit
+                };
+                let next: Vec<usize> = left.iter().copied().filter(|&row| stays(row)).collect();
+                let unchanged = next.len() == left.len();
+                left = next;
+                let negatives = left.iter().filter(|&&row| !labels[row]).count();
+                if negatives < positives || negatives == left.len() || (unchanged && until_unchanged) {
+                    break;
+                }
+            }
+            let found = resample(&sampler, &data, 0);
+            let classes: HashSet<bool> = left.iter().map(|&row| labels[row]).collect();
+            if too_few {
+                let is_k = matches!(found, Err(Error::InvalidArgument { argument: "k", .. }));
+                prop_assert!(is_k, "{:?}", found);
+            } else if classes.len() < 2 {
+                prop_assert!(matches!(found, Err(Error::Unsuitable { .. })), "{:?}", found);
+            } else {
+                prop_assert_eq!(kept(&sampler, &data), left);
+            }
+        }
+    }
+}
+
+/// Enough rows for the blocked search to let groups of rows search one another.
+#[test]
+fn cleaning_many_columns_follows_its_definition() {
+    let n = 1_000;
+    // The sum of two uniform variates is near enough to a bell, without ties.
+    let mut state = 7_u64;
+    let mut uniform = || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1_u64 << 53) as f64
+    };
+    let labels: Vec<bool> = (0..n).map(|_| uniform() < 0.2).collect();
+    let x = Array2::from_shape_fn((n, 16), |(row, _)| {
+        uniform() + uniform() + if labels[row] { 0.3 } else { 0.0 }
+    });
+    let data = Dataset::new(&x, &labels).unwrap();
+    let rows = rows_of(data.features());
+    let all: Vec<usize> = (0..n).collect();
+    let against: Vec<usize> = all
+        .iter()
+        .map(|&row| nearest(&rows, &all, row, 3))
+        .zip(&labels)
+        .map(|(near, &label)| near.into_iter().filter(|&other| labels[other] != label).count())
+        .collect();
+    for (vote, limit) in [(Vote::All, 0), (Vote::Mode, 1)] {
+        for both in [false, true] {
+            let expected: Vec<usize> = all
+                .iter()
+                .copied()
+                .filter(|&row| (labels[row] && !both) || against[row] <= limit)
+                .collect();
+            let enn = EditedNearestNeighbours::new(3).unwrap().vote(vote).both_classes(both);
+            assert_eq!(kept(&enn, &data), expected, "{enn:?}");
+        }
+    }
+}
+
 /// Without ties, reordering the rows reorders what the cleaners keep and nothing else.
 #[test]
 fn the_order_of_the_rows_does_not_matter_to_the_cleaners() {
@@ -565,22 +703,30 @@ fn steps_are_uniform_and_partners_equally_likely() {
     }
 }
 
-/// Enough rows for several blocks: the same bits for one thread and for three.
+/// Enough rows for several blocks of each method of search: the same bits on any number of threads.
 #[test]
 fn threads_do_not_matter() {
-    let log = SyntheticClicks::new(20_000, 0.3).unwrap().numeric(14).categorical(&[]);
-    let data = log.generate::<f32>(3).unwrap().dataset;
-    let on = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| {
-            let smote = made(&Smote::positives_per_negative(0.9).unwrap(), &data, 4);
-            let bits: Vec<u64> =
-                rows_of(smote.features.view()).into_iter().flatten().map(f64::to_bits).collect();
-            let tomek = resample(&TomekLinks::new(), &data, 0).unwrap().rows;
-            (smote.parents, bits, tomek)
-        })
-    };
-    assert!(on(1) == on(3));
+    let blocks = SyntheticClicks::new(12_000, 0.3).unwrap().numeric(14).categorical(&[]);
+    let tree = SyntheticClicks::new(20_000, 0.3).unwrap().numeric(4).categorical(&[]);
+    let sparse = SyntheticClicks::new(4_000, 0.3).unwrap();
+    for clicks in [blocks, tree, sparse] {
+        let data = clicks.generate::<f32>(3).unwrap().dataset;
+        let on = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let smote = made(&Smote::positives_per_negative(0.9).unwrap(), &data, 4);
+                let new = rows_of(smote.features.view());
+                let bits: Vec<u64> = new.into_iter().flatten().map(f64::to_bits).collect();
+                let tomek = resample(&TomekLinks::new(), &data, 0).unwrap().rows;
+                let enn = EditedNearestNeighbours::new(3).unwrap().vote(Vote::Mode);
+                let enn = resample(&enn.both_classes(true), &data, 0).unwrap().rows;
+                assert!(enn != Rows::All);
+                (smote.parents, bits, tomek, enn)
+            })
+        };
+        let one = on(1);
+        assert!([2, 3, 7].into_iter().all(|threads| on(threads) == one));
+    }
 }
 
 // ----------------------------------------------------------------------------------------- bad input
@@ -666,11 +812,18 @@ fn errors_name_the_numbers_and_the_way_out() {
     let noisy = RandomOverSampler::positives_per_negative(1.0).unwrap().shrinkage(1.0).unwrap();
     assert!(message(resample(&noisy, &sparse, 0)).contains("0 for sparse rows"));
 
-    let enn = EditedNearestNeighbours::new(30).unwrap();
-    assert_eq!(
-        message(resample(&enn, &data, 0)),
-        "`k` is 30, but it must be below the number of rows, 30: each needs 30 others"
-    );
+    let enn = |k| EditedNearestNeighbours::new(k).unwrap();
+    for sampler in [enn(30), enn(30).all_knn(), enn(30).repeated(usize::MAX).unwrap()] {
+        assert_eq!(
+            message(resample(&sampler, &data, 0)),
+            "`k` is 30, but it must be below the number of rows, 30: each needs 30 others"
+        );
+    }
+    let most = message(resample(&enn(usize::MAX).all_knn(), &data, 0));
+    assert!(most.contains("below the number of rows, 30"), "{most}");
+    // Far more passes than it takes.
+    let often = [3, usize::MAX].map(|passes| kept(&enn(1).repeated(passes).unwrap(), &data));
+    assert_eq!(often[0], often[1]);
     // Every negative has the only positive among its two neighbours.
     let x = array![[0.0], [1.0], [-1.0]];
     let data = Dataset::new(&x, vec![true, false, false]).unwrap();

@@ -11,6 +11,8 @@ use crate::{Dataset, Error, Result, Run};
 ///
 /// * [`Vote::All`]: a row stays if all its neighbours are of its class.
 /// * [`Vote::Mode`]: a row stays unless more than half of them are of the other class; a tie keeps it.
+///   So with an even k the classes are treated alike. imbalanced-learn lets ties go to the smaller
+///   label: it keeps a tied negative and, where both classes are cleaned, removes a tied positive.
 ///
 /// Of equally near rows the first ones count, so with ties the order of the rows matters. Rows stay in
 /// their order. Neighbours ignore weights. Nothing is random.
@@ -108,13 +110,15 @@ impl EditedNearestNeighbours {
         self
     }
 
-    /// The numbers of neighbours of the passes.
-    fn passes(&self) -> Vec<usize> {
-        match self.form {
-            Form::Once => vec![self.k],
-            Form::Repeated { passes } => vec![self.k; passes],
-            Form::AllKnn => (1..=self.k).collect(),
-        }
+    /// How many neighbours each pass asks.
+    fn passes(&self) -> impl Iterator<Item = usize> + use<> {
+        let Self { k, form, .. } = *self;
+        let passes = match form {
+            Form::Once => 1,
+            Form::Repeated { passes } => passes,
+            Form::AllKnn => k,
+        };
+        (1..=passes).map(move |pass| if form == Form::AllKnn { pass } else { k })
     }
 
     /// The rows of `kept` that survive a pass.
@@ -125,11 +129,7 @@ impl EditedNearestNeighbours {
         kept: &[usize],
         k: usize,
     ) -> Result<Vec<usize>> {
-        if k >= kept.len() {
-            let expected =
-                format!("below the number of rows, {}: each needs {k} others", kept.len());
-            return Err(Error::invalid("k", k, expected));
-        }
+        need_others(k, kept.len())?;
         let against = match self.vote {
             Vote::All => 1,
             Vote::Mode => k / 2 + 1,
@@ -157,6 +157,14 @@ impl EditedNearestNeighbours {
     }
 }
 
+/// Checks that each of some rows has `k` others.
+fn need_others(k: usize, rows: usize) -> Result<()> {
+    if k < rows {
+        return Ok(());
+    }
+    Err(Error::invalid("k", k, format!("below the number of rows, {rows}: each needs {k} others")))
+}
+
 impl<F: Scalar> Sampler<F> for EditedNearestNeighbours {
     /// # Errors
     /// [`Error::OneClass`], [`Error::InvalidArgument`] if there are no more rows than neighbours, or
@@ -164,6 +172,7 @@ impl<F: Scalar> Sampler<F> for EditedNearestNeighbours {
     fn resample(&self, data: &Dataset<'_, F>, _: &Run) -> Result<Resample<F>> {
         let totals = data.totals();
         totals.need_both("edited nearest neighbours")?;
+        need_others(self.k, data.rows())?;
         let labels = data.labels();
         let mut kept: Vec<usize> = (0..data.rows()).collect();
         for k in self.passes() {

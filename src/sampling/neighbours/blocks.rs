@@ -33,7 +33,8 @@ const ROUNDOFF: f64 = 1.0 / (1 << 24) as f64;
 ///   inequality it moves the distance by u(‖a‖ + ‖b‖) at most;
 /// * m = B(1 − ε) rounded, and the product v of (−2a, 1) and (b, m), which is what the matrix product
 ///   gives, is off m − 2a·b by no more than γ(m + 2‖a‖‖b‖) ≤ γ(2B + A), in whatever order it is added up;
-/// * the `f64` distance itself is off by a few 2⁻⁵³;
+/// * the `f64` distance itself is off by a few 2⁻⁵³ of it, and where squares underflow, by up to 2⁻¹⁰⁷⁵
+///   for each column besides, which is added to D before it is scaled;
 /// * D(1 + 8u) − (1 − ε)A, computed in `f32`, is off by no more than 3u((1 − ε)A) below D − (1 − ε)A.
 ///
 /// So with ε = 3(K + 9)u, v > D(1 + 8u) − (1 − ε)A implies a distance above D. A point is skipped only
@@ -223,9 +224,6 @@ impl Blocks {
         tile: &mut Tile<'_>,
     ) {
         let best = &mut queries.found[query];
-        if best.any && best.full() {
-            return;
-        }
         let (own, norm) = (queries.rows[query], queries.norms[query]);
         let mut reach = queries.reach[query];
         // NaN rules nothing out.
@@ -249,12 +247,16 @@ impl Blocks {
                 if ruled_out(product, reach, tile.reach[point]) || row == own {
                     continue;
                 }
+                let other = tile.found.get_mut(point);
+                if !(best.admits(row) || other.as_ref().is_some_and(|other| other.admits(own))) {
+                    continue;
+                }
                 let distance = distance(x, own, row);
                 best.offer(Place { distance, row });
                 reach = self.reach(best);
-                if let Some(best) = tile.found.get_mut(point) {
-                    best.offer(Place { distance, row: own });
-                    tile.reach[point] = self.reach(best);
+                if let Some(other) = other {
+                    other.offer(Place { distance, row: own });
+                    tile.reach[point] = self.reach(other);
                 }
             }
         }
@@ -314,7 +316,9 @@ impl Blocks {
     fn reach(&self, best: &Best) -> f32 {
         // Covers underflow in products of rows whose norms are at most about 1.
         const TINY: f64 = 1e-36;
-        let distance = best.bound.distance * self.scale * self.scale;
+        // Covers underflow in the distances.
+        let lost = self.centre.len() as f64 * f64::from_bits(1);
+        let distance = (best.bound.distance + lost) * self.scale * self.scale;
         (distance * (1.0 + 8.0 * ROUNDOFF) + TINY) as f32
     }
 }

@@ -44,8 +44,9 @@ const TREE_COLUMNS: usize = 12;
 /// From this many columns on the rounding errors of products in `f32` cannot be bounded usefully.
 const TOO_WIDE: usize = 1 << 20;
 
-/// Queries searched for at once: a search remembers a few places for each.
+/// Most queries searched for at once, and most places that their searches remember: 64 MiB.
 pub(super) const STRETCH: usize = 1 << 16;
+const PLACES: usize = 1 << 22;
 
 /// How a difference in a column counts.
 #[derive(Debug, Clone)]
@@ -98,47 +99,73 @@ impl Place {
     }
 }
 
-/// The best `k` places found so far.
+/// What a query has found so far.
 #[derive(Debug, Clone)]
 struct Best {
-    k: usize,
     /// Only places before this one are of interest.
     bound: Place,
-    /// Whether any `k` places before the bound will do, rather than the nearest.
-    any: bool,
-    /// Unless any will do, in order.
-    places: Vec<Place>,
+    wanted: Wanted,
+}
+
+#[derive(Debug, Clone)]
+enum Wanted {
+    /// The `k` nearest, in order.
+    Nearest { k: usize, places: Vec<Place> },
+    /// So many more before the bound, whichever they are.
+    Any { missing: usize },
 }
 
 impl Best {
     fn nearest(k: usize) -> Self {
-        Self { k, bound: Place::LAST, any: false, places: Vec::with_capacity(k + 1) }
+        Self {
+            bound: Place::LAST,
+            wanted: Wanted::Nearest { k, places: Vec::with_capacity(k + 1) },
+        }
     }
 
     fn any(k: usize, bound: Place) -> Self {
-        Self { k, bound, any: true, places: Vec::new() }
+        let bound = if k == 0 { Place::FIRST } else { bound };
+        Self { bound, wanted: Wanted::Any { missing: k } }
     }
 
-    fn full(&self) -> bool {
-        self.places.len() == self.k
+    /// Whether no place is of interest any more.
+    fn done(&self) -> bool {
+        self.bound == Place::FIRST
+    }
+
+    /// Whether a row is of interest if it is near enough. No distance is below zero: where equal rows
+    /// abound, this spares most of them.
+    fn admits(&self, row: usize) -> bool {
+        Place { distance: 0.0, row }.before(&self.bound)
     }
 
     fn offer(&mut self, place: Place) {
         if !place.before(&self.bound) {
             return;
         }
-        if self.any {
-            self.places.push(place);
-            if self.full() {
-                self.bound = Place::FIRST;
+        match &mut self.wanted {
+            Wanted::Any { missing } => {
+                *missing -= 1;
+                if *missing == 0 {
+                    self.bound = Place::FIRST;
+                }
             }
-        } else {
-            let at = self.places.partition_point(|earlier| earlier.before(&place));
-            self.places.insert(at, place);
-            self.places.truncate(self.k);
-            if self.full() {
-                self.bound = self.places[self.k - 1];
+            Wanted::Nearest { k, places } => {
+                let at = places.partition_point(|earlier| earlier.before(&place));
+                places.insert(at, place);
+                places.truncate(*k);
+                if places.len() == *k {
+                    self.bound = places[*k - 1];
+                }
             }
+        }
+    }
+
+    /// The nearest ones, in order.
+    fn places(&self) -> &[Place] {
+        match &self.wanted {
+            Wanted::Nearest { places, .. } => places,
+            Wanted::Any { .. } => &[],
         }
     }
 }
@@ -187,17 +214,22 @@ impl<'x, 'p, F: Scalar> Neighbours<'x, 'p, F> {
     /// rows too; a query is not its own neighbour. There must be `k` other points.
     pub(crate) fn nearest(&self, queries: &[usize], k: usize) -> Vec<usize> {
         let mut rows = Vec::with_capacity(queries.len() * k);
-        for queries in queries.chunks(STRETCH) {
+        for queries in queries.chunks(stretch(k)) {
             let found = self.search(queries, self.all(), vec![Best::nearest(k); queries.len()]);
-            rows.extend(found.iter().flat_map(|best| best.places.iter().map(|place| place.row)));
+            rows.extend(found.iter().flat_map(|best| best.places().iter().map(|place| place.row)));
         }
         rows
     }
 
     /// The place of the `k`-th nearest point of each query, [`Place::LAST`] where there are fewer.
     pub(crate) fn kth(&self, queries: &[usize], k: usize) -> Vec<Place> {
-        let found = self.search(queries, self.all(), vec![Best::nearest(k); queries.len()]);
-        found.iter().map(|best| *best.places.get(k - 1).unwrap_or(&Place::LAST)).collect()
+        let mut places = Vec::with_capacity(queries.len());
+        for queries in queries.chunks(stretch(k)) {
+            let found = self.search(queries, self.all(), vec![Best::nearest(k); queries.len()]);
+            places
+                .extend(found.iter().map(|best| *best.places().get(k - 1).unwrap_or(&Place::LAST)));
+        }
+        places
     }
 
     /// For each query, whether at least `k` points are nearer than its bound.
@@ -206,13 +238,9 @@ impl<'x, 'p, F: Scalar> Neighbours<'x, 'p, F> {
     /// stretch, each as long as all before, and only for the queries still open; a tree stops early by
     /// itself.
     pub(crate) fn at_least(&self, queries: &[usize], bounds: &[Place], k: usize) -> Vec<bool> {
-        let mut done = vec![k == 0; queries.len()];
-        let mut open: Vec<(usize, Best)> = bounds
-            .iter()
-            .enumerate()
-            .filter(|_| k > 0)
-            .map(|(at, &bound)| (at, Best::any(k, bound)))
-            .collect();
+        let mut done = vec![false; queries.len()];
+        let mut open: Vec<(usize, Best)> =
+            bounds.iter().map(|&bound| Best::any(k, bound)).enumerate().collect();
         let n = self.points.len();
         let first = if matches!(self.method, Method::Tree(_)) { n } else { 1 << 14 };
         let (mut start, mut end) = (0, first.min(n));
@@ -220,13 +248,8 @@ impl<'x, 'p, F: Scalar> Neighbours<'x, 'p, F> {
             let (at, best): (Vec<usize>, Vec<Best>) = open.into_iter().unzip();
             let rows: Vec<usize> = at.iter().map(|&at| queries[at]).collect();
             let best = self.search(&rows, start..end, best);
-            open = Vec::new();
-            for (at, best) in at.into_iter().zip(best) {
-                done[at] = best.full();
-                if !best.full() {
-                    open.push((at, best));
-                }
-            }
+            at.iter().zip(&best).for_each(|(&at, best)| done[at] = best.done());
+            open = at.into_iter().zip(best).filter(|(_, best)| !best.done()).collect();
             (start, end) = (end, (2 * end).min(n));
         }
         done
@@ -248,6 +271,11 @@ impl<'x, 'p, F: Scalar> Neighbours<'x, 'p, F> {
         }
         found
     }
+}
+
+/// How many queries may look for `k` neighbours at once.
+fn stretch(k: usize) -> usize {
+    (PLACES / k.max(1)).clamp(1, STRETCH)
 }
 
 /// The squared Euclidean distance of two rows.

@@ -65,7 +65,7 @@ pub(super) fn search<F: Scalar>(
                 let least = norms - 2.0 * products[lane] - error * norms - f64::MIN_POSITIVE;
                 // Not `<=`: a NaN, from numbers too large, rules nothing out.
                 let ruled_out = least > best.bound.distance;
-                if !ruled_out && row != query {
+                if !ruled_out && best.admits(row) && row != query {
                     best.offer(Place { distance: distance(&view, query, row), row });
                 }
             }

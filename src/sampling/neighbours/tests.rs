@@ -85,6 +85,8 @@ fn rows(kind: usize, n: usize, columns: usize, cells: &[i8]) -> Array2<f64> {
         // Squares that overflow or vanish.
         6 => cell(row, column) * 1e200,
         7 => cell(row, column) * 1e-170,
+        // Squares with a few bits left.
+        8 => cell(row, column) * 1e-163,
         _ => cell(row, column),
     })
 }
@@ -94,7 +96,7 @@ proptest! {
 
     #[test]
     fn all_methods_agree_with_brute_force(
-        kind in 0..9_usize,
+        kind in 0..10_usize,
         n in 2..90_usize,
         columns in 1..65_usize,
         cells in prop::collection::vec(-100..100_i8, 50..400),
@@ -138,18 +140,60 @@ proptest! {
     }
 }
 
+/// Rows of 16 columns of seven values each, which make ties and zeros.
+fn grid(n: usize) -> Array2<f32> {
+    let mut state = 1_u64;
+    Array2::from_shape_fn((n, 16), |_| {
+        // Knuth's linear congruential generator.
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 40) % 7) as f32 * 0.3
+    })
+}
+
+/// Two, three and five groups, whose products serve both of their rows. Queries that look for `k` places
+/// before a bound are done at different times, or never. With tiny values the distances have a few bits
+/// only; in `f32` such rows are all equal.
+#[test]
+fn rows_search_one_another() {
+    for (n, unit) in [(257, 1.0), (600, 1.0), (600, 3e-162), (1_100, 1.0)] {
+        let x = grid(n).mapv(|value| f64::from(value) * unit);
+        searched_one_another(&x, &x);
+        let narrow = x.mapv(|value| value as f32);
+        searched_one_another(&narrow, &narrow.mapv(f64::from));
+    }
+}
+
+fn searched_one_another<F: Scalar>(x: &Array2<F>, wide: &Array2<f64>) {
+    let all: Vec<usize> = (0..x.nrows()).collect();
+    let truth: Vec<Vec<Place>> = all.iter().map(|&row| brute_force(wide, &all, row)).collect();
+    let bound = |&row: &usize| match row % 4 {
+        0 => truth[row][2],
+        1 => truth[row][40],
+        2 => Place::LAST,
+        _ => Place { distance: 0.0, row: 9 },
+    };
+    let bounds: Vec<Place> = all.iter().map(bound).collect();
+    let search = Neighbours::new(FeaturesView::Dense(x.view()), &all);
+    assert!(matches!(search.method, Method::Blocks(_)));
+    for k in [1, 3, 6] {
+        let expected: Vec<usize> =
+            truth.iter().flat_map(|places| places[..k].iter().map(|place| place.row)).collect();
+        assert_eq!(search.nearest(&all, k), expected);
+        let expected: Vec<Place> = truth.iter().map(|places| places[k - 1]).collect();
+        assert_eq!(search.kth(&all, k), expected);
+        let expected: Vec<bool> =
+            truth.iter().zip(&bounds).map(|(places, bound)| places[k - 1].before(bound)).collect();
+        assert_eq!(search.at_least(&all, &bounds, k), expected);
+    }
+}
+
 /// Enough rows for several blocks, leaves and stretches, in `f32` as well, on which both dense methods
 /// and the sparse one agree with each other and, for some of the queries, with brute force.
 #[test]
 fn methods_agree_over_many_blocks() {
     let n = 20_000;
-    let mut state = 1_u64;
-    let x = Array2::from_shape_fn((n, 16), |_| {
-        // Knuth's linear congruential generator; two digits make ties and zeros.
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((state >> 40) % 7) as f32 * 0.3
-    });
+    let x = grid(n);
     let wide = x.mapv(f64::from);
     let points: Vec<usize> = (0..n).collect();
     let queries: Vec<usize> = (0..n).step_by(23).collect();
@@ -176,11 +220,21 @@ fn methods_agree_over_many_blocks() {
 /// skip. Without that this would take 4 × 10¹⁰ steps.
 #[test]
 fn equal_points_do_not_make_the_tree_slow() {
-    let n = 200_000;
-    let x = Array2::from_elem((n, 3), 0.7);
-    let all: Vec<usize> = (0..n).collect();
-    let search = Neighbours::new(FeaturesView::Dense(x.view()), &all);
-    let found = search.nearest(&all, 2);
+    let x = Array2::from_elem((200_000, 3), 0.7);
+    found_the_first_of_equals(FeaturesView::Dense(x.view()));
+}
+
+/// The other methods look at every pair, but measure few of them.
+#[test]
+fn of_equal_points_the_first_are_the_nearest() {
+    let x = Array2::from_elem((5_000, 13), 0.7);
+    found_the_first_of_equals(FeaturesView::Dense(x.view()));
+    found_the_first_of_equals(FeaturesView::Sparse(sparse(&x).view()));
+}
+
+fn found_the_first_of_equals(x: FeaturesView<'_, f64>) {
+    let all: Vec<usize> = (0..x.nrows()).collect();
+    let found = Neighbours::new(x, &all).nearest(&all, 2);
     assert_eq!(found[..6], [1, 2, 0, 2, 0, 1]);
     assert!(found[6..].chunks(2).all(|pair| pair == [0, 1]));
 }
