@@ -16,12 +16,16 @@ fn log(positives: usize, columns: usize) -> Dataset<'static, f64> {
 /// Few columns are searched by the tree, many by blocked products, one-hot ones by sparse products.
 fn search(criterion: &mut Criterion) {
     let smote = Smote::positives_per_negative(2.0).unwrap();
-    for (method, columns) in
-        [("tree", 2), ("tree", 8), ("tree", 12), ("blocks", 13), ("blocks", 32)]
-    {
+    for (method, columns, largest) in [
+        ("tree", 2, 200_000),
+        ("tree", 8, 200_000),
+        ("tree", 12, 50_000),
+        ("blocks", 13, 50_000),
+        ("blocks", 32, 50_000),
+    ] {
         let mut group = criterion.benchmark_group(format!("neighbours/{method}"));
         group.sample_size(10);
-        for positives in [2_000, 20_000, 50_000] {
+        for positives in [2_000, 20_000, largest] {
             let data = log(positives, columns);
             group.throughput(Throughput::Elements(positives as u64));
             let id = BenchmarkId::from_parameter(format!("{positives}x{columns}"));

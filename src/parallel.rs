@@ -109,6 +109,19 @@ pub(crate) fn sorts_during<T: Send>(work: impl FnOnce() -> T + Send) -> (T, usiz
     }
 }
 
+/// Both, at the same time if that is worth a `fork`.
+pub(crate) fn join(fork: bool, one: impl FnOnce() + Send, other: impl FnOnce() + Send) {
+    #[cfg(feature = "rayon")]
+    if fork {
+        rayon::join(one, other);
+        return;
+    }
+    #[cfg(not(feature = "rayon"))]
+    let _ = fork;
+    one();
+    other();
+}
+
 /// Adds the partial vectors element by element, in their order.
 pub(crate) fn merge(parts: Vec<Vec<f64>>) -> Vec<f64> {
     let mut parts = parts.into_iter();

@@ -121,7 +121,7 @@ fn the_cleaners_keep_the_rows_that_imbalanced_learn_keeps() {
     }
 }
 
-/// Where the classes overlap so much that repeated ENN and AllKNN must stop before negatives become the
+/// Where the classes overlap so much that repeated ENN and `AllKNN` must stop before negatives become the
 /// rarer class.
 #[test]
 fn the_cleaners_stop_where_imbalanced_learn_stops() {

@@ -3,6 +3,7 @@
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use ndarray::ArrayView2;
+use pulp::{Arch, Simd, WithSimd};
 
 use super::{Best, Place, distance};
 use crate::data::{FeaturesView, Scalar};
@@ -192,7 +193,7 @@ impl Blocks {
         &self,
         x: &ArrayView2<'_, F>,
         queries: &mut Queries<'_>,
-        mut tile: Tile<'_>,
+        tile: Tile<'_>,
         products: &mut [f32],
     ) {
         let (rows, columns) = (queries.rows.len(), tile.rows.len());
@@ -208,59 +209,7 @@ impl Blocks {
             1.0,
             Par::Seq,
         );
-        let view = FeaturesView::Dense(*x);
-        for (query, products) in products.chunks_exact(columns).enumerate() {
-            self.measure(&view, products, queries, query, &mut tile);
-        }
-    }
-
-    /// Measures the points that the products of a query do not rule out.
-    fn measure<F: Scalar>(
-        &self,
-        x: &FeaturesView<'_, F>,
-        products: &[f32],
-        queries: &mut Queries<'_>,
-        query: usize,
-        tile: &mut Tile<'_>,
-    ) {
-        let best = &mut queries.found[query];
-        let (own, norm) = (queries.rows[query], queries.norms[query]);
-        let mut reach = queries.reach[query];
-        // NaN rules nothing out.
-        let ruled_out = |product: f32, ours: f32, theirs: f32| {
-            // Not `max`, which also looks for NaN.
-            product > if ours > theirs { ours } else { theirs } - norm
-        };
-        for (start, products) in (0..).step_by(LANES).zip(products.chunks(LANES)) {
-            let theirs = &tile.reach[start..start + products.len()];
-            // Of known length and without branches (`&`, not `&&`), so that lanes are compared at once.
-            let lanes = <&[f32; LANES]>::try_from(products).ok().zip(theirs.try_into().ok());
-            let all_ruled_out = lanes.is_some_and(|(products, theirs): (_, &[f32; LANES])| {
-                let lanes = products.iter().zip(theirs);
-                lanes.fold(true, |all, (&product, &theirs)| all & ruled_out(product, reach, theirs))
-            });
-            if all_ruled_out {
-                continue;
-            }
-            for (point, &product) in (start..).zip(products) {
-                let row = tile.rows[point];
-                if ruled_out(product, reach, tile.reach[point]) || row == own {
-                    continue;
-                }
-                let other = tile.found.get_mut(point);
-                if !(best.admits(row) || other.as_ref().is_some_and(|other| other.admits(own))) {
-                    continue;
-                }
-                let distance = distance(x, own, row);
-                best.offer(Place { distance, row });
-                reach = self.reach(best);
-                if let Some(other) = other {
-                    other.offer(Place { distance, row: own });
-                    tile.reach[point] = self.reach(other);
-                }
-            }
-        }
-        queries.reach[query] = reach;
+        Arch::new().dispatch(Measuring { blocks: self, x, products, queries, tile });
     }
 
     fn width(&self) -> usize {
@@ -321,4 +270,90 @@ impl Blocks {
         let distance = (best.bound.distance + lost) * self.scale * self.scale;
         (distance * (1.0 + 8.0 * ROUNDOFF) + TINY) as f32
     }
+}
+
+/// Measures the points that products do not rule out. It is compiled for the widest registers of the
+/// machine, and takes no sums, so that no bit depends on them.
+struct Measuring<'m, 'q, 't, 'x, F> {
+    blocks: &'m Blocks,
+    x: &'m ArrayView2<'x, F>,
+    products: &'m [f32],
+    queries: &'m mut Queries<'q>,
+    tile: Tile<'t>,
+}
+
+impl<F: Scalar> WithSimd for Measuring<'_, '_, '_, '_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _: S) {
+        let view = FeaturesView::Dense(*self.x);
+        let (columns, products) = (self.tile.rows.len(), self.products);
+        for (query, products) in products.chunks_exact(columns).enumerate() {
+            self.measure(&view, products, query);
+        }
+    }
+}
+
+impl<F: Scalar> Measuring<'_, '_, '_, '_, F> {
+    #[inline(always)]
+    fn measure(&mut self, x: &FeaturesView<'_, F>, products: &[f32], query: usize) {
+        let Self { blocks, queries, tile, .. } = self;
+        let (own, norm) = (queries.rows[query], queries.norms[query]);
+        let best = &mut queries.found[query];
+        let mut reach = queries.reach[query];
+        if let Some(k) = best.unbounded().filter(|k| (1..products.len() - 1).contains(k)) {
+            best.within(within(x, products, own, tile.rows, k));
+            reach = blocks.reach(best);
+        }
+        // NaN rules nothing out.
+        let ruled_out = |product: f32, ours: f32, theirs: f32| {
+            // Not `max`, which also looks for NaN.
+            product > if ours > theirs { ours } else { theirs } - norm
+        };
+        for (start, products) in (0..).step_by(LANES).zip(products.chunks(LANES)) {
+            let theirs = &tile.reach[start..start + products.len()];
+            // Of known length and without branches (`&`, not `&&`), so that lanes are compared at once.
+            let lanes = <&[f32; LANES]>::try_from(products).ok().zip(theirs.try_into().ok());
+            let all_ruled_out = lanes.is_some_and(|(products, theirs): (_, &[f32; LANES])| {
+                let lanes = products.iter().zip(theirs);
+                lanes.fold(true, |all, (&product, &theirs)| all & ruled_out(product, reach, theirs))
+            });
+            if all_ruled_out {
+                continue;
+            }
+            for (point, &product) in (start..).zip(products) {
+                let row = tile.rows[point];
+                if ruled_out(product, reach, tile.reach[point]) || row == own {
+                    continue;
+                }
+                let other = tile.found.get_mut(point);
+                if !(best.admits(row) || other.as_ref().is_some_and(|other| other.admits(own))) {
+                    continue;
+                }
+                let distance = distance(x, own, row);
+                best.offer(Place { distance, row });
+                reach = blocks.reach(best);
+                if let Some(other) = other {
+                    other.offer(Place { distance, row: own });
+                    tile.reach[point] = blocks.reach(other);
+                }
+            }
+        }
+        queries.reach[query] = reach;
+    }
+}
+
+/// A distance within which there are k points of a tile: those of the least products. So few of the others
+/// are measured before a query has found its first k.
+fn within<F: Scalar>(
+    x: &FeaturesView<'_, F>,
+    products: &[f32],
+    own: usize,
+    rows: &[usize],
+    k: usize,
+) -> f64 {
+    let mut points: Vec<usize> = (0..rows.len()).filter(|&point| rows[point] != own).collect();
+    points.select_nth_unstable_by(k - 1, |&a, &b| products[a].total_cmp(&products[b]));
+    points[..k].iter().map(|&point| distance(x, own, rows[point])).fold(0.0, f64::max)
 }

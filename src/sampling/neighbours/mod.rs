@@ -20,6 +20,10 @@
 //! compile time, leaves open which of several equally distant points comes back, and its mutable tree
 //! refuses more equal points than a bucket holds, while clicks are full of equal rows.
 //!
+//! Products tell only points that are farther from points that may not be. So where most rows are equally
+//! far from each other, as one-hot rows without a category in common are, nearly every pair is measured.
+//! Equal rows are no such case: once enough are found, no row behind them is measured.
+//!
 //! Distances that overflow (above 1.8e308, squared) all count as infinite.
 
 mod blocks;
@@ -44,9 +48,9 @@ const TREE_COLUMNS: usize = 12;
 /// From this many columns on the rounding errors of products in `f32` cannot be bounded usefully.
 const TOO_WIDE: usize = 1 << 20;
 
-/// Most queries searched for at once, and most places that their searches remember: 64 MiB.
-pub(super) const STRETCH: usize = 1 << 16;
-const PLACES: usize = 1 << 22;
+/// Most queries searched for at once, and most places that their searches remember: 32 MiB.
+pub(super) const STRETCH: usize = 1 << 18;
+const PLACES: usize = 1 << 21;
 
 /// How a difference in a column counts.
 #[derive(Debug, Clone)]
@@ -115,6 +119,12 @@ enum Wanted {
     Any { missing: usize },
 }
 
+impl Default for Best {
+    fn default() -> Self {
+        Self::any(0, Place::FIRST)
+    }
+}
+
 impl Best {
     fn nearest(k: usize) -> Self {
         Self {
@@ -126,6 +136,19 @@ impl Best {
     fn any(k: usize, bound: Place) -> Self {
         let bound = if k == 0 { Place::FIRST } else { bound };
         Self { bound, wanted: Wanted::Any { missing: k } }
+    }
+
+    /// How many places are sought, as long as every place would do.
+    fn unbounded(&self) -> Option<usize> {
+        match self.wanted {
+            Wanted::Nearest { k, .. } if self.bound == Place::LAST => Some(k),
+            _ => None,
+        }
+    }
+
+    /// Leaves out what is farther than `distance`, within which there must be as many points as sought.
+    fn within(&mut self, distance: f64) {
+        self.bound = Place { distance, row: usize::MAX };
     }
 
     /// Whether no place is of interest any more.
@@ -151,9 +174,16 @@ impl Best {
                 }
             }
             Wanted::Nearest { k, places } => {
-                let at = places.partition_point(|earlier| earlier.before(&place));
-                places.insert(at, place);
-                places.truncate(*k);
+                if places.len() == *k {
+                    places.pop();
+                }
+                places.push(place);
+                let mut at = places.len() - 1;
+                while at > 0 && place.before(&places[at - 1]) {
+                    places[at] = places[at - 1];
+                    at -= 1;
+                }
+                places[at] = place;
                 if places.len() == *k {
                     self.bound = places[*k - 1];
                 }
@@ -215,7 +245,8 @@ impl<'x, 'p, F: Scalar> Neighbours<'x, 'p, F> {
     pub(crate) fn nearest(&self, queries: &[usize], k: usize) -> Vec<usize> {
         let mut rows = Vec::with_capacity(queries.len() * k);
         for queries in queries.chunks(stretch(k)) {
-            let found = self.search(queries, self.all(), vec![Best::nearest(k); queries.len()]);
+            let found = queries.iter().map(|_| Best::nearest(k)).collect();
+            let found = self.search(queries, self.all(), found);
             rows.extend(found.iter().flat_map(|best| best.places().iter().map(|place| place.row)));
         }
         rows
@@ -225,7 +256,8 @@ impl<'x, 'p, F: Scalar> Neighbours<'x, 'p, F> {
     pub(crate) fn kth(&self, queries: &[usize], k: usize) -> Vec<Place> {
         let mut places = Vec::with_capacity(queries.len());
         for queries in queries.chunks(stretch(k)) {
-            let found = self.search(queries, self.all(), vec![Best::nearest(k); queries.len()]);
+            let found = queries.iter().map(|_| Best::nearest(k)).collect();
+            let found = self.search(queries, self.all(), found);
             places
                 .extend(found.iter().map(|best| *best.places().get(k - 1).unwrap_or(&Place::LAST)));
         }
@@ -286,7 +318,12 @@ fn distance<F: Scalar>(x: &FeaturesView<'_, F>, a: usize, b: usize) -> f64 {
     };
     match x {
         FeaturesView::Dense(x) => {
-            x.row(a).iter().zip(x.row(b)).fold(0.0, |sum, (&a, &b)| sum + square(a, b))
+            let (a, b) = (x.row(a), x.row(b));
+            match (a.to_slice(), b.to_slice()) {
+                // The same, faster.
+                (Some(a), Some(b)) => a.iter().zip(b).fold(0.0, |sum, (&a, &b)| sum + square(a, b)),
+                _ => a.iter().zip(b).fold(0.0, |sum, (&a, &b)| sum + square(a, b)),
+            }
         }
         FeaturesView::Sparse(x) => {
             let (a, b) = (sparse_row(x, a), sparse_row(x, b));

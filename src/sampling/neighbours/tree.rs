@@ -1,197 +1,305 @@
-//! A balanced k-d tree with a bounding box for each node.
+//! A tree of bounding boxes.
 
 use ndarray::ArrayView2;
+use pulp::{Arch, Simd, WithSimd};
 
 use super::{Best, Metric, Place};
 use crate::data::Scalar;
 use crate::parallel;
 
-/// Most points in a leaf; all of them are measured at once.
-const LANES: usize = 16;
+/// Points in a leaf, and children of a node: as many as are measured side by side.
+const LANES: usize = 8;
 
-/// Queries in a block of work.
-const QUERIES: usize = 512;
+/// Queries, or nodes, in a block of work.
+const BLOCK: usize = 512;
 
-/// Node 1 is the root, nodes 2i and 2i + 1 are the children of node i, and all leaves are on one
-/// level. The node at place p of a level of 2ˡ holds the points ⌊np/2ˡ⌋ to ⌊n(p + 1)/2ˡ⌋ in the order
-/// of the leaves, so neither children nor ranges are stored.
+/// Rows from which on the two halves of a split are split at the same time.
+const FORK: usize = 1 << 12;
+
+type Lanes = [f64; LANES];
+
+/// All leaves hold `LANES` points but the last, and all nodes have `LANES` children but the last of each
+/// level. So neither children nor ranges are stored.
 #[derive(Debug)]
 pub(super) struct Tree<F> {
     metric: Metric,
     columns: usize,
-    leaves: usize,
-    /// The rows, in the order of the leaves.
+    /// The rows, leaf after leaf, and their places among the points as they were given.
     rows: Vec<usize>,
+    places: Vec<usize>,
     /// `LANES` values of each column for each leaf. Unused ones are zero.
     values: Vec<F>,
-    /// For each node, the lowest and then the highest value of each column.
+    /// The leaves, their parents, and so on, up to the children of the root.
+    levels: Vec<Level<F>>,
+}
+
+#[derive(Debug)]
+struct Level<F> {
+    /// For each family of siblings and each column, the lowest value in each sibling, and then the
+    /// highest.
     boxes: Vec<F>,
-    /// For each node, its first row.
+    /// The first row of each node.
     first: Vec<usize>,
+}
+
+/// A node yet to be visited: a child of the root is on the last of the levels, a leaf on level 0.
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    place: Place,
+    level: usize,
+    at: usize,
 }
 
 impl<F: Scalar> Tree<F> {
     pub(super) fn new(x: &ArrayView2<'_, F>, points: &[usize], metric: Metric) -> Self {
-        let (n, columns) = (points.len(), x.ncols());
-        let leaves = n.div_ceil(LANES).next_power_of_two();
-        let mut rows = points.to_vec();
-        split(x, &metric, &mut rows, 0..leaves, (n, leaves));
+        let columns = x.ncols();
+        let places = arranged(x, points, &metric);
+        let rows: Vec<usize> = places.iter().map(|&place| points[place]).collect();
+        let leaves = rows.len().div_ceil(LANES);
 
-        let mut tree = Self {
-            metric,
-            columns,
-            leaves,
-            rows,
-            values: vec![F::default(); leaves * LANES * columns],
-            boxes: vec![F::default(); 2 * leaves * 2 * columns],
-            first: vec![usize::MAX; 2 * leaves],
-        };
-        for leaf in 0..leaves {
-            tree.fill(x, leaf);
-        }
-        for node in (1..leaves).rev() {
-            tree.enclose(node);
-        }
-        tree
-    }
-
-    fn range(&self, leaf: usize) -> std::ops::Range<usize> {
-        let n = self.rows.len();
-        n * leaf / self.leaves..n * (leaf + 1) / self.leaves
-    }
-
-    /// Copies the points of a leaf and encloses them.
-    fn fill(&mut self, x: &ArrayView2<'_, F>, leaf: usize) {
-        let (columns, node) = (self.columns, self.leaves + leaf);
-        let rows = &self.rows[self.range(leaf)];
-        self.first[node] = rows.iter().copied().min().unwrap_or(usize::MAX);
-        let values = &mut self.values[leaf * LANES * columns..][..LANES * columns];
-        let (low, high) = self.boxes[2 * node * columns..][..2 * columns].split_at_mut(columns);
-        for (lane, &row) in rows.iter().enumerate() {
-            for (column, &value) in x.row(row).iter().enumerate() {
-                values[column * LANES + lane] = value;
-                let number = value.to_f64();
-                if lane == 0 || number < low[column].to_f64() {
-                    low[column] = value;
+        let mut values = vec![F::default(); leaves * columns * LANES];
+        parallel::map_into(&mut values, columns * LANES, BLOCK, |_, range, out| {
+            let leaves = rows[range.start * LANES..].chunks(LANES);
+            for (out, rows) in out.chunks_exact_mut(columns * LANES).zip(leaves) {
+                for (lane, &row) in rows.iter().enumerate() {
+                    for (out, &value) in out.chunks_exact_mut(LANES).zip(x.row(row)) {
+                        out[lane] = value;
+                    }
                 }
-                if lane == 0 || number > high[column].to_f64() {
-                    high[column] = value;
-                }
-            }
-        }
-    }
-
-    /// Makes the box of a node from those of its children. No leaf is empty unless all but one are:
-    /// there is more than one leaf only if there are more points than a leaf holds.
-    fn enclose(&mut self, node: usize) {
-        let columns = self.columns;
-        self.first[node] = self.first[2 * node].min(self.first[2 * node + 1]);
-        let (above, below) = self.boxes.split_at_mut(4 * node * columns);
-        let parent = &mut above[2 * node * columns..][..2 * columns];
-        let (left, right) = below[..4 * columns].split_at(2 * columns);
-        for (column, out) in parent.iter_mut().enumerate() {
-            let (a, b) = (left[column], right[column]);
-            // Lowest values come first, highest after them.
-            let left_wins = (a.to_f64() < b.to_f64()) == (column < columns);
-            *out = if left_wins { a } else { b };
-        }
-    }
-
-    pub(super) fn search(&self, x: &ArrayView2<'_, F>, queries: &[usize], found: &mut [Best]) {
-        parallel::map_into(found, 1, QUERIES, |_, range, found| {
-            let mut query = vec![0.0; self.columns];
-            for (&row, best) in queries[range].iter().zip(found) {
-                query.iter_mut().zip(x.row(row)).for_each(|(out, value)| *out = value.to_f64());
-                self.visit(1, &query, row, best);
             }
         });
-    }
 
-    fn visit(&self, node: usize, query: &[f64], own: usize, best: &mut Best) {
-        if node >= self.leaves {
-            return self.scan(node - self.leaves, query, own, best);
-        }
-        let [left, right] =
-            [2 * node, 2 * node + 1].map(|child| (self.nearest(child, query), child));
-        let (near, far) = if right.0.before(&left.0) { (right, left) } else { (left, right) };
-        for (place, child) in [near, far] {
-            if place.before(&best.bound) {
-                self.visit(child, query, own, best);
-            }
-        }
-    }
-
-    /// A place that no point of the node is before.
-    ///
-    /// Also in floating point: the gap to the box is no more than the gap to a point, and subtracting,
-    /// squaring and adding in the same order round monotonically.
-    fn nearest(&self, node: usize, query: &[f64]) -> Place {
-        let (low, high) =
-            self.boxes[2 * node * self.columns..][..2 * self.columns].split_at(self.columns);
-        let mut distance = 0.0;
-        for (column, ((&q, low), high)) in query.iter().zip(low).zip(high).enumerate() {
-            let gap = (low.to_f64() - q).max(q - high.to_f64()).max(0.0);
-            distance += if self.metric.is_categorical(column) {
-                if gap > 0.0 { self.metric.penalty } else { 0.0 }
-            } else {
-                gap * gap
+        let lanes = |leaf: usize, column: usize| {
+            let used = LANES.min(rows.len() - leaf * LANES);
+            let values = &values[(leaf * columns + column) * LANES..][..used];
+            (values, values)
+        };
+        let mut levels = vec![Level::enclosing(columns, &rows, lanes)];
+        while levels[levels.len() - 1].first.len() > LANES {
+            let below = &levels[levels.len() - 1];
+            let lanes = |family: usize, column: usize| {
+                let used = LANES.min(below.first.len() - family * LANES);
+                let (low, high) = below.limits(columns, family, column);
+                (&low[..used], &high[..used])
             };
+            levels.push(Level::enclosing(columns, &below.first, lanes));
         }
-        Place { distance, row: self.first[node] }
+        Self { metric, columns, rows, places, values, levels }
     }
 
-    fn scan(&self, leaf: usize, query: &[f64], own: usize, best: &mut Best) {
-        let values = &self.values[leaf * LANES * self.columns..][..LANES * self.columns];
-        let mut distances = [0.0; LANES];
-        for (column, (lanes, &q)) in values.chunks_exact(LANES).zip(query).enumerate() {
-            if self.metric.is_categorical(column) {
-                for (sum, value) in distances.iter_mut().zip(lanes) {
-                    *sum += self.metric.term(column, q, value.to_f64());
-                }
-            } else {
-                for (sum, value) in distances.iter_mut().zip(lanes) {
-                    let gap = q - value.to_f64();
-                    *sum += gap * gap;
-                }
+    /// Queries that lie together are searched for one after the other: they meet the same leaves while
+    /// these are in the cache.
+    pub(super) fn search(&self, x: &ArrayView2<'_, F>, queries: &[usize], found: &mut [Best]) {
+        let same = queries.len() == self.rows.len()
+            && self.places.iter().zip(&self.rows).all(|(&place, &row)| queries[place] == row);
+        let order = if same { self.places.clone() } else { arranged(x, queries, &self.metric) };
+        let mut ordered: Vec<Best> =
+            order.iter().map(|&at| std::mem::take(&mut found[at])).collect();
+        parallel::map_into(&mut ordered, 1, BLOCK, |_, range, found| {
+            let (mut query, mut stack) = (vec![0.0; self.columns], Vec::new());
+            for (&place, best) in order[range].iter().zip(found) {
+                let own = queries[place];
+                query.iter_mut().zip(x.row(own)).for_each(|(out, value)| *out = value.to_f64());
+                let search = Search { tree: self, query: &query, own, best, stack: &mut stack };
+                Arch::new().dispatch(search);
             }
+        });
+        order.into_iter().zip(ordered).for_each(|(at, best)| found[at] = best);
+    }
+
+    /// How far the box of each sibling is from a query.
+    ///
+    /// No point in there is nearer, also in floating point: the gap to the box is no more than the gap
+    /// to a point, and subtracting, squaring and adding in the same order round monotonically.
+    #[inline(always)]
+    fn to_family(&self, nodes: &Level<F>, family: usize, query: &[f64]) -> Lanes {
+        let mut sums = [0.0; LANES];
+        for (column, &query) in query.iter().enumerate() {
+            let (low, high) = nodes.limits(self.columns, family, column);
+            let mut gaps = [0.0; LANES];
+            for ((gap, low), high) in gaps.iter_mut().zip(low).zip(high) {
+                // Not `max`, which also looks for NaN.
+                let (up, down) = (low.to_f64() - query, query - high.to_f64());
+                let outside = if up > down { up } else { down };
+                *gap = if outside > 0.0 { outside } else { 0.0 };
+            }
+            self.metric.add(column, gaps, &mut sums);
         }
-        for (&row, distance) in self.rows[self.range(leaf)].iter().zip(distances) {
-            if distance <= best.bound.distance && row != own {
-                best.offer(Place { distance, row });
+        sums
+    }
+
+    /// How far each point of a leaf is from a query.
+    #[inline(always)]
+    fn to_points(&self, leaf: usize, query: &[f64]) -> Lanes {
+        let mut sums = [0.0; LANES];
+        let values = &self.values[leaf * self.columns * LANES..][..self.columns * LANES];
+        for (column, (points, &query)) in values.chunks_exact(LANES).zip(query).enumerate() {
+            let mut gaps = [0.0; LANES];
+            for (gap, point) in gaps.iter_mut().zip(points) {
+                *gap = query - point.to_f64();
+            }
+            self.metric.add(column, gaps, &mut sums);
+        }
+        sums
+    }
+}
+
+/// What a query looks for. It is compiled for the widest registers of the machine; as lanes are added up
+/// apart, no bit depends on them.
+struct Search<'a, F> {
+    tree: &'a Tree<F>,
+    query: &'a [f64],
+    own: usize,
+    best: &'a mut Best,
+    stack: &'a mut Vec<Node>,
+}
+
+impl<F: Scalar> WithSimd for Search<'_, F> {
+    type Output = ();
+
+    /// Visits the nearest nodes first.
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _: S) {
+        self.stack.push(Node { place: Place::FIRST, level: self.tree.levels.len(), at: 0 });
+        while let Some(Node { place, level, at }) = self.stack.pop() {
+            if !place.before(&self.best.bound) {
+                continue;
+            }
+            match level.checked_sub(1) {
+                Some(level) => self.visit_family(level, at),
+                None => self.visit_leaf(at),
             }
         }
     }
 }
 
-/// Orders the rows of some leaves: halves the leaves, with the lower half of the column that spreads
-/// most in the first ones, and goes on in both halves. Equal values are told apart by their row, so
+impl<F: Scalar> Search<'_, F> {
+    /// Puts the siblings that may hold places of interest on the stack, the nearest last.
+    #[inline(always)]
+    fn visit_family(&mut self, level: usize, family: usize) {
+        let nodes = &self.tree.levels[level];
+        let distances = self.tree.to_family(nodes, family, self.query);
+        let start = self.stack.len();
+        let siblings = family * LANES..;
+        for ((at, distance), &row) in siblings.clone().zip(distances).zip(&nodes.first[siblings]) {
+            let place = Place { distance, row };
+            if !place.before(&self.best.bound) {
+                continue;
+            }
+            let mut to = self.stack.len();
+            self.stack.push(Node { place, level, at });
+            while to > start && self.stack[to - 1].place.before(&place) {
+                self.stack.swap(to - 1, to);
+                to -= 1;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn visit_leaf(&mut self, leaf: usize) {
+        let distances = self.tree.to_points(leaf, self.query);
+        let bound = self.best.bound.distance;
+        if distances.iter().fold(true, |all, &distance| all & (distance > bound)) {
+            return;
+        }
+        for (&row, distance) in self.tree.rows[leaf * LANES..].iter().zip(distances) {
+            if row != self.own {
+                self.best.offer(Place { distance, row });
+            }
+        }
+    }
+}
+
+impl<F: Scalar> Level<F> {
+    /// The nodes that hold the lanes of each family below, where `first` holds the first rows there.
+    fn enclosing<'a>(
+        columns: usize,
+        first: &[usize],
+        lanes: impl Fn(usize, usize) -> (&'a [F], &'a [F]) + Sync + Send,
+    ) -> Self {
+        let first: Vec<usize> =
+            first.chunks(LANES).filter_map(|rows| rows.iter().copied().min()).collect();
+        let width = columns * 2 * LANES;
+        let mut boxes = vec![F::default(); first.len().div_ceil(LANES) * width];
+        let least = |a: F, b: F| if b.to_f64() < a.to_f64() { b } else { a };
+        let most = |a: F, b: F| if b.to_f64() > a.to_f64() { b } else { a };
+        parallel::map_into(&mut boxes, width, BLOCK, |_, families, out| {
+            for (family, out) in families.zip(out.chunks_exact_mut(width)) {
+                let nodes = family * LANES..first.len().min((family + 1) * LANES);
+                for (column, out) in out.chunks_exact_mut(2 * LANES).enumerate() {
+                    for (lane, node) in nodes.clone().enumerate() {
+                        let (low, high) = lanes(node, column);
+                        out[lane] = low.iter().copied().reduce(least).unwrap_or_default();
+                        out[LANES + lane] = high.iter().copied().reduce(most).unwrap_or_default();
+                    }
+                }
+            }
+        });
+        Self { boxes, first }
+    }
+
+    /// The lowest and the highest values of a column in the siblings of a family.
+    #[inline(always)]
+    fn limits(&self, columns: usize, family: usize, column: usize) -> (&[F], &[F]) {
+        self.boxes[(family * columns + column) * 2 * LANES..][..2 * LANES].split_at(LANES)
+    }
+}
+
+impl Metric {
+    /// Adds what gaps in a column count.
+    #[inline(always)]
+    fn add(&self, column: usize, gaps: Lanes, sums: &mut Lanes) {
+        if self.is_categorical(column) {
+            for (sum, gap) in sums.iter_mut().zip(gaps) {
+                *sum += if gap == 0.0 { 0.0 } else { self.penalty };
+            }
+        } else {
+            for (sum, gap) in sums.iter_mut().zip(gaps) {
+                *sum += gap * gap;
+            }
+        }
+    }
+}
+
+/// The places of some rows, leaf after leaf.
+fn arranged<F: Scalar>(x: &ArrayView2<'_, F>, rows: &[usize], metric: &Metric) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..rows.len()).collect();
+    arrange(x, rows, metric, &mut places);
+    places
+}
+
+/// Halves the leaves, as nearly as whole nodes allow, with the lower values of the column that spreads
+/// most in the first ones, and goes on in both parts. Equal values are told apart by their place, so
 /// that equal points come in the order of their rows and nodes of later ones can be skipped.
-fn split<F: Scalar>(
+fn arrange<F: Scalar>(
     x: &ArrayView2<'_, F>,
+    rows: &[usize],
     metric: &Metric,
-    rows: &mut [usize],
-    range: std::ops::Range<usize>,
-    (n, leaves): (usize, usize),
+    places: &mut [usize],
 ) {
-    if range.len() == 1 {
+    let leaves = places.len().div_ceil(LANES);
+    if leaves <= 1 {
         return;
     }
+    // The leaves of a full node of the level that is to be split.
+    let mut full = 1;
+    while full * LANES < leaves {
+        full *= LANES;
+    }
+    let cut = leaves.div_ceil(full) / 2 * full * LANES;
     let mut limits = vec![(f64::INFINITY, f64::NEG_INFINITY); x.ncols()];
-    for &row in rows.iter() {
-        for ((low, high), value) in limits.iter_mut().zip(x.row(row)) {
+    for &place in places.iter() {
+        for ((low, high), value) in limits.iter_mut().zip(x.row(rows[place])) {
             *low = low.min(value.to_f64());
             *high = high.max(value.to_f64());
         }
     }
     let spread = |column: usize| metric.term(column, limits[column].0, limits[column].1);
-    let widest = (0..x.ncols()).max_by(|&a, &b| spread(a).total_cmp(&spread(b)));
-    let middle = range.start + range.len() / 2;
-    let cut = n * middle / leaves - n * range.start / leaves;
-    if let Some(column) = widest {
-        let value = |row: usize| x[[row, column]].to_f64();
-        rows.select_nth_unstable_by(cut, |&a, &b| value(a).total_cmp(&value(b)).then(a.cmp(&b)));
+    if let Some(column) = (0..x.ncols()).max_by(|&a, &b| spread(a).total_cmp(&spread(b))) {
+        let value = |place: usize| x[[rows[place], column]].to_f64();
+        places.select_nth_unstable_by(cut, |&a, &b| value(a).total_cmp(&value(b)).then(a.cmp(&b)));
     }
-    let (left, right) = rows.split_at_mut(cut);
-    split(x, metric, left, range.start..middle, (n, leaves));
-    split(x, metric, right, middle..range.end, (n, leaves));
+    let fork = places.len() > FORK;
+    let (left, right) = places.split_at_mut(cut);
+    parallel::join(fork, || arrange(x, rows, metric, left), || arrange(x, rows, metric, right));
 }
