@@ -62,6 +62,11 @@ fn the_numbers_are_those_of_the_metric_functions() {
         }
         let bins = metrics::quantile_bins(&rows.labels, p, None, 10).unwrap();
         assert!(model.reliability.points.iter().map(|point| point.bin).eq(bins));
+        let ranked = Ranked::new(&rows.labels, p, None).unwrap();
+        assert_eq!(model.roc, ranked.roc_curve().unwrap().thinned(2000).unwrap());
+        let curve = ranked.precision_recall_curve().unwrap();
+        assert_eq!(model.precision_recall, curve.thinned(2000).unwrap());
+        assert_eq!(model.gain, ranked.gain_curve().unwrap().thinned(2000).unwrap());
         assert_eq!(model.mce, metrics::mce(&rows.labels, p, None, 10).unwrap());
         assert_eq!(model.smooth_ece, metrics::smooth_ece(&rows.labels, p, None).unwrap());
         let test = metrics::hosmer_lemeshow(&rows.labels, p, None, 10).unwrap();

@@ -121,6 +121,15 @@ impl Ranked {
     ///
     /// [`Error::OneClass`] if positives or negatives have no weight.
     pub fn roc_curve(&self) -> Result<RocCurve> {
+        Ok(RocCurve { points: self.roc_points()?.collect() })
+    }
+
+    /// [`RocCurve::thinned`] of [`roc_curve`](Self::roc_curve), of which there is never more in memory.
+    pub(crate) fn thinned_roc_curve(&self, steps: usize) -> Result<RocCurve> {
+        RocCurve::thin(self.roc_points()?, steps)
+    }
+
+    fn roc_points(&self) -> Result<impl Iterator<Item = RocPoint> + '_> {
         self.need_both_classes("the ROC curve")?;
         let origin = RocPoint {
             threshold: f64::INFINITY,
@@ -132,7 +141,7 @@ impl Ranked {
             false_positive_rate: (at.negative / self.negative()).min(1.0),
             true_positive_rate: (at.positive / self.positive()).min(1.0),
         });
-        Ok(RocCurve { points: std::iter::once(origin).chain(points).collect() })
+        Ok(std::iter::once(origin).chain(points))
     }
 
     /// The precision–recall curve.
@@ -141,13 +150,25 @@ impl Ranked {
     ///
     /// [`Error::OneClass`] if positives have no weight.
     pub fn precision_recall_curve(&self) -> Result<PrecisionRecallCurve> {
+        let points = self.precision_recall_points()?.collect();
+        Ok(PrecisionRecallCurve { points, base_rate: self.base_rate() })
+    }
+
+    /// [`PrecisionRecallCurve::thinned`] of the curve, of which there is never more in memory.
+    pub(crate) fn thinned_precision_recall_curve(
+        &self,
+        steps: usize,
+    ) -> Result<PrecisionRecallCurve> {
+        PrecisionRecallCurve::thin(self.precision_recall_points()?, self.base_rate(), steps)
+    }
+
+    fn precision_recall_points(&self) -> Result<impl Iterator<Item = PrecisionRecallPoint> + '_> {
         self.need_positives("the precision-recall curve")?;
-        let points = self.flagged().map(|at| PrecisionRecallPoint {
+        Ok(self.flagged().map(|at| PrecisionRecallPoint {
             threshold: at.threshold,
             recall: (at.positive / self.positive()).min(1.0),
             precision: (at.positive / (at.positive + at.negative)).min(1.0),
-        });
-        Ok(PrecisionRecallCurve { points: points.collect(), base_rate: self.base_rate() })
+        }))
     }
 
     /// Cumulative gain and lift.
@@ -156,15 +177,23 @@ impl Ranked {
     ///
     /// [`Error::OneClass`] if positives have no weight.
     pub fn gain_curve(&self) -> Result<GainCurve> {
+        Ok(GainCurve { points: self.gain_points()?.collect(), base_rate: self.base_rate() })
+    }
+
+    /// [`GainCurve::thinned`] of the curve, of which there is never more in memory.
+    pub(crate) fn thinned_gain_curve(&self, steps: usize) -> Result<GainCurve> {
+        GainCurve::thin(self.gain_points()?, self.base_rate(), steps)
+    }
+
+    fn gain_points(&self) -> Result<impl Iterator<Item = GainPoint> + '_> {
         self.need_positives("the gain curve")?;
-        let points = self.flagged().map(|at| {
+        Ok(self.flagged().map(|at| {
             let share = ((at.positive + at.negative) / self.total()).min(1.0);
             let gain = (at.positive / self.positive()).min(1.0);
             // Not gain / share: the share of a row of almost no weight rounds to 0.
             let lift = at.positive / (at.positive + at.negative) / self.base_rate();
             GainPoint { threshold: at.threshold, share, gain, lift }
-        });
-        Ok(GainCurve { points: points.collect(), base_rate: self.base_rate() })
+        }))
     }
 
     /// What is flagged at each distinct score, from the highest down.
@@ -194,8 +223,12 @@ impl RocCurve {
     ///
     /// [`Error::InvalidArgument`] if `steps` is 0.
     pub fn thinned(&self, steps: usize) -> Result<Self> {
+        Self::thin(self.points.iter().copied(), steps)
+    }
+
+    fn thin(points: impl Iterator<Item = RocPoint>, steps: usize) -> Result<Self> {
         let at = |point: &RocPoint| (point.false_positive_rate, point.true_positive_rate);
-        Ok(Self { points: thin(&self.points, steps, at)? })
+        Ok(Self { points: thin(points, steps, at)? })
     }
 }
 
@@ -208,9 +241,17 @@ impl PrecisionRecallCurve {
     ///
     /// [`Error::InvalidArgument`] if `steps` is 0.
     pub fn thinned(&self, steps: usize) -> Result<Self> {
+        Self::thin(self.points.iter().copied(), self.base_rate, steps)
+    }
+
+    fn thin(
+        points: impl Iterator<Item = PrecisionRecallPoint>,
+        base_rate: f64,
+        steps: usize,
+    ) -> Result<Self> {
         let scale = |precision: f64| 0.1 * precision.max(f64::MIN_POSITIVE).ln();
         let at = |point: &PrecisionRecallPoint| (point.recall, scale(point.precision));
-        Ok(Self { points: thin(&self.points, steps, at)?, base_rate: self.base_rate })
+        Ok(Self { points: thin(points, steps, at)?, base_rate })
     }
 }
 
@@ -222,25 +263,38 @@ impl GainCurve {
     ///
     /// [`Error::InvalidArgument`] if `steps` is 0.
     pub fn thinned(&self, steps: usize) -> Result<Self> {
+        Self::thin(self.points.iter().copied(), self.base_rate, steps)
+    }
+
+    fn thin(points: impl Iterator<Item = GainPoint>, base_rate: f64, steps: usize) -> Result<Self> {
         let at = |point: &GainPoint| (point.share, point.gain);
-        Ok(Self { points: thin(&self.points, steps, at)?, base_rate: self.base_rate })
+        Ok(Self { points: thin(points, steps, at)?, base_rate })
     }
 }
 
-fn thin<P: Copy>(points: &[P], steps: usize, at: impl Fn(&P) -> (f64, f64)) -> Result<Vec<P>> {
+fn thin<P: Copy>(
+    points: impl Iterator<Item = P>,
+    steps: usize,
+    at: impl Fn(&P) -> (f64, f64),
+) -> Result<Vec<P>> {
     if steps == 0 {
         return Err(Error::invalid("steps", steps, "at least 1; 1000 is fine for a picture"));
     }
     let step = 1.0 / steps as f64;
-    let mut kept: Vec<P> = Vec::new();
-    for (index, point) in points.iter().enumerate() {
+    let (mut kept, mut end): (Vec<P>, Option<P>) = (Vec::new(), None);
+    for point in points {
         let far = kept.last().is_none_or(|last| {
-            let ((x, y), (last_x, last_y)) = (at(point), at(last));
+            let ((x, y), (last_x, last_y)) = (at(&point), at(last));
             (x - last_x).abs() >= step || (y - last_y).abs() >= step
         });
-        if far || index + 1 == points.len() {
-            kept.push(*point);
-        }
+        // The last point stays, however near.
+        end = if far {
+            kept.push(point);
+            None
+        } else {
+            Some(point)
+        };
     }
+    kept.extend(end);
     Ok(kept)
 }
