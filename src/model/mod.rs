@@ -71,6 +71,14 @@ pub trait Predict<F: Scalar>: Debug + Send + Sync {
         Ok(out[0])
     }
 
+    /// Whether the logits are the population's although the rows trained on were sampled by class,
+    /// because the model was told the population's rate and undid the shift itself, as
+    /// [`RareEvents`] does. A pipeline then tells its calibrator of no shift, so that nothing is undone
+    /// twice. Default no.
+    fn undoes_sampling(&self) -> bool {
+        false
+    }
+
     /// A line on how the fit went, for the pipeline's summary.
     fn describe(&self) -> String {
         format!("{self:?}")
@@ -92,6 +100,9 @@ impl<F: Scalar, P: Predict<F> + ?Sized> Predict<F> for Box<P> {
     fn logit(&self, row: Row<'_, F>) -> Result<f64> {
         (**self).logit(row)
     }
+    fn undoes_sampling(&self) -> bool {
+        (**self).undoes_sampling()
+    }
     fn describe(&self) -> String {
         (**self).describe()
     }
@@ -103,6 +114,9 @@ impl<F: Scalar, P: Predict<F> + ?Sized> Predict<F> for Arc<P> {
     }
     fn logit(&self, row: Row<'_, F>) -> Result<f64> {
         (**self).logit(row)
+    }
+    fn undoes_sampling(&self) -> bool {
+        (**self).undoes_sampling()
     }
     fn describe(&self) -> String {
         (**self).describe()

@@ -16,7 +16,7 @@ use crate::calibration::{BoxCalibrator, Calibrate, Calibrator, Scored, Training,
 use crate::data::Scalar;
 use crate::loss::{LogLoss, Loss};
 use crate::model::{BoxModel, Model, Predict};
-use crate::sampling::{NoSampling, Sampler};
+use crate::sampling::{Distortion, NoSampling, Sampler};
 use crate::{ClassTotals, Dataset, Error, Progress, Result, Run, Seed, Split};
 
 /// Resamples, fits and calibrates, and never loses the thread: the sampler says what it distorted, the
@@ -324,10 +324,23 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
             });
         }
         let model = self.model.fit(&sample, &*loss, &run.child("model"))?;
+        if tells_by_offsets && model.undoes_sampling() {
+            return Err(Error::Unsupported {
+                stage: "a model that undoes the sampling by the population's rate",
+                what: format!("the offsets of {:?}", self.sampler),
+                remedy: "the offsets undo it already; leave the rate out",
+            });
+        }
+        // No shift is left where the model undid it; rows chosen by features stay so.
+        let left = match sample.distortion() {
+            Distortion::PriorShift { .. } if model.undoes_sampling() => Distortion::None,
+            distortion => distortion.clone(),
+        };
         Ok(Trained {
             description: model.describe(),
             model,
-            training: Training { loss, distortion: sample.distortion().clone() },
+            training: Training { loss, distortion: left },
+            distortion: sample.distortion().clone(),
             train: train.totals(),
             sample: totals,
         })
@@ -345,7 +358,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
             folds: Vec::new(),
             members: 1,
             sampler: format!("{:?}", self.sampler),
-            distortion: trained.training.distortion.clone(),
+            distortion: trained.distortion.clone(),
             loss: format!("{:?}", trained.training.loss),
             model: trained.description.clone(),
             calibrator: calibrate.describe(),
@@ -359,6 +372,8 @@ struct Trained<P> {
     model: P,
     description: String,
     training: Training,
+    /// What was done to the rows trained on, whether or not the model undid it.
+    distortion: Distortion,
     train: ClassTotals,
     sample: ClassTotals,
 }

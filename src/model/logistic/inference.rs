@@ -42,13 +42,24 @@ pub enum Covariance {
     WithinClasses,
 }
 
+impl Covariance {
+    pub(in crate::model) fn name(self) -> &'static str {
+        match self {
+            Self::Fisher => "inverse Fisher information",
+            Self::Hc0 => "sandwich HC0",
+            Self::Hc1 => "sandwich HC1",
+            Self::WithinClasses => "sandwich within classes, whose shares are known",
+        }
+    }
+}
+
 impl fmt::Display for Covariance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
         f.write_str(match self {
-            Self::Fisher => "inverse Fisher information; weights are frequencies",
-            Self::Hc0 => "sandwich HC0; weights are sampling weights",
-            Self::Hc1 => "sandwich HC1; weights are sampling weights",
-            Self::WithinClasses => "sandwich within classes, whose shares are known",
+            Self::Fisher => "; weights are frequencies",
+            Self::Hc0 | Self::Hc1 => "; weights are sampling weights",
+            Self::WithinClasses => "",
         })
     }
 }
@@ -85,6 +96,7 @@ pub struct Inference {
     /// What was applied, a line each.
     pub(in crate::model) notes: Vec<String>,
     pub(in crate::model) names: Vec<String>,
+    pub(in crate::model) has_intercept: bool,
     pub(in crate::model) estimates: Vec<f64>,
     pub(in crate::model) covariance: Array2<f64>,
     pub(in crate::model) profile: Option<Profile>,
@@ -127,11 +139,12 @@ impl Inference {
         self.covariance.diag().iter().map(|variance| variance.sqrt()).collect()
     }
 
-    /// Wald's z: estimate over standard error.
+    /// Wald's z: estimate over standard error; 0 for a coefficient that is 0 without error.
     #[must_use]
     pub fn z(&self) -> Vec<f64> {
-        let errors = self.standard_errors();
-        self.estimates.iter().zip(errors).map(|(estimate, error)| estimate / error).collect()
+        let z =
+            |(&estimate, error): (&f64, f64)| if estimate == 0.0 { 0.0 } else { estimate / error };
+        self.estimates.iter().zip(self.standard_errors()).map(z).collect()
     }
 
     /// Two-sided p-values of the hypotheses that a coefficient is 0: 2(1 − Φ(|z|)), or from the
@@ -205,8 +218,7 @@ impl Inference {
         names: impl IntoIterator<Item = S>,
     ) -> Result<Self> {
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
-        let intercept = self.names.last().is_some_and(|name| name == INTERCEPT);
-        let columns = self.names.len() - usize::from(intercept);
+        let columns = self.names.len() - usize::from(self.has_intercept);
         check_names(&names, columns)?;
         self.names.splice(..columns, names);
         Ok(self)
@@ -270,7 +282,7 @@ fn probability(p: f64) -> String {
     if p < 1e-4 { format!("{p:.1e}") } else { format!("{p:.4}") }
 }
 
-pub(in crate::model) const INTERCEPT: &str = "intercept";
+const INTERCEPT: &str = "intercept";
 
 /// Names for the columns, given or `x0`, `x1`, …, and the intercept's.
 pub(in crate::model) fn names(
@@ -378,11 +390,29 @@ pub(in crate::model) fn effective_rows<F: Scalar>(
     rows
 }
 
+/// Most coefficients whose covariance is formed: a k × k matrix then takes 512 MiB, and half a dozen
+/// are needed at a time.
+const MOST_COEFFICIENTS: usize = 8192;
+
+/// Refuses to form k × k matrices that no machine holds, before any work is done.
+pub(in crate::model) fn check_size(coefficients: usize) -> Result<()> {
+    if coefficients <= MOST_COEFFICIENTS {
+        return Ok(());
+    }
+    Err(Error::Unsupported {
+        stage: "inference",
+        what: format!("{coefficients} coefficients"),
+        remedy: "their covariance is a matrix with a row and a column for each, which is formed for up \
+                 to 8192; drop columns that carry nothing, by an L1 penalty for instance",
+    })
+}
+
 /// −Σ wᵢ ℓ at the best intercept without features, or at none.
 pub(in crate::model) fn null_log_likelihood<F: Scalar>(
     data: &Dataset<'_, F>,
     loss: &dyn Loss,
     intercept: bool,
+    run: &Run,
 ) -> Result<f64> {
     let none = Array2::<F>::default((data.rows(), 0));
     let mut null = Dataset::new(&none, data.labels())?;
@@ -394,7 +424,7 @@ pub(in crate::model) fn null_log_likelihood<F: Scalar>(
     }
     if intercept {
         let model = LogisticRegression::new().l2(0.0)?;
-        let fitted = super::Model::fit(&model, &null, loss, &Run::default())?;
+        let fitted = super::Model::fit(&model, &null, loss, run)?;
         Ok(-fitted.diagnostics().objective)
     } else {
         Ok(-Objective::new(&null, loss, 0.0, false)?.value_and_gradient(&[])?.0)
@@ -415,21 +445,21 @@ impl FittedLogisticRegression {
     /// Covariance, standard errors, tests and intervals of the coefficients, from the rows and the loss
     /// the model was fitted with. [`Covariance`] says what the weights mean in each estimate.
     ///
-    /// It forms a k × k matrix for k coefficients, in n·k² steps.
+    /// It forms k × k matrices for k coefficients, in n·k² steps and a few passes over the rows.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if the fit was penalised (the penalty biases the coefficients on purpose,
     /// so no interval around them covers as it says), if the coefficients do not minimise the loss on
     /// these rows (other rows, another loss, or a fit that did not converge), or for
     /// [`Covariance::Fisher`] under a loss that is no log-likelihood; [`Error::RankDeficient`] naming a
-    /// column to drop; [`Error::ColumnMismatch`].
+    /// column to drop; [`Error::ColumnMismatch`]; [`Error::Unsupported`] above 8192 coefficients.
     pub fn inference<F: Scalar>(
         &self,
         data: &Dataset<'_, F>,
         loss: &dyn Loss,
         covariance_kind: Covariance,
     ) -> Result<Inference> {
-        self.inference_with(data, loss, covariance_kind, Weighting::Sampling)
+        self.inference_with(data, loss, covariance_kind, Weighting::Sampling, &Run::default())
     }
 
     pub(in crate::model) fn inference_with<F: Scalar>(
@@ -438,8 +468,10 @@ impl FittedLogisticRegression {
         loss: &dyn Loss,
         kind: Covariance,
         weighting: Weighting,
+        run: &Run,
     ) -> Result<Inference> {
         data.features().check_columns(self.coefficients.len())?;
+        check_size(self.coefficients.len() + usize::from(self.has_intercept))?;
         for (name, penalty) in [("l2", self.l2), ("l1", self.l1)] {
             if penalty > 0.0 {
                 let expected = "0 for inference: a penalty biases the coefficients on purpose, so that \
@@ -480,13 +512,14 @@ impl FittedLogisticRegression {
             title: "Logistic regression, maximum likelihood".into(),
             notes,
             names,
+            has_intercept: self.has_intercept,
             estimates: theta,
             covariance: to_array(&covariance),
             profile: None,
             rows: totals.rows(),
             positives: totals.positives,
             log_likelihood: -value,
-            null_log_likelihood: null_log_likelihood(data, &*loss, self.has_intercept)?,
+            null_log_likelihood: null_log_likelihood(data, &*loss, self.has_intercept, run)?,
         })
     }
 

@@ -8,7 +8,6 @@ use faer::Mat;
 use crate::data::Scalar;
 use crate::loss::LogLoss;
 use crate::loss::numerics::sigmoid;
-use crate::model::logistic::inference::{chi_squared_tail, normal_quantile};
 use crate::model::logistic::{Cholesky, Objective, quadratic_forms};
 use crate::{Dataset, Error, Progress, Result, Run};
 
@@ -24,6 +23,10 @@ const ACCEPT: f64 = 0.1;
 
 /// Most iterations towards an end of an interval; about ten are needed where the quadratic model serves.
 const END_ITERATIONS: usize = 50;
+
+/// Most steps outwards in search of a value beyond an end, each half as long again as the one before:
+/// the last is 10¹⁰ standard errors away.
+const OUTWARDS: usize = 55;
 
 /// Longest step towards an end of an interval, in standard errors.
 const LONGEST: f64 = 2.0;
@@ -57,15 +60,25 @@ impl At {
 }
 
 impl<'a, F: Scalar> Firth<'a, F> {
-    pub(super) fn new(data: &'a Dataset<'a, F>) -> Result<Self> {
-        Ok(Self { data, objective: Objective::new(data, &LogLoss, 0.0, true)? })
+    /// The likelihood of these rows, whose columns and intercept have `names`.
+    pub(super) fn new(data: &'a Dataset<'a, F>, names: &[String]) -> Result<Self> {
+        let objective = Objective::new(data, &LogLoss, 0.0, true)?;
+        // Where all probabilities are alike, the information tells about the columns alone. Elsewhere it
+        // may be singular because the probabilities of many rows are certain.
+        let alike =
+            objective.sum_of_outer_products(|i| data.weights().map_or(1.0, |weights| weights[i]));
+        Cholesky::new(&alike).map_err(|column| Error::RankDeficient {
+            what: "Firth's penalised likelihood",
+            column: names[column].clone(),
+        })?;
+        Ok(Self { data, objective })
     }
 
-    /// l*, its gradient and the information at θ, or the column at which that is singular.
-    fn at(&self, theta: Vec<f64>) -> Result<At, usize> {
+    /// l*, its gradient and the information at θ, or `None` where that is singular to rounding.
+    fn at(&self, theta: Vec<f64>) -> Option<At> {
         let (loss, rows) = self.objective.rows_at(&theta);
         let information = self.objective.sum_of_outer_products(|i| rows[i].hessian);
-        let factor = Cholesky::new(&information)?;
+        let factor = Cholesky::new(&information).ok()?;
         // Leverages hᵢ = wᵢ πᵢ(1 − πᵢ) xᵢ I⁻¹ xᵢᵀ; the score is Σ (wᵢ(yᵢ − πᵢ) + hᵢ(½ − πᵢ)) xᵢ.
         let forms = quadratic_forms(self.data.features(), true, &factor.inverse());
         let score = self.objective.sum_of_rows(|i| {
@@ -73,27 +86,12 @@ impl<'a, F: Scalar> Firth<'a, F> {
             leverage * (0.5 - sigmoid(rows[i].logit)) - rows[i].gradient
         });
         let value = 0.5 * factor.log_determinant() - loss;
-        if !value.is_finite() {
-            return Err(theta.len() - 1);
-        }
-        Ok(At { theta, value, score, information, factor, iterations: 0 })
+        value.is_finite().then_some(At { theta, value, score, information, factor, iterations: 0 })
     }
 
     /// The maximum over the free coefficients, from `start`, whose other entries are kept.
-    ///
-    /// `names` are the coefficients', for errors.
-    pub(super) fn maximise(
-        &self,
-        start: Vec<f64>,
-        free: &[usize],
-        names: &[String],
-        run: &Run,
-    ) -> Result<At> {
-        let singular = |column: usize| Error::RankDeficient {
-            what: "Firth's penalised likelihood",
-            column: names[column].clone(),
-        };
-        let mut at = self.at(start).map_err(singular)?;
+    pub(super) fn maximise(&self, start: Vec<f64>, free: &[usize], run: &Run) -> Result<At> {
+        let mut at = self.at(start).ok_or_else(singular)?;
         let mut share: f64 = 1.0;
         for iteration in 1..=MAX_ITERATIONS {
             let slopes: Vec<f64> = free.iter().map(|&j| at.score[j]).collect();
@@ -103,7 +101,7 @@ impl<'a, F: Scalar> Firth<'a, F> {
             let step = if free.is_empty() {
                 Vec::new()
             } else {
-                Cholesky::new(&part).map_err(|j| singular(free[j]))?.solve(&slopes)
+                Cholesky::new(&part).map_err(|_| singular())?.solve(&slopes)
             };
             let length: f64 = step.iter().zip(&slopes).map(|(step, slope)| step * slope).sum();
             run.report(&Progress::Iteration {
@@ -125,7 +123,7 @@ impl<'a, F: Scalar> Firth<'a, F> {
                 let mut theta = at.theta.clone();
                 free.iter().zip(&step).for_each(|(&j, step)| theta[j] += share * step);
                 let enough = at.value + ACCEPT * share * length - rounding;
-                let next = self.at(theta).ok().filter(|next| next.value >= enough);
+                let next = self.at(theta).filter(|next| next.value >= enough);
                 if next.is_none() {
                     share *= 0.5;
                 }
@@ -144,19 +142,19 @@ impl<'a, F: Scalar> Firth<'a, F> {
     }
 
     /// The profile-likelihood interval of coefficient `j`: where the largest l* for its value has
-    /// fallen by half the χ² quantile of `level`.
+    /// fallen by z²/2. `names` are the coefficients', for errors.
     pub(super) fn interval(
         &self,
         best: &At,
         j: usize,
-        level: f64,
+        z: f64,
         names: &[String],
+        run: &Run,
     ) -> Result<[f64; 2]> {
-        let z = normal_quantile(level)?;
         let goal = best.value - 0.5 * z * z;
-        let end = |sign| match self.end(best, j, goal, sign) {
+        let end = |sign| match self.end(best, j, goal, sign, run)? {
             Some(end) => Ok(end),
-            None => self.end_by_search(best, j, z, sign, names),
+            None => self.end_by_search(best, j, z, sign, names, run),
         };
         Ok([end(-1.0)?, end(1.0)?])
     }
@@ -171,12 +169,18 @@ impl<'a, F: Scalar> Firth<'a, F> {
         z: f64,
         sign: f64,
         names: &[String],
+        run: &Run,
     ) -> Result<f64> {
+        let no_end = |value| Error::Numerical {
+            what: format!("an end of the profile-likelihood interval of `{}`", names[j]),
+            value,
+            remedy: "no end was found; scale the features to a similar size, or ask for no intervals",
+        };
         let free: Vec<usize> = (0..best.theta.len()).filter(|&k| k != j).collect();
         let mut theta = best.theta.clone();
         let mut excess = |value: f64| {
             theta[j] = value;
-            let at = self.maximise(theta.clone(), &free, names, &Run::default())?;
+            let at = self.maximise(theta.clone(), &free, run)?;
             theta.clone_from(&at.theta);
             Ok((2.0 * (best.value - at.value)).max(0.0).sqrt() - z)
         };
@@ -184,10 +188,18 @@ impl<'a, F: Scalar> Firth<'a, F> {
         let (mut inner, mut below) = (best.theta[j], -z);
         let mut outer = inner + sign * error;
         let mut above: f64 = excess(outer)?;
-        while above < 0.0 {
+        let mut step = sign * error;
+        for _ in 0..OUTWARDS {
+            if above >= 0.0 {
+                break;
+            }
             (inner, below) = (outer, above);
-            outer += sign * error;
+            step *= 1.5;
+            outer += step;
             above = excess(outer)?;
+        }
+        if above < 0.0 {
+            return Err(no_end(outer));
         }
         let mut last = 0.0;
         for _ in 0..200 {
@@ -205,20 +217,16 @@ impl<'a, F: Scalar> Firth<'a, F> {
             }
             last = at;
         }
-        Err(Error::Numerical {
-            what: format!("an end of the profile-likelihood interval of `{}`", names[j]),
-            value: outer,
-            remedy: "no end was found; scale the features to a similar size, or ask for no intervals",
-        })
+        Err(no_end(outer))
     }
 
     /// Where l* is `goal` and no other coefficient can raise it, on the side of `sign`.
     ///
     /// Each step goes to where the quadratic model of l* says so: with V the inverse information,
     /// `δ = V(U + λ eⱼ)`, `λ² = 2(l* − goal + ½ UᵀVU) / Vⱼⱼ`.
-    fn end(&self, best: &At, j: usize, goal: f64, sign: f64) -> Option<f64> {
-        let mut at = self.at(best.theta.clone()).ok()?;
-        for _ in 0..END_ITERATIONS {
+    fn end(&self, best: &At, j: usize, goal: f64, sign: f64, run: &Run) -> Result<Option<f64>> {
+        let Some(mut at) = self.at(best.theta.clone()) else { return Ok(None) };
+        for iteration in 1..=END_ITERATIONS {
             let mut unit = vec![0.0; at.theta.len()];
             unit[j] = 1.0;
             let along = at.factor.solve(&unit);
@@ -234,20 +242,36 @@ impl<'a, F: Scalar> Firth<'a, F> {
             if length > LONGEST {
                 step.iter_mut().for_each(|step| *step *= LONGEST / length);
             }
+            run.report(&Progress::Iteration {
+                iteration,
+                objective: -at.value,
+                gap: 0.5 * length * length,
+                target: 50.0 * SHORT,
+            })?;
             if length * length <= 100.0 * SHORT {
-                return Some(at.theta[j] + step[j]);
+                return Ok(Some(at.theta[j] + step[j]));
             }
-            at = (0..60).find_map(|halvings| {
+            let next = (0..60).find_map(|halvings| {
                 let share = 0.5_f64.powi(halvings);
                 let theta = at.theta.iter().zip(&step).map(|(t, step)| t + share * step).collect();
-                self.at(theta).ok()
-            })?;
+                self.at(theta)
+            });
+            match next {
+                Some(next) => at = next,
+                None => break,
+            }
         }
-        None
+        Ok(None)
     }
 
-    /// The p-value of `θⱼ = value`, by the penalised likelihood ratio.
-    pub(super) fn p_value(&self, best: &At, j: usize, value: f64, names: &[String]) -> Result<f64> {
+    /// Twice the logarithm of the penalised likelihood ratio against `θⱼ = value`.
+    pub(super) fn likelihood_ratio(
+        &self,
+        best: &At,
+        j: usize,
+        value: f64,
+        run: &Run,
+    ) -> Result<f64> {
         let free: Vec<usize> = (0..best.theta.len()).filter(|&k| k != j).collect();
         // Along the ridge of the quadratic model, or, where that leads too far, straight.
         let mut unit = vec![0.0; best.theta.len()];
@@ -256,11 +280,20 @@ impl<'a, F: Scalar> Firth<'a, F> {
         let by = (value - best.theta[j]) / along[j];
         let mut start: Vec<f64> = best.theta.iter().zip(&along).map(|(t, a)| t + by * a).collect();
         start[j] = value;
-        if self.at(start.clone()).is_err() {
+        if self.at(start.clone()).is_none() {
             start = best.theta.clone();
             start[j] = value;
         }
-        let restricted = self.maximise(start, &free, names, &Run::default())?;
-        Ok(chi_squared_tail(2.0 * (best.value - restricted.value)))
+        let restricted = self.maximise(start, &free, run)?;
+        Ok(2.0 * (best.value - restricted.value))
+    }
+}
+
+fn singular() -> Error {
+    Error::Numerical {
+        what: "ln det I of Firth's penalised likelihood".into(),
+        value: f64::NEG_INFINITY,
+        remedy: "too many rows are predicted with certainty for f64; scale the features to a similar \
+                 size, or bring outliers in",
     }
 }

@@ -5,9 +5,11 @@ mod firth;
 use std::fmt;
 
 use faer::Mat;
+use ndarray::Array2;
 
 use super::logistic::inference::{
-    Profile, Weighting, effective_rows, log_likelihood_loss, names, normal_quantile, to_array,
+    Profile, Weighting, check_size, chi_squared_tail, effective_rows, log_likelihood_loss, names,
+    normal_quantile, to_array,
 };
 use super::logistic::{
     Covariance, Diagnostics, FittedLogisticRegression, Inference, LogisticRegression, Objective,
@@ -17,6 +19,7 @@ use super::{Model, Predict};
 use crate::data::{FeaturesView, Scalar};
 use crate::loss::numerics::{logit, sigmoid};
 use crate::loss::{LogLoss, Loss, WeightedLogLoss};
+use crate::sampling::Distortion;
 use crate::{Dataset, Error, Result, Run};
 use firth::Firth;
 
@@ -37,13 +40,26 @@ use firth::Firth;
 /// V(β̃) = (n/(n + k))²V(β̂), with k counting the intercept. And
 /// C = (½ − π̃)π̃(1 − π̃) x₀V(β̃)x₀ᵀ.
 ///
+/// **The corrected intercept's uncertainty.** The inverse information counts how the numbers of events
+/// and others might have come out, n₁ and n₀. Prior correction takes ln(n₁/n₀) out of the intercept
+/// again, and with it that part of the variance, 1/n₁ + 1/n₀, no matter whether the numbers were
+/// fixed by design or came by chance (Prentice & Pyke 1979; Scott & Wild 1986). So
+/// V(β̂) is the inverse information with 1/n₁ + 1/n₀ less for the intercept. King & Zeng leave it in;
+/// [`covariance`](Self::covariance) with [`Covariance::Fisher`] does as well. Likewise the sandwich of
+/// [`weighting`](Self::weighting) is [`Covariance::WithinClasses`], and theirs is [`Covariance::Hc0`].
+/// Both of theirs make intervals of 95 % that hold the true intercept in 98 to 99 samples of 100
+/// (`docs/rare_events.md`). All take τ for exact. If it is the rate of N₁ among N₁ + N₀
+/// rows, the variance of the intercept is larger by 1/N₁ + 1/N₀.
+///
 /// **Weights** of the data set are frequencies here: a weight of 3 is three observations, as the theory
 /// of finite samples counts observations. Other weights are refused; for sampling weights there is
 /// [`weighting`](Self::weighting), or [`LogisticRegression`] with [`Covariance::Hc0`].
 ///
 /// **In a pipeline** the logits of [`prior_correction`](Self::prior_correction) and
-/// [`weighting`](Self::weighting) are the population's already: leave the calibrator at
-/// [`Uncalibrated`](crate::calibration::Uncalibrated), which does not correct again.
+/// [`weighting`](Self::weighting) are the population's already, and the fitted model says so
+/// ([`Predict::undoes_sampling`]): [`PriorCorrection`](crate::calibration::PriorCorrection) then does not
+/// undo the sampling a second time. Rows chosen by their features are refused, for no rate makes up for
+/// that.
 ///
 /// ```
 /// use imbalance::model::RareEvents;
@@ -63,6 +79,8 @@ use firth::Firth;
 pub struct RareEvents {
     estimator: Estimator,
     population: Option<Population>,
+    /// In place of the one that suits what is done.
+    covariance: Option<Covariance>,
     corrected_probabilities: bool,
 }
 
@@ -87,6 +105,7 @@ impl RareEvents {
         Self {
             estimator: Estimator::BiasCorrected,
             population: None,
+            covariance: None,
             corrected_probabilities: false,
         }
     }
@@ -136,15 +155,27 @@ impl RareEvents {
     /// Weights the classes to a population with the rate τ, with robust standard errors
     /// ([`Covariance::WithinClasses`]); instead of [`prior_correction`](Self::prior_correction).
     ///
-    /// King & Zeng take White's sandwich ([`Covariance::Hc0`]) there, which does not know that the
-    /// weights are computed from the sample's own counts: its interval of 95 % for the intercept
-    /// covers the truth in 99 samples of 100.
-    ///
     /// # Errors
     /// [`Error::InvalidArgument`] unless 0 < τ < 1.
     pub fn weighting(mut self, population_rate: f64) -> Result<Self> {
         self.population = Some(Population::Weighting(check_rate(population_rate)?));
         Ok(self)
+    }
+
+    /// The estimate V(β̂) of the covariance, in place of the one that suits what is done:
+    /// [`Covariance::WithinClasses`] for [`weighting`](Self::weighting), otherwise
+    /// [`Covariance::Fisher`], without the variance of the counts after
+    /// [`prior_correction`](Self::prior_correction). King & Zeng's own are [`Covariance::Hc0`] for
+    /// weighting and the whole of [`Covariance::Fisher`] for prior correction. The finite-sample
+    /// correction's factor (n/(n + k))² comes on top.
+    ///
+    /// Weights count as that many rows here too. [`fit`](Model::fit) refuses
+    /// [`Covariance::Fisher`] with weighting, which leaves no likelihood, and everything else with
+    /// Firth's likelihood.
+    #[must_use]
+    pub fn covariance(mut self, covariance: Covariance) -> Self {
+        self.covariance = Some(covariance);
+        self
     }
 
     /// Whether predictions are π̃ + C, averaged over the uncertainty of the coefficients, rather than
@@ -189,9 +220,11 @@ impl<F: Scalar> Model<F> for RareEvents {
 
     /// # Errors
     /// [`Error::OneClass`]; [`Error::InvalidArgument`] for another loss than log loss, weights that are
-    /// no whole numbers, or Firth's likelihood with weighting; [`Error::Separation`], which Firth's
-    /// likelihood does not know; [`Error::RankDeficient`]; [`Error::Numerical`] if the iterations of
-    /// Firth's likelihood do not converge.
+    /// no whole numbers, Firth's likelihood with weighting, or a [`covariance`](Self::covariance) that
+    /// does not exist; [`Error::NoClosedForm`] for a population's rate on rows that a sampler chose by
+    /// their features; [`Error::Separation`], which Firth's likelihood does not know;
+    /// [`Error::RankDeficient`]; [`Error::Unsupported`] above 8192 coefficients; [`Error::Numerical`] if
+    /// the iterations of Firth's likelihood do not converge.
     fn fit(&self, train: &Dataset<'_, F>, loss: &dyn Loss, run: &Run) -> Result<FittedRareEvents> {
         let totals = train.totals();
         totals.need_both("logistic regression for rare events")?;
@@ -201,6 +234,16 @@ impl<F: Scalar> Model<F> for RareEvents {
             return Err(Error::invalid("loss", format!("{loss:?}"), expected));
         }
         check_frequencies(train)?;
+        check_size(train.columns() + 1)?;
+        if let (Some(_), Distortion::FeatureDependent { sampler, .. }) =
+            (self.population, train.distortion())
+        {
+            let sampler = sampler.to_string();
+            return Err(Error::NoClosedForm {
+                calibrator: "RareEvents with a known rate",
+                sampler,
+            });
+        }
         let shift = match self.population {
             Some(Population::PriorCorrection(tau)) => totals.log_odds() - logit(tau),
             _ => 0.0,
@@ -211,13 +254,19 @@ impl<F: Scalar> Model<F> for RareEvents {
                                 frequencies have no penalised likelihood";
                 return Err(Error::invalid("population", "weighting", expected));
             }
-            (Estimator::Firth { profile }, _) => {
-                let (line, inference) = fit_firth(train, profile, shift, run)?;
+            (Estimator::Firth { profile }, population) => {
+                if let Some(kind) = self.covariance.filter(|kind| *kind != Covariance::Fisher) {
+                    let expected =
+                        "Fisher with Firth's likelihood: its tests and intervals are its own";
+                    return Err(Error::invalid("covariance", format!("{kind:?}"), expected));
+                }
+                let counted = population.is_none() || self.covariance.is_some();
+                let (line, inference) = fit_firth(train, profile, shift, counted, run)?;
                 (line, inference, None)
             }
             (estimator, population) => {
                 let corrected = estimator == Estimator::BiasCorrected;
-                fit_likelihood(train, corrected, population, run)?
+                fit_likelihood(train, corrected, population, self.covariance, run)?
             }
         };
         let intercept = inference.estimates.len() - 1;
@@ -238,7 +287,8 @@ impl<F: Scalar> Model<F> for RareEvents {
             let v = &inference.covariance;
             Mat::from_fn(v.nrows(), v.ncols(), |i, j| v[(i, j)])
         });
-        Ok(FittedRareEvents { line, inference, bias, average })
+        let undoes_sampling = self.population.is_some();
+        Ok(FittedRareEvents { line, inference, bias, average, undoes_sampling })
     }
 }
 
@@ -247,6 +297,7 @@ fn fit_likelihood<F: Scalar>(
     train: &Dataset<'_, F>,
     correct: bool,
     population: Option<Population>,
+    covariance: Option<Covariance>,
     run: &Run,
 ) -> Result<(FittedLogisticRegression, Inference, Option<Vec<f64>>)> {
     let totals = train.totals();
@@ -268,14 +319,19 @@ fn fit_likelihood<F: Scalar>(
         Some((loss, event_weight)) => (&**loss, *event_weight),
         None => (&LogLoss, 1.0),
     };
-    let kind = if weighted.is_some() { Covariance::WithinClasses } else { Covariance::Fisher };
+    let fitting = if weighted.is_some() { Covariance::WithinClasses } else { Covariance::Fisher };
+    let kind = covariance.unwrap_or(fitting);
     let mut line = LogisticRegression::new().l2(0.0)?.fit(train, loss, run)?;
-    let mut inference = line.inference_with(train, loss, kind, Weighting::Frequency)?;
+    let mut inference = line.inference_with(train, loss, kind, Weighting::Frequency, run)?;
     inference.title = "Logistic regression for rare events, maximum likelihood".into();
-    notes.push(match kind {
-        Covariance::Fisher => "covariance: inverse Fisher information".into(),
-        _ => format!("covariance: {kind}; the log-likelihood is a weighted pseudo-likelihood"),
-    });
+    notes.push(format!("covariance: {}", kind.name()));
+    if weighted.is_some() {
+        notes.push("the log-likelihood is a weighted pseudo-likelihood".into());
+    }
+    if covariance.is_none() && matches!(population, Some(Population::PriorCorrection(_))) {
+        let counts = variance_of_counts(train, &inference.estimates)?;
+        notes.push(subtract_counts(&mut inference.covariance, counts));
+    }
     let mut removed = None;
     if correct {
         let bias = finite_sample_bias(train, loss, event_weight, &inference.estimates)?;
@@ -293,6 +349,31 @@ fn fit_likelihood<F: Scalar>(
     }
     inference.notes = notes;
     Ok((line, inference, removed))
+}
+
+/// What the chance in the numbers of events and others is in the variance of an intercept: 1/n₁ + 1/n₀
+/// with the numbers that are expected at `theta`, which maximum likelihood makes those observed.
+///
+/// As Σπ(1 − π) is at most what it would be were all π equal, this is at most the intercept's entry of
+/// the inverse information at `theta`.
+fn variance_of_counts<F: Scalar>(data: &Dataset<'_, F>, theta: &[f64]) -> Result<f64> {
+    let (_, rows) = Objective::new(data, &LogLoss, 0.0, true)?.rows_at(theta);
+    // Gradients are w(π − y).
+    let surplus: f64 = rows.iter().map(|row| row.gradient).sum();
+    let totals = data.totals();
+    Ok(1.0 / (totals.positive_weight + surplus) + 1.0 / (totals.negative_weight - surplus))
+}
+
+/// Takes the variance of the counts from the intercept's and says so. The share of it that is left is
+/// zero without features, but for rounding.
+fn subtract_counts(covariance: &mut Array2<f64>, counts: f64) -> String {
+    let intercept = covariance.nrows() - 1;
+    let variance = &mut covariance[(intercept, intercept)];
+    *variance = (*variance - counts).max(0.0);
+    format!(
+        "less 1/n₁ + 1/n₀ = {counts:.6} for the intercept: the numbers of events and others are \
+         corrected for"
+    )
 }
 
 /// (XᵀWX)⁻¹XᵀWξ at the coefficients `theta`.
@@ -320,31 +401,44 @@ fn fit_firth<F: Scalar>(
     train: &Dataset<'_, F>,
     profile: Option<f64>,
     shift: f64,
+    counted: bool,
     run: &Run,
 ) -> Result<(FittedLogisticRegression, Inference)> {
     let totals = train.totals();
     let names = names(None, train.columns(), true);
     let (k, intercept) = (names.len(), names.len() - 1);
-    let firth = Firth::new(train)?;
+    let firth = Firth::new(train, &names)?;
     // As for maximum likelihood: the log-odds less the mean offset give the curvature its right size.
     let offset = train.offsets().map_or(0.0, |o| o.iter().sum::<f64>() / o.len() as f64);
     let mut start = vec![0.0; k];
     start[intercept] = totals.log_odds() - offset;
     // The null model first; its information has all columns, as l* has.
-    let null = firth.maximise(start, &[intercept], &names, run)?;
+    let null = firth.maximise(start, &[intercept], run)?;
     let all: Vec<usize> = (0..k).collect();
-    let best = firth.maximise(null.theta, &all, &names, run)?;
+    let best = firth.maximise(null.theta, &all, run)?;
 
+    let mut covariance = to_array(&best.covariance());
+    let mut counts = None;
+    // The share of the intercept's variance that is left: the likelihood ratio of an intercept from
+    // which the counts are taken out is distributed as χ² times that share (Kent 1982).
+    let mut left = 1.0;
+    if !counted {
+        let whole = covariance[(intercept, intercept)];
+        counts = Some(subtract_counts(&mut covariance, variance_of_counts(train, &best.theta)?));
+        left = covariance[(intercept, intercept)] / whole;
+    }
     let profile = match profile {
         None => None,
         Some(level) => {
+            let z = normal_quantile(level)?;
             let mut made = Profile { level, intervals: Vec::new(), p_values: Vec::new() };
             for j in 0..k {
-                let shift = if j == intercept { shift } else { 0.0 };
-                let [low, high] = firth.interval(&best, j, level, &names)?;
+                let (shift, left) = if j == intercept { (shift, left) } else { (0.0, 1.0) };
+                let [low, high] = firth.interval(&best, j, z * left.sqrt(), &names, run)?;
                 made.intervals.push([low - shift, high - shift]);
                 // A corrected intercept of 0 is one of `shift` in the sample.
-                made.p_values.push(firth.p_value(&best, j, shift, &names)?);
+                let ratio = firth.likelihood_ratio(&best, j, shift, run)?;
+                made.p_values.push(chi_squared_tail(ratio / left));
             }
             Some(made)
         }
@@ -353,6 +447,11 @@ fn fit_firth<F: Scalar>(
         Some(_) => "p-values and intervals by profile likelihood",
         None => "p-values and intervals by Wald's approximation",
     };
+    let mut notes = vec![
+        "log-likelihoods are the penalised ones, l + ½ ln det I".into(),
+        format!("covariance: inverse Fisher information; {tests}"),
+    ];
+    notes.extend(counts);
     let diagnostics = Diagnostics {
         objective: -best.value,
         gradient_norm: best.score_norm(),
@@ -363,12 +462,10 @@ fn fit_firth<F: Scalar>(
     };
     let inference = Inference {
         title: "Logistic regression for rare events, Firth's penalised likelihood".into(),
-        notes: vec![
-            "log-likelihoods are the penalised ones, l + ½ ln det I".into(),
-            format!("covariance: inverse Fisher information; {tests}"),
-        ],
+        notes,
         names,
-        covariance: to_array(&best.covariance()),
+        has_intercept: true,
+        covariance,
         estimates: best.theta.clone(),
         profile,
         rows: totals.rows(),
@@ -387,6 +484,7 @@ pub struct FittedRareEvents {
     bias: Option<Vec<f64>>,
     /// V(β̃), if predictions are averaged over the uncertainty of the coefficients.
     average: Option<Mat<f64>>,
+    undoes_sampling: bool,
 }
 
 impl FittedRareEvents {
@@ -460,6 +558,10 @@ impl<F: Scalar> Predict<F> for FittedRareEvents {
             *logit += up.ln_1p() - down.ln_1p();
         }
         Ok(())
+    }
+
+    fn undoes_sampling(&self) -> bool {
+        self.undoes_sampling
     }
 
     fn describe(&self) -> String {
