@@ -46,6 +46,13 @@ pub enum Progress {
         /// Mean log loss of this pass's rows, each before it was learned.
         log_loss: f64,
     },
+    /// Boosting grew another tree.
+    Boosted {
+        /// Trees so far.
+        trees: usize,
+        /// Mean loss of the training rows with them.
+        loss: f64,
+    },
     /// Part of a file was read.
     Read {
         /// Bytes read so far, as they are on disk.
@@ -153,6 +160,7 @@ impl fmt::Display for Progress {
             Self::Learned { rows, of, log_loss } => {
                 write!(f, "learned {rows} of {of} rows, log loss {log_loss:.6}")
             }
+            Self::Boosted { trees, loss } => write!(f, "{trees} trees, mean loss {loss:.6}"),
             Self::Read { bytes, of, rows } => {
                 write!(f, "reading, {rows} rows, {bytes} of {of} bytes")
             }

@@ -137,6 +137,178 @@ fn weights_and_offsets_are_honoured() {
     assert!((found - expected).abs() < 1e-9, "{found}, not {expected}");
 }
 
+/// Log-odds of `interaction`'s rows.
+fn true_logits(x: &Array2<f64>) -> Vec<f64> {
+    x.outer_iter()
+        .map(|row| {
+            let rate: f64 = if row[0] * row[1] > 0.0 { 0.03 } else { 0.0075 };
+            (rate / (1.0 - rate)).ln()
+        })
+        .collect()
+}
+
+/// As `interaction`, but drawn at random.
+fn drawn(rows: usize, seed: u64) -> (Array2<f64>, Vec<bool>) {
+    use ndarray_rand::rand::{Rng, SeedableRng};
+
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+    let x = Array2::from_shape_fn((rows, 3), |_| random.random::<f64>() * 2.0 - 1.0);
+    let rate = |z: f64| 1.0 / (1.0 + (-z).exp());
+    let labels = true_logits(&x).into_iter().map(|z| random.random::<f64>() < rate(z)).collect();
+    (x, labels)
+}
+
+#[test]
+fn offsets_that_know_everything_leave_nothing_to_learn() {
+    let (x, labels) = drawn(20_000, 1);
+    let (x_test, _) = drawn(20_000, 2);
+    let data = Dataset::new(&x, &labels).unwrap().with_offsets(true_logits(&x)).unwrap();
+    let run = Run::seeded(1);
+    let truth = true_logits(&x_test);
+    let regression = LogisticRegression::new().l2(10.0).unwrap();
+    let hybrid = BoostedLeaves::new(trees(), regression).fit(&data, &LogLoss, &run).unwrap();
+    let trees = trees().fit(&data, &LogLoss, &run).unwrap();
+    for learned in [logits(&trees, &x_test), logits(&hybrid, &x_test)] {
+        let both: Vec<f64> = truth.iter().zip(&learned).map(|(z, by)| z + by).collect();
+        assert_levels(&x_test, &both, 1.0);
+    }
+}
+
+/// The mean probability on either side of the product's sign is right: 3 % and 0.75 %, known by
+/// 300 and 75 positives whose weights are worth `per_row` rows each. Three standard errors, and a tenth
+/// for a short boosting.
+fn assert_levels(x: &Array2<f64>, logits: &[f64], per_row: f64) {
+    for (side, rate, positives) in [(true, 0.03, 300.0), (false, 0.0075, 75.0)] {
+        let rows = x.outer_iter().zip(logits).filter(|(row, _)| (row[0] * row[1] > 0.0) == side);
+        let mean =
+            rows.clone().map(|(_, z)| LogLoss.posterior(*z)).sum::<f64>() / rows.count() as f64;
+        let off: f64 = (mean / rate).ln();
+        let error = 1.0 / f64::sqrt(positives * per_row);
+        assert!(off.abs() < 3.0 * error + 0.1, "{mean} for {rate}");
+    }
+}
+
+#[test]
+fn offsets_that_differ_change_what_is_learned() {
+    // The offsets say the opposite of the truth: twice the difference must be learned.
+    let (x, labels) = interaction(20_000, 0);
+    let against: Vec<f64> = true_logits(&x).iter().map(|z| -z).collect();
+    let data = Dataset::new(&x, &labels).unwrap().with_offsets(&against).unwrap();
+    let fitted = trees().fit(&data, &LogLoss, &Run::seeded(1)).unwrap();
+    let learned = logits(&fitted, &x);
+    let apart = |of: &[f64]| {
+        let sum = |inside: bool| {
+            let rows = x.outer_iter().zip(of).filter(|(row, _)| (row[0] * row[1] > 0.0) == inside);
+            rows.clone().map(|(_, z)| z).sum::<f64>() / rows.count() as f64
+        };
+        sum(true) - sum(false)
+    };
+    // ln(0.03 / 0.0075) = 1.4 between the truth's two levels; 300 and 75 positives know it to
+    // √(1/300 + 1/75) = 0.13, and boosting with this budget goes most of the way.
+    let expected = 2.0 * apart(&true_logits(&x));
+    assert!((apart(&learned) - expected).abs() < 0.2 * expected, "{} {expected}", apart(&learned));
+}
+
+#[test]
+fn a_weight_of_two_is_the_row_twice() {
+    let (x, labels) = drawn(20_000, 11);
+    let once = Dataset::new(&x, &labels).unwrap();
+    // Rows count one, two or three times.
+    let times: Vec<usize> = (0..20_000).map(|i| 1 + (i * 7) % 3).collect();
+    let weights: Vec<f64> = times.iter().map(|&t| t as f64).collect();
+    let weighted = once.view().with_weights(&weights).unwrap();
+    let repeated: Vec<usize> = (0..20_000).flat_map(|i| std::iter::repeat_n(i, times[i])).collect();
+    let repeated = once.select(&repeated).unwrap();
+    for loss in [&LogLoss as &dyn Loss, &WeightedLogLoss::given(5.0, 1.0).unwrap()] {
+        let run = Run::seeded(1);
+        let constant = |labels: &[bool], weights: Option<&[f64]>| -> f64 {
+            let ones = Array2::from_elem((labels.len(), 1), 1.0);
+            let mut rows = Dataset::new(&ones, labels).unwrap();
+            if let Some(weights) = weights {
+                rows = rows.with_weights(weights).unwrap();
+            }
+            Predict::<f64>::logit(&trees().fit(&rows, loss, &run).unwrap(), (&[1.0]).into())
+                .unwrap()
+        };
+        let base = [constant(&labels, Some(&weights)), constant(repeated.labels(), None)];
+        assert!((base[0] - base[1]).abs() < 1e-9, "{base:?}");
+        // Twins fall into different folds of `perpetual` and make it surer than it should be, so the trees
+        // are not the same. No leaf may run away all the same, and weights find the two levels.
+        let twins = logits(&trees().fit(&repeated, loss, &run).unwrap(), &x);
+        assert!(twins.iter().all(|z| z.abs() < 20.0));
+        let found = logits(&trees().fit(&weighted, loss, &run).unwrap(), &x);
+        let found: Vec<f64> = found.iter().map(|&z| loss.posterior_logit(z)).collect();
+        // Weights of 1, 2 and 3 are worth (Σw)²/Σw² = 6/7 of the rows.
+        assert_levels(&x, &found, 6.0 / 7.0);
+    }
+}
+
+#[test]
+fn the_hybrid_takes_weights_offsets_losses_and_calibrators() {
+    let (x, labels) = interaction(40_000, 0);
+    let (x_test, labels_test) = interaction(40_000, 50_000);
+    let hybrid = || BoostedLeaves::new(trees(), LogisticRegression::new().l2(10.0).unwrap());
+    // Weights of 2 with a constant offset of 1.5: known, so taken off again.
+    let data = Dataset::new(&x, &labels).unwrap();
+    let marked = data.view().with_weights(vec![2.0; 40_000]).unwrap();
+    let marked = marked.with_offsets(vec![1.5; 40_000]).unwrap();
+    let fitted = hybrid().fit(&marked, &FocalLoss::new(1.0).unwrap(), &Run::seeded(2)).unwrap();
+    let loss = FocalLoss::new(1.0).unwrap();
+    let p: Vec<f64> = logits(&fitted, &x_test).iter().map(|z| loss.posterior(z + 1.5)).collect();
+    let ratio = predicted_over_observed(&labels_test, &p, None).unwrap();
+    // 750 positives in the training rows and 750 in the test rows: 0.052.
+    assert!((ratio - 1.0).abs() < 3.0 * 0.052, "{ratio}");
+
+    let fitted = Pipeline::new(hybrid())
+        .sampler(RandomUnderSampler::negatives_per_positive(5.0).unwrap())
+        .loss(WeightedLogLoss::balanced())
+        .calibrator(PriorCorrection::new())
+        .seed(7)
+        .fit(&data)
+        .unwrap();
+    let p = fitted.probabilities(&x_test).unwrap();
+    let ratio = predicted_over_observed(&labels_test, &p, None).unwrap();
+    // As in `probabilities_are_right_after_sampling_under_any_loss`.
+    assert!((ratio - 1.0).abs() < 3.0 * 0.054, "{ratio}");
+    assert!(roc_auc(&labels_test, &p, None).unwrap() > 0.6);
+}
+
+#[test]
+fn trees_are_reported_and_can_be_stopped() {
+    use imbalance::Progress;
+    use std::ops::ControlFlow;
+    use std::sync::{Arc, Mutex};
+
+    let (x, labels) = interaction(6_000, 0);
+    let data = Dataset::new(&x, &labels).unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let observe = |most: usize| {
+        let seen = Arc::clone(&seen);
+        seen.lock().unwrap().clear();
+        Run::seeded(3).observed(move |progress| {
+            let Progress::Boosted { trees, loss } = progress else {
+                return ControlFlow::Continue(());
+            };
+            seen.lock().unwrap().push((*trees, *loss));
+            if *trees < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })
+    };
+    let fitted = trees().fit(&data, &LogLoss, &observe(usize::MAX)).unwrap();
+    {
+        let seen = seen.lock().unwrap();
+        // Trees that did not help may be dropped in the end.
+        assert!(fitted.trees() > 0 && fitted.trees() <= seen.last().unwrap().0);
+        assert!(seen.iter().enumerate().all(|(i, (trees, _))| *trees == i));
+        // The first mean loss is the best constant's.
+        let rate = data.totals().rate();
+        let entropy = -rate * rate.ln() - (1.0 - rate) * (1.0 - rate).ln();
+        assert!((seen[0].1 - entropy).abs() < 1e-9 && seen[fitted.trees()].1 < entropy);
+    }
+    let error = trees().fit(&data, &LogLoss, &observe(2)).unwrap_err();
+    assert!(matches!(error, Error::Cancelled { .. }), "{error}");
+    assert_eq!(seen.lock().unwrap().len(), 3);
+}
+
 #[test]
 fn the_same_on_any_number_of_threads() {
     let (x, labels) = interaction(6_000, 0);
