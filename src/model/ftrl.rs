@@ -238,6 +238,10 @@ const REPORT_EVERY: usize = 1 << 16;
 impl FtrlLearner {
     /// A learner that goes on from a saved state, with the same bits as if it had never stopped.
     ///
+    /// The loss must be the one it was learned under, with the same constants; they are compared by
+    /// the text of their [`Debug`](std::fmt::Debug) form, which is what the state holds. A loss of
+    /// your own must therefore print all its constants.
+    ///
     /// # Errors
     /// [`Error::InvalidArgument`] if the state was learned under another loss.
     pub fn resume(state: FtrlState, loss: impl Loss + 'static) -> Result<Self> {

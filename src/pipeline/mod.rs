@@ -324,14 +324,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
             });
         }
         let model = self.model.fit(&sample, &*loss, &run.child("model"))?;
-        if tells_by_offsets && model.undoes_sampling() {
-            return Err(Error::Unsupported {
-                stage: "a model that undoes the sampling by the population's rate",
-                what: format!("the offsets of {:?}", self.sampler),
-                remedy: "the offsets undo it already; leave the rate out",
-            });
-        }
-        // No shift is left where the model undid it; rows chosen by features stay so.
+        // No shift is left where the model undid it; rows chosen by their features stay so.
         let left = match sample.distortion() {
             Distortion::PriorShift { .. } if model.undoes_sampling() => Distortion::None,
             distortion => distortion.clone(),

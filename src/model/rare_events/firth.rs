@@ -8,15 +8,25 @@ use faer::Mat;
 use crate::data::Scalar;
 use crate::loss::LogLoss;
 use crate::loss::numerics::sigmoid;
-use crate::model::logistic::{Cholesky, Objective, quadratic_forms};
+use crate::model::logistic::{Cholesky, Objective, StopReason, quadratic_forms};
 use crate::{Dataset, Error, Progress, Result, Run};
 
 /// Fisher's scoring stops when the next step is this short: the square of its length in standard
-/// errors. Its convergence is linear, so what is left is of the same size.
+/// errors.
 const SHORT: f64 = 1e-20;
 
-/// Scoring gains a digit in one to three iterations.
+/// What rounding may leave of it where the information is nearly singular, as under separation: steps of
+/// a millionth of a standard error that get no shorter.
+const ROUNDED: f64 = 1e-12;
+
+/// Iterations without a shorter step that show it.
+const PATIENCE: usize = 10;
+
+/// Scoring takes ten to forty iterations.
 const MAX_ITERATIONS: usize = 300;
+
+/// Bounds of the part of a scoring step that is taken.
+const SHARES: [f64; 2] = [0.1, 20.0];
 
 /// Share of the rise its slope promises that a step must bring.
 const ACCEPT: f64 = 0.1;
@@ -24,9 +34,9 @@ const ACCEPT: f64 = 0.1;
 /// Most iterations towards an end of an interval; about ten are needed where the quadratic model serves.
 const END_ITERATIONS: usize = 50;
 
-/// Most steps outwards in search of a value beyond an end, each half as long again as the one before:
-/// the last is 10¹⁰ standard errors away.
-const OUTWARDS: usize = 55;
+/// Most steps outwards in search of a value beyond an end, each half as long again as the one before, or
+/// half as long where the one before led nowhere.
+const OUTWARDS: usize = 100;
 
 /// Longest step towards an end of an interval, in standard errors.
 const LONGEST: f64 = 2.0;
@@ -47,6 +57,7 @@ pub(super) struct At {
     information: Mat<f64>,
     factor: Cholesky,
     pub(super) iterations: usize,
+    pub(super) stop: StopReason,
 }
 
 impl At {
@@ -86,13 +97,22 @@ impl<'a, F: Scalar> Firth<'a, F> {
             leverage * (0.5 - sigmoid(rows[i].logit)) - rows[i].gradient
         });
         let value = 0.5 * factor.log_determinant() - loss;
-        value.is_finite().then_some(At { theta, value, score, information, factor, iterations: 0 })
+        value.is_finite().then_some(At {
+            theta,
+            value,
+            score,
+            information,
+            factor,
+            iterations: 0,
+            stop: StopReason::Converged,
+        })
     }
 
     /// The maximum over the free coefficients, from `start`, whose other entries are kept.
     pub(super) fn maximise(&self, start: Vec<f64>, free: &[usize], run: &Run) -> Result<At> {
         let mut at = self.at(start).ok_or_else(singular)?;
         let mut share: f64 = 1.0;
+        let (mut shortest, mut since) = (f64::INFINITY, 0);
         for iteration in 1..=MAX_ITERATIONS {
             let slopes: Vec<f64> = free.iter().map(|&j| at.score[j]).collect();
             let part = Mat::from_fn(free.len(), free.len(), |i, j| {
@@ -110,15 +130,18 @@ impl<'a, F: Scalar> Firth<'a, F> {
                 gap: 0.5 * length,
                 target: 0.5 * SHORT,
             })?;
-            if length <= SHORT {
+            since += 1;
+            if length <= 0.5 * shortest {
+                (shortest, since) = (length, 0);
+            }
+            let rounded = shortest <= ROUNDED && since >= PATIENCE;
+            if length <= SHORT || rounded {
                 at.iterations = iteration - 1;
+                at.stop = if rounded { StopReason::Rounding } else { StopReason::Converged };
                 return Ok(at);
             }
-            // Halved until l* rises enough, but for the rounding of thousands of terms. The information
-            // is not quite l*'s curvature: a share that was needed is kept where rounding would hide
-            // that it still is.
+            // Halved until l* rises enough, but for the rounding of thousands of terms.
             let rounding = 1e-12 * at.value.abs();
-            share = if length > 1e-6 { (2.0 * share).min(1.0) } else { share };
             let next = (0..60).find_map(|_| {
                 let mut theta = at.theta.clone();
                 free.iter().zip(&step).for_each(|(&j, step)| theta[j] += share * step);
@@ -129,10 +152,21 @@ impl<'a, F: Scalar> Firth<'a, F> {
                 }
                 next
             });
-            match next {
-                Some(next) => at = next,
-                None => break,
-            }
+            let Some(next) = next else {
+                if length > ROUNDED {
+                    break;
+                }
+                at.iterations = iteration - 1;
+                at.stop = StopReason::Rounding;
+                return Ok(at);
+            };
+            // The information is not l*'s curvature, under separation by far. What the slope along the step
+            // has become says how long it should have been, and the next one be (Barzilai & Borwein 1988).
+            let slope: f64 = free.iter().zip(&step).map(|(&j, step)| next.score[j] * step).sum();
+            let ideal =
+                if slope < length { share * length / (length - slope) } else { 2.0 * share };
+            share = ideal.clamp(SHARES[0], SHARES[1]);
+            at = next;
         }
         Err(Error::Numerical {
             what: "the slope of Firth's penalised likelihood where it stopped rising".into(),
@@ -176,35 +210,35 @@ impl<'a, F: Scalar> Firth<'a, F> {
             value,
             remedy: "no end was found; scale the features to a similar size, or ask for no intervals",
         };
-        let free: Vec<usize> = (0..best.theta.len()).filter(|&k| k != j).collect();
-        let mut theta = best.theta.clone();
-        let mut excess = |value: f64| {
-            theta[j] = value;
-            let at = self.maximise(theta.clone(), &free, run)?;
-            theta.clone_from(&at.theta);
-            Ok((2.0 * (best.value - at.value)).max(0.0).sqrt() - z)
-        };
+        let excess = |at: &At| (2.0 * (best.value - at.value)).max(0.0).sqrt() - z;
         let error = best.factor.inverse()[(j, j)].sqrt();
         let (mut inner, mut below) = (best.theta[j], -z);
-        let mut outer = inner + sign * error;
-        let mut above: f64 = excess(outer)?;
-        let mut step = sign * error;
+        // The last fit inside; others start from it.
+        let mut inside: Option<At> = None;
+        let mut step = 0.5 * sign * error;
+        let mut beyond = None;
         for _ in 0..OUTWARDS {
-            if above >= 0.0 {
-                break;
+            let value = inner + step;
+            match self.profile(inside.as_ref().unwrap_or(best), j, value, run) {
+                Ok(at) if excess(&at) >= 0.0 => {
+                    beyond = Some((value, excess(&at)));
+                    break;
+                }
+                Ok(at) => {
+                    (inner, below) = (value, excess(&at));
+                    inside = Some(at);
+                    step *= 1.5;
+                }
+                Err(error @ Error::Cancelled { .. }) => return Err(error),
+                Err(_) => step *= 0.5,
             }
-            (inner, below) = (outer, above);
-            step *= 1.5;
-            outer += step;
-            above = excess(outer)?;
         }
-        if above < 0.0 {
-            return Err(no_end(outer));
-        }
+        let Some((mut outer, mut above)) = beyond else { return Err(no_end(inner)) };
         let mut last = 0.0;
         for _ in 0..200 {
             let value = inner - below * (outer - inner) / (above - below);
-            let at = excess(value)?;
+            let fit = self.profile(inside.as_ref().unwrap_or(best), j, value, run)?;
+            let at = excess(&fit);
             if at.abs() < 1e-10 || (outer - inner).abs() < 1e-12 * error {
                 return Ok(value);
             }
@@ -212,12 +246,30 @@ impl<'a, F: Scalar> Firth<'a, F> {
             let stays = if at * last > 0.0 { 0.5 } else { 1.0 };
             if at < 0.0 {
                 (inner, below, above) = (value, at, stays * above);
+                inside = Some(fit);
             } else {
                 (outer, above, below) = (value, at, stays * below);
             }
             last = at;
         }
         Err(no_end(outer))
+    }
+
+    /// The maximum over the other coefficients with `θⱼ = value`, from the maximum at another value.
+    fn profile(&self, from: &At, j: usize, value: f64, run: &Run) -> Result<At> {
+        let free: Vec<usize> = (0..from.theta.len()).filter(|&k| k != j).collect();
+        // Along the ridge of the quadratic model, or, where that leads too far, straight.
+        let mut unit = vec![0.0; from.theta.len()];
+        unit[j] = 1.0;
+        let along = from.factor.solve(&unit);
+        let by = (value - from.theta[j]) / along[j];
+        let mut start: Vec<f64> = from.theta.iter().zip(&along).map(|(t, a)| t + by * a).collect();
+        start[j] = value;
+        if self.at(start.clone()).is_none() {
+            start.clone_from(&from.theta);
+            start[j] = value;
+        }
+        self.maximise(start, &free, run)
     }
 
     /// Where l* is `goal` and no other coefficient can raise it, on the side of `sign`.
@@ -272,19 +324,7 @@ impl<'a, F: Scalar> Firth<'a, F> {
         value: f64,
         run: &Run,
     ) -> Result<f64> {
-        let free: Vec<usize> = (0..best.theta.len()).filter(|&k| k != j).collect();
-        // Along the ridge of the quadratic model, or, where that leads too far, straight.
-        let mut unit = vec![0.0; best.theta.len()];
-        unit[j] = 1.0;
-        let along = best.factor.solve(&unit);
-        let by = (value - best.theta[j]) / along[j];
-        let mut start: Vec<f64> = best.theta.iter().zip(&along).map(|(t, a)| t + by * a).collect();
-        start[j] = value;
-        if self.at(start.clone()).is_none() {
-            start = best.theta.clone();
-            start[j] = value;
-        }
-        let restricted = self.maximise(start, &free, run)?;
+        let restricted = self.profile(best, j, value, run)?;
         Ok(2.0 * (best.value - restricted.value))
     }
 }

@@ -13,7 +13,7 @@ use super::logistic::inference::{
 };
 use super::logistic::{
     Covariance, Diagnostics, FittedLogisticRegression, Inference, LogisticRegression, Objective,
-    StopReason, quadratic_forms,
+    quadratic_forms,
 };
 use super::{Model, Predict};
 use crate::data::{FeaturesView, Scalar};
@@ -215,14 +215,30 @@ fn check_frequencies<F: Scalar>(data: &Dataset<'_, F>) -> Result<()> {
     }
 }
 
+/// A population's rate makes up for sampling by class alone.
+fn check_sample(distortion: &Distortion) -> Result<()> {
+    match distortion {
+        Distortion::FeatureDependent { sampler, .. } => Err(Error::NoClosedForm {
+            calibrator: "RareEvents with a population's rate",
+            sampler: sampler.to_string(),
+        }),
+        Distortion::Offset { sampler, .. } => Err(Error::Unsupported {
+            stage: "RareEvents with a population's rate",
+            what: format!("rows whose offsets undo the sampling ({sampler})"),
+            remedy: "it would be undone twice; leave the rate out",
+        }),
+        _ => Ok(()),
+    }
+}
+
 impl<F: Scalar> Model<F> for RareEvents {
     type Fitted = FittedRareEvents;
 
     /// # Errors
     /// [`Error::OneClass`]; [`Error::InvalidArgument`] for another loss than log loss, weights that are
     /// no whole numbers, Firth's likelihood with weighting, or a [`covariance`](Self::covariance) that
-    /// does not exist; [`Error::NoClosedForm`] for a population's rate on rows that a sampler chose by
-    /// their features; [`Error::Separation`], which Firth's likelihood does not know;
+    /// does not exist; for a population's rate [`Error::NoClosedForm`] on rows that a sampler chose by
+    /// their features and [`Error::Unsupported`] where its offsets say how; [`Error::Separation`], which Firth's likelihood does not know;
     /// [`Error::RankDeficient`]; [`Error::Unsupported`] above 8192 coefficients; [`Error::Numerical`] if
     /// the iterations of Firth's likelihood do not converge.
     fn fit(&self, train: &Dataset<'_, F>, loss: &dyn Loss, run: &Run) -> Result<FittedRareEvents> {
@@ -235,14 +251,8 @@ impl<F: Scalar> Model<F> for RareEvents {
         }
         check_frequencies(train)?;
         check_size(train.columns() + 1)?;
-        if let (Some(_), Distortion::FeatureDependent { sampler, .. }) =
-            (self.population, train.distortion())
-        {
-            let sampler = sampler.to_string();
-            return Err(Error::NoClosedForm {
-                calibrator: "RareEvents with a known rate",
-                sampler,
-            });
+        if self.population.is_some() {
+            check_sample(train.distortion())?;
         }
         let shift = match self.population {
             Some(Population::PriorCorrection(tau)) => totals.log_odds() - logit(tau),
@@ -458,7 +468,7 @@ fn fit_firth<F: Scalar>(
         iterations: best.iterations,
         passes: 4 * (best.iterations + 1),
         rank_deficient: false,
-        stop: StopReason::Converged,
+        stop: best.stop,
     };
     let inference = Inference {
         title: "Logistic regression for rare events, Firth's penalised likelihood".into(),
