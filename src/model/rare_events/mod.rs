@@ -238,8 +238,8 @@ impl<F: Scalar> Model<F> for RareEvents {
     /// [`Error::OneClass`]; [`Error::InvalidArgument`] for another loss than log loss, weights that are
     /// no whole numbers, Firth's likelihood with weighting, or a [`covariance`](Self::covariance) that
     /// does not exist; for a population's rate [`Error::NoClosedForm`] on rows that a sampler chose by
-    /// their features and [`Error::Unsupported`] where its offsets say how; [`Error::Separation`], which Firth's likelihood does not know;
-    /// [`Error::RankDeficient`]; [`Error::Unsupported`] above 8192 coefficients; [`Error::Numerical`] if
+    /// their features and [`Error::Unsupported`] where its offsets say how; [`Error::Separation`], which
+    /// Firth's likelihood does not know; [`Error::RankDeficient`]; [`Error::Unsupported`] above 8192 coefficients; [`Error::Numerical`] if
     /// the iterations of Firth's likelihood do not converge.
     fn fit(&self, train: &Dataset<'_, F>, loss: &dyn Loss, run: &Run) -> Result<FittedRareEvents> {
         let totals = train.totals();
