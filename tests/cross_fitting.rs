@@ -83,6 +83,31 @@ proptest! {
     }
 
     #[test]
+    fn grouped_folds_keep_groups_whole_and_even(
+        rows in prop::collection::vec((any::<bool>(), 0_u32..25), 40..200),
+        k in 2_usize..6,
+        seed in 0_u64..1000,
+    ) {
+        let (labels, groups): (Vec<bool>, Vec<u32>) = rows.into_iter().unzip();
+        let Ok(folds) = Folds::by_group(&labels, &groups, k, seed) else { return Ok(()) };
+        prop_assert_eq!(folds.clone(), Folds::by_group(&labels, &groups, k, seed).unwrap());
+        let mut judged = vec![0; labels.len()];
+        let mut positives = Vec::new();
+        for split in folds.splits() {
+            let apart = |row: &usize| split.train().iter().all(|&other| groups[other] != groups[*row]);
+            prop_assert!(split.test().iter().all(apart));
+            split.test().iter().for_each(|&row| judged[row] += 1);
+            positives.push(split.test().iter().filter(|&&row| labels[row]).count());
+        }
+        prop_assert!(judged.iter().all(|&times| times == 1));
+        // The last group that came into the fullest fold came there as it was the emptiest.
+        let of = |code: u32| (0..labels.len()).filter(|&row| labels[row] && groups[row] == code).count();
+        let largest = (0..25).map(of).max().unwrap();
+        let (most, least) = (positives.iter().max().unwrap(), positives.iter().min().unwrap());
+        prop_assert!(most - least <= largest);
+    }
+
+    #[test]
     fn forward_folds_never_look_ahead(rows in 40_usize..200, k in 2_usize..6, seed in 0_u64..1000) {
         // Few times, in no order: many rows share one.
         let draw = |i: usize| Seed::new(seed).child(&i.to_string()).value();
@@ -119,6 +144,21 @@ fn folds_that_cannot_be_are_refused_by_name_and_counts() {
     assert!(matches!(Folds::stratified(&labels, 101, 1), Err(Error::InvalidArgument { .. })));
     assert!(matches!(Folds::stratified(&[], 2, 1), Err(Error::InvalidArgument { .. })));
     assert!(Folds::stratified(&labels, 3, 1).is_ok());
+    let groups: Vec<u32> = (0..100).map(|row| row % 4).collect();
+    assert!(matches!(
+        Folds::by_group(&labels, &groups, 5, 1),
+        Err(Error::InvalidArgument { argument: "folds", expected, .. })
+            if expected == "at most 4, the number of groups"
+    ));
+    assert!(matches!(
+        Folds::by_group(&labels, &groups, 4, 1),
+        Err(Error::FoldOfOneClass { side: "judges", positives: 0, .. })
+    ));
+    assert!(matches!(
+        Folds::by_group(&labels, &groups[1..], 2, 1),
+        Err(Error::LengthMismatch { .. })
+    ));
+    assert!(Folds::by_group(&labels, &groups, 3, 1).is_ok());
 
     let error = Folds::stratified(&labels, 4, 1).unwrap_err();
     assert!(
