@@ -16,7 +16,7 @@ use clap::Parser;
 use imbalance::data::{CsvReader, Encoder, SyntheticClicks};
 use imbalance::metrics::Scorecard;
 use imbalance::prelude::*;
-use imbalance::progress;
+use imbalance::{Progress, progress};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -27,7 +27,7 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 struct Arguments {
     /// Use a synthetic log of that many rows and that base rate, whose true probabilities are known.
     #[arg(long, num_args = 2, value_names = ["ROWS", "RATE"], conflicts_with = "csv")]
-    synthetic: Option<Vec<f64>>,
+    synthetic: Option<Vec<String>>,
     /// Read your own log: a CSV file with a header, plain or gzipped.
     #[arg(long, value_name = "FILE", requires = "label")]
     csv: Option<PathBuf>,
@@ -63,7 +63,7 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match (&arguments.synthetic, &arguments.csv) {
-        (Some(numbers), _) => synthetic(&arguments, numbers[0], numbers[1]),
+        (Some(numbers), _) => synthetic(&arguments, numbers),
         (None, Some(file)) => own_log(&arguments, file),
         (None, None) => open_bandit(&arguments),
     };
@@ -125,15 +125,24 @@ fn csv(
         Some(time) => Split::by_time(table.numbers(time)?, arguments.test_share)?,
         None => Split::stratified(table.labels(), arguments.test_share, arguments.seed)?,
     };
-    let (train, test) = table.split(&split)?;
-    let encoder = Encoder::default().fit(&train)?;
-    let (train, test) = (encoder.encode::<f32>(&train)?, encoder.encode::<f32>(&test)?);
+    let (train, test) = announced("encoding", table.rows(), || {
+        let (train, test) = table.split(&split)?;
+        let encoder = Encoder::default().fit(&train)?;
+        Ok((encoder.encode::<f32>(&train)?, encoder.encode::<f32>(&test)?))
+    })?;
     compare(arguments, &train, &test, None, l2)
 }
 
-fn synthetic(arguments: &Arguments, rows: f64, rate: f64) -> Outcome<()> {
+fn synthetic(arguments: &Arguments, numbers: &[String]) -> Outcome<()> {
+    let [rows, rate] = numbers else { return Err("--synthetic takes ROWS and RATE".into()) };
+    let rows: usize =
+        rows.parse().map_err(|_| format!("ROWS is `{rows}`, but a whole number is needed"))?;
+    let rate: f64 =
+        rate.parse().map_err(|_| format!("RATE is `{rate}`, but it must be a number"))?;
     println!("Synthetic log with known true probabilities");
-    let log = SyntheticClicks::new(rows as usize, rate)?.generate::<f32>(arguments.seed)?;
+    let log = announced("drawing the log", rows, || {
+        SyntheticClicks::new(rows, rate)?.generate::<f32>(arguments.seed)
+    })?;
     let split = Split::by_time(log.dataset.numbers("day")?, arguments.test_share)?;
     let (train, test) = log.dataset.split(&split)?;
     let truth: Vec<f64> = split.test().iter().map(|&row| log.probabilities[row]).collect();
@@ -146,6 +155,18 @@ fn synthetic(arguments: &Arguments, rows: f64, rate: f64) -> Outcome<()> {
         train.totals().positives
     );
     Ok(())
+}
+
+/// Does work that tells of no progress under a line that names it.
+fn announced<T>(
+    name: &'static str,
+    rows: usize,
+    work: impl FnOnce() -> imbalance::Result<T>,
+) -> imbalance::Result<T> {
+    let bar = progress::bar();
+    // The bar never asks to stop.
+    let _ = bar(&Progress::Stage { name, rows });
+    work()
 }
 
 /// The numbers that the explanation is about.
@@ -167,7 +188,7 @@ fn compare(
 ) -> Outcome<Results> {
     let model = LogisticRegression::new().l2(arguments.l2.unwrap_or(default_l2))?;
     let sampler = RandomUnderSampler::negatives_per_positive(arguments.negatives)?;
-    let plain = Pipeline::new(model).seed(arguments.seed).observer(progress::bar());
+    let plain = Pipeline::new(model).seed(arguments.seed);
     let sampled = plain.clone().sampler(sampler);
     let corrected = sampled.clone().calibrator(PriorCorrection::new());
     let weighted = plain.clone().sampler(sampler.reweight(true));
@@ -206,44 +227,69 @@ fn compare(
         print("truth", test.rows(), truth, 0.0)?;
     }
 
-    let start = Instant::now();
-    let fitted = plain.fit(train)?;
-    let seconds = start.elapsed().as_secs_f64();
-    print("no sampling", train.rows(), &fitted.probabilities_of(test)?, seconds)?;
+    let fitted = fit(&plain, train)?;
+    print("no sampling", train.rows(), &predict(&fitted, test)?, fitted.seconds)?;
 
-    let start = Instant::now();
-    let fitted = sampled.fit(train)?;
-    let seconds = start.elapsed().as_secs_f64();
-    let rows = fitted.report().sample.rows();
-    let factor = fitted.report().distortion.log_odds().unwrap_or(0.0).exp();
-    let uncorrected =
-        print("under-sampled, uncorrected", rows, &fitted.probabilities_of(test)?, seconds)?;
+    let fitted = fit(&sampled, train)?;
+    let rows = fitted.pipeline.report().sample.rows();
+    let factor = fitted.pipeline.report().distortion.log_odds().unwrap_or(0.0).exp();
+    let p = predict(&fitted, test)?;
+    let uncorrected = print("under-sampled, uncorrected", rows, &p, fitted.seconds)?;
+    let warnings = fitted.pipeline.report().warnings.clone();
 
-    let start = Instant::now();
-    let fitted = corrected.fit(train)?;
-    let seconds = start.elapsed().as_secs_f64();
-    let corrected =
-        print("under-sampled, corrected", rows, &fitted.probabilities_of(test)?, seconds)?;
-    let report = fitted.report().to_string();
+    let fitted = fit(&corrected, train)?;
+    let p = predict(&fitted, test)?;
+    let corrected = print("under-sampled, corrected", rows, &p, fitted.seconds)?;
+    let report = fitted.pipeline.to_string();
 
-    let start = Instant::now();
-    let fitted = weighted.fit(train)?;
-    let seconds = start.elapsed().as_secs_f64();
-    print("under-sampled, weighted", rows, &fitted.probabilities_of(test)?, seconds)?;
+    let fitted = fit(&weighted, train)?;
+    print("under-sampled, weighted", rows, &predict(&fitted, test)?, fitted.seconds)?;
 
+    for warning in warnings {
+        println!("\nThe uncorrected pipeline warns:\n{warning}.");
+    }
     println!("\nThe corrected pipeline:\n{report}");
     let error = 1.0 / (totals.positives as f64).sqrt();
     Ok(Results { factor, uncorrected, corrected, error })
+}
+
+/// A fitted pipeline, and how long that took.
+struct Timed<P, K> {
+    pipeline: FittedPipeline<P, K>,
+    seconds: f64,
+}
+
+/// Fits with a progress bar of its own, which is gone when the results are printed.
+fn fit<S, L, M, C>(
+    pipeline: &Pipeline<S, L, M, C>,
+    train: &Dataset<'_, f32>,
+) -> imbalance::Result<Timed<M::Fitted, C::Fitted>>
+where
+    S: Sampler<f32> + Clone,
+    L: Loss + Clone,
+    M: Model<f32> + Clone,
+    C: Calibrator + Clone,
+{
+    let start = Instant::now();
+    let pipeline = pipeline.clone().observer(progress::bar()).fit(train)?;
+    Ok(Timed { pipeline, seconds: start.elapsed().as_secs_f64() })
+}
+
+fn predict<P: Predict<f32>, K: Calibrate>(
+    fitted: &Timed<P, K>,
+    test: &Dataset<'_, f32>,
+) -> imbalance::Result<Vec<f64>> {
+    announced("predicting", test.rows(), || fitted.pipeline.probabilities_of(test))
 }
 
 /// Says in words what the table shows, from its numbers.
 fn explain(results: &Results) {
     let Results { factor, uncorrected, corrected, error } = results;
     println!(
-        "\nUnder-sampling multiplied the odds of a click by {factor:.1}. Uncorrected, the model promises \
-         {uncorrected:.1}\nclicks for each one that comes (somewhat less than the factor: large odds move \
-         a probability less).\nCorrected, it promises {corrected:.2}; with so many test clicks a perfect \
-         model would show 1.00 ± {error:.2}\n(one standard error). Weighted, it needs no correction, but \
+        "\nUnder-sampling multiplied the odds of a positive by {factor:.1}. Uncorrected, the model promises \
+         {uncorrected:.1}\npositives for each one that comes (somewhat less than the factor: large odds \
+         move a probability less).\nCorrected, it promises {corrected:.2}; with so many test positives a \
+         perfect model would show 1.00 ± {error:.2}\n(one standard error). Weighted, it needs no correction, but \
          pays for large weights on few rows with noise.\nThe ranking (AUC) is not touched by the correction."
     );
     let off = (corrected - 1.0).abs() / error;

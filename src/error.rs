@@ -255,7 +255,7 @@ pub enum Error {
 
     /// A calibrator that learns was given rows that are not a sample of the population.
     #[error(
-        "`{calibrator}` learns the population's rates from its rows, but these rows were resampled \
+        "{calibrator} learns the population's rates from its rows, but these rows were resampled \
          ({distortion}); give it untouched rows, or rows whose weights undo the resampling"
     )]
     DistortedCalibration {

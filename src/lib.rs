@@ -32,7 +32,7 @@
 //!
 //! | stage | trait | identity | implementations |
 //! |---|---|---|---|
-//! | [`sampling`] | [`Sampler`](sampling::Sampler) | [`NoSampling`](sampling::NoSampling) | [`RandomUnderSampler`](sampling::RandomUnderSampler), [`HardNegativeMining`](sampling::HardNegativeMining), [`PoissonHardNegatives`](sampling::PoissonHardNegatives), [`LocalCaseControl`](sampling::LocalCaseControl), [`RuleSampler`](sampling::RuleSampler), [`PoissonRuleSampler`](sampling::PoissonRuleSampler); chained by [`then`](sampling::Sampler::then), [`RandomOverSampler`](sampling::RandomOverSampler), [`Smote`](sampling::Smote), [`BorderlineSmote`](sampling::BorderlineSmote), [`Adasyn`](sampling::Adasyn), [`SmoteNc`](sampling::SmoteNc), [`TomekLinks`](sampling::TomekLinks), [`EditedNearestNeighbours`](sampling::EditedNearestNeighbours); chained by [`then`](sampling::Sampler::then) |
+//! | [`sampling`] | [`Sampler`](sampling::Sampler) | [`NoSampling`](sampling::NoSampling) | [`RandomUnderSampler`](sampling::RandomUnderSampler), [`HardNegativeMining`](sampling::HardNegativeMining), [`PoissonHardNegatives`](sampling::PoissonHardNegatives), [`LocalCaseControl`](sampling::LocalCaseControl), [`RuleSampler`](sampling::RuleSampler), [`PoissonRuleSampler`](sampling::PoissonRuleSampler), [`RandomOverSampler`](sampling::RandomOverSampler), [`Smote`](sampling::Smote), [`BorderlineSmote`](sampling::BorderlineSmote), [`Adasyn`](sampling::Adasyn), [`SmoteNc`](sampling::SmoteNc), [`TomekLinks`](sampling::TomekLinks), [`EditedNearestNeighbours`](sampling::EditedNearestNeighbours); chained by [`then`](sampling::Sampler::then) |
 //! | [`loss`] | [`Loss`](loss::Loss) | [`LogLoss`](loss::LogLoss), [`WeightedLogLoss`](loss::WeightedLogLoss), [`FocalLoss`](loss::FocalLoss), [`LogitAdjusted`](loss::LogitAdjusted), [`AsymmetricLoss`](loss::AsymmetricLoss); around any: [`ClassWeighted`](loss::ClassWeighted), [`LabelSmoothing`](loss::LabelSmoothing) |
 //! | [`model`] | [`Model`](model::Model), [`Predict`](model::Predict) | | [`LogisticRegression`](model::LogisticRegression), [`RareEvents`](model::RareEvents), [`FtrlProximal`](model::FtrlProximal); with the feature `gbdt`: `BoostedTrees`, `BoostedLeaves` |
 //! | [`calibration`] | [`Calibrator`](calibration::Calibrator), [`Calibrate`](calibration::Calibrate) | [`Uncalibrated`](calibration::Uncalibrated) | [`PriorCorrection`](calibration::PriorCorrection), [`PlattScaling`](calibration::PlattScaling), [`IsotonicRegression`](calibration::IsotonicRegression), [`BetaCalibration`](calibration::BetaCalibration), [`TemperatureScaling`](calibration::TemperatureScaling), [`HistogramBinning`](calibration::HistogramBinning), [`VennAbers`](calibration::VennAbers) |
@@ -69,7 +69,7 @@ pub use data::{
 };
 pub use error::{Error, Result};
 pub use evaluation::{Evaluation, EvaluationReport};
-pub use pipeline::{CrossFit, FittedPipeline, HoldOut, Pipeline};
+pub use pipeline::{CrossFit, DynPipeline, FittedPipeline, HoldOut, Pipeline};
 pub use random::Seed;
 pub use run::{Progress, Run};
 
@@ -90,11 +90,11 @@ pub mod prelude {
     pub use crate::metrics::Scorecard;
     pub use crate::model::{FtrlProximal, LogisticRegression, Model, Predict};
     pub use crate::sampling::{
-        Distortion, HardNegativeMining, LocalCaseControl, NoSampling, Pilot, RandomUnderSampler,
-        RuleSampler, Sampler,
+        Distortion, HardNegativeMining, LocalCaseControl, NoSampling, Pilot, RandomOverSampler,
+        RandomUnderSampler, RuleSampler, Sampler, Smote,
     };
     pub use crate::{
-        Attribute, CrossFit, Dataset, Evaluation, Features, FittedPipeline, Folds, HoldOut,
-        Pipeline, Row, Run, Scalar, Seed, Split,
+        Attribute, CrossFit, Dataset, DynPipeline, Error, Evaluation, Features, FittedPipeline,
+        Folds, HoldOut, Pipeline, Row, Run, Scalar, Seed, Split,
     };
 }

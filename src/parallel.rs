@@ -17,8 +17,8 @@ pub(crate) const BLOCK: usize = 4096;
 const MAX_SUM_BLOCKS: usize = 64;
 
 /// Most numbers that all partial sums together may hold (64 MiB of `f64`). A gradient over 2²⁰ hashed
-/// columns is 8 MiB, so it is summed in eight blocks; with more, clearing and merging the partial sums
-/// would cost more than the pass over the rows.
+/// columns is 8 MiB, so it is summed in eight blocks, or in seven with an intercept; with more, clearing
+/// and merging the partial sums would cost more than the pass over the rows.
 const MAX_SUM_LEN: usize = 8 << 20;
 
 fn ranges(n: usize, size: usize) -> impl Iterator<Item = Range<usize>> {

@@ -12,7 +12,7 @@ use crate::{Error, Result, Seed};
 pub enum Progress {
     /// A stage of the pipeline begins.
     Stage {
-        /// `sampling`, `fitting` or `calibrating`.
+        /// `sampling`, `fitting` or `calibrating`; a program may announce stages of its own.
         name: &'static str,
         /// Rows that go into it.
         rows: usize,

@@ -83,6 +83,31 @@ proptest! {
     }
 
     #[test]
+    fn grouped_folds_keep_groups_whole_and_even(
+        rows in prop::collection::vec((any::<bool>(), 0_u32..25), 40..200),
+        k in 2_usize..6,
+        seed in 0_u64..1000,
+    ) {
+        let (labels, groups): (Vec<bool>, Vec<u32>) = rows.into_iter().unzip();
+        let Ok(folds) = Folds::by_group(&labels, &groups, k, seed) else { return Ok(()) };
+        prop_assert_eq!(folds.clone(), Folds::by_group(&labels, &groups, k, seed).unwrap());
+        let mut judged = vec![0; labels.len()];
+        let mut positives = Vec::new();
+        for split in folds.splits() {
+            let apart = |row: &usize| split.train().iter().all(|&other| groups[other] != groups[*row]);
+            prop_assert!(split.test().iter().all(apart));
+            split.test().iter().for_each(|&row| judged[row] += 1);
+            positives.push(split.test().iter().filter(|&&row| labels[row]).count());
+        }
+        prop_assert!(judged.iter().all(|&times| times == 1));
+        // The last group that came into the fullest fold came there as it was the emptiest.
+        let of = |code: u32| (0..labels.len()).filter(|&row| labels[row] && groups[row] == code).count();
+        let largest = (0..25).map(of).max().unwrap();
+        let (most, least) = (positives.iter().max().unwrap(), positives.iter().min().unwrap());
+        prop_assert!(most - least <= largest);
+    }
+
+    #[test]
     fn forward_folds_never_look_ahead(rows in 40_usize..200, k in 2_usize..6, seed in 0_u64..1000) {
         // Few times, in no order: many rows share one.
         let draw = |i: usize| Seed::new(seed).child(&i.to_string()).value();
@@ -119,6 +144,21 @@ fn folds_that_cannot_be_are_refused_by_name_and_counts() {
     assert!(matches!(Folds::stratified(&labels, 101, 1), Err(Error::InvalidArgument { .. })));
     assert!(matches!(Folds::stratified(&[], 2, 1), Err(Error::InvalidArgument { .. })));
     assert!(Folds::stratified(&labels, 3, 1).is_ok());
+    let groups: Vec<u32> = (0..100).map(|row| row % 4).collect();
+    assert!(matches!(
+        Folds::by_group(&labels, &groups, 5, 1),
+        Err(Error::InvalidArgument { argument: "folds", expected, .. })
+            if expected == "at most 4, the number of groups"
+    ));
+    assert!(matches!(
+        Folds::by_group(&labels, &groups, 4, 1),
+        Err(Error::FoldOfOneClass { side: "judges", positives: 0, .. })
+    ));
+    assert!(matches!(
+        Folds::by_group(&labels, &groups[1..], 2, 1),
+        Err(Error::LengthMismatch { .. })
+    ));
+    assert!(Folds::by_group(&labels, &groups, 3, 1).is_ok());
 
     let error = Folds::stratified(&labels, 4, 1).unwrap_err();
     assert!(
@@ -202,7 +242,8 @@ fn a_model_that_memorises_rows_looks_random_out_of_fold() {
     let configs = [five(), five().ensemble().unwrap(), CrossFit::forward(4).unwrap()];
     for config in configs {
         let recorder = Recorder::new(PlattScaling::new());
-        let pipeline = Pipeline::new(Memoriser).calibrator(recorder.clone()).cross_fit(config);
+        let pipeline =
+            Pipeline::new(Memoriser).calibrator(recorder.clone()).cross_fit(config.clone());
         let fitted = pipeline.fit(&data).unwrap();
         let (logits, labels, _) = recorder.rows();
         let auc = roc_auc(&labels, &logits, None).unwrap();
@@ -363,7 +404,7 @@ fn calibrated_means_are_right_for_refit_ensemble_and_forward_chaining() {
                 .sampler(under(5.0))
                 .loss(loss)
                 .calibrator(PlattScaling::new())
-                .cross_fit(*config)
+                .cross_fit(config.clone())
                 .seed(seed)
                 .fit(&train)
                 .unwrap();
@@ -380,7 +421,7 @@ fn calibrated_means_are_right_for_refit_ensemble_and_forward_chaining() {
             // Each fold was judged by a map of others: those clicks and its own vary.
             for (i, fold) in report.folds.iter().enumerate() {
                 let own = fold.judged.positives as f64;
-                let Some(ratio) = fold.predicted_over_observed else {
+                let Ok(ratio) = fold.predicted_over_observed else {
                     assert!(i == 0 && report.folds.len() == 3, "{name}: fold {i} was not judged");
                     continue;
                 };
@@ -508,7 +549,7 @@ fn boxed_stages_and_any_number_of_threads_give_the_same_bits() {
                 .sampler(under(5.0))
                 .loss(WeightedLogLoss::balanced())
                 .calibrator(PlattScaling::new())
-                .cross_fit(config)
+                .cross_fit(config.clone())
                 .fit(&data)
                 .unwrap();
             (fitted.probabilities(data.features()).unwrap(), fitted.report().clone())
@@ -525,7 +566,7 @@ fn boxed_stages_and_any_number_of_threads_give_the_same_bits() {
             .sampler(Box::new(under(5.0)) as Box<_>)
             .loss(Box::new(WeightedLogLoss::balanced()) as Box<_>)
             .calibrator(PlattScaling::new().boxed())
-            .cross_fit(config);
+            .cross_fit(config.clone());
         let boxed = boxed.fit(&data).unwrap();
         assert_eq!(boxed.probabilities(data.features()).unwrap(), one.0);
         assert_eq!(boxed.report().to_string(), one.1.to_string());
@@ -562,7 +603,7 @@ fn the_report_and_the_observer_tell_of_folds() {
             fold.train.rows(),
             fold.judged.rows(),
             fold.judged.positives,
-            fold.predicted_over_observed.unwrap()
+            fold.predicted_over_observed.as_ref().unwrap()
         ),
     ] {
         assert!(text.contains(&part), "no `{part}` in\n{text}");
@@ -578,6 +619,107 @@ fn the_report_and_the_observer_tell_of_folds() {
     });
     let error = stop.fit(&data).unwrap_err();
     assert!(matches!(&error, Error::Cancelled { during } if during.starts_with("fold 2 of 2")));
+}
+
+#[test]
+fn rows_in_any_order_are_cut_by_their_times() {
+    let ordered = log(8_000, 0.05, 9).dataset;
+    // 7 and 8,000 have no common divisor: every row once, far from its place.
+    let shuffled: Vec<usize> = (0..8_000).map(|row| row * 7 % 8_000).collect();
+    let shuffled = ordered.select(&shuffled).unwrap();
+    let pipeline = Pipeline::new(BaseRate).calibrator(PlattScaling::new());
+    let fit = |data: &Dataset<'_, f64>| {
+        let forward = pipeline.clone().cross_fit(CrossFit::by_time("day", 3).unwrap()).fit(data);
+        let held_out = pipeline.clone().hold_out(HoldOut::by_time("day", 0.2).unwrap()).fit(data);
+        (forward.unwrap().report().clone(), held_out.unwrap().report().clone())
+    };
+    let [(forward, held_out), (forward_shuffled, held_out_shuffled)] =
+        [fit(&ordered), fit(&shuffled)];
+    for (a, b) in forward.folds.iter().zip(&forward_shuffled.folds) {
+        assert_eq!((a.train, a.judged), (b.train, b.judged));
+    }
+    assert_eq!(held_out.train, held_out_shuffled.train);
+    assert_eq!(held_out.calibration, held_out_shuffled.calibration);
+    // Days are never cut in two: of 14 the last 2 are held out, as 3 would be more than a fifth.
+    let day = ordered.numbers("day").unwrap();
+    let last = day.iter().filter(|day| **day >= 12.0).count();
+    assert_eq!(held_out.calibration.unwrap().rows(), last);
+
+    let error = CrossFit::by_time("day", 3).unwrap().ensemble().unwrap_err();
+    assert!(error.to_string().contains("forward chaining"), "{error}");
+    assert!(CrossFit::by_time("day", 1).is_err() && HoldOut::by_time("day", 0.0).is_err());
+    let wrong = |name: &str| {
+        let forward = CrossFit::by_time(name, 3).unwrap();
+        let held_out = HoldOut::by_time(name, 0.2).unwrap();
+        [
+            pipeline.clone().cross_fit(forward).fit(&ordered).unwrap_err(),
+            pipeline.clone().hold_out(held_out).fit(&ordered).unwrap_err(),
+        ]
+    };
+    assert!(wrong("hour").iter().all(|error| matches!(error, Error::UnknownColumn { .. })));
+    assert!(wrong("device").iter().all(|error| matches!(error, Error::ColumnKind { .. })));
+}
+
+/// A model whose fit says that it was called.
+#[derive(Debug, Clone)]
+struct Unwanted;
+
+impl Model<f64> for Unwanted {
+    type Fitted = BaseRateOf;
+    fn fit(&self, _: &Dataset<'_, f64>, _: &dyn Loss, _: &Run) -> Result<BaseRateOf> {
+        panic!("the model was fitted, though its rows cannot be calibrated")
+    }
+}
+
+#[test]
+fn what_cannot_be_calibrated_is_refused_before_a_model_is_fitted() {
+    let data = log(2_000, 0.1, 1).dataset;
+    let thinned = data.view().with_distortion(Distortion::PriorShift { log_odds: 1.0 });
+    let learning = Pipeline::new(Unwanted).calibrator(PlattScaling::new());
+    for refused in [
+        learning.fit(&thinned),
+        learning.clone().cross_fit(five()).fit(&thinned),
+        learning.fit_with(&data, &thinned),
+    ] {
+        let error = refused.unwrap_err();
+        assert!(matches!(error, Error::DistortedCalibration { .. }), "{error}");
+    }
+    let recent = imbalance::sampling::Rule::number("last_active_days").at_most(3.0);
+    let closed_form = Pipeline::new(Unwanted)
+        .sampler(RuleSampler::filter(recent).unwrap())
+        .calibrator(PriorCorrection::new());
+    assert!(matches!(closed_form.fit(&data), Err(Error::NoClosedForm { .. })));
+}
+
+#[test]
+fn a_fold_that_cannot_be_judged_says_why() {
+    let data = log(4_000, 0.1, 3).dataset;
+    let pipeline = Pipeline::new(LogisticRegression::new()).calibrator(PlattScaling::new());
+    let forward = pipeline.clone().cross_fit(CrossFit::forward(3).unwrap()).fit(&data).unwrap();
+    let folds = &forward.report().folds;
+    assert_eq!(folds[0].predicted_over_observed, Err("no fold comes before it".into()));
+    assert!(folds[1..].iter().all(|fold| fold.predicted_over_observed.is_ok()));
+    assert!(forward.to_string().contains("not known: no fold comes before it"));
+
+    // A calibrator that fails on small samples: its own words.
+    #[derive(Debug, Clone)]
+    struct Demanding;
+    impl Calibrator for Demanding {
+        type Fitted = imbalance::calibration::FittedPlattScaling;
+        fn learns(&self) -> bool {
+            true
+        }
+        fn fit(&self, scored: &Scored<'_>) -> Result<Self::Fitted> {
+            if scored.rows() < 3_500 {
+                return Err(Error::NoRows { what: "a demanding calibrator" });
+            }
+            PlattScaling::new().fit(scored)
+        }
+    }
+    let demanding = pipeline.calibrator(Demanding).cross_fit(five()).fit(&data).unwrap();
+    for fold in &demanding.report().folds {
+        assert_eq!(fold.predicted_over_observed, Err("a demanding calibrator has no rows".into()));
+    }
 }
 
 #[test]

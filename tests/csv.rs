@@ -372,8 +372,45 @@ fn a_reader_that_makes_no_sense_does_not_start() {
         refused(reader().attribute_texts(["a"]).time("a")),
         "the attribute column `a` is named twice"
     );
-    let error = read(&reader().weight("w"), "w,click\n0,1\n0,0\n").unwrap_err();
-    assert!(matches!(error, Error::InvalidArgument { argument: "weights", .. }), "{error}");
+}
+
+#[test]
+fn weights_that_fail_together_are_named_with_their_file_and_column() {
+    for (weights, problem) in [
+        (["0", "0"], "`weights` is zero for every row, but it must be positive for some row"),
+        (["1e308", "1e308"], "the total weight is inf: scale all weights down"),
+    ] {
+        let text = format!("w,click\n{},1\n{},0\n", weights[0], weights[1]);
+        let error = read(&reader().weight("w"), text).unwrap_err();
+        assert!(matches!(error, Error::Malformed { line: 1, .. }), "{error}");
+        assert_eq!(error.to_string(), format!("log.csv, line 1: the weight column `w`: {problem}"));
+    }
+}
+
+#[test]
+fn offsets_are_read_and_stay_with_their_rows() {
+    let reader = reader().numeric(["x"]).offset("o");
+    let table = read(&reader, "x,o,click\n1,-0.5,1\n2,0,0\n4,3.25,0\n").unwrap();
+    assert_eq!(table.offsets(), Some(&[-0.5, 0.0, 3.25][..]));
+    let some = table.select(&[2, 0]).unwrap();
+    let data = Encoder::default().fit(&some).unwrap().encode::<f64>(&some).unwrap();
+    assert_eq!(data.offsets(), Some(&[3.25, -0.5][..]));
+    assert!(format!("{table:?}").contains("offsets: true"));
+    for (cell, problem) in [
+        ("NA", "is missing: a finite number is needed for an offset"),
+        ("inf", "is not a finite number"),
+    ] {
+        let error = read(&reader, format!("x,o,click\n1,{cell},1\n")).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.starts_with("log.csv, line 2, column `o`: ") && text.contains(problem),
+            "{text}"
+        );
+    }
+    assert!(matches!(
+        table.with_offsets(vec![0.0, f64::NAN, 1.0]),
+        Err(Error::NonFinite { row: 1, .. })
+    ));
 }
 
 #[test]

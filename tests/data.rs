@@ -679,10 +679,23 @@ fn a_split_by_time_of_rows_in_order_is_a_range() {
 }
 
 #[test]
+fn more_columns_than_there_can_be_coefficients_are_refused() {
+    for columns in [1 << 63, usize::MAX] {
+        let x = CsMat::<f64>::zero((2, columns));
+        let error = Dataset::new(&x, vec![true, false]).unwrap_err();
+        assert!(matches!(error, Error::InvalidArgument { argument: "columns", .. }), "{error}");
+    }
+    let x = CsMat::<f64>::zero((2, 1 << 20));
+    assert_eq!(Dataset::new(&x, vec![true, false]).unwrap().columns(), 1 << 20);
+}
+
+#[test]
 fn the_last_rows_test() {
     let split = Split::last(100, 0.29).unwrap();
     assert!(split.train().iter().copied().eq(0..71));
     assert!(split.test().iter().copied().eq(71..100));
+    let error = Split::last(usize::MAX, 0.5).unwrap_err();
+    assert!(matches!(error, Error::InvalidArgument { argument: "rows", .. }), "{error}");
     for rows in [0, 1] {
         let error = Split::last(rows, 0.5).unwrap_err();
         assert!(matches!(error, Error::InvalidArgument { argument: "test_share", .. }));

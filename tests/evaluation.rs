@@ -340,6 +340,7 @@ fn groups_widen_every_interval_of_rows_that_repeat() {
     assert!(rows.differences[0].p_value.is_some() && grouped.differences[0].p_value.is_none());
     let text = grouped.to_string();
     assert!(text.contains("bootstrap of groups") && !text.contains("DeLong"), "{text}");
+    assert!(text.contains("with groups they are too"), "{text}");
     // Thresholds are tried on other groups than they were chosen on.
     let folds = Folds::by_group(&labels, &groups, 5, 0).unwrap();
     let honest = Goal::f_beta(1.0).unwrap().choose_cross_fitted(&labels, &p, None, &folds).unwrap();

@@ -3,15 +3,15 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use imbalance::calibration::FittedPriorCorrection;
+use imbalance::calibration::{FittedPriorCorrection, Training};
 use imbalance::metrics::{normalised_entropy, predicted_over_observed};
 use imbalance::model::FittedLogisticRegression;
 use imbalance::ndarray::Array2;
-use imbalance::pipeline::{DynPipeline, Report};
+use imbalance::pipeline::Report;
 use imbalance::prelude::*;
 use imbalance::sampling::Resample;
 use imbalance::sprs::CsMat;
-use imbalance::{Error, FeaturesView, Progress};
+use imbalance::{FeaturesView, Progress};
 
 type Corrected = Pipeline<RandomUnderSampler, LogLoss, LogisticRegression, PriorCorrection>;
 
@@ -91,19 +91,56 @@ fn weighting_needs_no_correction_and_correcting_it_changes_nothing() {
     assert_eq!(both.calibration().log_odds(), 0.0);
 }
 
+/// The probabilities of pipelines that sample, fit and calibrate many blocks of rows.
+fn probabilities_of_many_blocks(data: &Dataset<'_, f64>) -> [Vec<f64>; 2] {
+    // Blocks have 4,096 rows, whatever the threads: at least 16 of them are sampled, so that sums in another
+    // order would show.
+    let sampler = RandomUnderSampler::rate(0.8).unwrap();
+    let fitted = Pipeline::new(LogisticRegression::new())
+        .sampler(sampler)
+        .calibrator(PriorCorrection::new())
+        .seed(7)
+        .fit(data)
+        .unwrap();
+    assert!(fitted.report().sample.rows() >= 16 * 4096);
+    let held_out = Pipeline::new(LogisticRegression::new())
+        .sampler(sampler)
+        .calibrator(PlattScaling::new())
+        .fit(data)
+        .unwrap();
+    assert!(held_out.report().sample.rows() >= 16 * 4096);
+    let x = data.features();
+    [fitted.probabilities(x).unwrap(), held_out.probabilities(x).unwrap()]
+}
+
+/// `.ci/run` compares what this prints in builds with and without the `rayon` feature. (Between machines the
+/// last bits may differ, by their `exp` and `ln`.)
+#[test]
+fn bits_are_printed_to_compare_builds() {
+    let clicks = SyntheticClicks::new(110_000, 0.02).unwrap().categorical(&[12, 40]);
+    let data = clicks.generate(5).unwrap().dataset;
+    let hash = |p: [Vec<f64>; 2]| {
+        let mut hash = Seed::new(0);
+        for p in p.iter().flatten() {
+            hash = Seed::new(hash.value() ^ p.to_bits()).child("next");
+        }
+        hash.value()
+    };
+    let bits = hash(probabilities_of_many_blocks(&data));
+    assert_ne!(bits, hash(probabilities_of_many_blocks(&dense_blocks())));
+    println!("bits {bits:016x}");
+}
+
+fn dense_blocks() -> Dataset<'static, f64> {
+    let clicks = SyntheticClicks::new(110_000, 0.02).unwrap().numeric(9).categorical(&[]);
+    clicks.generate(3).unwrap().dataset
+}
+
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
-    for data in [small_log(), dense_log()] {
-        let run = || {
-            let fitted = corrected(5.0).fit(&data).unwrap();
-            let held_out = Pipeline::new(LogisticRegression::new())
-                .sampler(RandomUnderSampler::rate(0.3).unwrap())
-                .calibrator(PlattScaling::new())
-                .fit(&data)
-                .unwrap();
-            let p = fitted.probabilities(data.features()).unwrap();
-            (p, held_out.probabilities(data.features()).unwrap())
-        };
+    let sparse = SyntheticClicks::new(110_000, 0.02).unwrap().categorical(&[12, 40]);
+    for data in [sparse.generate(3).unwrap().dataset, dense_blocks()] {
+        let run = || probabilities_of_many_blocks(&data);
         let on = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(run)
@@ -151,11 +188,7 @@ fn dense_and_sparse_agree() {
 fn boxed_stages_are_the_same_pipeline() {
     let data = small_log();
     let fixed = corrected(5.0).fit(&data).unwrap();
-    let boxed: DynPipeline<f64> = Pipeline::new(Model::<f64>::boxed(LogisticRegression::new()))
-        .sampler(Box::new(RandomUnderSampler::negatives_per_positive(5.0).unwrap()) as Box<_>)
-        .loss(Box::new(LogLoss) as Box<_>)
-        .calibrator(PriorCorrection::new().boxed())
-        .seed(7);
+    let boxed: DynPipeline<f64> = corrected(5.0).boxed();
     let erased = boxed.fit(&data).unwrap();
     assert_eq!(
         fixed.probabilities(data.features()).unwrap(),
@@ -166,7 +199,8 @@ fn boxed_stages_are_the_same_pipeline() {
     // Stages chosen while the program runs share one type.
     let chosen: Vec<DynPipeline<f64>> = [true, false]
         .map(|correct| {
-            Pipeline::new(Model::<f64>::boxed(LogisticRegression::new()))
+            // The type of the features is found from the pipeline's.
+            Pipeline::new(LogisticRegression::new().boxed())
                 .sampler(Box::new(NoSampling) as Box<dyn Sampler<f64>>)
                 .loss(Box::new(LogLoss) as Box<dyn Loss>)
                 .calibrator(if correct {
@@ -224,13 +258,331 @@ fn a_calibrator_that_learns_gets_untouched_rows_the_model_has_not_seen() {
 
     // Given rows: all training rows train.
     let (train, calibration) = data.stratified_split(0.3, 9).unwrap();
-    let fitted = pipeline.fit_with(&train, &calibration).unwrap();
+    let error = pipeline.fit_with(&train, &calibration).unwrap_err();
+    assert!(error.to_string().contains("and `hold_out` too"), "{error}");
+    let given = Pipeline::new(LogisticRegression::new()).calibrator(PlattScaling::new());
+    let folds = given.clone().cross_fit(CrossFit::stratified(2).unwrap());
+    let error = folds.fit_with(&train, &calibration).unwrap_err();
+    assert!(error.to_string().contains("and `cross_fit` too"), "{error}");
+    let fitted = given.fit_with(&train, &calibration).unwrap();
     assert_eq!(fitted.report().train, train.totals());
     assert_eq!(fitted.report().calibration, Some(calibration.totals()));
 
     for share in [0.0, 1.0, f64::NAN] {
         assert!(matches!(HoldOut::last(share), Err(Error::InvalidArgument { .. })));
         assert!(matches!(HoldOut::stratified(share), Err(Error::InvalidArgument { .. })));
+    }
+}
+
+/// Gives offsets and says nothing of them.
+#[derive(Debug, Clone)]
+struct Tacit;
+
+impl Sampler<f64> for Tacit {
+    fn resample(&self, data: &Dataset<'_, f64>, _: &Run) -> imbalance::Result<Resample<f64>> {
+        Ok(Resample { offsets: Some(vec![1.0; data.rows()]), ..Resample::identity() })
+    }
+}
+
+#[test]
+fn rows_told_by_offsets_teach_no_calibrator() {
+    let log = SyntheticClicks::new(40_000, 0.02).unwrap().numeric(4).categorical(&[]);
+    let log = log.generate::<f64>(11).unwrap();
+    let split = Split::stratified(log.dataset.labels(), 0.5, 1).unwrap();
+    let (train, rest) = log.dataset.split(&split).unwrap();
+    let by_offsets = || LocalCaseControl::new(Pilot::trained(LogisticRegression::new(), LogLoss));
+    let thin = RandomUnderSampler::rate(0.5).unwrap();
+    let samplers: [Box<dyn Sampler<f64>>; 5] = [
+        Box::new(by_offsets()),
+        Box::new(by_offsets().then(NoSampling)),
+        Box::new(thin.then(by_offsets())),
+        Box::new(by_offsets().then(thin.reweight(true))),
+        Box::new(Tacit),
+    ];
+    let learning = Pipeline::new(LogisticRegression::new()).calibrator(PlattScaling::new());
+    for sampler in samplers {
+        let sample = sampler.resample(&rest, &Run::seeded(1)).unwrap().apply(&rest).unwrap();
+        assert!(matches!(sample.distortion(), Distortion::Offset { .. }), "{sampler:?}");
+        for refused in [
+            learning.fit_with(&train, &sample),
+            learning.fit(&sample),
+            learning.clone().cross_fit(CrossFit::stratified(3).unwrap()).fit(&sample),
+        ] {
+            let error = refused.unwrap_err();
+            assert!(matches!(error, Error::DistortedCalibration { .. }), "{sampler:?}: {error}");
+        }
+        // With their own offsets, answers would be the sample's.
+        let fitted = Pipeline::new(LogisticRegression::new()).fit(&train).unwrap();
+        let error = fitted.probabilities_of(&sample).unwrap_err();
+        assert!(matches!(error, Error::Unsupported { .. }), "{sampler:?}: {error}");
+        // A loss that bends log-odds bends offsets, whenever the rows were chosen.
+        let bent = Pipeline::new(LogisticRegression::new()).loss(FocalLoss::new(2.0).unwrap());
+        let error = bent.calibrator(PriorCorrection::new()).fit(&sample).unwrap_err();
+        assert!(
+            matches!(&error, Error::Unsupported { stage: "a calibrator that does not learn", .. }),
+            "{sampler:?}: {error}"
+        );
+    }
+
+    // A model needs no correction for it, and one for what was done besides.
+    for (sampler, odds) in [
+        (Box::new(by_offsets()) as Box<dyn Sampler<f64>>, 1.0),
+        (Box::new(thin.then(by_offsets())), 2.0),
+        (Box::new(by_offsets().then(thin)), 2.0),
+    ] {
+        let fitted = Pipeline::new(LogisticRegression::new())
+            .sampler(sampler)
+            .calibrator(PriorCorrection::new())
+            .fit(&train)
+            .unwrap();
+        // Half of the negatives, to the nearest row.
+        assert!((fitted.calibration().log_odds().exp() / odds - 1.0).abs() < 5e-3);
+        let p: f64 = fitted.probabilities(rest.features()).unwrap().iter().sum();
+        let truth: f64 = split.test().iter().map(|&row| log.probabilities[row]).sum();
+        // Local case-control sampling doubles the variance of the fit to its rows: about 400 clicks and as
+        // many negatives were kept.
+        let kept = fitted.report().sample;
+        let error = (1.0 / kept.positives as f64 + 1.0 / kept.negatives as f64).sqrt();
+        assert!((p / truth - 1.0).abs() < 3.0 * error, "{} ± {error}", p / truth);
+    }
+}
+
+#[test]
+fn a_shift_that_is_no_number_is_refused() {
+    let data = dense_log();
+    let pipeline = corrected(5.0);
+    for log_odds in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        for distortion in [
+            Distortion::PriorShift { log_odds },
+            Distortion::FeatureDependent { sampler: "S".into(), nominal_log_odds: Some(log_odds) },
+            Distortion::Offset { sampler: "S".into(), log_odds },
+        ] {
+            let error = pipeline.fit(&data.view().with_distortion(distortion.clone())).unwrap_err();
+            assert!(
+                matches!(error, Error::InvalidArgument { argument: "log_odds", .. }),
+                "{distortion}: {error}"
+            );
+            let training = Training { loss: Arc::new(LogLoss), distortion };
+            let error = PriorCorrection::new().fit(&Scored::no_rows(training)).unwrap_err();
+            assert!(matches!(error, Error::InvalidArgument { argument: "log_odds", .. }));
+        }
+    }
+}
+
+/// A map of a user's own, which answers what it was told to.
+#[derive(Debug, Clone)]
+struct Says(f64);
+
+impl Calibrator for Says {
+    type Fitted = Self;
+    fn learns(&self) -> bool {
+        false
+    }
+    fn fit(&self, _: &Scored<'_>) -> imbalance::Result<Self> {
+        Ok(self.clone())
+    }
+}
+
+impl Calibrate for Says {
+    fn probability(&self, _: f64) -> f64 {
+        self.0
+    }
+}
+
+#[test]
+fn what_is_no_probability_never_leaves_the_pipeline() {
+    let data = dense_log();
+    for answer in [f64::NAN, 1.7, -0.1, f64::INFINITY] {
+        let fitted =
+            Pipeline::new(LogisticRegression::new()).calibrator(Says(answer)).fit(&data).unwrap();
+        let mut out = vec![0.0; data.rows()];
+        for error in [
+            fitted.probabilities(data.features()).unwrap_err(),
+            fitted.probabilities_into(data.features(), &mut out).unwrap_err(),
+            fitted.probabilities_of(&data).unwrap_err(),
+            fitted.probability(&[0.0; 9]).unwrap_err(),
+        ] {
+            let text = error.to_string();
+            assert!(matches!(error, Error::Contract { .. }), "{text}");
+            assert!(text.contains(&format!("row 0 the probability {answer}")), "{text}");
+        }
+    }
+    let fitted = Pipeline::new(LogisticRegression::new()).calibrator(Says(1.0)).fit(&data).unwrap();
+    assert_eq!(fitted.probability(&[0.0; 9]).unwrap(), 1.0);
+}
+
+#[test]
+fn one_row_that_is_no_number_is_refused() {
+    let fitted = corrected(5.0).fit(&dense_log()).unwrap();
+    for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let mut row = [0.0; 9];
+        row[3] = value;
+        for refused in [fitted.probability(&row), fitted.logit(&row)] {
+            let error = refused.unwrap_err();
+            assert!(matches!(error, Error::NonFinite { column: Some(3), .. }), "{error}");
+        }
+        let error = fitted.probability_with_offset(&[0.0; 9], value).unwrap_err();
+        assert!(matches!(error, Error::InvalidArgument { argument: "offset", .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_row_with_an_offset_is_predicted_like_many() {
+    let data = dense_log();
+    let known: Vec<f64> = (0..data.rows()).map(|row| 0.5 * (row as f64).sin()).collect();
+    let data = data.with_offsets(&known).unwrap();
+    let fitted = corrected(5.0).fit(&data).unwrap();
+    let (p, z) = (fitted.probabilities_of(&data).unwrap(), fitted.logits(data.features()).unwrap());
+    let FeaturesView::Dense(x) = data.features() else { panic!("dense") };
+    for row in [0, 7, 19_999] {
+        let features = Row::from(x.row(row).to_slice().unwrap());
+        assert_eq!(fitted.probability_with_offset(features, known[row]).unwrap(), p[row]);
+        assert_eq!(fitted.logit(features).unwrap(), z[row]);
+    }
+}
+
+#[test]
+fn without_features_the_rate_is_what_is_left() {
+    let labels: Vec<bool> = (0..3_000).map(|row| row % 30 == 0).collect();
+    let x = Array2::<f64>::zeros((3_000, 0));
+    let data = Dataset::new(&x, &labels).unwrap();
+    for fitted in [
+        corrected(5.0).boxed().fit(&data),
+        Pipeline::new(LogisticRegression::new()).boxed().fit(&data),
+        Pipeline::new(LogisticRegression::new())
+            .sampler(RandomUnderSampler::rate(0.2).unwrap())
+            .calibrator(IsotonicRegression::new())
+            .cross_fit(CrossFit::stratified(4).unwrap())
+            .boxed()
+            .fit(&data),
+    ] {
+        let p = fitted.unwrap().probabilities(data.features()).unwrap();
+        // The solver stops within 1e-9 of the objective; the correction's shift is exact.
+        assert!(p.iter().all(|p| (p - 1.0 / 30.0).abs() < 1e-6), "{}", p[0]);
+    }
+}
+
+#[test]
+fn one_class_is_refused_whatever_the_stages_are() {
+    let x = Array2::from_shape_fn((40, 2), |(i, j)| (i * (j + 1)) as f64);
+    for label in [false, true] {
+        let data = Dataset::new(&x, vec![label; 40]).unwrap();
+        let model = || Pipeline::new(LogisticRegression::new());
+        let pipelines: [DynPipeline<f64>; 5] = [
+            model().boxed(),
+            model().sampler(RandomUnderSampler::default()).boxed(),
+            model().loss(WeightedLogLoss::balanced()).boxed(),
+            model().calibrator(PriorCorrection::new()).boxed(),
+            model().calibrator(PlattScaling::new()).boxed(),
+        ];
+        for pipeline in pipelines {
+            let error = pipeline.fit(&data).unwrap_err();
+            assert!(matches!(error, Error::OneClass { .. }), "{pipeline:?}: {error}");
+        }
+    }
+    // Nor do rows of both classes help that weigh nothing.
+    let labels: Vec<bool> = (0..40).map(|row| row % 4 == 0).collect();
+    let weights: Vec<f64> = (0..40).map(|row| f64::from(u8::from(row >= 8))).collect();
+    let data = Dataset::new(&x, &labels).unwrap().with_weights(&weights).unwrap();
+    let weightless = data.select(&[0, 1, 2, 3, 4]).unwrap();
+    assert_eq!(weightless.totals().weight(), 0.0);
+    let error = corrected(1.0).fit(&weightless).unwrap_err();
+    assert!(matches!(error, Error::OneClass { positive_weight: 0.0, .. }), "{error}");
+}
+
+#[test]
+fn what_nothing_undoes_is_reported_with_its_factor() {
+    use imbalance::calibration::LinearPriorScaling;
+    use imbalance::pipeline::Warning;
+    use imbalance::sampling::{Rule, RuleSampler};
+
+    let data = dense_log();
+    let all = data.totals();
+    let model = || Pipeline::new(LogisticRegression::new());
+    let under = || RandomUnderSampler::negatives_per_positive(5.0).unwrap();
+    let warnings =
+        |pipeline: DynPipeline<f64>| pipeline.fit(&data).unwrap().report().warnings.clone();
+    let balanced = all.negatives as f64 / all.positives as f64;
+    for (pipeline, expected) in [
+        (model().sampler(under()).boxed(), balanced / 5.0),
+        (model().loss(WeightedLogLoss::balanced()).boxed(), balanced),
+        // Balanced weights on the sample end where they would on all rows.
+        (model().sampler(under()).loss(WeightedLogLoss::balanced()).boxed(), balanced),
+    ] {
+        let found = warnings(pipeline);
+        let [Warning::NotUndone { odds: Some(odds), constant: true }] = found[..] else {
+            panic!("{found:?}")
+        };
+        assert!((odds / expected - 1.0).abs() < 1e-9, "{odds} for {expected}");
+    }
+    // Chosen by features: the factor on the whole. Bent by the loss: the factor at the mean.
+    let recent = || Rule::number("last_active_days").at_most(3.0);
+    let rule = model().sampler(RuleSampler::filter(recent()).unwrap());
+    let focal = model().loss(FocalLoss::new(2.0).unwrap());
+    for pipeline in [rule.boxed(), focal.boxed()] {
+        let found = warnings(pipeline);
+        let [warning @ Warning::NotUndone { odds: Some(odds), constant: false }] = found[..] else {
+            panic!("{found:?}")
+        };
+        assert!(odds > 1.1, "{odds}");
+        assert!(warning.to_string().contains("not by one factor for all rows"));
+    }
+    // Temperature learns, and cannot move the mean.
+    let temperature = model().sampler(under()).calibrator(TemperatureScaling::new());
+    let found = warnings(temperature.boxed());
+    assert!(
+        matches!(found[..], [Warning::MeanOff { predicted_over_observed, .. }]
+            if predicted_over_observed > 1.3),
+        "{found:?}"
+    );
+
+    // Nothing to undo, or undone, in closed form, by rates from elsewhere, or by learning.
+    for pipeline in [
+        model().boxed(),
+        model().sampler(under().reweight(true)).boxed(),
+        corrected(5.0).boxed(),
+        model().calibrator(PriorCorrection::from_rates(0.01, 0.02).unwrap()).boxed(),
+        model().calibrator(LinearPriorScaling::from_rates(0.01, 0.02).unwrap()).boxed(),
+        model().sampler(under()).calibrator(PlattScaling::new()).boxed(),
+        model().sampler(under()).calibrator(Uncalibrated.then(PriorCorrection::new())).boxed(),
+    ] {
+        assert_eq!(warnings(pipeline), []);
+    }
+    let fitted = model().sampler(under()).fit(&data).unwrap();
+    let text = fitted.to_string();
+    assert!(text.contains("WARNING"), "{text}");
+    assert!(text.contains(&format!("{:.4} times the population's", balanced / 5.0)), "{text}");
+}
+
+#[test]
+fn a_correction_is_judged_on_the_rows_it_was_given() {
+    let data = dense_log();
+    let (train, rest) = data.stratified_split(0.3, 9).unwrap();
+    let fitted = corrected(5.0).fit_with(&train, &rest).unwrap();
+    let report = fitted.report();
+    assert!(!report.learned && report.calibration == Some(rest.totals()));
+    let judged = report.calibration_report.as_ref().unwrap();
+    let p = fitted.probabilities(rest.features()).unwrap();
+    let ratio = predicted_over_observed(rest.labels(), &p, None).unwrap();
+    // The same sums in blocks.
+    assert!((judged.after.predicted_over_observed - ratio).abs() < 1e-12);
+    assert!(judged.before.predicted_over_observed > 2.0 && judged.parameters.is_empty());
+    let text = report.to_string();
+    for part in ["judged on    6001 rows", "PriorCorrection on 6001 rows", "before, "] {
+        assert!(text.contains(part), "no `{part}` in\n{text}");
+    }
+
+    // Resampled rows cannot tell, and are not read.
+    let thinned = RandomUnderSampler::rate(0.5).unwrap().resample(&rest, &Run::seeded(1));
+    let thinned = thinned.unwrap().apply(&rest).unwrap();
+    let text = corrected(5.0).fit_with(&train, &thinned).unwrap().to_string();
+    assert!(text.contains("not read     "), "{text}");
+
+    // One that learned: parameters with standard errors.
+    let platt = Pipeline::new(LogisticRegression::new()).calibrator(PlattScaling::new());
+    let text = platt.fit_with(&train, &rest).unwrap().to_string();
+    for part in ["learned from 6001 rows", "  a = ", " ± "] {
+        assert!(text.contains(part), "no `{part}` in\n{text}");
     }
 }
 

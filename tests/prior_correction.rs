@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use imbalance::calibration::{
-    Calibrate, Calibrator, LinearPriorScaling, PlattScaling, PriorCorrection, Scored, Training,
-    Uncalibrated,
+    Calibrate, Calibrator, IsotonicRegression, LinearPriorScaling, PlattScaling, PriorCorrection,
+    Scored, Training, Uncalibrated,
 };
 use imbalance::loss::numerics::{logit, sigmoid};
-use imbalance::loss::{FocalLoss, LogLoss, LogitAdjusted, Loss, WeightedLogLoss};
-use imbalance::model::{LogisticRegression, Model, Predict};
+use imbalance::loss::{FocalLoss, LabelSmoothing, LogLoss, LogitAdjusted, Loss, WeightedLogLoss};
+use imbalance::model::{FtrlProximal, LogisticRegression, Model, Predict};
 use imbalance::ndarray::Array2;
 use imbalance::sampling::Distortion;
-use imbalance::{Dataset, Error, Run};
+use imbalance::{Dataset, Error, Pipeline, Run};
 
 fn trained(loss: impl Loss + 'static, distortion: Distortion) -> Scored<'static> {
     Scored::no_rows(Training { loss: Arc::new(loss), distortion })
@@ -99,6 +99,45 @@ fn folding_is_exact_where_the_map_is_a_shift() {
             assert!((z + shift - logit(0.3) + logit(0.004) - folded).abs() < 1e-13);
         }
     }
+}
+
+#[test]
+fn a_model_of_one_pass_folds_too() {
+    let x = Array2::from_shape_fn((60, 2), |(i, j)| ((i * (3 + 4 * j)) % 11) as f64 / 5.0);
+    let y: Vec<bool> = (0..60).map(|i| (i * 7) % 10 < 3).collect();
+    let data = Dataset::new(&x, y).unwrap();
+    let fitted = Pipeline::new(FtrlProximal::new())
+        .calibrator(PriorCorrection::from_rates(0.004, 0.3).unwrap())
+        .fit(&data)
+        .unwrap();
+    let folded = fitted.calibration().fold_into(fitted.model()).unwrap();
+    for row in x.outer_iter() {
+        let row = row.to_slice().unwrap();
+        let served = sigmoid(Predict::<f64>::logit(&folded, row.into()).unwrap());
+        assert!((served / fitted.probability(row).unwrap() - 1.0).abs() < 1e-13);
+    }
+}
+
+#[test]
+fn a_chain_whose_line_is_given_certain_answers_says_so() {
+    // Under smoothing by 0.1 a probability below 0.05 is one of no positive at all.
+    let loss = LabelSmoothing::new(LogLoss, 0.1).unwrap();
+    let training = Training { loss: Arc::new(loss), distortion: Distortion::None };
+    let scored = Scored::from_logits(&[1.0, -4.0, 2.0], &[true, false, false]).unwrap();
+    let scored = scored.with_training(training);
+    let error = PriorCorrection::new().then(PlattScaling::new()).fit(&scored).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        matches!(error, Error::Unsupported { stage: "the second calibrator of a chain", .. }),
+        "{text}"
+    );
+    assert!(text.contains("-inf, which the first makes of the score -4 of row 1"), "{text}");
+    // Isotonic regression takes them.
+    assert!(PriorCorrection::new().then(IsotonicRegression::new()).fit(&scored).is_ok());
+    // Scores that were certain from the start are another matter.
+    let certain = Scored::from_logits(&[1.0, f64::NEG_INFINITY], &[true, false]).unwrap();
+    let error = Uncalibrated.then(PlattScaling::new()).fit(&certain).unwrap_err();
+    assert!(matches!(error, Error::NonFinite { .. }), "{error}");
 }
 
 #[test]

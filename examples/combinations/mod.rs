@@ -1,19 +1,25 @@
 //! Every sampler, loss and calibrator, and what theory promises of each combination. Shared by the
 //! example `calibration_table` and the test `combinations`; a new method is one line in a list.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
 use imbalance::calibration::{
-    BetaCalibration, BoxCalibrator, Calibrator, HistogramBinning, IsotonicRegression, PlattScaling,
-    PriorCorrection, TemperatureScaling, Uncalibrated, VennAbers,
+    BetaCalibration, BoxCalibrator, Calibrator, HistogramBinning, IsotonicRegression,
+    LinearPriorScaling, PlattScaling, PriorCorrection, TemperatureScaling, Uncalibrated, VennAbers,
 };
 use imbalance::data::{SyntheticClicks, SyntheticLog};
 use imbalance::loss::{
-    AsymmetricLoss, FocalLoss, LabelSmoothing, LogLoss, LogitAdjusted, Loss, WeightedLogLoss,
+    AsymmetricLoss, ClassWeighted, ClassWeights, FocalLoss, LabelSmoothing, LogLoss, LogitAdjusted,
+    Loss, WeightedLogLoss,
 };
-use imbalance::model::LogisticRegression;
+use imbalance::model::{FittedLogisticRegression, LogisticRegression, Model};
+use imbalance::pipeline::Warning;
 use imbalance::sampling::{
-    Band, Distortion, HardNegativeMining, LocalCaseControl, NoSampling, Pilot,
-    PoissonHardNegatives, PoissonRuleSampler, RandomOverSampler, RandomUnderSampler, Rule,
-    RuleSampler, Sampler, Smote,
+    Adasyn, Band, BorderlineSmote, Distortion, EditedNearestNeighbours, HardNegativeMining,
+    LocalCaseControl, NoSampling, Pilot, PoissonHardNegatives, PoissonRuleSampler,
+    RandomOverSampler, RandomUnderSampler, Resample, Rule, RuleSampler, Sampler, Smote, SmoteNc,
+    TomekLinks,
 };
 use imbalance::{CrossFit, Dataset, Error, Pipeline, Result, Run, Seed, Split};
 
@@ -49,6 +55,21 @@ pub(crate) const SAMPLERS: &[(&str, Tells, MakeSampler)] = &[
         Ok(Box::new(RandomOverSampler::positives_per_negative(0.1)?))
     }),
     ("SMOTE 0.1", Tells::Distortion, || Ok(Box::new(Smote::positives_per_negative(0.1)?))),
+    ("Borderline-SMOTE 0.1", Tells::Distortion, || Ok(Box::new(BorderlineSmote::first(0.1)?))),
+    ("ADASYN 0.1", Tells::Distortion, || Ok(Box::new(Adasyn::positives_per_negative(0.1)?))),
+    // The last column is taken for one of codes, so that new rows copy it from their kin.
+    ("SMOTE-NC 0.1", Tells::Distortion, || {
+        Ok(Box::new(SmoteNc::positives_per_negative(0.1, [5])?))
+    }),
+    ("Tomek links", Tells::Distortion, || Ok(Box::new(TomekLinks::new()))),
+    ("edited neighbours", Tells::Distortion, || Ok(Box::new(EditedNearestNeighbours::new(3)?))),
+    ("SMOTE 0.1, then Tomek", Tells::Distortion, || {
+        Ok(Box::new(Smote::positives_per_negative(0.1)?.then(TomekLinks::new().both_classes(true))))
+    }),
+    ("random 20:1, then over-sampled 0.1", Tells::Distortion, || {
+        let thinned = RandomUnderSampler::negatives_per_positive(20.0)?;
+        Ok(Box::new(thinned.then(RandomOverSampler::positives_per_negative(0.1)?)))
+    }),
     ("hard negatives", Tells::Distortion, || {
         Ok(Box::new(HardNegativeMining::new(pilot(), Band::quantiles(0.7, 1.0)?)))
     }),
@@ -75,9 +96,15 @@ pub(crate) enum Odds {
 pub(crate) const LOSSES: &[(&str, Odds, MakeLoss)] = &[
     ("log loss", Odds::Kept, || Ok(Box::new(LogLoss))),
     ("balanced", Odds::Shifted, || Ok(Box::new(WeightedLogLoss::balanced()))),
+    ("given 10 : 1", Odds::Shifted, || Ok(Box::new(WeightedLogLoss::given(10.0, 1.0)?))),
+    ("population 0.02", Odds::Shifted, || Ok(Box::new(WeightedLogLoss::population(0.02)?))),
     ("effective number", Odds::Shifted, || Ok(Box::new(WeightedLogLoss::effective_number(0.999)?))),
     ("logit-adjusted", Odds::Shifted, || Ok(Box::new(LogitAdjusted::new(1.0)?))),
     ("focal γ = 2", Odds::Bent, || Ok(Box::new(FocalLoss::new(2.0)?))),
+    ("focal γ = 2, α = 0.25", Odds::Bent, || Ok(Box::new(FocalLoss::new(2.0)?.alpha(0.25)?))),
+    ("focal γ = 2, balanced", Odds::Bent, || {
+        Ok(Box::new(ClassWeighted::new(FocalLoss::new(2.0)?, ClassWeights::Balanced)?))
+    }),
     ("asymmetric 0, 2", Odds::Bent, || Ok(Box::new(AsymmetricLoss::new(0.0, 2.0, 0.0)?))),
     ("smoothed 0.002", Odds::Cut, || Ok(Box::new(LabelSmoothing::new(LogLoss, 0.002)?))),
 ];
@@ -91,9 +118,11 @@ pub(crate) enum Mean {
     ClosedForm,
     /// From rows, by a map with a free intercept.
     Learned,
-    /// Nowhere, though it learns: temperature has no intercept to set the mean with, and the merged
-    /// probability of Venn–Abers leans towards one half, the more the fewer positives there are.
+    /// Nowhere, though it learns: temperature and beta `ab` have no intercept to set the mean with, and the
+    /// merged probability of Venn–Abers leans towards one half, the more the fewer positives there are.
     LearnedLoosely,
+    /// In a closed form that is no Bayes' rule: equation (15) as printed.
+    Scaled,
     /// From rows, after the closed form.
     ClosedFormThenLearned,
     /// Likewise, by a map whose scores must be finite.
@@ -103,14 +132,33 @@ pub(crate) enum Mean {
 pub(crate) const CALIBRATORS: &[(&str, Mean, MakeCalibrator)] = &[
     ("none", Mean::Taken, || Ok(Uncalibrated.boxed())),
     ("prior", Mean::ClosedForm, || Ok(PriorCorrection::new().boxed())),
+    ("linear scaling (15)", Mean::Scaled, || {
+        Ok(LinearPriorScaling::from_rates(0.02, 1.0 / 11.0)?.boxed())
+    }),
     ("Platt", Mean::Learned, || Ok(PlattScaling::new().boxed())),
-    ("isotonic", Mean::Learned, || Ok(IsotonicRegression::new().boxed())),
-    ("beta", Mean::Learned, || Ok(BetaCalibration::abm().boxed())),
-    ("histogram", Mean::Learned, || Ok(HistogramBinning::quantiles(10)?.boxed())),
-    ("Venn–Abers", Mean::LearnedLoosely, || Ok(VennAbers::new().boxed())),
+    ("Platt, plain targets", Mean::Learned, || Ok(PlattScaling::new().plain_targets().boxed())),
+    ("Platt on p", Mean::Learned, || Ok(PlattScaling::new().on_probabilities().boxed())),
+    ("beta abm", Mean::Learned, || Ok(BetaCalibration::abm().boxed())),
+    ("beta am", Mean::Learned, || Ok(BetaCalibration::am().boxed())),
+    ("beta ab", Mean::LearnedLoosely, || Ok(BetaCalibration::ab().boxed())),
     ("temperature", Mean::LearnedLoosely, || Ok(TemperatureScaling::new().boxed())),
+    ("temperature, bias-corrected", Mean::Learned, || {
+        Ok(TemperatureScaling::new().bias_corrected().boxed())
+    }),
+    ("isotonic", Mean::Learned, || Ok(IsotonicRegression::new().boxed())),
+    ("isotonic, steps", Mean::Learned, || Ok(IsotonicRegression::new().steps().boxed())),
+    // So low a bound adds at most half a percent to a mean of 2 %.
+    ("isotonic, bounds", Mean::Learned, || {
+        Ok(IsotonicRegression::new().bounds(1e-4, 0.99)?.boxed())
+    }),
+    ("histogram, quantiles", Mean::Learned, || Ok(HistogramBinning::quantiles(10)?.boxed())),
+    ("histogram, equal width", Mean::Learned, || Ok(HistogramBinning::equal_width(10)?.boxed())),
+    ("Venn–Abers", Mean::LearnedLoosely, || Ok(VennAbers::new().boxed())),
     ("prior → Platt", Mean::ClosedFormThenLine, || {
         Ok(PriorCorrection::new().then(PlattScaling::new()).boxed())
+    }),
+    ("prior → beta", Mean::ClosedFormThenLine, || {
+        Ok(PriorCorrection::new().then(BetaCalibration::abm()).boxed())
     }),
     ("prior → isotonic", Mean::ClosedFormThenLearned, || {
         Ok(PriorCorrection::new().then(IsotonicRegression::new()).boxed())
@@ -132,6 +180,9 @@ pub(crate) enum Promise {
     Right,
     /// The pipeline refuses.
     Refused(Refusal),
+    /// It runs, and theory promises the mean only for a function better than a linear model can be: it is
+    /// measured here, and held to what was measured.
+    Near,
     /// It runs, and nothing is promised.
     Nothing(&'static str),
 }
@@ -147,6 +198,16 @@ pub(crate) enum Refusal {
     BentOffsets,
 }
 
+const SAMPLER_STAYS: &str = "nothing undoes the sampler";
+const LOSS_STAYS: &str = "nothing undoes the loss";
+
+impl Promise {
+    /// Whether a pipeline must warn that nothing undoes what its training did.
+    pub(crate) fn is_not_undone(self) -> bool {
+        matches!(self, Self::Nothing(why) if why == SAMPLER_STAYS || why == LOSS_STAYS)
+    }
+}
+
 impl Combination {
     /// What theory promises, given what the sampler distorts.
     pub(crate) fn promise(&self, distortion: &Distortion) -> Promise {
@@ -154,49 +215,52 @@ impl Combination {
         let by_features = matches!(distortion, Distortion::FeatureDependent { .. });
         let bent = matches!(odds, Odds::Bent | Odds::Cut);
         match mean {
-            Mean::Taken | Mean::ClosedForm if bent && tells == Tells::Offsets => {
+            Mean::Taken | Mean::ClosedForm | Mean::Scaled if bent && tells == Tells::Offsets => {
                 Promise::Refused(Refusal::BentOffsets)
             }
             Mean::Learned => Promise::Right,
             Mean::LearnedLoosely => Promise::Nothing("the map does not hold the mean"),
-            Mean::Taken if !distortion.is_none() => Promise::Nothing("nothing undoes the sampler"),
-            Mean::Taken if odds != Odds::Kept => Promise::Nothing("nothing undoes the loss"),
+            Mean::Taken if by_features || distortion.log_odds() != Some(0.0) => {
+                Promise::Nothing(SAMPLER_STAYS)
+            }
+            Mean::Taken if odds != Odds::Kept => Promise::Nothing(LOSS_STAYS),
             Mean::Taken => Promise::Right,
             _ if by_features => Promise::Refused(Refusal::NoClosedForm),
             Mean::ClosedFormThenLine if odds == Odds::Cut => {
                 Promise::Refused(Refusal::CertainScores)
             }
             Mean::ClosedFormThenLearned | Mean::ClosedFormThenLine => Promise::Right,
-            Mean::ClosedForm if bent => Promise::Nothing(
-                "the loss's map is exact for the best function of all, which no linear model is",
-            ),
+            Mean::Scaled => {
+                Promise::Nothing("a constant factor on probabilities is no Bayes' rule")
+            }
+            // The loss's map is exact for the best function of all, which no linear model is.
+            Mean::ClosedForm if bent => Promise::Near,
             Mean::ClosedForm => Promise::Right,
         }
     }
 
-    /// Fits the combination, with 5-fold cross-fitting where the calibrator learns.
-    pub(crate) fn fit(&self, experiment: &Experiment, folds: usize) -> Result<Outcome> {
+    /// Fits the combination, cross-fitted where the calibrator learns.
+    fn fit(&self, experiment: &Experiment, trained: &Trained, folds: usize) -> Result<Outcome> {
         let train = &experiment.train()?;
         // The rows that a model on all of `train` learns from: the pipeline's own draw.
         let run = Run::seeded(experiment.seed).child("sampler");
-        let sample = (self.sampler.2)()?.resample(train, &run)?.apply(train)?;
+        let sample = trained.sampler.resample(train, &run)?.apply(train)?;
         let promise = self.promise(sample.distortion());
-        let fitted = Pipeline::new(LogisticRegression::new())
-            .sampler((self.sampler.2)()?)
+        let fitted = Pipeline::new(trained.model.clone())
+            .sampler(trained.sampler.clone())
             .loss((self.loss.2)()?)
             .calibrator((self.calibrator.2)()?)
             .cross_fit(CrossFit::stratified(folds)?)
             .seed(experiment.seed)
             .fit(train);
+        let refused = |refusal| Ok(Outcome { promise, result: Err(refusal) });
         let fitted = match fitted {
-            Err(Error::NoClosedForm { .. }) => {
-                return Ok(Outcome { promise, result: Err(Refusal::NoClosedForm) });
+            Err(Error::NoClosedForm { .. }) => return refused(Refusal::NoClosedForm),
+            Err(Error::Unsupported { stage: "a calibrator that does not learn", .. }) => {
+                return refused(Refusal::BentOffsets);
             }
-            Err(Error::Unsupported { .. }) => {
-                return Ok(Outcome { promise, result: Err(Refusal::BentOffsets) });
-            }
-            Err(Error::NonFinite { value, .. }) if value.is_infinite() => {
-                return Ok(Outcome { promise, result: Err(Refusal::CertainScores) });
+            Err(Error::Unsupported { stage: "the second calibrator of a chain", .. }) => {
+                return refused(Refusal::CertainScores);
             }
             fitted => fitted?,
         };
@@ -205,17 +269,91 @@ impl Combination {
         let truth: Vec<f64> =
             experiment.split.test().iter().map(|&row| experiment.log.probabilities[row]).collect();
         let total: f64 = truth.iter().sum();
-        let ratio = p.iter().sum::<f64>() / total;
-        let distance = p.iter().zip(&truth).map(|(p, t)| (p - t).abs()).sum::<f64>() / total;
-        let learned = fitted.report().calibration.map(|rows| rows.positives);
+        let report = fitted.report();
+        let learned = report.calibration.map(|rows| rows.positives);
         Ok(Outcome {
             promise,
             result: Ok(Measured {
-                ratio,
+                ratio: p.iter().sum::<f64>() / total,
                 error: standard_error(&sample, train, learned),
-                distance,
+                distance: p.iter().zip(&truth).map(|(p, t)| (p - t).abs()).sum::<f64>() / total,
+                warned: report.warnings.iter().any(|w| matches!(w, Warning::NotUndone { .. })),
             }),
         })
+    }
+}
+
+/// Fits the combinations that are wanted, in the order of the lists, and passes each outcome on.
+pub(crate) fn fit_all(
+    experiment: &Experiment,
+    folds: usize,
+    wanted: impl Fn(&Combination) -> bool,
+    mut each: impl FnMut(&Combination, Result<Outcome>),
+) -> Result<()> {
+    for sampler in SAMPLERS {
+        let samples = Remembering::new((sampler.2)()?);
+        for loss in LOSSES {
+            let model = Remembering::new(LogisticRegression::new());
+            let trained = Trained { sampler: samples.clone(), model };
+            for calibrator in CALIBRATORS {
+                let combination = Combination { sampler, loss, calibrator };
+                if wanted(&combination) {
+                    let outcome = combination.fit(experiment, &trained, folds);
+                    each(&combination, outcome);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The stages that combinations share.
+struct Trained {
+    sampler: Remembering<Box<dyn Sampler<f64>>, Resample<f64>>,
+    model: Remembering<LogisticRegression, Arc<FittedLogisticRegression>>,
+}
+
+/// A stage that does its work once for each seed. In one experiment a seed stands for the rows it is used
+/// on, so pipelines that differ in later stages alone need not do the work of the earlier ones again.
+#[derive(Debug)]
+struct Remembering<S, T> {
+    stage: Arc<S>,
+    known: Arc<Mutex<HashMap<Seed, T>>>,
+}
+
+impl<S, T> Clone for Remembering<S, T> {
+    fn clone(&self) -> Self {
+        Self { stage: Arc::clone(&self.stage), known: Arc::clone(&self.known) }
+    }
+}
+
+impl<S, T: Clone> Remembering<S, T> {
+    fn new(stage: S) -> Self {
+        Self { stage: Arc::new(stage), known: Arc::default() }
+    }
+
+    fn recall(&self, seed: Seed, work: impl FnOnce(&S) -> Result<T>) -> Result<T> {
+        let mut known = self.known.lock().expect("no holder of the lock panics");
+        if let Some(done) = known.get(&seed) {
+            return Ok(done.clone());
+        }
+        let done = work(&self.stage)?;
+        known.insert(seed, done.clone());
+        Ok(done)
+    }
+}
+
+impl Sampler<f64> for Remembering<Box<dyn Sampler<f64>>, Resample<f64>> {
+    fn resample(&self, data: &Dataset<'_, f64>, run: &Run) -> Result<Resample<f64>> {
+        self.recall(run.seed(), |sampler| sampler.resample(data, run))
+    }
+}
+
+impl Model<f64> for Remembering<LogisticRegression, Arc<FittedLogisticRegression>> {
+    type Fitted = Arc<FittedLogisticRegression>;
+
+    fn fit(&self, train: &Dataset<'_, f64>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
+        self.recall(run.seed(), |model| Ok(Arc::new(model.fit(train, loss, run)?)))
     }
 }
 
@@ -259,6 +397,8 @@ pub(crate) struct Measured {
     pub(crate) error: f64,
     /// Mean |p − true| / mean of the true probabilities.
     pub(crate) distance: f64,
+    /// Whether the pipeline warned that nothing undoes what its training did.
+    pub(crate) warned: bool,
 }
 
 /// A synthetic log, half of which trains.

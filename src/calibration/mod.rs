@@ -47,6 +47,13 @@ pub trait Calibrator: Debug + Send + Sync {
     /// Whether [`fit`](Self::fit) reads rows. If so, a pipeline holds rows out for it.
     fn learns(&self) -> bool;
 
+    /// Whether the map undoes what sampler and loss did, in closed form or by learning. If not, a pipeline
+    /// whose training distorts the odds warns ([`Warning::NotUndone`](crate::pipeline::Warning::NotUndone)).
+    /// Default: if it [`learns`](Self::learns).
+    fn undoes_training(&self) -> bool {
+        self.learns()
+    }
+
     /// Makes the map. One that learns does so from rows the model has not seen, and refuses rows that
     /// are no fair sample of the population ([`Scored::need_fair_rows`]).
     ///
@@ -145,6 +152,9 @@ impl<C: Calibrator + ?Sized> Calibrator for Box<C> {
     fn learns(&self) -> bool {
         (**self).learns()
     }
+    fn undoes_training(&self) -> bool {
+        (**self).undoes_training()
+    }
     fn fit(&self, held_out: &Scored<'_>) -> Result<Self::Fitted> {
         (**self).fit(held_out)
     }
@@ -180,6 +190,9 @@ where
 
     fn learns(&self) -> bool {
         self.0.learns()
+    }
+    fn undoes_training(&self) -> bool {
+        self.0.undoes_training()
     }
     fn fit(&self, held_out: &Scored<'_>) -> Result<Self::Fitted> {
         Ok(Box::new(self.0.fit(held_out)?))

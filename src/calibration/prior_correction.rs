@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Calibrate, Calibrator, Scored, Training};
+use super::report::Solution;
+use super::{Calibrate, CalibrationReport, Calibrator, Scored, Training};
 use crate::loss::Loss;
 use crate::loss::numerics::{logit, sigmoid};
-use crate::model::FittedLogisticRegression;
+use crate::model::ShiftLogits;
 use crate::sampling::Distortion;
 use crate::{Error, Result};
 
@@ -22,6 +23,9 @@ use crate::{Error, Result};
 /// ([`from_rates`](Self::from_rates)) or by the share of negatives kept
 /// ([`from_sampling_rate`](Self::from_sampling_rate)). What is given **replaces** the sampler's report:
 /// it is never added to it, or a pipeline's sampling would be undone twice.
+///
+/// Rows are not read. If labelled, untouched ones are given all the same, its report
+/// says how the correction does on them.
 ///
 /// Given or not, it refuses a sampler that chose rows by their features: no shift restores the
 /// population then.
@@ -106,6 +110,10 @@ impl Calibrator for PriorCorrection {
         false
     }
 
+    fn undoes_training(&self) -> bool {
+        true
+    }
+
     /// # Errors
     /// [`Error::NoClosedForm`] if the sampler chose rows by their features, unless their offsets say so
     /// ([`Distortion::Offset`]); [`Error::InvalidArgument`] for a shift that is not finite.
@@ -113,22 +121,49 @@ impl Calibrator for PriorCorrection {
         let training = scored.training();
         let reported = shift_of(training, "PriorCorrection")?;
         let log_odds = self.given.unwrap_or(reported);
-        Ok(FittedPriorCorrection { loss: Arc::clone(&training.loss), log_odds })
+        let map = Bayes { loss: Arc::clone(&training.loss), log_odds };
+        let report = judged("PriorCorrection", scored, |z| sigmoid(map.log_odds_of(z)));
+        Ok(FittedPriorCorrection { map, report })
     }
+}
+
+/// How a map that learned nothing does on the rows it was given, if they can tell: labelled rows of both
+/// classes, as the population left them.
+fn judged(
+    calibrator: &'static str,
+    scored: &Scored<'_>,
+    map: impl Fn(f64) -> f64 + Sync,
+) -> Option<CalibrationReport> {
+    scored.need_fair_rows(calibrator).ok()?;
+    Some(CalibrationReport::new(calibrator, scored, Solution::default(), map))
 }
 
 /// A fitted [`PriorCorrection`].
 #[derive(Debug, Clone)]
 pub struct FittedPriorCorrection {
+    map: Bayes,
+    report: Option<CalibrationReport>,
+}
+
+/// The loss's map, then the shift.
+#[derive(Debug, Clone)]
+struct Bayes {
     loss: Arc<dyn Loss>,
     log_odds: f64,
+}
+
+impl Bayes {
+    #[inline]
+    fn log_odds_of(&self, logit: f64) -> f64 {
+        self.loss.posterior_logit(logit) - self.log_odds
+    }
 }
 
 impl FittedPriorCorrection {
     /// The shift that is subtracted from the log-odds.
     #[must_use]
     pub fn log_odds(&self) -> f64 {
-        self.log_odds
+        self.map.log_odds
     }
 
     /// The model with this correction in its intercept, b − ln\[((1 − τ)/τ)(ȳ/(1 − ȳ))\] (LR 3): σ of
@@ -151,13 +186,14 @@ impl FittedPriorCorrection {
     /// # Errors
     /// [`Error::InvalidArgument`] if the loss's map is no shift ([`Loss::posterior_shift`]), as for the
     /// focal loss: no linear model has those log-odds.
-    pub fn fold_into(&self, model: &FittedLogisticRegression) -> Result<FittedLogisticRegression> {
-        let shift = self.loss.posterior_shift().ok_or_else(|| {
+    pub fn fold_into<M: ShiftLogits>(&self, model: &M) -> Result<M> {
+        let Bayes { loss, log_odds } = &self.map;
+        let shift = loss.posterior_shift().ok_or_else(|| {
             let expected = "a loss whose map to log-odds is a shift (log loss, with class weights or \
                             logit adjustment) to fold it into an intercept";
-            Error::invalid("loss", format!("{:?}", self.loss), expected)
+            Error::invalid("loss", format!("{loss:?}"), expected)
         })?;
-        Ok(model.shifted(shift - self.log_odds))
+        Ok(model.shifted(shift - log_odds))
     }
 }
 
@@ -169,15 +205,20 @@ impl Calibrate for FittedPriorCorrection {
 
     #[inline]
     fn calibrated_logit(&self, logit: f64) -> f64 {
-        self.loss.posterior_logit(logit) - self.log_odds
+        self.map.log_odds_of(logit)
+    }
+
+    /// How the correction does on the rows it was given, if there were any; it learned nothing from them.
+    fn report(&self) -> Option<&CalibrationReport> {
+        self.report.as_ref()
     }
 
     fn describe(&self) -> String {
+        let Bayes { loss, log_odds } = &self.map;
         format!(
-            "prior correction: the map of {:?}, then log-odds {:+.4} (odds × {:.6})",
-            self.loss,
-            -self.log_odds,
-            (-self.log_odds).exp()
+            "prior correction: the map of {loss:?}, then log-odds {:+.4} (odds × {:.6})",
+            -log_odds,
+            (-log_odds).exp()
         )
     }
 }
@@ -223,13 +264,18 @@ impl Calibrator for LinearPriorScaling {
         false
     }
 
+    fn undoes_training(&self) -> bool {
+        true
+    }
+
     /// # Errors
     /// [`Error::NoClosedForm`] if the sampler chose rows by their features, unless their offsets say so
     /// ([`Distortion::Offset`]); [`Error::InvalidArgument`] for a shift that is not finite.
     fn fit(&self, scored: &Scored<'_>) -> Result<Self::Fitted> {
         shift_of(scored.training(), "LinearPriorScaling")?;
         let loss = Arc::clone(&scored.training().loss);
-        Ok(FittedLinearPriorScaling { loss, factor: self.factor })
+        let report = judged("LinearPriorScaling", scored, |z| self.factor * loss.posterior(z));
+        Ok(FittedLinearPriorScaling { loss, factor: self.factor, report })
     }
 }
 
@@ -238,6 +284,7 @@ impl Calibrator for LinearPriorScaling {
 pub struct FittedLinearPriorScaling {
     loss: Arc<dyn Loss>,
     factor: f64,
+    report: Option<CalibrationReport>,
 }
 
 impl FittedLinearPriorScaling {
@@ -252,6 +299,11 @@ impl Calibrate for FittedLinearPriorScaling {
     #[inline]
     fn probability(&self, logit: f64) -> f64 {
         self.factor * self.loss.posterior(logit)
+    }
+
+    /// How the scaling does on the rows it was given, if there were any; it learned nothing from them.
+    fn report(&self) -> Option<&CalibrationReport> {
+        self.report.as_ref()
     }
 
     fn describe(&self) -> String {

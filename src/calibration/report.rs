@@ -38,8 +38,10 @@ pub struct Parameter {
     pub name: String,
     /// Its value.
     pub value: f64,
-    /// Its standard error from the Fisher information, weights taken as counts of rows. None for a
-    /// parameter at a bound.
+    /// Its standard error from the Fisher information, weights taken as counts of rows: a row of weight 10
+    /// counts as ten. Where weights undo a resampling instead, as 1/π of the few rows kept, it is too small, and
+    /// about √(W/n̂) times it is right, with W = Σw and n̂ = (Σw)²/Σw² the effective number of rows. None for
+    /// a parameter at a bound.
     pub standard_error: Option<f64>,
 }
 

@@ -1,7 +1,7 @@
 //! Two calibrators, one after the other.
 
 use super::{Calibrate, CalibrationReport, Calibrator, Scored};
-use crate::Result;
+use crate::{Error, Result};
 
 /// A calibrator that works on the outcome of another; made by [`Calibrator::then`].
 ///
@@ -29,13 +29,35 @@ impl<A: Calibrator, B: Calibrator> Calibrator for Then<A, B> {
         self.first.learns() || self.second.learns()
     }
 
+    fn undoes_training(&self) -> bool {
+        self.first.undoes_training() || self.second.undoes_training()
+    }
+
     /// # Errors
-    /// Those of the two.
+    /// Those of the two, and [`Error::Unsupported`] where the first maps a score to a certain answer, which
+    /// the second cannot take: a line holds no infinite log-odds.
     fn fit(&self, held_out: &Scored<'_>) -> Result<Self::Fitted> {
         let first = self.first.fit(held_out)?;
-        let second = self.second.fit(&held_out.mapped(|z| first.calibrated_logit(z))?)?;
+        let mapped = held_out.mapped(|z| first.calibrated_logit(z))?;
+        let second = self.second.fit(&mapped).map_err(|error| match error {
+            Error::NonFinite { row, value, .. } if is_certain(held_out, row, value) => {
+                let score = held_out.logits()[row];
+                Error::Unsupported {
+                    stage: "the second calibrator of a chain",
+                    what: format!("{value}, which the first makes of the score {score} of row {row}"),
+                    remedy: "the first takes some scores for certain answers; leave it out, or let a \
+                             calibrator follow that takes certain scores, such as isotonic regression",
+                }
+            }
+            error => error,
+        })?;
         Ok(FittedThen { first, second })
     }
+}
+
+/// Whether the first calibrator made a certain answer of a score that was none.
+fn is_certain(scored: &Scored<'_>, row: usize, value: f64) -> bool {
+    value.is_infinite() && scored.logits().get(row).is_some_and(|score| score.is_finite())
 }
 
 /// A fitted [`Then`].

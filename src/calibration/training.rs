@@ -23,6 +23,11 @@ impl Default for Training {
 }
 
 impl Training {
+    /// The logit which the loss takes for these log-odds.
+    pub(crate) fn logit_of(&self, log_odds: f64) -> f64 {
+        invert(|z| self.loss.posterior_logit(z), log_odds, log_odds)
+    }
+
     /// Replaces the logits of a model trained in this way by those that stand for the same log-odds in
     /// the population after the `other` training: z′ with g′(z′) − δ′ = g(z) − δ, where g is the map of
     /// the loss ([`Loss::posterior_logit`], which rises) and δ the shift of the log-odds by the sampler.

@@ -98,6 +98,7 @@ pub struct CsvReader {
 enum Role {
     Label,
     Weight,
+    Offset,
     Numeric,
     Categorical,
     Numbers,
@@ -111,6 +112,7 @@ impl Role {
         match self {
             Self::Label => "label",
             Self::Weight => "weight",
+            Self::Offset => "offset",
             Self::Numeric => "numeric",
             Self::Categorical => "categorical",
             Self::Numbers | Self::Texts | Self::Time => "attribute",
@@ -154,6 +156,12 @@ impl CsvReader {
     #[must_use]
     pub fn weight(self, name: impl Into<String>) -> Self {
         self.only(Role::Weight, name.into())
+    }
+
+    /// The column with the offsets, known additive logits: finite numbers, never missing.
+    #[must_use]
+    pub fn offset(self, name: impl Into<String>) -> Self {
+        self.only(Role::Offset, name.into())
     }
 
     /// More columns that are numeric features.
@@ -209,7 +217,7 @@ impl CsvReader {
     /// in one role; [`Error::Io`] for a file that cannot be opened or read; [`Error::Malformed`] for a
     /// header that lacks or repeats a named column, a record of another length than the header, a quote
     /// that is never closed, a damaged gzip stream, no rows; [`Error::Cell`] for a cell that is not what
-    /// its role needs or not UTF-8; [`Error::InvalidArgument`] if all weights are zero;
+    /// its role needs or not UTF-8; [`Error::Malformed`] if all weights are zero or their sum overflows;
     /// [`Error::Cancelled`].
     pub fn read(&self, path: impl AsRef<Path>, run: &Run) -> Result<Table> {
         self.check()?;
@@ -293,7 +301,7 @@ impl CsvReader {
             return Err(records.bad_header("no rows follow the header"));
         }
         observe(rows, true)?;
-        assemble(columns)
+        assemble(columns, &records)
     }
 
     /// Finds the named columns in the header.
@@ -363,6 +371,7 @@ struct Column<'c> {
 enum Cells {
     Labels(Vec<bool>),
     Weights(Vec<f64>),
+    Offsets(Vec<f64>),
     Numeric(Vec<f64>),
     Categorical { seed: u64, hashes: Vec<u64> },
     Numbers(Vec<f64>),
@@ -375,6 +384,7 @@ impl Cells {
         match role {
             Role::Label => Self::Labels(Vec::new()),
             Role::Weight => Self::Weights(Vec::new()),
+            Role::Offset => Self::Offsets(Vec::new()),
             Role::Numeric => Self::Numeric(Vec::new()),
             Role::Categorical => Self::Categorical { seed: column_seed(name), hashes: Vec::new() },
             Role::Numbers => Self::Numbers(Vec::new()),
@@ -388,6 +398,7 @@ impl Cells {
         match self {
             Self::Labels(labels) => labels.push(reader.parse_label(cell)?),
             Self::Weights(weights) => weights.push(parse_weight(reader.parse_number(cell)?)?),
+            Self::Offsets(offsets) => offsets.push(parse_offset(reader.parse_number(cell)?)?),
             Self::Numeric(numbers) | Self::Numbers(numbers) => {
                 numbers.push(reader.parse_number(cell)?);
             }
@@ -400,7 +411,7 @@ impl Cells {
 }
 
 /// Puts the columns together to a table.
-fn assemble(mut columns: Vec<Column<'_>>) -> Result<Table> {
+fn assemble(mut columns: Vec<Column<'_>>, records: &Records<'_>) -> Result<Table> {
     let labels = columns.iter_mut().find_map(|column| match &mut column.cells {
         Cells::Labels(labels) => Some(std::mem::take(labels)),
         _ => None,
@@ -410,7 +421,11 @@ fn assemble(mut columns: Vec<Column<'_>>) -> Result<Table> {
         |table, Column { name, cells, .. }| {
             match cells {
                 Cells::Labels(_) => Ok(table), // they are in already
-                Cells::Weights(weights) => table.with_weights(weights),
+                // No single weight is wrong then, but all are zero, or their sum overflows.
+                Cells::Weights(weights) => table.with_weights(weights).map_err(|error| {
+                    records.bad_header(format!("the weight column `{name}`: {error}"))
+                }),
+                Cells::Offsets(offsets) => table.with_offsets(offsets),
                 Cells::Numeric(numbers) => table.with_numeric(name, numbers),
                 Cells::Categorical { hashes, .. } => table.with_hashes(name.into(), hashes),
                 Cells::Numbers(values) | Cells::Times { times: values, .. } => {
@@ -424,6 +439,14 @@ fn assemble(mut columns: Vec<Column<'_>>) -> Result<Table> {
 
 fn parse_weight(weight: f64) -> Result<f64, String> {
     if weight >= 0.0 { Ok(weight) } else { Err("is no weight: zero or more is needed".into()) }
+}
+
+fn parse_offset(offset: f64) -> Result<f64, String> {
+    if offset.is_nan() {
+        Err("is missing: a finite number is needed for an offset".into())
+    } else {
+        Ok(offset)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::column::{Attributes, Selection};
-use super::{Attribute, Categories, Features, FeaturesView, IntoColumn, Scalar, Split};
+use super::{
+    ADDRESSABLE, Attribute, Categories, Features, FeaturesView, IntoColumn, Scalar, Split,
+};
 use crate::error::same_length;
 use crate::sampling::Distortion;
 use crate::{Error, Result, Seed};
@@ -110,8 +112,8 @@ impl<'a, F: Scalar> Dataset<'a, F> {
     /// Rows with their labels.
     ///
     /// # Errors
-    /// [`Error::NoRows`], [`Error::LengthMismatch`], or [`Error::NonFinite`] for a feature that is NaN
-    /// or infinite.
+    /// [`Error::NoRows`], [`Error::LengthMismatch`], [`Error::NonFinite`] for a feature that is NaN or
+    /// infinite, or [`Error::InvalidArgument`] for more columns than a list of coefficients can have.
     pub fn new(
         features: impl Into<Features<'a, F>>,
         labels: impl IntoColumn<'a, bool>,
@@ -121,6 +123,9 @@ impl<'a, F: Scalar> Dataset<'a, F> {
         same_length("labels", labels.len(), "the feature matrix", features.nrows())?;
         if labels.is_empty() {
             return Err(Error::NoRows { what: "the data set" });
+        }
+        if features.ncols() > ADDRESSABLE {
+            return Err(Error::invalid("columns", features.ncols(), "few enough to be addressed"));
         }
         if let Some((row, column, value)) = features.view().first_non_finite() {
             let what = "the feature matrix".into();
@@ -155,8 +160,7 @@ impl<'a, F: Scalar> Dataset<'a, F> {
     /// [`Error::LengthMismatch`] or [`Error::NonFinite`].
     pub fn with_offsets(mut self, offsets: impl IntoColumn<'a, f64>) -> Result<Self> {
         let offsets = offsets.into_column();
-        same_length("offsets", offsets.len(), "the data set", self.rows())?;
-        check_finite("offsets", &offsets)?;
+        check_offsets(&offsets, "the data set", self.rows())?;
         self.offsets = Some(offsets);
         Ok(self)
     }
@@ -279,7 +283,8 @@ impl<'a, F: Scalar> Dataset<'a, F> {
     }
 
     /// The given rows in the given order, with everything that belongs to them; repeats are allowed.
-    /// Consecutive rows stay borrowed, others are copied.
+    /// Consecutive rows stay borrowed, others are copied. Rows that all have zero weight may be selected;
+    /// what needs weight of a class says so ([`Error::OneClass`]).
     ///
     /// # Errors
     /// [`Error::NoRows`] or [`Error::RowOutOfRange`].
@@ -385,6 +390,12 @@ pub(crate) fn check_weights(weights: &[f64], rows: usize) -> Result<()> {
         return Err(Error::Numerical { what, value: total, remedy: "scale all weights down" });
     }
     Ok(())
+}
+
+/// Checks offsets: one per row, finite.
+pub(crate) fn check_offsets(offsets: &[f64], reference: &'static str, rows: usize) -> Result<()> {
+    same_length("offsets", offsets.len(), reference, rows)?;
+    check_finite("offsets", offsets)
 }
 
 /// Checks that all values are finite.

@@ -237,7 +237,7 @@ impl FittedEncoder {
     }
 
     /// Encodes a table, which has the same numeric and categorical columns as the training table, in
-    /// any order. Labels, weights and attributes are copied over.
+    /// any order. Labels, weights, offsets and attributes are copied over.
     ///
     /// # Errors
     /// [`Error::UnknownColumn`] for a column that is missing or that the encoder does not know;
@@ -262,6 +262,9 @@ impl FittedEncoder {
         let mut data = Dataset::new(features, table.labels().to_vec())?;
         if let Some(weights) = table.weights() {
             data = data.with_weights(weights.to_vec())?;
+        }
+        if let Some(offsets) = table.offsets() {
+            data = data.with_offsets(offsets.to_vec())?;
         }
         for (name, attribute) in table.attributes().iter() {
             data = data.with_attribute(name, attribute.clone())?;

@@ -1,5 +1,6 @@
 //! Which rows train and which rows judge.
 
+use super::ADDRESSABLE;
 use crate::random::Chosen;
 use crate::{Error, Result, Seed};
 
@@ -65,9 +66,13 @@ impl Split {
     /// The last round(`test_share` · n) of n rows test, the others train: for rows in order of time.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] unless 0 < `test_share` < 1, or if one side would be empty.
+    /// [`Error::InvalidArgument`] unless 0 < `test_share` < 1, if one side would be empty, or for more rows
+    /// than can be listed.
     pub fn last(rows: usize, test_share: f64) -> Result<Self> {
         check_share(test_share)?;
+        if rows > ADDRESSABLE {
+            return Err(Error::invalid("rows", rows, "few enough to be addressed"));
+        }
         let cut = rows - round(test_share, rows);
         Self { train: (0..cut).collect(), test: (cut..rows).collect() }.checked(test_share, rows)
     }

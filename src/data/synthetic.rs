@@ -6,7 +6,7 @@ use ndarray_rand::rand_distr::{Exp1, StandardNormal};
 use rand_chacha::ChaCha8Rng;
 use sprs::CsMat;
 
-use super::{Attribute, Features, FeaturesView, Scalar, sparse_row};
+use super::{ADDRESSABLE, Attribute, Features, FeaturesView, Scalar, sparse_row};
 use crate::loss::numerics::{logit, sigmoid};
 use crate::parallel::{self, BLOCK};
 use crate::{Dataset, Error, Result, Seed};
@@ -189,10 +189,9 @@ impl SyntheticClicks {
             return Err(Error::invalid("days", self.days, "at least 1"));
         }
         // Past this, asking for the memory would panic instead of failing.
-        let addressable = isize::MAX as usize / size_of::<f64>();
         let columns = self.levels.iter().fold(self.numeric, |sum, &n| sum.saturating_add(n));
         let stored = self.rows.saturating_mul(self.numeric.saturating_add(self.levels.len()));
-        if columns > addressable || stored > addressable {
+        if columns > ADDRESSABLE || stored > ADDRESSABLE {
             let size = format!("{} × {columns}", self.rows);
             return Err(Error::invalid("rows × columns", size, "small enough to be addressed"));
         }

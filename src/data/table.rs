@@ -6,14 +6,14 @@ use std::fmt;
 use twox_hash::XxHash64;
 
 use super::column::{Attributes, Selection, find, new_name};
-use super::{Attribute, ClassTotals, IntoColumn, Split, check_weights};
+use super::{Attribute, ClassTotals, IntoColumn, Split, check_offsets, check_weights};
 use crate::error::same_length;
 use crate::{Error, Result};
 
 /// Labelled rows of a log, read but not yet encoded: the input of an [`Encoder`](super::Encoder).
 ///
 /// A column has a role: *numeric* columns (NaN stands for a missing number) and *categorical* columns
-/// become features, *attributes* travel with the rows, as do weights. Names are unique within a role,
+/// become features, *attributes* travel with the rows, as do weights and offsets. Names are unique within a role,
 /// and the same name may appear in several roles.
 ///
 /// Of a categorical value only its hash is kept: h(value; s) with s = h(column name; 0), where
@@ -43,6 +43,7 @@ pub struct Table {
     categorical: Vec<(String, Vec<u64>)>,
     attributes: Attributes<'static>,
     weights: Option<Vec<f64>>,
+    offsets: Option<Vec<f64>>,
 }
 
 impl Table {
@@ -61,6 +62,7 @@ impl Table {
             categorical: Vec::new(),
             attributes: Attributes::default(),
             weights: None,
+            offsets: None,
         })
     }
 
@@ -133,6 +135,17 @@ impl Table {
         Ok(self)
     }
 
+    /// The same rows with offsets: known additive logits.
+    ///
+    /// # Errors
+    /// [`Error::LengthMismatch`] or [`Error::NonFinite`].
+    pub fn with_offsets<'a>(mut self, offsets: impl IntoColumn<'a, f64>) -> Result<Self> {
+        let offsets = offsets.into_column().into_owned();
+        check_offsets(&offsets, "the table", self.rows())?;
+        self.offsets = Some(offsets);
+        Ok(self)
+    }
+
     /// Number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {
@@ -149,6 +162,12 @@ impl Table {
     #[must_use]
     pub fn weights(&self) -> Option<&[f64]> {
         self.weights.as_deref()
+    }
+
+    /// The offsets, if there are any.
+    #[must_use]
+    pub fn offsets(&self) -> Option<&[f64]> {
+        self.offsets.as_deref()
     }
 
     /// The names of the numeric columns, in the order they were added.
@@ -226,6 +245,7 @@ impl Table {
             categorical: all(&rows, &self.categorical),
             attributes: self.attributes.select(&rows).into_owned(),
             weights: self.weights().map(|weights| rows.column(weights)).map(Cow::into_owned),
+            offsets: self.offsets().map(|offsets| rows.column(offsets)).map(Cow::into_owned),
         })
     }
 
@@ -248,6 +268,7 @@ impl fmt::Debug for Table {
             .field("categorical", &self.categorical_names().collect::<Vec<_>>())
             .field("attributes", &self.attribute_names().collect::<Vec<_>>())
             .field("weights", &self.weights.is_some())
+            .field("offsets", &self.offsets.is_some())
             .finish()
     }
 }

@@ -161,11 +161,15 @@ impl EvaluationReport {
                 share(murphy.within_bins),
             ]));
         }
-        let guide = if self.weighted {
-            " These errors take weights for counts of rows; for other weights they are only a guide, and so \
-             is the p-value."
-        } else {
-            ""
+        let guide = match (self.grouped, self.weighted) {
+            (true, _) => {
+                " These errors and the p-value take rows for independent: with groups they are too small."
+            }
+            (false, true) => {
+                " These errors take weights for counts of rows; for other weights they are only a guide, \
+                 and so is the p-value."
+            }
+            (false, false) => "",
         };
         let explanation = format!(
             "A calibrated model has intercept 0, slope 1 and intercept 0 at slope 1 (± is one standard \
@@ -355,11 +359,16 @@ impl EvaluationReport {
                 tables.push(rest.captioned(format!("{}, by {by}: ranking and losses", model.name)));
             }
         }
+        let grouped = if self.grouped {
+            " Intervals and p-values of slices take rows for independent: with groups they are too small."
+        } else {
+            ""
+        };
         let explanation = format!(
             "The same metrics on parts of the rows, to see where and when a model fails, with {} intervals. \
              The p-value is the chance of so many positives more or fewer if the probabilities are right \
-             and rows independent; {FLAG} marks those below {}. Of many slices a few are marked by chance. \
-             – stands where the rows of a slice do not determine the metric.",
+             and rows independent; {FLAG} marks those below {}. Of many slices a few are marked by \
+             chance.{grouped} – stands where the rows of a slice do not determine the metric.",
             self.level(),
             percent(DRIFT).replace(' ', "\u{a0}")
         );

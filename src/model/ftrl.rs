@@ -6,7 +6,7 @@ mod stored;
 use std::sync::Arc;
 
 use super::linear::Linear;
-use super::{Model, Predict};
+use super::{Model, Predict, ShiftLogits};
 use crate::data::{FeaturesView, Row, Scalar, sparse_row};
 use crate::loss::{LogLoss, Loss};
 use crate::{Dataset, Error, Progress, Result, Run};
@@ -463,6 +463,14 @@ impl FittedFtrl {
     #[must_use]
     pub fn validation(&self) -> &ProgressiveValidation {
         &self.validation
+    }
+}
+
+impl ShiftLogits for FittedFtrl {
+    fn shifted(&self, shift: f64) -> Self {
+        let mut model = self.clone();
+        model.linear.intercept += shift;
+        model
     }
 }
 

@@ -85,6 +85,14 @@ pub trait Predict<F: Scalar>: Debug + Send + Sync {
     }
 }
 
+/// A fitted model with an intercept, so that a constant can be added to all its logits at no cost in
+/// serving: see [`FittedPriorCorrection::fold_into`](crate::calibration::FittedPriorCorrection::fold_into).
+pub trait ShiftLogits: Sized {
+    /// The same model with `shift` added to every logit.
+    #[must_use]
+    fn shifted(&self, shift: f64) -> Self;
+}
+
 impl<F: Scalar, M: Model<F> + ?Sized> Model<F> for Box<M> {
     type Fitted = M::Fitted;
 

@@ -1,6 +1,8 @@
 //! Cross-fitting: every row calibrates, and no row by a model that has seen it.
 
-use super::{FittedPipeline, Pipeline, Report, Trained, logits_of};
+use std::fmt;
+
+use super::{Cut, FittedPipeline, Pipeline, Report, Trained, logits_of};
 use crate::calibration::{Calibrate, Calibrator, Scored, Training};
 use crate::data::{Scalar, check_count};
 use crate::loss::Loss;
@@ -41,10 +43,10 @@ use crate::{ClassTotals, Dataset, Error, Folds, Progress, Result, Run, Seed};
 /// and one that undoes the training first (a prior correction, followed by a learned map) undoes the right one. Where
 /// rows were chosen by their features the shift of the overall odds is the sampler's nominal one; where
 /// there is none, nothing is translated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CrossFit {
     folds: usize,
-    forward: bool,
+    cut: Cut,
     ensemble: bool,
 }
 
@@ -54,8 +56,7 @@ impl CrossFit {
     /// # Errors
     /// [`Error::InvalidArgument`] for fewer than 2 folds.
     pub fn stratified(folds: usize) -> Result<Self> {
-        check_count(folds, usize::MAX)?;
-        Ok(Self { folds, forward: false, ensemble: false })
+        Self::new(folds, Cut::Stratified)
     }
 
     /// Forward chaining, for rows in order of time: [`Folds::forward`]. The rows are cut into `folds` + 1
@@ -65,8 +66,34 @@ impl CrossFit {
     /// # Errors
     /// [`Error::InvalidArgument`] for fewer than 2 folds.
     pub fn forward(folds: usize) -> Result<Self> {
+        Self::new(folds, Cut::InOrder)
+    }
+
+    /// Forward chaining for rows in any order, by the times in an attribute column of numbers:
+    /// [`Folds::by_time`]. Rows of the same time are never separated.
+    ///
+    /// ```
+    /// use imbalance::prelude::*;
+    ///
+    /// let log = SyntheticClicks::new(4_000, 0.05)?.numeric(2).categorical(&[]).generate::<f64>(7)?;
+    /// let fitted = Pipeline::new(LogisticRegression::new())
+    ///     .calibrator(PlattScaling::new())
+    ///     .cross_fit(CrossFit::by_time("day", 3)?)
+    ///     .fit(&log.dataset)?;
+    /// assert_eq!(fitted.report().folds.len(), 3);
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for fewer than 2 folds. A column that does not exist, or holds texts, is found
+    /// out by [`Pipeline::fit`].
+    pub fn by_time(attribute: impl Into<String>, folds: usize) -> Result<Self> {
+        Self::new(folds, Cut::ByTime(attribute.into()))
+    }
+
+    fn new(folds: usize, cut: Cut) -> Result<Self> {
         check_count(folds, usize::MAX)?;
-        Ok(Self { folds, forward: true, ensemble: false })
+        Ok(Self { folds, cut, ensemble: false })
     }
 
     /// Serves the mean of the folds' calibrated probabilities, instead of one refitted model.
@@ -75,7 +102,7 @@ impl CrossFit {
     /// [`Error::InvalidArgument`] for forward chaining, whose early models have seen a part of the rows
     /// only, and the oldest.
     pub fn ensemble(self) -> Result<Self> {
-        if self.forward {
+        if self.is_forward() {
             let expected = "a refitted model for forward chaining: its early models know only the \
                             oldest rows";
             return Err(Error::invalid("ensemble", true, expected));
@@ -84,15 +111,21 @@ impl CrossFit {
     }
 
     /// Whether the folds' models are served, and so are needed whatever the calibrator is.
-    pub(super) fn is_ensemble(self) -> bool {
+    pub(super) fn is_ensemble(&self) -> bool {
         self.ensemble
     }
 
-    fn cut(self, labels: &[bool], seed: Seed) -> Result<Folds> {
-        if self.forward {
-            Folds::forward(labels, self.folds)
-        } else {
-            Folds::stratified(labels, self.folds, seed)
+    /// Whether a fold trains on what came before it alone.
+    fn is_forward(&self) -> bool {
+        self.cut != Cut::Stratified
+    }
+
+    fn folds<F: Scalar>(&self, data: &Dataset<'_, F>, seed: Seed) -> Result<Folds> {
+        let labels = data.labels();
+        match &self.cut {
+            Cut::Stratified => Folds::stratified(labels, self.folds, seed),
+            Cut::InOrder => Folds::forward(labels, self.folds),
+            Cut::ByTime(attribute) => Folds::by_time(labels, data.numbers(attribute)?, self.folds),
         }
     }
 }
@@ -108,9 +141,27 @@ pub struct FoldReport {
     /// The rows it judged.
     pub judged: ClassTotals,
     /// Mean predicted / observed on the rows judged, by a calibrator that learned from the other folds
-    /// (in forward chaining: from the earlier ones). `None` where these did not suffice for a fit, as
-    /// in the first fold of forward chaining.
-    pub predicted_over_observed: Option<f64>,
+    /// (in forward chaining: from the earlier ones); or why there is none, as for the first fold of forward
+    /// chaining.
+    pub predicted_over_observed: Result<f64, String>,
+}
+
+impl fmt::Display for FoldReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { train, sample, judged, predicted_over_observed } = self;
+        write!(
+            f,
+            "{} of {} rows trained, {} judged, {} positive; predicted / observed ",
+            sample.rows(),
+            train.rows(),
+            judged.rows(),
+            judged.positives
+        )?;
+        match predicted_over_observed {
+            Ok(ratio) => write!(f, "{ratio:.4}"),
+            Err(reason) => write!(f, "not known: {reason}"),
+        }
+    }
 }
 
 /// The rows that a fold judged.
@@ -125,7 +176,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
     pub(super) fn fit_folds<F>(
         &self,
         train: &Dataset<'_, F>,
-        config: CrossFit,
+        config: &CrossFit,
         run: &Run,
     ) -> Result<FittedPipeline<M::Fitted, C::Fitted>>
     where
@@ -135,7 +186,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         M: Model<F>,
         C: Calibrator,
     {
-        let folds = config.cut(train.labels(), run.seed().child("folds"))?;
+        let folds = config.folds(train, run.seed().child("folds"))?;
         let (mut models, mut judged, mut reports) = (Vec::new(), Vec::new(), Vec::new());
         for (fold, split) in folds.splits().enumerate() {
             let (inside, outside) = train.split(&split)?;
@@ -152,7 +203,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
                 train: trained.train,
                 sample: trained.sample,
                 judged: outside.totals(),
-                predicted_over_observed: None,
+                predicted_over_observed: Err("the calibrator was not fitted".into()),
             });
             if config.ensemble {
                 models.push(trained);
@@ -178,26 +229,32 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
             .collect::<Result<Vec<_>>>()?;
 
         let judge = |fold: usize| {
-            let own = |other: &usize| if config.forward { *other < fold } else { *other != fold };
+            let forward = config.is_forward();
+            if forward && fold == 0 {
+                return Err("no fold comes before it".into());
+            }
+            let own = |other: &usize| if forward { *other < fold } else { *other != fold };
             let others = (0..judged.len()).filter(own).map(|other| &judged[other]);
-            let map = self.calibrator.fit(&pool(others, &first.training, train.distortion())?)?;
-            let part = &judged[fold];
-            let mut p = part.logits.clone();
-            part.training.translate(&first.training, &mut p);
-            map.probabilities_in_place(&mut p);
-            let ratio = predicted_over_observed(&part.labels, &p, part.weights.as_deref())?;
-            Ok::<_, Error>(ratio)
+            pool(others, &first.training, train.distortion())
+                .and_then(|scored| self.calibrator.fit(&scored))
+                .and_then(|map| {
+                    let part = &judged[fold];
+                    let mut p = part.logits.clone();
+                    part.training.translate(&first.training, &mut p);
+                    map.probabilities_in_place(&mut p);
+                    predicted_over_observed(&part.labels, &p, part.weights.as_deref())
+                })
+                .map_err(|error| error.to_string())
         };
         for (fold, report) in reports.iter_mut().enumerate() {
-            report.predicted_over_observed = judge(fold).ok();
+            report.predicted_over_observed = judge(fold);
         }
 
         let report = Report {
             train: train.totals(),
-            calibration: Some(totals),
             folds: reports,
             members: 1 + others.len(),
-            ..self.report(&first, &map)
+            ..self.report(&first, &map, Some(totals))
         };
         Ok(FittedPipeline::ensemble((first.model, map), others, report))
     }

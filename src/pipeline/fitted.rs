@@ -1,15 +1,28 @@
 //! A pipeline that has learned.
 
+use std::fmt;
+
 use super::Report;
 use crate::calibration::Calibrate;
 use crate::data::{Features, FeaturesView, Row, Scalar};
 use crate::error::same_length;
 use crate::model::Predict;
 use crate::parallel::{self, BLOCK};
+use crate::sampling::Distortion;
 use crate::{Dataset, Error, Result};
 
 /// A fitted [`Pipeline`](super::Pipeline): a model's logits and a map from them to probabilities; or an
 /// ensemble of them, whose probability is the mean of its members' ([`CrossFit`](super::CrossFit)).
+///
+/// Its probabilities are those of the population **if the calibrator undoes what sampler and loss did**. Where
+/// it does not, as [`Uncalibrated`](crate::calibration::Uncalibrated) after under-sampling, the report says
+/// so and by which factor: see [`Report::warnings`]. Printed, it is its report.
+///
+/// A model that was trained with offsets learned what they leave over. [`probabilities`](Self::probabilities) and
+/// [`probability`](Self::probability) add none, which is right where the offsets were a sampler's. For
+/// offsets that belong to the rows in the population too, such as a known exposure, there are
+/// [`probabilities_of`](Self::probabilities_of) and
+/// [`probability_with_offset`](Self::probability_with_offset).
 #[derive(Debug, Clone)]
 pub struct FittedPipeline<P, K> {
     model: P,
@@ -70,10 +83,12 @@ impl<P, K: Calibrate> FittedPipeline<P, K> {
         Ok(out)
     }
 
-    /// The probability of a positive for each row, in the population.
+    /// The probability of a positive for each row, in the population where
+    /// [nothing warns](Report::warnings) of the opposite. Without offsets.
     ///
     /// # Errors
-    /// As for [`Predict::logits_into`].
+    /// As for [`Predict::logits_into`]; [`Error::Contract`] for a calibrator of your own whose answer is no
+    /// probability.
     pub fn probabilities<'x, F: Scalar>(&self, x: impl Into<Features<'x, F>>) -> Result<Vec<f64>>
     where
         P: Predict<F>,
@@ -84,10 +99,11 @@ impl<P, K: Calibrate> FittedPipeline<P, K> {
         Ok(out)
     }
 
-    /// Writes the probability of each row to `out`. Allocates nothing; an ensemble one number a row.
+    /// Writes the probability of each row to `out`: logits in place, then probabilities in place, so that
+    /// what is allocated is a few words a block of rows; in an ensemble also one number a row.
     ///
     /// # Errors
-    /// As for [`Predict::logits_into`].
+    /// As for [`probabilities`](Self::probabilities).
     pub fn probabilities_into<'x, F: Scalar>(
         &self,
         x: impl Into<Features<'x, F>>,
@@ -104,8 +120,27 @@ impl<P, K: Calibrate> FittedPipeline<P, K> {
     /// features.
     ///
     /// # Errors
-    /// As for [`Predict::logits_into`].
+    /// As for [`probabilities`](Self::probabilities), and [`Error::Unsupported`] for rows whose offsets tell how
+    /// a sampler chose them ([`Distortion::Offset`]): with these, the answers would be the sample's.
     pub fn probabilities_of<F: Scalar>(&self, data: &Dataset<'_, F>) -> Result<Vec<f64>>
+    where
+        P: Predict<F>,
+    {
+        if let Distortion::Offset { sampler, .. } = data.distortion() {
+            return Err(Error::Unsupported {
+                stage: "`probabilities_of`",
+                what: format!("the offsets by which {sampler} tells how it chose the rows"),
+                remedy: "predict their features alone, with `probabilities`",
+            });
+        }
+        self.probabilities_as_sampled(data)
+    }
+
+    /// The probabilities among the rows as they are, whoever made their offsets.
+    pub(crate) fn probabilities_as_sampled<F: Scalar>(
+        &self,
+        data: &Dataset<'_, F>,
+    ) -> Result<Vec<f64>>
     where
         P: Predict<F>,
     {
@@ -128,17 +163,57 @@ impl<P, K: Calibrate> FittedPipeline<P, K> {
     /// ```
     ///
     /// # Errors
-    /// As for [`Predict::logit`].
+    /// As for [`Predict::logit`] and [`probabilities`](Self::probabilities).
     pub fn probability<'x, F: Scalar>(&self, row: impl Into<Row<'x, F>>) -> Result<f64>
     where
         P: Predict<F>,
     {
+        self.probability_with_offset(row, 0.0)
+    }
+
+    /// The probability of one row with a known additive logit. Nothing is allocated.
+    ///
+    /// # Errors
+    /// As for [`probability`](Self::probability), and [`Error::InvalidArgument`] for an offset that is not
+    /// finite.
+    pub fn probability_with_offset<'x, F: Scalar>(
+        &self,
+        row: impl Into<Row<'x, F>>,
+        offset: f64,
+    ) -> Result<f64>
+    where
+        P: Predict<F>,
+    {
+        if !offset.is_finite() {
+            return Err(Error::invalid("offset", offset, "finite"));
+        }
         let row = row.into();
+        self.mean_of(|model, calibrate| {
+            let p = calibrate.probability(logit_of(model, row)? + offset);
+            if is_probability(p) { Ok(p) } else { Err(no_probability(0, p)) }
+        })
+    }
+
+    /// The model's logit of one row, as [`logits`](Self::logits) of many. Nothing is allocated.
+    ///
+    /// # Errors
+    /// As for [`Predict::logit`].
+    pub fn logit<'x, F: Scalar>(&self, row: impl Into<Row<'x, F>>) -> Result<f64>
+    where
+        P: Predict<F>,
+    {
+        let row = row.into();
+        let mean = self.mean_of(|model, _| logit_of(model, row))?;
+        // The mean of −∞ and +∞.
+        check_numbers(&[mean])?;
+        Ok(mean)
+    }
+
+    /// The mean of a number of each member.
+    fn mean_of(&self, of: impl Fn(&P, &K) -> Result<f64>) -> Result<f64> {
         let mut sum = 0.0;
         for (model, calibrate) in self.members() {
-            let logit = model.logit(row)?;
-            check_numbers(&[logit])?;
-            sum += calibrate.probability(logit);
+            sum += of(model, calibrate)?;
         }
         Ok(sum / (1 + self.others.len()) as f64)
     }
@@ -155,8 +230,15 @@ impl<P, K: Calibrate> FittedPipeline<P, K> {
         self.mean(out, |model, calibrate, out| {
             logits_into(model, x, out)?;
             add(out, offsets);
-            parallel::map_into(out, 1, BLOCK, |_, _, out| calibrate.probabilities_in_place(out));
-            Ok(())
+            let first_bad = parallel::map_into(out, 1, BLOCK, |_, rows, out| {
+                calibrate.probabilities_in_place(out);
+                let bad = out.iter().position(|&p| !is_probability(p))?;
+                Some((rows.start + bad, out[bad]))
+            });
+            match first_bad.into_iter().flatten().next() {
+                None => Ok(()),
+                Some((row, p)) => Err(no_probability(row, p)),
+            }
         })
     }
 
@@ -179,6 +261,27 @@ impl<P, K: Calibrate> FittedPipeline<P, K> {
         out.iter_mut().for_each(|sum| *sum /= members);
         Ok(())
     }
+}
+
+impl<P, K> fmt::Display for FittedPipeline<P, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.report.fmt(f)
+    }
+}
+
+fn is_probability(p: f64) -> bool {
+    (0.0..=1.0).contains(&p)
+}
+
+fn no_probability(row: usize, p: f64) -> Error {
+    let problem = format!("it gives row {row} the probability {p}");
+    Error::Contract { stage: "the calibrator".into(), problem }
+}
+
+fn logit_of<F: Scalar>(model: &impl Predict<F>, row: Row<'_, F>) -> Result<f64> {
+    let logit = model.logit(row)?;
+    check_numbers(&[logit])?;
+    Ok(logit)
 }
 
 fn logits_into<F: Scalar>(

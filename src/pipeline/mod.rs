@@ -3,6 +3,7 @@
 mod cross_fit;
 mod fitted;
 mod report;
+mod warning;
 
 use std::fmt::Debug;
 use std::ops::ControlFlow;
@@ -11,6 +12,7 @@ pub use cross_fit::{CrossFit, FoldReport};
 pub use fitted::FittedPipeline;
 pub(crate) use fitted::logits_of;
 pub use report::Report;
+pub use warning::Warning;
 
 use crate::calibration::{BoxCalibrator, Calibrate, Calibrator, Scored, Training, Uncalibrated};
 use crate::data::Scalar;
@@ -47,27 +49,39 @@ pub struct Pipeline<S, L, M, C> {
     loss: L,
     model: M,
     calibrator: C,
-    calibration_rows: CalibrationRows,
+    /// None if it was not said: a hold-out, where one is needed.
+    calibration_rows: Option<CalibrationRows>,
     run: Run,
 }
 
-/// A pipeline all of whose stages were chosen while the program runs.
+/// A pipeline all of whose stages were chosen while the program runs; made by [`Pipeline::boxed`].
 pub type DynPipeline<F> = Pipeline<Box<dyn Sampler<F>>, Box<dyn Loss>, BoxModel<F>, BoxCalibrator>;
 
 /// Where a calibrator that learns gets its rows.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 enum CalibrationRows {
     HoldOut(HoldOut),
     CrossFit(CrossFit),
 }
 
+/// How rows are set aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Cut {
+    /// At random, from each class alike.
+    Stratified,
+    /// The later ones, in the order of the rows.
+    InOrder,
+    /// The later ones, by an attribute column of times.
+    ByTime(String),
+}
+
 /// Which training rows are kept from the model so that a calibrator may learn from them.
 ///
 /// They are set aside before the sampler acts, so they are as the population left them.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct HoldOut {
     share: f64,
-    last: bool,
+    cut: Cut,
 }
 
 impl HoldOut {
@@ -76,7 +90,7 @@ impl HoldOut {
     /// # Errors
     /// [`Error::InvalidArgument`] unless 0 < `share` < 1.
     pub fn stratified(share: f64) -> Result<Self> {
-        Self::checked(Self { share, last: false })
+        Self::new(share, Cut::Stratified)
     }
 
     /// The last share of the rows: for rows in order of time.
@@ -84,22 +98,44 @@ impl HoldOut {
     /// # Errors
     /// [`Error::InvalidArgument`] unless 0 < `share` < 1.
     pub fn last(share: f64) -> Result<Self> {
-        Self::checked(Self { share, last: true })
+        Self::new(share, Cut::InOrder)
     }
 
-    fn checked(self) -> Result<Self> {
-        if self.share > 0.0 && self.share < 1.0 {
-            Ok(self)
+    /// The latest share of the rows, in any order, by the times in an attribute column of numbers
+    /// ([`Split::by_time`]).
+    ///
+    /// ```
+    /// use imbalance::prelude::*;
+    ///
+    /// let log = SyntheticClicks::new(4_000, 0.05)?.numeric(2).categorical(&[]).generate::<f64>(7)?;
+    /// let fitted = Pipeline::new(LogisticRegression::new())
+    ///     .calibrator(PlattScaling::new())
+    ///     .hold_out(HoldOut::by_time("day", 0.25)?)
+    ///     .fit(&log.dataset)?;
+    /// println!("{fitted}");
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless 0 < `share` < 1. A column that does not exist, or holds texts, is
+    /// found out by [`Pipeline::fit`].
+    pub fn by_time(attribute: impl Into<String>, share: f64) -> Result<Self> {
+        Self::new(share, Cut::ByTime(attribute.into()))
+    }
+
+    fn new(share: f64, cut: Cut) -> Result<Self> {
+        if share > 0.0 && share < 1.0 {
+            Ok(Self { share, cut })
         } else {
-            Err(Error::invalid("share", self.share, "between 0 and 1, both excluded"))
+            Err(Error::invalid("share", share, "between 0 and 1, both excluded"))
         }
     }
 
-    fn split(&self, labels: &[bool], seed: Seed) -> Result<Split> {
-        if self.last {
-            Split::last(labels.len(), self.share)
-        } else {
-            Split::stratified(labels, self.share, seed)
+    fn split<F: Scalar>(&self, data: &Dataset<'_, F>, seed: Seed) -> Result<Split> {
+        match &self.cut {
+            Cut::Stratified => Split::stratified(data.labels(), self.share, seed),
+            Cut::InOrder => Split::last(data.rows(), self.share),
+            Cut::ByTime(attribute) => Split::by_time(data.numbers(attribute)?, self.share),
         }
     }
 }
@@ -107,7 +143,7 @@ impl HoldOut {
 impl Default for HoldOut {
     /// A fifth of each class.
     fn default() -> Self {
-        Self { share: 0.2, last: false }
+        Self { share: 0.2, cut: Cut::Stratified }
     }
 }
 
@@ -119,7 +155,7 @@ impl<M> Pipeline<NoSampling, LogLoss, M, Uncalibrated> {
             loss: LogLoss,
             model,
             calibrator: Uncalibrated,
-            calibration_rows: CalibrationRows::HoldOut(HoldOut::default()),
+            calibration_rows: None,
             run: Run::default(),
         }
     }
@@ -152,7 +188,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
     /// [`cross_fit`](Self::cross_fit).
     #[must_use]
     pub fn hold_out(mut self, hold_out: HoldOut) -> Self {
-        self.calibration_rows = CalibrationRows::HoldOut(hold_out);
+        self.calibration_rows = Some(CalibrationRows::HoldOut(hold_out));
         self
     }
 
@@ -175,7 +211,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
     /// ```
     #[must_use]
     pub fn cross_fit(mut self, cross_fit: CrossFit) -> Self {
-        self.calibration_rows = CalibrationRows::CrossFit(cross_fit);
+        self.calibration_rows = Some(CalibrationRows::CrossFit(cross_fit));
         self
     }
 
@@ -196,12 +232,55 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         self
     }
 
+    /// This pipeline with the types of its stages erased, to be chosen while the program runs.
+    ///
+    /// ```
+    /// use imbalance::DynPipeline;
+    /// use imbalance::prelude::*;
+    ///
+    /// let thin_out = true; // from a configuration file
+    /// let model = LogisticRegression::new();
+    /// let pipeline: DynPipeline<f64> = if thin_out {
+    ///     Pipeline::new(model)
+    ///         .sampler(RandomUnderSampler::negatives_per_positive(10.0)?)
+    ///         .calibrator(PriorCorrection::new())
+    ///         .boxed()
+    /// } else {
+    ///     Pipeline::new(model).boxed()
+    /// };
+    /// # let log = SyntheticClicks::new(4_000, 0.05)?.numeric(2).categorical(&[]).generate(7)?;
+    /// # assert!(pipeline.fit(&log.dataset)?.report().warnings.is_empty());
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    pub fn boxed<F>(self) -> DynPipeline<F>
+    where
+        F: Scalar,
+        S: Sampler<F> + 'static,
+        L: Loss + 'static,
+        M: Model<F> + 'static,
+        M::Fitted: 'static,
+        C: Calibrator + 'static,
+        C::Fitted: 'static,
+    {
+        let Self { sampler, loss, model, calibrator, calibration_rows, run } = self;
+        Pipeline {
+            sampler: Box::new(sampler),
+            loss: Box::new(loss),
+            model: model.boxed(),
+            calibrator: calibrator.boxed(),
+            calibration_rows,
+            run,
+        }
+    }
+
     /// Fits all stages. Where the calibrator learns, it does so from rows held out of `train`
     /// ([`hold_out`](Self::hold_out)) or by cross-fitting ([`cross_fit`](Self::cross_fit)).
     ///
     /// # Errors
     /// Whatever a stage refuses; see there. For cross-fitting also as for
-    /// [`Folds::stratified`](crate::Folds::stratified) and [`Folds::forward`](crate::Folds::forward).
+    /// [`Folds::stratified`](crate::Folds::stratified), [`Folds::forward`](crate::Folds::forward) and
+    /// [`Folds::by_time`](crate::Folds::by_time). [`Error::DistortedCalibration`], before any work, where the
+    /// calibrator learns and `train` is no fair sample.
     pub fn fit<F>(&self, train: &Dataset<'_, F>) -> Result<FittedPipeline<M::Fitted, C::Fitted>>
     where
         F: Scalar,
@@ -226,14 +305,22 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         M: Model<F>,
         C: Calibrator,
     {
-        match self.calibration_rows {
-            CalibrationRows::CrossFit(config)
+        if self.calibrator.learns() {
+            need_fair(train)?;
+        }
+        match &self.calibration_rows {
+            Some(CalibrationRows::CrossFit(config))
                 if config.is_ensemble() || self.calibrator.learns() =>
             {
                 self.fit_folds(train, config, run)
             }
-            CalibrationRows::HoldOut(hold_out) if self.calibrator.learns() => {
-                let split = hold_out.split(train.labels(), run.seed().child("hold-out"))?;
+            rows if self.calibrator.learns() => {
+                let default = HoldOut::default();
+                let hold_out = match rows {
+                    Some(CalibrationRows::HoldOut(hold_out)) => hold_out,
+                    _ => &default,
+                };
+                let split = hold_out.split(train, run.seed().child("hold-out"))?;
                 let (train, held_out) = train.split(&split)?;
                 self.fit_stages(&train, Some(&held_out), run)
             }
@@ -242,10 +329,12 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
     }
 
     /// Fits all stages, with the calibrator learning from `calibration`: rows of the population that
-    /// are not among the training rows.
+    /// are not among the training rows. A calibrator that does not learn is judged on them.
     ///
     /// # Errors
-    /// Whatever a stage refuses; see there.
+    /// Whatever a stage refuses; see there. [`Error::DistortedCalibration`], before any work, where the
+    /// calibrator learns and `calibration` is no fair sample. [`Error::InvalidArgument`] if the pipeline was
+    /// also told to hold rows out or to cross-fit.
     pub fn fit_with<F>(
         &self,
         train: &Dataset<'_, F>,
@@ -258,6 +347,16 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         M: Model<F>,
         C: Calibrator,
     {
+        if let Some(rows) = &self.calibration_rows {
+            let also = match rows {
+                CalibrationRows::HoldOut(_) => "rows given, and `hold_out` too",
+                CalibrationRows::CrossFit(_) => "rows given, and `cross_fit` too",
+            };
+            return Err(Error::invalid("calibration", also, "one of the two: `fit` needs no rows"));
+        }
+        if self.calibrator.learns() {
+            need_fair(calibration)?;
+        }
         self.fit_stages(train, Some(calibration), &self.run)
     }
 
@@ -291,10 +390,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
                 self.calibrator.fit(&scored)?
             }
         };
-        let report = Report {
-            calibration: calibration.map(Dataset::totals),
-            ..self.report(&trained, &calibrate)
-        };
+        let report = self.report(&trained, &calibrate, calibration.map(Dataset::totals));
         Ok(FittedPipeline::new(trained.model, calibrate, report))
     }
 
@@ -308,54 +404,96 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         C: Calibrator,
     {
         run.report(&Progress::Stage { name: "sampling", rows: train.rows() })?;
-        let resample = self.sampler.resample(train, &run.child("sampler"))?;
-        let tells_by_offsets = resample.offsets.is_some();
-        let sample = resample.apply(train)?;
+        let sample = self.sampler.resample(train, &run.child("sampler"))?.apply(train)?;
         let totals = sample.totals();
 
         run.report(&Progress::Stage { name: "fitting", rows: sample.rows() })?;
         let loss = self.loss.adapted(&totals)?;
-        if tells_by_offsets && !self.calibrator.learns() && loss.posterior_shift().is_none() {
-            return Err(Error::Unsupported {
-                stage: "a calibrator that does not learn",
-                what: format!("the offsets of {:?} under {loss:?}", self.sampler),
-                remedy: "offsets are log-odds, which this loss bends; use a loss that keeps or shifts \
-                         them, or a calibrator that learns",
-            });
+        let training = Training { loss, distortion: sample.distortion().clone() };
+        if !self.calibrator.learns() {
+            need_odds_kept(&training)?;
+            // What has no closed form is refused before the model is fitted, not after.
+            self.calibrator.fit(&Scored::no_rows(training.clone()))?;
         }
-        let model = self.model.fit(&sample, &*loss, &run.child("model"))?;
+        let model = self.model.fit(&sample, &*training.loss, &run.child("model"))?;
         // No shift is left where the model undid it; rows chosen by their features stay so.
-        let left = match sample.distortion() {
+        let distortion = match &training.distortion {
             Distortion::PriorShift { .. } if model.undoes_sampling() => Distortion::None,
             distortion => distortion.clone(),
         };
         Ok(Trained {
             description: model.describe(),
             model,
-            training: Training { loss, distortion: left },
+            training: Training { distortion, ..training },
             distortion: sample.distortion().clone(),
             train: train.totals(),
             sample: totals,
         })
     }
 
-    /// The report on a model and its calibration, with no rows for the latter.
-    fn report<P>(&self, trained: &Trained<P>, calibrate: &impl Calibrate) -> Report
+    /// The report on a model and its calibration on rows of these totals.
+    fn report<P>(
+        &self,
+        trained: &Trained<P>,
+        calibrate: &impl Calibrate,
+        calibration: Option<ClassTotals>,
+    ) -> Report
     where
         S: Debug,
+        C: Calibrator,
     {
+        let Trained { training, train, sample, .. } = trained;
+        let learned = self.calibrator.learns();
+        let calibration_report = calibrate.report().cloned();
+        let judged = calibration.zip(calibration_report.as_ref()).and_then(|(rows, report)| {
+            let counts = |totals: &ClassTotals| 1.0 / totals.positives as f64;
+            // The clicks that came; and, where the mean was not learned from them, those it comes from.
+            let variance = counts(&rows)
+                + if learned { 0.0 } else { counts(sample) + 1.0 / sample.negatives as f64 };
+            Warning::mean_off(report.after.predicted_over_observed, variance.sqrt())
+        });
+        let undone = self.calibrator.undoes_training();
+        let not_undone = if undone { None } else { Warning::not_undone(training, sample) };
         Report {
-            train: trained.train,
-            sample: trained.sample,
-            calibration: None,
+            train: *train,
+            sample: *sample,
+            calibration,
+            learned,
             folds: Vec::new(),
             members: 1,
             sampler: format!("{:?}", self.sampler),
             distortion: trained.distortion.clone(),
-            loss: format!("{:?}", trained.training.loss),
+            loss: format!("{:?}", training.loss),
             model: trained.description.clone(),
             calibrator: calibrate.describe(),
+            calibration_report,
+            warnings: not_undone.into_iter().chain(judged).collect(),
         }
+    }
+}
+
+/// Refuses, before any work, rows that no calibrator may learn from.
+fn need_fair<F: Scalar>(rows: &Dataset<'_, F>) -> Result<()> {
+    if rows.distortion().is_none() {
+        return Ok(());
+    }
+    let distortion = rows.distortion().to_string();
+    Err(Error::DistortedCalibration { calibrator: "the pipeline's calibrator", distortion })
+}
+
+/// Refuses offsets that tell of the sampling under a loss that bends log-odds, where nothing learns what
+/// became of them.
+fn need_odds_kept(training: &Training) -> Result<()> {
+    match &training.distortion {
+        Distortion::Offset { sampler, .. } if training.loss.posterior_shift().is_none() => {
+            Err(Error::Unsupported {
+                stage: "a calibrator that does not learn",
+                what: format!("the offsets of {sampler} under {:?}", training.loss),
+                remedy: "offsets are log-odds, which this loss bends; use a loss that keeps or shifts \
+                         them, or a calibrator that learns",
+            })
+        }
+        _ => Ok(()),
     }
 }
 

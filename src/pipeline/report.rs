@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use super::FoldReport;
+use super::{FoldReport, Warning};
 use crate::ClassTotals;
+use crate::calibration::CalibrationReport;
 use crate::sampling::Distortion;
 
 /// What each stage of a pipeline did; printed as a table.
@@ -16,6 +17,8 @@ pub struct Report {
     pub sample: ClassTotals,
     /// The rows the calibrator was given, if any.
     pub calibration: Option<ClassTotals>,
+    /// Whether it learned from them.
+    pub learned: bool,
     /// What happened in each fold, if there were any.
     pub folds: Vec<FoldReport>,
     /// Models served: more than one are an ensemble, of which the other fields describe the first.
@@ -30,50 +33,41 @@ pub struct Report {
     pub model: String,
     /// What the calibrator does.
     pub calibrator: String,
+    /// What the calibrator learned from its rows, or how it does on them.
+    pub calibration_report: Option<CalibrationReport>,
+    /// What leaves the probabilities off the population's.
+    pub warnings: Vec<Warning>,
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows = |f: &mut fmt::Formatter<'_>, name: &str, totals: &ClassTotals| {
-            let ClassTotals { positives, negatives, .. } = totals;
-            let rate = 100.0 * totals.rate();
-            let weighted = if totals.weight() == totals.rows() as f64 {
-                String::new()
-            } else {
-                format!(", weight {:.6}", totals.weight())
-            };
-            let all = totals.rows();
-            writeln!(
-                f,
-                "{name:<12} {all} rows, {positives} positive, {negatives} negative{weighted}, \
-                 rate {rate:.4} %"
-            )
-        };
-        rows(f, "rows in", &self.train)?;
-        writeln!(f, "{:<12} {}", "sampler", self.sampler)?;
-        rows(f, "rows kept", &self.sample)?;
-        writeln!(f, "{:<12} {}", "distortion", self.distortion)?;
-        writeln!(f, "{:<12} {}", "loss", self.loss)?;
-        writeln!(f, "{:<12} {}", "model", self.model)?;
+impl Report {
+    /// What became of the rows that the calibrator was given.
+    fn use_of_rows(&self) -> &'static str {
+        if !self.folds.is_empty() {
+            "out of fold"
+        } else if self.learned {
+            "learned from"
+        } else if self.calibration_report.is_some() {
+            "judged on"
+        } else {
+            "not read"
+        }
+    }
+
+    /// One line for each part of the report.
+    fn lines(&self) -> Vec<(String, String)> {
+        let mut lines = vec![
+            ("rows in".into(), rows(&self.train)),
+            ("sampler".into(), self.sampler.clone()),
+            ("rows kept".into(), rows(&self.sample)),
+            ("distortion".into(), self.distortion.to_string()),
+            ("loss".into(), self.loss.clone()),
+            ("model".into(), self.model.clone()),
+        ];
         if let Some(calibration) = &self.calibration {
-            let name = if self.folds.is_empty() { "held out" } else { "out of fold" };
-            rows(f, name, calibration)?;
+            lines.push((self.use_of_rows().into(), rows(calibration)));
         }
         for (fold, report) in self.folds.iter().enumerate() {
-            let FoldReport { train, sample, judged, predicted_over_observed } = report;
-            write!(
-                f,
-                "{:<12} {} of {} rows trained, {} judged, {} positive; predicted / observed ",
-                format!("  fold {}", fold + 1),
-                sample.rows(),
-                train.rows(),
-                judged.rows(),
-                judged.positives
-            )?;
-            match predicted_over_observed {
-                Some(ratio) => writeln!(f, "{ratio:.4}")?,
-                None => writeln!(f, "not known: too few other folds")?,
-            }
+            lines.push((format!("  fold {}", fold + 1), report.to_string()));
         }
         if !self.folds.is_empty() {
             let served = match self.members {
@@ -82,8 +76,38 @@ impl fmt::Display for Report {
                     format!("mean of the probabilities of {members} models, one a fold; the first:")
                 }
             };
-            writeln!(f, "{:<12} {served}", "served")?;
+            lines.push(("served".into(), served));
         }
-        write!(f, "{:<12} {}", "calibration", self.calibrator)
+        lines.push(("calibration".into(), self.calibrator.clone()));
+        if let Some(report) = &self.calibration_report {
+            let text = report.to_string();
+            lines.extend(text.lines().map(|line| (String::new(), line.to_owned())));
+        }
+        lines.extend(self.warnings.iter().map(|warning| ("WARNING".into(), warning.to_string())));
+        lines
+    }
+}
+
+fn rows(totals: &ClassTotals) -> String {
+    let ClassTotals { positives, negatives, .. } = totals;
+    let rate = 100.0 * totals.rate();
+    let weighted = if totals.weight() == totals.rows() as f64 {
+        String::new()
+    } else {
+        format!(", weight {:.6}", totals.weight())
+    };
+    let all = totals.rows();
+    format!("{all} rows, {positives} positive, {negatives} negative{weighted}, rate {rate:.4} %")
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, (name, text)) in self.lines().into_iter().enumerate() {
+            if i > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{name:<12} {text}")?;
+        }
+        Ok(())
     }
 }

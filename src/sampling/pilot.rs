@@ -140,7 +140,7 @@ struct Fitted<P, K>(Arc<FittedPipeline<P, K>>);
 
 impl<F: Scalar, P: Predict<F>, K: Calibrate> Score<F> for Fitted<P, K> {
     fn probabilities(&self, data: &Dataset<'_, F>, _: &Run) -> Result<Vec<f64>> {
-        self.0.probabilities_of(data)
+        self.0.probabilities_as_sampled(data)
     }
 }
 
@@ -166,7 +166,7 @@ where
             Distortion::FeatureDependent { .. } => data.view().with_distortion(Distortion::None),
             _ => data.view(),
         };
-        self.0.fit_in(&rows, run)?.probabilities_of(&rows)
+        self.0.fit_in(&rows, run)?.probabilities_as_sampled(&rows)
     }
 }
 

@@ -15,7 +15,7 @@ pub use objective::Objective;
 pub(super) use objective::{RowAt, quadratic_forms};
 
 use super::linear::add_products;
-use super::{Model, Predict};
+use super::{Model, Predict, ShiftLogits};
 use crate::data::{FeaturesView, Row, Scalar};
 use crate::error::same_length;
 use crate::loss::Loss;
@@ -314,14 +314,15 @@ impl FittedLogisticRegression {
         &self.diagnostics
     }
 
-    /// The same model with all logits moved by `shift`.
-    pub(crate) fn shifted(&self, shift: f64) -> Self {
-        Self { intercept: self.intercept + shift, ..self.clone() }
-    }
-
     fn products<F: Scalar>(&self, x: FeaturesView<'_, F>, out: &mut [f64]) {
         out.fill(self.intercept);
         add_products(x, &self.coefficients, out);
+    }
+}
+
+impl ShiftLogits for FittedLogisticRegression {
+    fn shifted(&self, shift: f64) -> Self {
+        Self { intercept: self.intercept + shift, ..self.clone() }
     }
 }
 
