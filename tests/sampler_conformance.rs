@@ -31,7 +31,7 @@ fn making<F: Scalar>() -> Vec<Boxed<F>> {
         Box::new(BorderlineSmote::second(0.2).unwrap()),
         Box::new(Adasyn::positives_per_negative(0.2).unwrap()),
         Box::new(smote(0.2).then(enn())),
-        Box::new(smote(0.2).then(enn().both_classes(true))),
+        Box::new(smote(0.2).then(EditedNearestNeighbours::new(1).unwrap().both_classes(true))),
         Box::new(smote(0.2).then(TomekLinks::new().both_classes(true))),
         Box::new(under.then(smote(0.6))),
         Box::new(under.reweight(true).then(smote(0.6).per_element(true))),
@@ -100,7 +100,8 @@ fn choosing<F: Scalar>() -> Vec<Boxed<F>> {
         Box::new(TomekLinks::new()),
         Box::new(TomekLinks::new().both_classes(true)),
         Box::new(enn()),
-        Box::new(enn().both_classes(true)),
+        // The positives are far apart here: few have another one next to them.
+        Box::new(EditedNearestNeighbours::new(1).unwrap().both_classes(true)),
         Box::new(enn().vote(Vote::Mode)),
         Box::new(enn().repeated(5).unwrap()),
         Box::new(enn().all_knn()),

@@ -65,7 +65,7 @@ pub fn rows<F: Scalar>(
             }
         });
         let totals = data.totals();
-        let title = format!("{name}: {} + {}", totals.positives, totals.negatives);
+        let title = format!("{name}: {} of {} positive", totals.positives, totals.rows());
         Panel { title: Some(title), x: x.clone(), y: y.clone(), marks: marks.into() }
     });
     let panels = panels.collect();
