@@ -48,6 +48,7 @@ pub mod calibration;
 pub mod data;
 mod error;
 pub mod evaluation;
+mod linalg;
 pub mod loss;
 pub mod metrics;
 pub mod model;

@@ -4,6 +4,7 @@ use faer::Mat;
 
 use super::newton::{At, Minimum, minimise, total};
 use super::{Parameter, Scored};
+use crate::linalg::sandwich;
 use crate::{Result, parallel};
 
 /// The maximum of the likelihood of log-odds Σ θⱼ xⱼ + c over θ ≥ 0.
@@ -78,7 +79,7 @@ impl<const D: usize> Columns<D> {
         Self {
             coefficients: std::array::from_fn(theta),
             intercept: if n > D { theta(D) } else { 0.0 },
-            covariance: &back * &found.covariance * back.transpose(),
+            covariance: sandwich(&back, &found.covariance),
             held: found.held.clone(),
             iterations: found.iterations,
         }

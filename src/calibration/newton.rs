@@ -1,8 +1,8 @@
 //! Newton's method for a convex function of a few parameters, some of which have a lower bound.
 
-use faer::linalg::solvers::Solve;
-use faer::{Col, Mat, Side};
+use faer::Mat;
 
+use crate::linalg::Llt;
 use crate::{Error, Result};
 
 /// The squared Newton decrement, relative to the value, at which the last step is taken: what is left of
@@ -120,7 +120,7 @@ fn free_block(hessian: &Mat<f64>, held: &[bool]) -> Mat<f64> {
 
 fn newton_step(at: &At, held: &[bool]) -> Vec<f64> {
     let n = held.len();
-    let downhill = Col::from_fn(n, |i| if held[i] { 0.0 } else { -at.gradient[i] });
+    let downhill: Vec<f64> = (0..n).map(|i| if held[i] { 0.0 } else { -at.gradient[i] }).collect();
     // Scaled to a unit diagonal, as parameters differ in size.
     let block = free_block(&at.hessian, held);
     let scale: Vec<f64> = (0..n).map(|i| block[(i, i)].max(f64::MIN_POSITIVE).sqrt()).collect();
@@ -130,9 +130,10 @@ fn newton_step(at: &At, held: &[bool]) -> Vec<f64> {
         let scaled = Mat::from_fn(n, n, |i, j| {
             block[(i, j)] / scale[i] / scale[j] + if i == j { lift } else { 0.0 }
         });
-        if let Ok(factor) = scaled.llt(Side::Lower) {
-            let solved = factor.solve(Col::from_fn(n, |i| downhill[i] / scale[i]));
-            let step: Vec<f64> = (0..n).map(|i| solved[i] / scale[i]).collect();
+        if let Ok(factor) = Llt::new(scaled) {
+            let right: Vec<f64> = downhill.iter().zip(&scale).map(|(d, s)| d / s).collect();
+            let solved = factor.solve(&right);
+            let step: Vec<f64> = solved.iter().zip(&scale).map(|(z, s)| z / s).collect();
             if step.iter().all(|s| s.is_finite()) {
                 return step;
             }
@@ -148,8 +149,8 @@ fn newton_step(at: &At, held: &[bool]) -> Vec<f64> {
 fn inverse(hessian: &Mat<f64>, held: &[bool]) -> Mat<f64> {
     let n = held.len();
     let block = free_block(hessian, held);
-    let inverse = match block.llt(Side::Lower) {
-        Ok(factor) => factor.solve(Mat::<f64>::identity(n, n)),
+    let inverse = match Llt::new(block) {
+        Ok(factor) => factor.inverse(),
         Err(_) => Mat::from_fn(n, n, |_, _| f64::INFINITY),
     };
     Mat::from_fn(n, n, |i, j| if held[i] || held[j] { 0.0 } else { inverse[(i, j)] })
