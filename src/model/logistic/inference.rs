@@ -9,6 +9,7 @@ use statrs::function::erf::{erfc, erfc_inv};
 
 use super::{Cholesky, FittedLogisticRegression, LogisticRegression, Objective, RowAt};
 use crate::data::Scalar;
+use crate::linalg::sandwich;
 use crate::loss::Loss;
 use crate::loss::numerics::log1p_exp;
 use crate::{Dataset, Error, Result, Run};
@@ -346,7 +347,7 @@ pub(in crate::model) fn covariance<F: Scalar>(
     for j in 0..meat.nrows() {
         (0..j).for_each(|i| meat[(i, j)] = meat[(j, i)]);
     }
-    let sandwich = &bread * meat * &bread;
+    let sandwich = sandwich(&bread, &meat); // the bread is symmetric
     let n: f64 = effective_rows(data, weighting).iter().sum();
     let k = bread.nrows() as f64;
     let factor = if kind == Covariance::Hc1 { n / (n - k) } else { 1.0 };
@@ -415,14 +416,15 @@ impl FittedLogisticRegression {
     /// Covariance, standard errors, tests and intervals of the coefficients, from the rows and the loss
     /// the model was fitted with. [`Covariance`] says what the weights mean in each estimate.
     ///
-    /// It forms a k × k matrix for k coefficients, in n·k² steps.
+    /// It forms a k × k matrix for k coefficients, in n·k² steps, for k up to 4096.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if the fit was penalised (the penalty biases the coefficients on purpose,
     /// so no interval around them covers as it says), if the coefficients do not minimise the loss on
     /// these rows (other rows, another loss, or a fit that did not converge), or for
     /// [`Covariance::Fisher`] under a loss that is no log-likelihood; [`Error::RankDeficient`] naming a
-    /// column to drop; [`Error::ColumnMismatch`].
+    /// column to drop; [`Error::Unsupported`] for more than 4096 coefficients;
+    /// [`Error::ColumnMismatch`].
     pub fn inference<F: Scalar>(
         &self,
         data: &Dataset<'_, F>,
@@ -439,7 +441,7 @@ impl FittedLogisticRegression {
         kind: Covariance,
         weighting: Weighting,
     ) -> Result<Inference> {
-        data.features().check_columns(self.coefficients.len())?;
+        data.features().check_columns(self.linear.coefficients.len())?;
         for (name, penalty) in [("l2", self.l2), ("l1", self.l1)] {
             if penalty > 0.0 {
                 let expected = "0 for inference: a penalty biases the coefficients on purpose, so that \
@@ -455,10 +457,14 @@ impl FittedLogisticRegression {
             return Err(Error::invalid("covariance", "Fisher", expected));
         }
         let objective = Objective::new(data, &*loss, 0.0, self.has_intercept)?;
+        objective.check_products("inference")?;
         let theta = self.theta();
         let (value, rows) = objective.rows_at(&theta);
-        let names =
-            names(self.feature_names.as_deref(), self.coefficients.len(), self.has_intercept);
+        let names = names(
+            self.feature_names.as_deref(),
+            self.linear.coefficients.len(),
+            self.has_intercept,
+        );
         let factor = factor(&objective.sum_of_outer_products(|i| rows[i].hessian), &names)?;
         // gᵀH⁻¹g is the squared distance to the minimum in standard errors.
         let gradient = objective.sum_of_rows(|i| rows[i].gradient);
@@ -492,15 +498,15 @@ impl FittedLogisticRegression {
 
     /// Subtracts a correction, one entry per column and then the intercept's.
     pub(in crate::model) fn subtract(&mut self, correction: &[f64]) {
-        let (columns, intercept) = correction.split_at(self.coefficients.len());
-        self.coefficients.iter_mut().zip(columns).for_each(|(c, by)| *c -= by);
-        self.intercept -= intercept.first().copied().unwrap_or(0.0);
+        let (columns, intercept) = correction.split_at(self.linear.coefficients.len());
+        self.linear.coefficients.iter_mut().zip(columns).for_each(|(c, by)| *c -= by);
+        self.linear.intercept -= intercept.first().copied().unwrap_or(0.0);
     }
 
     /// The coefficients, then the intercept if there is one.
     pub(in crate::model) fn theta(&self) -> Vec<f64> {
-        let intercept = self.has_intercept.then_some(self.intercept);
-        self.coefficients.iter().copied().chain(intercept).collect()
+        let intercept = self.has_intercept.then_some(self.linear.intercept);
+        self.linear.coefficients.iter().copied().chain(intercept).collect()
     }
 }
 

@@ -58,7 +58,9 @@ impl At {
 
 impl<'a, F: Scalar> Firth<'a, F> {
     pub(super) fn new(data: &'a Dataset<'a, F>) -> Result<Self> {
-        Ok(Self { data, objective: Objective::new(data, &LogLoss, 0.0, true)? })
+        let objective = Objective::new(data, &LogLoss, 0.0, true)?;
+        objective.check_products("Firth's penalised likelihood")?;
+        Ok(Self { data, objective })
     }
 
     /// l*, its gradient and the information at θ, or the column at which that is singular.

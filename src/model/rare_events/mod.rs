@@ -10,8 +10,8 @@ use super::logistic::inference::{
     Profile, Weighting, effective_rows, log_likelihood_loss, names, normal_quantile, to_array,
 };
 use super::logistic::{
-    Covariance, Diagnostics, FittedLogisticRegression, Inference, LogisticRegression, Objective,
-    StopReason, quadratic_forms,
+    Collinearity, Covariance, Diagnostics, FittedLogisticRegression, Inference, LogisticRegression,
+    Objective, StopReason, quadratic_forms,
 };
 use super::{Model, Predict};
 use crate::data::{FeaturesView, Scalar};
@@ -305,6 +305,7 @@ fn finite_sample_bias<F: Scalar>(
     // A loss that weighs the classes has another curvature for events than for others. King & Zeng's W
     // is that: wᵢ πᵢ(1 − πᵢ), with wᵢ = w₁ for events and w₀ for others.
     let objective = Objective::new(data, loss, 0.0, true)?;
+    objective.check_products("the finite-sample bias correction")?;
     let (_, rows) = objective.rows_at(theta);
     let names = names(None, data.columns(), true);
     let information = objective.sum_of_outer_products(|i| rows[i].hessian);
@@ -358,7 +359,7 @@ fn fit_firth<F: Scalar>(
         gradient_norm: best.score_norm(),
         iterations: best.iterations,
         passes: 4 * (best.iterations + 1),
-        rank_deficient: false,
+        collinearity: Collinearity::Absent,
         stop: StopReason::Converged,
     };
     let inference = Inference {
