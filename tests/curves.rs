@@ -646,6 +646,13 @@ mod laws {
         assert_eq!(slices[1].missing.len(), 5);
         assert!(slices[1].missing.iter().all(|missing| missing.reason.contains("positive")));
 
+        // What is expected rounds to nothing: certain if there is none, impossible if there is some.
+        for (label, p_value) in [(false, 1.0), (true, 0.0)] {
+            let weights = Some(&[1e-160][..]);
+            let slices = slices_by_period(&[0.0], 1.0, &[label], &[5e-324], weights).unwrap();
+            assert_eq!(slices[0].p_value, p_value);
+        }
+
         let times = [f64::NAN, 3.0, -1.0, 7.0, 8.0, -f64::NAN];
         let slices = slices_by_period(&times, 4.0, &labels, &p, None).unwrap();
         let starts: Vec<_> = slices.iter().map(|slice| (slice.start, slice.rows)).collect();

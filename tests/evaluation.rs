@@ -218,10 +218,7 @@ fn goals_are_read_back_and_checked() {
         (r#"{"Share":1.5}"#, "share"),
         (r#"{"PrecisionFloor":0}"#, "precision"),
         (r#"{"FBeta":-1}"#, "beta"),
-        (
-            r#"{"Cost":{"false_positive":-1,"false_negative":1,"true_positive":0,"true_negative":0}}"#,
-            "costs",
-        ),
+        (r#"{"Cost":[[0,-1],[1,0]]}"#, "costs"),
     ] {
         let error = serde_json::from_str::<Goal>(text).unwrap_err().to_string();
         assert!(error.contains(problem), "{error}");
