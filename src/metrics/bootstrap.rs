@@ -54,7 +54,7 @@ use crate::{Error, Result, Seed, parallel};
 ///     Ok([sample.roc_auc()?, sample.normalised_entropy()?])
 /// })?;
 /// assert!(auc.lower < auc.estimate && auc.estimate < auc.upper);
-/// assert!(ne.standard_error > 0.0);
+/// assert!(ne.standard_error > Some(0.0));
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Clone, Debug)]
