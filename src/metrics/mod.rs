@@ -100,7 +100,7 @@ pub use smooth_ece::smooth_ece;
 
 pub(crate) use bootstrap::Replicates;
 pub(crate) use delong::compare;
-pub(crate) use line::fit_line;
 pub(crate) use ordered::Ordered;
 pub(crate) use ranked::{Tie, ties};
+pub(crate) use rows::binade;
 pub(crate) use slices::Partition;

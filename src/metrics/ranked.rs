@@ -320,18 +320,21 @@ impl Weighted for Ranked {
     }
 }
 
-/// The rows sorted by score, those of equal score as one. Rows without weight are left out.
+/// The rows sorted by score, those of equal score as one, with the unit of their weights. Rows without
+/// weight are left out.
 ///
 /// # Errors
 ///
 /// Those common to all metrics.
-pub(crate) fn ties(labels: &[bool], scores: &[f64], weights: Option<&[f64]>) -> Result<Vec<Tie>> {
+pub(crate) fn ties(
+    labels: &[bool],
+    scores: &[f64],
+    weights: Option<&[f64]>,
+) -> Result<(Vec<Tie>, f64)> {
     let ranked = Ranked::new(labels, scores, weights)?;
-    let unit = ranked.unit;
-    Ok(ranked
-        .ties()
-        .map(|tie| Tie { positive: unit * tie.positive, negative: unit * tie.negative, ..tie })
-        .collect())
+    let mut ties = Vec::with_capacity(ranked.rows());
+    ties.extend(ranked.ties());
+    Ok((ties, ranked.unit))
 }
 
 /// All rows that share one score. Weights are in the unit of [`Weights`](super::rows::Weights).
