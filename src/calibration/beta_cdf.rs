@@ -14,7 +14,7 @@ use crate::loss::numerics::sigmoid;
 use crate::vector::log_parts;
 use crate::{Result, parallel};
 
-/// The beta distribution's cumulative function, q = I_p(α, β) of the score p = σ(z), with α, β > 0 by
+/// The beta distribution's cumulative function, q = `I_p(α, β)` of the score p = σ(z), with α, β > 0 by
 /// maximum likelihood (equation 17).
 ///
 /// With α = β = 1 it is the identity. It rises from q = 0 at p = 0 to q = 1 at p = 1; near 0 it goes like
@@ -299,7 +299,7 @@ impl Beta<Jet> {
 }
 
 impl<T: Number> Beta<T> {
-    /// Whether the tail is the lower one, I_p, or the upper, 1 − I_p; and its logarithm, at most 0. It is the one
+    /// Whether the tail is the lower one, `I_p`, or the upper, `1 − I_p`; and its logarithm, at most 0. It is the one
     /// on this side of the distribution's mean, where the continued fraction converges fast.
     fn ln_tail(&self, z: f64) -> (bool, T) {
         let (p, q) = (sigmoid(z), sigmoid(-z));
@@ -316,7 +316,7 @@ impl<T: Number> Beta<T> {
     }
 }
 
-/// The continued fraction 1/(1 + d₁/(1 + d₂/(1 + …))) in I_x(a, b) = xᵃ(1 − x)ᵇ/(a B(a, b)) times it, with
+/// The continued fraction 1/(1 + d₁/(1 + d₂/(1 + …))) in `I_x(a, b)` = xᵃ(1 − x)ᵇ/(a B(a, b)) times it, with
 /// d₂ₘ = m(b − m)x/((a + 2m − 1)(a + 2m)) and d₂ₘ₊₁ = −(a + m)(a + b + m)x/((a + 2m)(a + 2m + 1)).
 ///
 /// By Lentz's method: the product of the ratios of successive convergents.
@@ -371,7 +371,8 @@ impl Number for f64 {
         self.min(0.0)
     }
     fn is_one(self) -> bool {
-        !((self - 1.0).abs() > 2.0 * f64::EPSILON)
+        let off = (self - 1.0).abs();
+        off <= 2.0 * f64::EPSILON || off.is_nan()
     }
 }
 
@@ -442,7 +443,7 @@ impl Number for Jet {
     }
     fn is_one(self) -> bool {
         // What is left of the derivatives is of the size of the last ratio's.
-        self.value.is_one() && self.slope.iter().all(|slope| !(slope.abs() > 1e-14))
+        self.value.is_one() && self.slope.iter().all(|slope| slope.abs() <= 1e-14 || slope.is_nan())
     }
 }
 

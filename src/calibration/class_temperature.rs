@@ -27,7 +27,7 @@ const NAME: &str = "TemperatureScaling";
 /// use imbalance::sampling::Distortion;
 ///
 /// let logits = array![[2.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 2.0], [2.0, 0.0, 0.0]];
-/// let resampled = ScoredClasses::new(logits.view(), &[0, 1, 2, 1])?
+/// let resampled = ScoredClasses::new(&logits, &[0, 1, 2, 1])?
 ///     .with_distortion(Distortion::PriorShift { log_odds: 1.0 });
 /// let error = TemperatureScaling::new().fit_classes(&resampled).unwrap_err();
 /// assert!(matches!(error, Error::DistortedCalibration { .. }));
@@ -48,7 +48,8 @@ impl<'a> ScoredClasses<'a> {
     /// - [`Error::NoRows`], [`Error::LengthMismatch`].
     /// - [`Error::InvalidArgument`] for fewer than two classes, or a class that is not below K.
     /// - [`Error::NonFinite`] for a logit that is not finite.
-    pub fn new(logits: ArrayView2<'a, f64>, classes: &'a [usize]) -> Result<Self> {
+    pub fn new(logits: impl Into<ArrayView2<'a, f64>>, classes: &'a [usize]) -> Result<Self> {
+        let logits = logits.into();
         same_length("classes", classes.len(), "the logits", logits.nrows())?;
         if classes.is_empty() {
             return Err(Error::NoRows { what: "the calibration data" });
@@ -171,7 +172,7 @@ impl TemperatureScaling {
     /// use imbalance::ndarray::array;
     ///
     /// let logits = array![[2.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 2.0], [2.0, 0.0, 0.0]];
-    /// let scored = ScoredClasses::new(logits.view(), &[0, 1, 2, 1])?;
+    /// let scored = ScoredClasses::new(&logits, &[0, 1, 2, 1])?;
     /// let map = TemperatureScaling::new().fit_classes(&scored)?;
     /// let p = map.probabilities(&logits.view())?;
     /// // The class with the highest logit gets the three in four that are right.

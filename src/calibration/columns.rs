@@ -1,5 +1,7 @@
 //! Logistic regression on one or two functions of a score, with coefficients held at 0 or above.
 
+#![allow(clippy::needless_range_loop, reason = "a lane is an index into several arrays at once")]
+
 use faer::Mat;
 
 use super::newton::{At, Minimum, minimise, sum};

@@ -1,5 +1,7 @@
 //! What a calibrator learned.
 
+#![allow(clippy::needless_range_loop, reason = "a lane is an index into several arrays at once")]
+
 use std::fmt;
 use std::ops::Range;
 
