@@ -58,7 +58,8 @@ impl<A: Calibrator, B: Calibrator> Calibrator for Then<A, B> {
             error => error,
         })?;
         let mut fitted = FittedThen { first, second, report: None };
-        if self.learns() {
+        // What learns was refused other rows; what does not is judged if the rows can tell.
+        if held_out.need_fair_rows("Then").is_ok() {
             let solution = fitted.solution();
             let map = |z| fitted.calibrated_logit(z);
             fitted.report = Some(CalibrationReport::of_logits("Then", held_out, solution, &map));
@@ -121,7 +122,7 @@ impl<A: Calibrate, B: Calibrate> Calibrate for FittedThen<A, B> {
         self.second.calibrated_logit(self.first.calibrated_logit(logit))
     }
 
-    /// The report of the chain, if one of the two learned. Iterations are those of both.
+    /// The report of the chain, if the rows could tell. Iterations are those of both.
     fn report(&self) -> Option<&CalibrationReport> {
         self.report.as_ref()
     }
