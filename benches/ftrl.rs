@@ -16,7 +16,7 @@ fn pass(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(rows as u64));
         group.bench_function(BenchmarkId::new("sparse", rows), |bencher| {
             bencher.iter(|| {
-                let mut learner = FtrlProximal::new().learner(columns, LogLoss);
+                let mut learner = FtrlProximal::new().learner(columns, LogLoss).unwrap();
                 learner.partial_fit(&log.dataset).expect("finite features");
                 learner
             });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use imbalance::ClassTotals;
 use imbalance::loss::{
-    AsymmetricLoss, FocalLoss, LabelSmoothing, LogLoss, LogitAdjusted, Loss, WeightedLogLoss,
+    AsymmetricLoss, Block, FocalLoss, LabelSmoothing, LogLoss, LogitAdjusted, Loss, WeightedLogLoss,
 };
 
 /// As a model sees them: adapted to the rows.
@@ -40,7 +40,11 @@ fn block(criterion: &mut Criterion) {
         for (name, loss) in losses().expect("parameters in range") {
             group.throughput(Throughput::Elements(rows as u64));
             group.bench_function(BenchmarkId::new(name, rows), |bencher| {
-                bencher.iter(|| loss.block(&logits, &labels, None, &mut gradients, &mut hessians));
+                bencher.iter(|| {
+                    let (gradients, hessians) = (&mut gradients, &mut hessians);
+                    let rows = Block::new(&logits, &labels, None, gradients, hessians);
+                    loss.block(rows.expect("slices of one length"))
+                });
             });
         }
     }

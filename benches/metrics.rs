@@ -4,9 +4,11 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use imbalance::Folds;
 use imbalance::metrics::{
-    Axis, Bootstrap, Goal, Ranked, average_precision, brier_score, compare_roc_auc, confusion,
-    log_loss, roc_auc, roc_auc_interval, smooth_ece,
+    Axis, Bootstrap, Goal, Ranked, average_precision, brier_score, calibration_line,
+    compare_roc_auc, confusion, ece, log_loss, normalised_entropy, roc_auc, roc_auc_interval,
+    slices_by_period, smooth_ece,
 };
 use imbalance::prelude::SyntheticClicks;
 
@@ -32,11 +34,31 @@ fn scalars(criterion: &mut Criterion) {
         bench("roc_auc", &|| roc_auc(&y, &p, weights).unwrap());
         bench("average_precision", &|| average_precision(&y, &p, weights).unwrap());
         bench("log_loss", &|| log_loss(&y, &p, weights).unwrap());
+        bench("normalised_entropy", &|| normalised_entropy(&y, &p, weights).unwrap());
+        bench("ece", &|| ece(&y, &p, weights, 10).unwrap());
+        bench("calibration_line", &|| calibration_line(&y, &p, weights).unwrap().slope);
         bench("brier_score", &|| brier_score(&y, &p, weights).unwrap());
         bench("confusion", &|| confusion(&y, &p, weights, 0.01).unwrap().true_positives);
         bench("smooth_ece", &|| smooth_ece(&y, &p, weights).unwrap());
         bench("roc_auc_interval", &|| roc_auc_interval(&y, &p, weights, 0.95).unwrap().lower);
-        bench("compare_roc_auc", &|| compare_roc_auc(&y, &p, &w, weights, 0.95).unwrap().p_value);
+        bench("compare_roc_auc", &|| compare_roc_auc(&y, &p, &w, weights, 0.95).unwrap().second);
+    }
+    group.finish();
+}
+
+/// What the comparison with scikit-learn measures: 10 million rows.
+fn ten_million(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("metric");
+    let n = 10_000_000;
+    let (y, p) = rows(n);
+    group.sample_size(10).throughput(Throughput::Elements(n as u64));
+    type Metric = fn(&[bool], &[f64], Option<&[f64]>) -> imbalance::Result<f64>;
+    let metrics: [(&str, Metric); 3] =
+        [("roc_auc", roc_auc), ("average_precision", average_precision), ("log_loss", log_loss)];
+    for (name, metric) in metrics {
+        group.bench_function(BenchmarkId::new(name, n), |bencher| {
+            bencher.iter(|| metric(&y, &p, None).unwrap());
+        });
     }
     group.finish();
 }
@@ -81,6 +103,14 @@ fn ranked(criterion: &mut Criterion) {
     bench("choose", &|| {
         black_box(goal.choose_ranked(&sorted).unwrap());
     });
+    let folds = Folds::stratified(&y, 5, 1).unwrap();
+    bench("choose_cross_fitted", &|| {
+        black_box(goal.choose_cross_fitted(&y, &p, None, &folds).unwrap());
+    });
+    let days: Vec<f64> = (0..n).map(|row| (row * 30 / n) as f64).collect();
+    bench("slices_by_period", &|| {
+        black_box(slices_by_period(&days, 1.0, &y, &p, None).unwrap());
+    });
     group.finish();
 }
 
@@ -106,5 +136,5 @@ fn bootstrap(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, scalars, ranked, bootstrap);
+criterion_group!(benches, scalars, ten_million, ranked, bootstrap);
 criterion_main!(benches);

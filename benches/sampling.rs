@@ -1,9 +1,13 @@
-//! Each sampler: choosing the rows, and gathering them.
+//! The samplers that choose rows, and chains: choosing the rows, and gathering or making them. Those that
+//! look at neighbours, each alone, are in `neighbours`.
 #![allow(missing_docs, reason = "the macros of criterion make undocumented functions")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use imbalance::prelude::*;
-use imbalance::sampling::{Band, Draw, PoissonHardNegatives, PoissonRuleSampler, Rule};
+use imbalance::sampling::{
+    Band, Draw, EditedNearestNeighbours, PoissonHardNegatives, PoissonRuleSampler,
+    RandomOverSampler, Rule, Smote, TomekLinks,
+};
 
 fn under_sampling(criterion: &mut Criterion) {
     let sampler = RandomUnderSampler::negatives_per_positive(10.0).unwrap();
@@ -50,12 +54,17 @@ fn choosing_rows(criterion: &mut Criterion) {
             "poisson_hard_negatives",
             Box::new(PoissonHardNegatives::proportional(pilot.clone(), 10.0, 0.02).unwrap()),
         ),
-        ("local_case_control", Box::new(LocalCaseControl::new(pilot))),
+        ("local_case_control", Box::new(LocalCaseControl::new(pilot.clone()))),
+        (
+            "local_case_control_5",
+            Box::new(LocalCaseControl::new(pilot.clone()).scale(5.0).unwrap()),
+        ),
+        ("random_over", Box::new(RandomOverSampler::positives_per_negative(0.5).unwrap())),
         ("rule_filter", Box::new(RuleSampler::filter(engaged()).unwrap())),
         ("rule_shares", Box::new(RuleSampler::shares([(engaged(), 0.2)], 0.05).unwrap())),
         ("rule_priorities", Box::new(RuleSampler::priorities([(engaged(), 5.0)], 0.1).unwrap())),
         ("rule_poisson", Box::new(PoissonRuleSampler::new([(engaged(), 0.2)], 0.05).unwrap())),
-        ("chain", Box::new(RuleSampler::filter(engaged()).unwrap().then(under))),
+        ("rule_then_random_under", Box::new(RuleSampler::filter(engaged()).unwrap().then(under))),
     ];
     let run = Run::seeded(7);
     let mut group = criterion.benchmark_group("samplers");
@@ -68,5 +77,28 @@ fn choosing_rows(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, under_sampling, choosing_rows);
+/// The chains that are named after what they do, 1,000 positives of 20,000 rows.
+fn chains(criterion: &mut Criterion) {
+    let clicks = SyntheticClicks::new(20_000, 0.05).unwrap().numeric(8).categorical(&[]);
+    let data = clicks.generate::<f64>(1).unwrap().dataset;
+    let smote = Smote::positives_per_negative(0.5).unwrap();
+    let enn = EditedNearestNeighbours::new(3).unwrap().both_classes(true);
+    let under = RandomUnderSampler::negatives_per_positive(10.0).unwrap();
+    let samplers: [(&str, &dyn Sampler<f64>); 3] = [
+        ("smote_then_enn", &smote.then(enn)),
+        ("smote_then_tomek_links", &smote.then(TomekLinks::new().both_classes(true))),
+        ("random_under_then_smote", &under.then(smote)),
+    ];
+    let mut group = criterion.benchmark_group("chains");
+    group.throughput(Throughput::Elements(20_000)).sample_size(10);
+    for (name, sampler) in samplers {
+        group.bench_function(BenchmarkId::new(name, "20000x8"), |bencher| {
+            let run = Run::seeded(7);
+            bencher.iter(|| sampler.resample(&data, &run).unwrap().apply(&data).unwrap());
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, under_sampling, choosing_rows, chains);
 criterion_main!(benches);

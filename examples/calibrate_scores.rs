@@ -14,8 +14,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use imbalance::calibration::{
-    BetaCalibration, BoxCalibrator, Calibrator, HistogramBinning, IsotonicRegression, PlattScaling,
-    Scored, TemperatureScaling, Uncalibrated, VennAbers, cross_fit,
+    BetaCalibration, BetaCdf, BoxCalibrator, Calibrator, HistogramBinning, IsotonicRegression,
+    PlattScaling, Scored, TemperatureScaling, Uncalibrated, VennAbers, cross_fit,
 };
 use imbalance::data::{CsvReader, SyntheticClicks};
 use imbalance::loss::numerics::{logit, sigmoid};
@@ -32,9 +32,15 @@ const CALIBRATORS: &[(&str, Make)] = &[
     ("none", || Ok(Uncalibrated.boxed())),
     ("temperature", || Ok(TemperatureScaling::new().boxed())),
     ("Platt", || Ok(PlattScaling::new().boxed())),
+    ("Platt, plain targets", || Ok(PlattScaling::new().plain_targets().boxed())),
+    ("Platt, as printed", || Ok(PlattScaling::new().on_probabilities().boxed())),
+    ("temperature, bias c.", || Ok(TemperatureScaling::new().bias_corrected().boxed())),
     ("beta am", || Ok(BetaCalibration::am().boxed())),
+    ("beta ab", || Ok(BetaCalibration::ab().boxed())),
+    ("beta CDF", || Ok(BetaCdf::new().boxed())),
     ("beta abm", || Ok(BetaCalibration::abm().boxed())),
     ("histogram", || Ok(HistogramBinning::quantiles(10)?.boxed())),
+    ("histogram, eq. width", || Ok(HistogramBinning::equal_width(10)?.boxed())),
     ("Venn–Abers", || Ok(VennAbers::new().boxed())),
     ("isotonic", || Ok(IsotonicRegression::new().boxed())),
     // The same, but certain of nothing: a miss at p = 0 costs an infinite log loss.
@@ -61,6 +67,9 @@ struct Arguments {
     /// A column of weights.
     #[arg(long, value_name = "COL", requires = "csv")]
     weight: Option<String>,
+    /// A column of times, as numbers or as dates: each row is judged by a map of earlier rows only.
+    #[arg(long, value_name = "COL", requires = "csv")]
+    time: Option<String>,
     /// Write the synthetic scores to a file (columns `score`, logits, and `click`), and stop.
     #[arg(long, value_name = "FILE", conflicts_with = "csv")]
     generate: Option<PathBuf>,
@@ -94,7 +103,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Outcome<()> {
-    let scored = match &arguments.csv {
+    let (scored, times) = match &arguments.csv {
         Some(file) => read(arguments, file)?,
         None => {
             let (logits, labels) = synthetic(arguments.rows, arguments.seed)?;
@@ -107,29 +116,42 @@ fn run(arguments: &Arguments) -> Outcome<()> {
                 return Ok(());
             }
             println!("Synthetic scores: logits of a click log's truth, bent and too high.");
-            Scored::from_logits(logits, labels)?
+            (Scored::from_logits(logits, labels)?, None)
         }
     };
-    compare(arguments, &scored)
+    let folds = match &times {
+        None => Folds::stratified(scored.labels(), arguments.folds, arguments.seed)?,
+        Some(times) => Folds::by_time(scored.labels(), times, arguments.folds)?,
+    };
+    compare(&scored, &folds, times.is_some())
 }
 
-fn read(arguments: &Arguments, file: &PathBuf) -> Outcome<Scored<'static>> {
+/// Scores and, if asked for, their times.
+fn read(arguments: &Arguments, file: &PathBuf) -> Outcome<(Scored<'static>, Option<Vec<f64>>)> {
     let column = |name: &Option<String>| name.clone().unwrap_or_default();
     let score = column(&arguments.score);
     let mut reader = CsvReader::new().label(column(&arguments.label)).attribute_numbers([&score]);
     if let Some(weight) = &arguments.weight {
         reader = reader.weight(weight);
     }
+    if let Some(time) = &arguments.time {
+        reader = reader.time(time);
+    }
     let table = reader.read(file, &Run::default())?;
+    let times = match &arguments.time {
+        None => None,
+        Some(time) => Some(table.numbers(time)?.to_vec()),
+    };
     let (scores, labels) = (table.numbers(&score)?.to_vec(), table.labels().to_vec());
     let scored = match arguments.kind {
         Some(Kind::Probabilities) => Scored::from_probabilities(scores, labels)?,
         _ => Scored::from_logits(scores, labels)?,
     };
-    Ok(match table.weights() {
+    let scored = match table.weights() {
         None => scored,
         Some(weights) => scored.with_weights(weights.to_vec())?,
-    })
+    };
+    Ok((scored, times))
 }
 
 /// Logits that rise with the truth, but by a curve, three times too high, and with noise.
@@ -146,27 +168,30 @@ fn synthetic(rows: usize, seed: u64) -> Outcome<(Vec<f64>, Vec<bool>)> {
 struct Judged {
     name: &'static str,
     card: Scorecard,
+    /// How far the positives promised are from those that came, in standard errors.
+    surprise: f64,
     /// Its loss on each row.
     losses: Vec<f64>,
+    weights: Option<Vec<f64>>,
 }
 
-fn compare(arguments: &Arguments, scored: &Scored<'_>) -> Outcome<()> {
-    let folds = Folds::stratified(scored.labels(), arguments.folds, arguments.seed)?;
+fn compare(scored: &Scored<'_>, folds: &Folds, in_time: bool) -> Outcome<()> {
     let totals = scored.totals();
     println!(
-        "{} rows, {} positive ({:.3} %); each row is judged by a map that has not seen it, {} folds.\n",
+        "{} rows, {} positive ({:.3} %); {} folds; each row is judged by a map that has not seen it{}.\n",
         totals.rows(),
         totals.positives,
         100.0 * totals.rate(),
-        folds.count()
+        folds.count(),
+        if in_time { ", but only earlier ones (the first block is not judged)" } else { "" }
     );
     println!(
-        "{:<12}{:>9}{:>11}{:>10}{:>12}{:>16}",
-        "", "NE", "log loss", "ECE", "pred./obs.", "slope"
+        "{:<22}{:>8}{:>11}{:>10}{:>12}{:>9}{:>16}",
+        "", "NE", "log loss", "ECE", "pred./obs.", "off, SE", "slope"
     );
     let mut judged = Vec::new();
     for (name, calibrator) in CALIBRATORS {
-        match calibrator().and_then(|calibrator| judge(name, &calibrator, scored, &folds)) {
+        match calibrator().and_then(|calibrator| judge(name, &calibrator, scored, folds)) {
             Ok(line) => {
                 let card = &line.card;
                 let slope = card.calibration.map_or_else(
@@ -174,16 +199,20 @@ fn compare(arguments: &Arguments, scored: &Scored<'_>) -> Outcome<()> {
                     |line| format!("{:.3} ± {:.3}", line.slope, line.slope_standard_error),
                 );
                 println!(
-                    "{name:<12}{:>9.4}{:>11.6}{:>10.5}{:>12.4}{slope:>16}",
-                    card.normalised_entropy, card.log_loss, card.ece, card.predicted_over_observed
+                    "{name:<22}{:>8.4}{:>11.6}{:>10.5}{:>12.4}{:>+9.1}{slope:>16}",
+                    card.normalised_entropy,
+                    card.log_loss,
+                    card.ece,
+                    card.predicted_over_observed,
+                    line.surprise
                 );
                 judged.push(line);
             }
-            Err(error) => println!("{name:<12} refused: {error}"),
+            Err(error) => println!("{name:<22}refused: {error}"),
         }
     }
     println!("* with probabilities held in [1e-6, 1 − 1e-6]");
-    recommend(&judged, scored.weights());
+    recommend(&judged);
     Ok(())
 }
 
@@ -193,64 +222,96 @@ fn judge(
     scored: &Scored<'_>,
     folds: &Folds,
 ) -> imbalance::Result<Judged> {
-    let (rows, out_of_fold) = cross_fit(calibrator, scored, folds)?;
-    let mut p = vec![0.0; scored.rows()];
-    rows.iter().zip(out_of_fold).for_each(|(&row, probability)| p[row] = probability);
-    let labels = scored.labels();
-    let card = Scorecard::new(labels, &p, scored.weights())?;
-    let losses = labels
-        .iter()
-        .zip(&p)
-        .map(|(&label, &p)| log_loss(&[label], &[p], None))
-        .collect::<imbalance::Result<_>>()?;
-    Ok(Judged { name, card, losses })
+    let (rows, p) = cross_fit(calibrator, scored, folds)?;
+    let labels: Vec<bool> = rows.iter().map(|&row| scored.labels()[row]).collect();
+    let weights: Option<Vec<f64>> =
+        scored.weights().map(|weights| rows.iter().map(|&row| weights[row]).collect());
+    let card = Scorecard::new(&labels, &p, weights.as_deref())?;
+    let weight = |row: usize| weights.as_ref().map_or(1.0, |weights| weights[row]);
+
+    let (mut excess, mut variance) = (0.0, 0.0);
+    let mut losses = Vec::with_capacity(p.len());
+    for (row, (&label, &p)) in labels.iter().zip(&p).enumerate() {
+        let weight = weight(row);
+        excess += weight * (p - f64::from(u8::from(label)));
+        variance += weight * weight * p * (1.0 - p);
+        losses.push(log_loss(&[label], &[p], None)?);
+    }
+    // As much again for the map, whose mean is learned from about as many rows in all.
+    let surprise = excess / (2.0 * variance).sqrt();
+    Ok(Judged { name, card, surprise, losses, weights })
 }
 
-/// The first in the list whose log loss is within one standard error of the least: of those that the rows
-/// cannot tell apart, the one that bends least. The standard error is that of the *difference* on the
-/// same rows, which is far smaller than that of either loss.
-fn recommend(judged: &[Judged], weights: Option<&[f64]>) {
-    let Some(best) = judged.iter().min_by(|a, b| a.card.log_loss.total_cmp(&b.card.log_loss))
-    else {
+/// What lies further off is no accident.
+const MOST_SURPRISE: f64 = 3.0;
+
+/// Of the calibrators whose promise holds on the whole, the first in the list whose log loss is within one standard
+/// error of the least.
+///
+/// Log loss alone will not do: with rare positives a map that promises a few per cent too much loses next to
+/// nothing by it, but a budget or a bid made of its sum is wrong by just that. Of those that the rows cannot
+/// tell apart by log loss, the one that bends least is the safer. The standard error is that of the
+/// *difference* on the same rows, which is far smaller than that of either loss.
+fn recommend(judged: &[Judged]) {
+    let (right, wrong): (Vec<&Judged>, Vec<&Judged>) =
+        judged.iter().partition(|line| line.surprise.abs() <= MOST_SURPRISE);
+    let best = |lines: &[&Judged]| {
+        let least = lines.iter().min_by(|a, b| a.card.log_loss.total_cmp(&b.card.log_loss));
+        least.map(|line| line.name)
+    };
+    let find = |name: &str| judged.iter().find(|line| line.name == name);
+    let (candidates, least) =
+        if right.is_empty() { (&wrong, best(&wrong)) } else { (&right, best(&right)) };
+    let Some(least) = least.and_then(find) else {
         println!("\nNo calibrator could be judged.");
         return;
     };
-    for candidate in judged {
-        let difference = candidate.card.log_loss - best.card.log_loss;
-        let error = error_of_difference(candidate, best, weights);
-        if difference <= error {
-            println!("\nRecommended: {}.", candidate.name);
-            if candidate.name == best.name {
-                println!(
-                    "It has the least log loss on rows its map has not seen, and every calibrator \
-                     that bends less\nis worse by more than one standard error."
-                );
-            } else {
-                println!(
-                    "Its log loss is {difference:.2e} ± {error:.2e} above the least ({}): these rows \
-                     cannot tell\nthem apart, and of equals the one that bends less is the safer.",
-                    best.name
-                );
-            }
-            println!(
-                "It promises {:.3} positives for each one that comes.",
-                candidate.card.predicted_over_observed
-            );
-            return;
-        }
+    let chosen = candidates.iter().find_map(|candidate| {
+        let (difference, error) = difference(candidate, least);
+        (difference <= error).then_some((candidate, difference, error))
+    });
+    let Some((candidate, difference, error)) = chosen else { return };
+    let Judged { name, card, surprise, .. } = candidate;
+    println!("\nRecommended: {name}.");
+    println!(
+        "It promises {:.3} positives for each one that comes ({surprise:+.1} standard errors off).",
+        card.predicted_over_observed
+    );
+    if right.is_empty() {
+        println!(
+            "None does better: every calibrator is off by more than {MOST_SURPRISE} standard errors."
+        );
+    } else if !wrong.is_empty() {
+        let names: Vec<&str> = wrong.iter().map(|line| line.name).collect();
+        println!(
+            "Left out, as their promise is off by more than {MOST_SURPRISE} standard errors: {}.",
+            names.join("; ")
+        );
+    }
+    if *name == least.name {
+        println!(
+            "Of those left it has the least log loss on rows its map has not seen, and every one that bends \
+             less\nis worse by more than one standard error."
+        );
+    } else {
+        println!(
+            "Its log loss is {difference:.2e} ± {error:.2e} above the least ({}): these rows cannot tell\n\
+             them apart, and of equals the one that bends less is the safer.",
+            least.name
+        );
     }
 }
 
-/// The standard error of the weighted mean of the differences between two calibrators' losses.
-fn error_of_difference(a: &Judged, b: &Judged, weights: Option<&[f64]>) -> f64 {
+/// The weighted mean of the differences between two calibrators' losses, and its standard error.
+fn difference(a: &Judged, b: &Judged) -> (f64, f64) {
     let mean = a.card.log_loss - b.card.log_loss;
     let (mut sum, mut total) = (0.0, 0.0);
-    for (row, (a, b)) in a.losses.iter().zip(&b.losses).enumerate() {
-        let weight = weights.map_or(1.0, |weights| weights[row]);
+    for (row, (a_loss, b_loss)) in a.losses.iter().zip(&b.losses).enumerate() {
+        let weight = a.weights.as_ref().map_or(1.0, |weights| weights[row]);
         // Two certain misses are no difference, though ∞ − ∞ is no number.
-        let difference = if a == b { 0.0 } else { a - b };
+        let difference = if a_loss == b_loss { 0.0 } else { a_loss - b_loss };
         sum += (weight * (difference - mean)).powi(2);
         total += weight;
     }
-    sum.sqrt() / total
+    (mean, sum.sqrt() / total)
 }

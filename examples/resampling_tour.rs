@@ -1,16 +1,76 @@
-//! What every sampler does to one click log.
+//! What each sampler, in each of its forms, does to one click log, and in pictures to a small one.
 //!
 //! ```sh
 //! cargo run --release --example resampling_tour
 //! ```
+//!
+//! Pictures of two columns, before and after, go to `target/resampling_tour`.
 
+use std::fs;
+use std::path::Path;
 use std::time::Instant;
 
+use imbalance::plot::{self, Options};
 use imbalance::prelude::*;
 use imbalance::sampling::{
-    Adasyn, BorderlineSmote, EditedNearestNeighbours, RandomOverSampler, Smote, SmoteNc,
-    TomekLinks, Vote,
+    Adasyn, Band, BorderlineSmote, Draw, EditedNearestNeighbours, PoissonHardNegatives,
+    PoissonRuleSampler, RandomOverSampler, Rule, Smote, SmoteNc, TomekLinks, Vote,
 };
+
+type Named = (&'static str, Box<dyn Sampler<f32>>);
+
+/// Each sampler under its name. A new one is a line here. `last` is the last column, which plays the part
+/// of a category, and `hard` the number of hard negatives.
+fn samplers(last: usize, hard: usize) -> imbalance::Result<Vec<Named>> {
+    let enn = EditedNearestNeighbours::new(3)?;
+    let under = RandomUnderSampler::negatives_per_positive(5.0)?;
+    let over = RandomOverSampler::positives_per_negative(0.2)?;
+    let smote = Smote::positives_per_negative(0.2)?;
+    let pilot = || Pilot::trained(LogisticRegression::new(), LogLoss);
+    let mining = |band| HardNegativeMining::new(pilot(), band);
+    let poisson = || PoissonHardNegatives::proportional(pilot(), 5.0, 0.02);
+    let local = || LocalCaseControl::new(pilot());
+    // The rules of the document: active within seven days, and at least five impressions.
+    let active = || Rule::number("last_active_days").at_most(7.0);
+    let engaged = || active().and(Rule::number("impressions").at_least(5.0));
+    let by_rule = || PoissonRuleSampler::new([(engaged(), 0.5)], 0.05);
+    Ok(vec![
+        ("no sampling", Box::new(NoSampling)),
+        ("random under", Box::new(under)),
+        ("random under, reweighted", Box::new(under.reweight(true))),
+        ("random under, with replacement", Box::new(under.draw(Draw::WithReplacement))),
+        ("random under, Bernoulli", Box::new(under.draw(Draw::Bernoulli))),
+        ("hard negatives, k hardest", Box::new(mining(Band::hardest(hard)?))),
+        ("hard negatives, window", Box::new(mining(Band::window(0.1, 0.08)?))),
+        ("hard negatives, quantiles", Box::new(mining(Band::quantiles(0.9, 0.99)?))),
+        ("hard and random negatives", Box::new(mining(Band::hardest(hard)?).random_share(0.5)?)),
+        ("hard negatives, Poisson", Box::new(poisson()?)),
+        ("the same, reweighted", Box::new(poisson()?.reweight(true))),
+        ("local case-control", Box::new(local())),
+        ("local case-control, c = 5", Box::new(local().scale(5.0)?)),
+        ("rule, filter", Box::new(RuleSampler::filter(engaged())?)),
+        ("rule, shares", Box::new(RuleSampler::shares([(engaged(), 0.5)], 0.05)?)),
+        ("rule, priorities", Box::new(RuleSampler::priorities([(engaged(), 5.0)], 0.1)?)),
+        ("rule, Poisson", Box::new(by_rule()?)),
+        ("rule, Poisson, reweighted", Box::new(by_rule()?.reweight(true))),
+        ("random over", Box::new(over)),
+        ("random over, shrinkage 1", Box::new(over.shrinkage(1.0)?)),
+        ("SMOTE", Box::new(smote)),
+        ("SMOTE, λ per element", Box::new(smote.per_element(true))),
+        ("Borderline-SMOTE 1", Box::new(BorderlineSmote::first(0.2)?)),
+        ("Borderline-SMOTE 2", Box::new(BorderlineSmote::second(0.2)?)),
+        ("ADASYN", Box::new(Adasyn::positives_per_negative(0.2)?)),
+        ("SMOTE-NC", Box::new(SmoteNc::positives_per_negative(0.2, [last])?)),
+        ("Tomek links", Box::new(TomekLinks::new())),
+        ("ENN, all", Box::new(enn)),
+        ("ENN, mode", Box::new(enn.vote(Vote::Mode))),
+        ("repeated ENN", Box::new(enn.repeated(100)?)),
+        ("AllKNN", Box::new(enn.all_knn())),
+        ("SMOTE then ENN", Box::new(smote.then(enn.both_classes(true)))),
+        ("SMOTE then Tomek links", Box::new(smote.then(TomekLinks::new().both_classes(true)))),
+        ("random under then SMOTE", Box::new(under.then(Smote::positives_per_negative(0.5)?))),
+    ])
+}
 
 /// A log of 20,000 rows at 2 % whose columns are few, so that neighbours mean something.
 fn main() -> imbalance::Result<()> {
@@ -25,42 +85,17 @@ fn main() -> imbalance::Result<()> {
         100.0 * totals.rate(),
         data.columns()
     );
-
-    let enn = EditedNearestNeighbours::new(3)?;
-    let under = RandomUnderSampler::negatives_per_positive(5.0)?;
-    let over = RandomOverSampler::positives_per_negative(0.2)?;
-    let smote = Smote::positives_per_negative(0.2)?;
-    let samplers: Vec<(&str, Box<dyn Sampler<f32>>)> = vec![
-        ("no sampling", Box::new(NoSampling)),
-        ("random under", Box::new(under)),
-        ("random under, reweighted", Box::new(under.reweight(true))),
-        ("random over", Box::new(over)),
-        ("random over, shrinkage 1", Box::new(over.shrinkage(1.0)?)),
-        ("SMOTE", Box::new(smote)),
-        ("SMOTE, λ per element", Box::new(smote.per_element(true))),
-        ("Borderline-SMOTE 1", Box::new(BorderlineSmote::first(0.2)?)),
-        ("Borderline-SMOTE 2", Box::new(BorderlineSmote::second(0.2)?)),
-        ("ADASYN", Box::new(Adasyn::positives_per_negative(0.2)?)),
-        // The last column plays the part of a category.
-        ("SMOTE-NC", Box::new(SmoteNc::positives_per_negative(0.2, [3])?)),
-        ("Tomek links", Box::new(TomekLinks::new())),
-        ("ENN, all", Box::new(enn)),
-        ("ENN, mode", Box::new(enn.vote(Vote::Mode))),
-        ("repeated ENN", Box::new(enn.repeated(100)?)),
-        ("AllKNN", Box::new(enn.all_knn())),
-    ];
-
     println!(
-        "{:<26}{:>10}{:>10}{:>10}{:>9}  distortion",
+        "{:<32}{:>10}{:>10}{:>10}{:>9}  distortion",
         "", "positives", "negatives", "rate", "ms"
     );
-    for (name, sampler) in &samplers {
+    for (name, sampler) in samplers(3, 2_000)? {
         let start = Instant::now();
         let sample = sampler.resample(data, &Run::seeded(7))?.apply(data)?;
         let milliseconds = 1000.0 * start.elapsed().as_secs_f64();
         let totals = sample.totals();
         println!(
-            "{name:<26}{:>10}{:>10}{:>8.2} %{milliseconds:>9.1}  {}",
+            "{name:<32}{:>10}{:>10}{:>8.2} %{milliseconds:>9.1}  {}",
             totals.positives,
             totals.negatives,
             100.0 * totals.rate(),
@@ -71,5 +106,26 @@ fn main() -> imbalance::Result<()> {
         "\nThe rate is the weighted share of positives. A prior shift can be undone in closed form; \
          after rows\nwere chosen or made by their features, calibrate on untouched rows."
     );
+    pictures(Path::new("target/resampling_tour"))
+}
+
+/// A picture of each sampler on a log so small that its rows can be told apart.
+fn pictures(folder: &Path) -> imbalance::Result<()> {
+    let io = |source| imbalance::Error::Io { file: folder.into(), source };
+    fs::create_dir_all(folder).map_err(io)?;
+    let clicks = SyntheticClicks::new(400, 0.08)?.numeric(2).categorical(&[]);
+    let log = clicks.generate::<f32>(7)?;
+    let before = &log.dataset;
+    let mut drawn = 0;
+    for (name, sampler) in samplers(1, 60)? {
+        let after = sampler.resample(before, &Run::seeded(7))?.apply(before)?;
+        let options = Options::default().title(name);
+        let picture = plot::rows(&[("before", before), ("after", &after)], [0, 1], &options)?;
+        let file = name.replace(", ", "-").replace([' ', ','], "-").replace('=', "is");
+        picture.save(folder.join(&file).with_extension("svg"))?;
+        picture.save(folder.join(&file).with_extension("png"))?;
+        drawn += 1;
+    }
+    println!("\n{drawn} pictures of {} rows in {}", before.rows(), folder.display());
     Ok(())
 }

@@ -195,6 +195,19 @@ pub enum Error {
         kind: &'static str,
     },
 
+    /// Scores separate the classes, so a calibrator's likelihood has no maximum.
+    #[error(
+        "a threshold on the score separates the classes{kind}, so `{calibrator}` has no finite solution: its \
+         map would be a step from 0 to 1; use `PlattScaling::new()`, whose smoothed targets have one, or \
+         `IsotonicRegression` with `bounds`, and see that the scores are of rows the model has not seen"
+    )]
+    SeparatedScores {
+        /// The calibrator that refuses.
+        calibrator: &'static str,
+        /// Empty, or what is special about the threshold.
+        kind: &'static str,
+    },
+
     /// A sampler finds nothing to work on, or would leave nothing to learn from.
     #[error("{sampler} does not suit these rows: {found}; {remedy}")]
     Unsuitable {

@@ -60,7 +60,7 @@ fn the_first_two_rows_by_hand() {
     // α = 0.5, β = 1, λ₁ = 0.1, λ₂ = 0.5, no intercept, x = 2 and y = 1: p = ½, g = −1, σ = 1/α = 2,
     // z = −1, n = 1, w = (1 − 0.1) / ((1 + 1)/0.5 + 0.5) = 0.2.
     let ftrl = FtrlProximal::new().alpha(0.5).unwrap().l1(0.1).unwrap().l2(0.5).unwrap();
-    let mut learner = ftrl.intercept(false).learner(1, LogLoss);
+    let mut learner = ftrl.intercept(false).learner(1, LogLoss).unwrap();
     let row = |x: f64, label| Dataset::new(array![[x]], vec![label]).unwrap();
     learner.partial_fit(&row(2.0, true)).unwrap();
     assert_eq!(learner.fitted().coefficients(), [0.9 / 4.5]);
@@ -104,7 +104,7 @@ fn dataset(rows: &Drawn, sparse: bool) -> Dataset<'static, f64> {
 }
 
 fn learned(data: &Dataset<'_, f64>) -> FtrlLearner {
-    let mut learner = settings().learner(3, LogLoss);
+    let mut learner = settings().learner(3, LogLoss).unwrap();
     learner.partial_fit(data).unwrap();
     learner
 }
@@ -140,7 +140,7 @@ proptest! {
         prop_assert_eq!(whole.state(), dense.state());
         let data = dataset(&rows, true);
         let cut = cut.min(rows.len() - 1);
-        let mut parts = settings().learner(3, LogLoss);
+        let mut parts = settings().learner(3, LogLoss).unwrap();
         for range in [0..cut, cut..rows.len()] {
             parts.partial_fit(&data.select(&range.collect::<Vec<_>>()).unwrap()).unwrap();
         }
@@ -208,7 +208,7 @@ fn bad_settings_and_rows_are_refused() {
     }
     let error = FtrlProximal::new().passes(0).unwrap_err();
     assert!(matches!(error, Error::InvalidArgument { argument: "passes", .. }));
-    let mut learner = settings().learner(3, LogLoss);
+    let mut learner = settings().learner(3, LogLoss).unwrap();
     let narrow = Dataset::new(array![[1.0]], vec![true]).unwrap();
     let error = learner.partial_fit(&narrow).unwrap_err();
     assert!(matches!(error, Error::ColumnMismatch { found: 1, expected: 3 }), "{error}");

@@ -469,9 +469,7 @@ fn separated(rows: usize, events: usize, scale: f64) -> (Array2<f64>, Vec<bool>)
 
 #[test]
 fn firths_likelihood_is_finite_however_the_classes_are_separated() {
-    for (rows, events, scale) in
-        [(12, 3, 1.0), (40, 20, 1.0), (300, 1, 1.0), (300, 3, 1000.0), (5000, 10, 1e-3)]
-    {
+    for (rows, events, scale) in [(12, 3, 1.0), (40, 20, 1.0), (300, 1, 1.0), (300, 3, 1000.0)] {
         let what = format!("{events} of {rows} rows, scale {scale}");
         let (x, labels) = separated(rows, events, scale);
         let data = Dataset::new(&x, labels).unwrap();

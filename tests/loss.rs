@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use approx::assert_relative_eq;
 use imbalance::loss::numerics::{log_sigmoid, log1p_exp, logit, sigmoid};
 use imbalance::loss::{
-    AsymmetricLoss, ClassWeighted, ClassWeights, FocalLoss, LabelSmoothing, LogLoss, LogitAdjusted,
-    Loss, WeightedLogLoss,
+    AsymmetricLoss, Block, ClassWeighted, ClassWeights, FocalLoss, LabelSmoothing, LogLoss,
+    LogitAdjusted, Loss, WeightedLogLoss,
 };
 use imbalance::{ClassTotals, Error};
 use proptest::prelude::*;
@@ -227,12 +228,13 @@ fn extremes_are_finite_and_the_posterior_rises() {
 
 #[test]
 fn the_posterior_is_where_the_expected_loss_is_least() {
+    let margins = ["asymmetric 0 4 0.05", "asymmetric 1 2 0.2", "asymmetric 1 1 0.01", "smoothed"];
     for (name, loss) in losses() {
-        // A negative's asymmetric loss with a margin is bounded, so that rates above 0.9 may have no
-        // finite minimum: see its documentation. All others are tried over the whole range.
-        let most = if name.contains("asymmetric") { 0.9 } else { 1.0 };
         for eta in [1e-6, 1e-3, 0.02, 0.1, 0.3, 0.5, 0.8, 0.99] {
-            if eta > most {
+            // With a margin a negative's asymmetric loss is bounded, so that the largest rates may have no
+            // finite minimum (see its documentation): those above what the posterior reaches.
+            if eta > loss.posterior(40.0) {
+                assert!(margins.iter().any(|margin| name.contains(margin)), "{name} at {eta}");
                 continue;
             }
             // The expected loss falls left of its minimum and rises right of it: bisect its slope.
@@ -417,6 +419,77 @@ fn the_provided_posterior_agrees_with_the_overridden_one() {
     assert_eq!((Plain.posterior(-1e4), Plain.posterior(1e4)), (0.0, 1.0));
 }
 
+#[test]
+fn at_the_margin_a_negative_has_no_loss_and_above_it_one_that_starts_smoothly() {
+    for (gamma, margin) in [(1.0, 0.2), (2.0, 0.05), (4.0, 0.05)] {
+        let loss = AsymmetricLoss::new(0.0, gamma, margin).unwrap();
+        let kink = logit(margin);
+        for z in [kink - 1e-9, kink - 1.0, -40.0, -1e4] {
+            let at = loss.at(z, false);
+            assert_eq!(
+                (at.value, at.gradient, at.hessian),
+                (0.0, 0.0, 0.0),
+                "{gamma} {margin} {z}"
+            );
+            assert_eq!(loss.posterior(z), 0.0);
+        }
+        // Just above, u = p − m = p(1 − p)h up to a share of h, and −uᵞ ln(1 − u) = u^(γ + 1) up to a share
+        // of u: value, slope and curvature in h are those of (ch)^(γ + 1) with c = m(1 − m).
+        let (h, c) = (1e-6, margin * (1.0 - margin));
+        let at = loss.at(kink + h, false);
+        // u is a difference of numbers of size m: 2⁻⁵² m of c h, which is 2e-10 / (1 − m).
+        let close = |found: f64, expected: f64| {
+            assert_relative_eq!(found, expected, max_relative = (gamma + 1.0) * 1e-5);
+        };
+        close(at.value, (c * h).powf(gamma + 1.0));
+        close(at.gradient, (gamma + 1.0) * c * (c * h).powf(gamma));
+        close(at.hessian, (gamma + 1.0) * gamma * c * c * (c * h).powf(gamma - 1.0));
+        // The curvature jumps at the margin for γ = 1 and starts at zero for more.
+        assert_eq!(at.hessian > 1e-3, gamma == 1.0, "{gamma}: {}", at.hessian);
+        assert!(loss.posterior(kink + h) > 0.0);
+    }
+}
+
+#[test]
+fn a_block_of_unequal_lengths_is_refused() {
+    let (logits, labels) = ([0.0; 3], [true; 3]);
+    let lengths = [[2, 3, 3, 3], [3, 2, 3, 3], [3, 4, 3, 3], [3, 3, 2, 3], [3, 3, 3, 0]];
+    for ([y, w, g, h], what) in
+        lengths.into_iter().zip(["labels", "weights", "weights", "gradients", "hessians"])
+    {
+        let (weights, mut gradients, mut hessians) = (vec![1.0; w], vec![0.0; g], vec![0.0; h]);
+        let block =
+            Block::new(&logits, &labels[..y], Some(&weights), &mut gradients, &mut hessians);
+        match block.unwrap_err() {
+            Error::LengthMismatch { what: found, expected: 3, .. } => assert!(found.contains(what)),
+            other => panic!("{other}"),
+        }
+    }
+    // No rows are a block too.
+    for (name, loss) in losses() {
+        let total = loss.block(Block::new(&[], &[], None, &mut [], &mut []).unwrap());
+        assert_eq!(total, 0.0, "{name}");
+    }
+}
+
+#[test]
+fn a_loss_says_whether_its_constants_are_still_to_come() {
+    for (name, loss) in configured() {
+        let waits = ["weighted balanced", "weighted population", "weighted effective"];
+        let waits = waits.contains(&name)
+            || ["adjusted 1", "adjusted 0.5", "balanced focal 2", "smoothed balanced"]
+                .contains(&name);
+        assert_eq!(loss.pending(), waits, "{name}");
+        let adapted = loss.adapted(&TOTALS).unwrap();
+        assert!(!adapted.pending(), "{name}");
+        // Adapting again to the same rows changes nothing.
+        let again = adapted.adapted(&TOTALS).unwrap();
+        for (z, label) in [(-3.0, true), (0.5, false)] {
+            assert_eq!(again.at(z, label), adapted.at(z, label), "{name}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn a_block_is_its_rows(
@@ -428,7 +501,9 @@ proptest! {
         let (mut gradients, mut hessians) = (vec![0.0; rows.len()], vec![0.0; rows.len()]);
         for (name, loss) in losses() {
             for weights in [None, Some(&weights[..])] {
-                let value = loss.block(&logits, &labels, weights, &mut gradients, &mut hessians);
+                let block =
+                    Block::new(&logits, &labels, weights, &mut gradients, &mut hessians).unwrap();
+                let value = loss.block(block);
                 let (mut sum, mut size) = (0.0, 0.0);
                 for i in 0..rows.len() {
                     let weight = weights.map_or(1.0, |weights| weights[i]);

@@ -6,10 +6,12 @@ use imbalance::model::Predict;
 use imbalance::ndarray::{Array2, array};
 use imbalance::prelude::*;
 use imbalance::sampling::{
-    Band, Draw, PoissonHardNegatives, PoissonRuleSampler, RandomOverSampler, Resample, Rows, Rule,
-    Smote, Synthetic,
+    Adasyn, Band, BorderlineSmote, Draw, EditedNearestNeighbours, PoissonHardNegatives,
+    PoissonRuleSampler, RandomOverSampler, Resample, Rows, Rule, Smote, SmoteNc, Synthetic,
+    TomekLinks,
 };
-use imbalance::{Error, FeaturesView, Result};
+use imbalance::sprs::CsMat;
+use imbalance::{Error, Features, FeaturesView, Result, Scalar};
 
 /// A pilot whose probability is the first column.
 #[derive(Debug)]
@@ -759,4 +761,258 @@ fn a_chain_of_under_samplers_shifts_by_both() {
     // The two draw from different seeds: the second does not repeat the choice of the first.
     let FeaturesView::Dense(x) = sample.features() else { unreachable!("dense") };
     assert!(x.column(0).iter().zip(x.column(0).iter().skip(1)).all(|(a, b)| a < b));
+}
+
+/// Everything that a data set holds, row by row, to the bit.
+fn bits_of<F: Scalar>(data: &Dataset<'_, F>) -> Vec<Vec<u64>> {
+    let x = data.features();
+    let cell = |row: usize, column: usize| match &x {
+        FeaturesView::Dense(x) => x[[row, column]].to_f64().to_bits(),
+        FeaturesView::Sparse(x) => x.get(row, column).map_or(0.0, |v| v.to_f64()).to_bits(),
+    };
+    let attributes: Vec<&str> = data.attribute_names().collect();
+    let row = |row: usize| {
+        let mut bits: Vec<u64> = (0..x.ncols()).map(|column| cell(row, column)).collect();
+        bits.push(u64::from(data.labels()[row]));
+        bits.extend(data.weights().map(|weights| weights[row].to_bits()));
+        bits.extend(data.offsets().map(|offsets| offsets[row].to_bits()));
+        let number = |name: &&str| data.numbers(name).ok().map(|values| values[row].to_bits());
+        bits.extend(attributes.iter().filter_map(number));
+        bits
+    };
+    (0..data.rows()).map(row).collect()
+}
+
+fn to_sparse<F: Scalar>(x: &Array2<F>) -> CsMat<F> {
+    let (mut starts, mut columns, mut values) = (vec![0], vec![], vec![]);
+    for row in x.rows() {
+        for (column, &value) in row.iter().enumerate().filter(|(_, v)| **v != F::default()) {
+            columns.push(column);
+            values.push(value);
+        }
+        starts.push(columns.len());
+    }
+    CsMat::new(x.dim(), starts, columns, values)
+}
+
+/// 3,000 rows, a tenth of them positive, whose attribute `row` is their number. Three blocks of new rows
+/// come from them at a ratio of 4.
+fn log_with_numbers<F: Scalar>(sparse: bool, weighted: bool) -> Dataset<'static, F> {
+    let clicks = SyntheticClicks::new(3_000, 0.1).unwrap().numeric(3).categorical(&[]);
+    let log = clicks.generate::<f32>(11).unwrap().dataset;
+    let FeaturesView::Dense(x) = log.features() else { unreachable!("no categories") };
+    let mut x = x.mapv(|value| F::from_f64(f64::from(value)));
+    x.column_mut(1).mapv_inplace(|v| if v.to_f64() < 0.3 { F::default() } else { v });
+    let x = if sparse { Features::from(to_sparse(&x)) } else { x.into() };
+    let numbers = Attribute::numbers((0..3_000).map(f64::from).collect::<Vec<_>>());
+    let data = Dataset::new(x, log.labels().to_vec()).unwrap();
+    let data = data.with_attribute("row", numbers).unwrap();
+    let data = data.with_distortion(Distortion::PriorShift { log_odds: 0.7 });
+    if !weighted {
+        return data;
+    }
+    let weights: Vec<f64> = (0..3_000).map(|row| 0.5 + f64::from(row % 5)).collect();
+    let offsets: Vec<f64> = (0..3_000).map(|row| f64::from(row % 7) / 10.0).collect();
+    data.with_weights(weights).unwrap().with_offsets(offsets).unwrap()
+}
+
+/// The chains that the literature has names for are what one sampler after the other gives, told in rows of
+/// the data they began with.
+#[test]
+fn the_named_chains_are_their_parts_in_a_row() {
+    let smote = |ratio| Smote::positives_per_negative(ratio).unwrap();
+    let under = || RandomUnderSampler::negatives_per_positive(3.0).unwrap();
+    let enn = || EditedNearestNeighbours::new(3).unwrap().both_classes(true);
+    let tomek = || TomekLinks::new().both_classes(true);
+    type Sampling = Box<dyn Sampler<f64>>;
+    let pairs: [(Sampling, Sampling, Sampling); 6] = [
+        (Box::new(smote(4.0)), Box::new(enn()), Box::new(smote(4.0).then(enn()))),
+        (
+            Box::new(smote(0.9).per_element(true)),
+            Box::new(enn()),
+            Box::new(smote(0.9).per_element(true).then(enn())),
+        ),
+        (Box::new(smote(0.9)), Box::new(tomek()), Box::new(smote(0.9).then(tomek()))),
+        (Box::new(under()), Box::new(smote(0.9)), Box::new(under().then(smote(0.9)))),
+        (
+            Box::new(under().draw(Draw::WithReplacement).reweight(true)),
+            Box::new(smote(0.9)),
+            Box::new(under().draw(Draw::WithReplacement).reweight(true).then(smote(0.9))),
+        ),
+        // Rows made of rows that were made.
+        (Box::new(smote(0.3)), Box::new(smote(0.9)), Box::new(smote(0.3).then(smote(0.9)))),
+    ];
+    let run = Run::seeded(5);
+    for (sparse, weighted) in [(false, false), (false, true), (true, true)] {
+        let data = log_with_numbers::<f64>(sparse, weighted);
+        for (first, second, chain) in &pairs {
+            let between = first.resample(&data, &run.child("first")).unwrap().apply(&data).unwrap();
+            let alone = second.resample(&between, &run.child("second")).unwrap();
+            let stepwise = alone.apply(&between).unwrap();
+
+            let chained = chain.resample(&data, &run).unwrap();
+            let kept = match &chained.rows {
+                Rows::All => (0..data.rows()).collect(),
+                Rows::Kept(rows) => rows.clone(),
+            };
+            let parents = chained.synthetic.as_ref().map_or(vec![], |made| made.parents().to_vec());
+            assert!(!parents.is_empty() && parents.iter().all(|&row| data.labels()[row]));
+            let distortion = chained.distortion.clone();
+            let sample = chained.apply(&data).unwrap();
+            // The very same rows, in the same order.
+            assert!(bits_of(&sample) == bits_of(&stepwise), "{chain:?}");
+            assert_eq!(sample.features().stored(), stepwise.features().stored());
+            assert_eq!(sample.features().is_sparse(), sparse);
+            // Up to the order in which three shifts are added up.
+            let shifts = [&sample, &stepwise].map(|data| data.distortion().log_odds().unwrap());
+            assert!((shifts[0] - shifts[1]).abs() < 1e-14, "{chain:?}: {shifts:?}");
+            assert!(matches!(sample.distortion(), Distortion::FeatureDependent { .. }));
+            // Provenance: the attribute of each row is the number it has here.
+            let origins: Vec<f64> = kept.iter().chain(&parents).map(|&row| row as f64).collect();
+            assert_eq!(sample.numbers("row").unwrap(), origins);
+            // The shift of the chain is what happened to the odds, and comes after the earlier one.
+            let moved = sample.totals().log_odds() - data.totals().log_odds();
+            let nominal = distortion.log_odds().unwrap();
+            assert!((nominal - moved).abs() < 1e-11, "{chain:?}: {nominal}, {moved}");
+            assert_eq!(*sample.distortion(), data.distortion().clone().then(distortion));
+
+            let on = |threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| {
+                    bits_of(&chain.resample(&data, &run).unwrap().apply(&data).unwrap())
+                })
+            };
+            assert!(on(1) == on(3), "{chain:?}");
+        }
+    }
+}
+
+/// A sparse new row stores what its parent or its partner stores, be it a zero, and nothing else. With one
+/// neighbour the partner is known.
+#[test]
+fn sparse_rows_store_the_union_of_their_parents() {
+    fn check<F: Scalar>(weighted: bool) {
+        // Two or three of 12 columns, the positives close together, and some zeros that are stored.
+        let n = 200;
+        let (mut starts, mut columns, mut values) = (vec![0], vec![], vec![]);
+        for row in 0..n {
+            for column in [row % 4, 4 + row * 7 % 5, 9 + row % 3].into_iter().skip(row % 2) {
+                columns.push(column);
+                let value = ((row * 31 + column * 17) % 23) as f64 / 7.0;
+                values.push(F::from_f64(if row % 5 == 0 && column > 8 { 0.0 } else { value }));
+            }
+            starts.push(columns.len());
+        }
+        let x = CsMat::new((n, 12), starts, columns, values);
+        // And a few among the negatives, as ADASYN needs.
+        let labels: Vec<bool> = (0..n).map(|row| row % 5 == 0 || row % 50 == 1).collect();
+        let positives = labels.iter().filter(|&&label| label).count();
+        let mut data = Dataset::new(&x, &labels).unwrap();
+        if weighted {
+            data =
+                data.with_weights((0..n).map(|row| 1.0 + row as f64).collect::<Vec<_>>()).unwrap();
+        }
+        let row = |row: usize| {
+            let mut cells = vec![None; 12];
+            let stored = x.outer_view(row).unwrap();
+            stored.iter().for_each(|(column, value)| cells[column] = Some(value.to_f64()));
+            cells
+        };
+        let nearest = |from: usize, either: bool| {
+            let distance = |to: usize| {
+                let pairs = row(from).into_iter().zip(row(to));
+                pairs.fold(0.0, |sum, (a, b)| sum + (a.unwrap_or(0.0) - b.unwrap_or(0.0)).powi(2))
+            };
+            (0..n)
+                .filter(|&to| to != from && (either || labels[to]))
+                .min_by(|&a, &b| distance(a).total_cmp(&distance(b)))
+                .unwrap()
+        };
+        let smote = Smote::positives_per_negative(1.0).unwrap().neighbours(1).unwrap();
+        let border = |sampler: Result<BorderlineSmote>| sampler.unwrap().neighbours(1).unwrap();
+        let adasyn = Adasyn::positives_per_negative(1.0).unwrap();
+        let samplers: [(&dyn Sampler<F>, bool); 5] = [
+            (&smote, false),
+            (&smote.per_element(true), false),
+            (&border(BorderlineSmote::first(1.0)), false),
+            (&border(BorderlineSmote::second(1.0)), true),
+            (&adasyn.neighbours(1).unwrap(), false),
+        ];
+        for (sampler, either) in samplers {
+            let synthetic = sampler.resample(&data, &Run::seeded(2)).unwrap().synthetic.unwrap();
+            assert_eq!(synthetic.parents().len(), n - 2 * positives);
+            let features = synthetic.features(&data).unwrap();
+            let FeaturesView::Sparse(made) = features.view() else { panic!("dense") };
+            for (at, &parent) in synthetic.parents().iter().enumerate() {
+                let (a, b) = (row(parent), row(nearest(parent, either)));
+                let union: Vec<usize> =
+                    (0..12).filter(|&c| a[c].is_some() || b[c].is_some()).collect();
+                let stored = made.outer_view(at).unwrap();
+                assert_eq!(stored.indices(), union, "{sampler:?}, row {at} of {parent}");
+                for (column, value) in stored.iter() {
+                    let [a, b] = [a[column], b[column]].map(|end| end.unwrap_or(0.0));
+                    assert!((a.min(b)..=a.max(b)).contains(&value.to_f64()));
+                }
+            }
+            let sample = sampler.resample(&data, &Run::seeded(2)).unwrap().apply(&data).unwrap();
+            assert_eq!(sample.features().stored(), x.nnz() + made.nnz());
+        }
+    }
+    check::<f64>(false);
+    check::<f64>(true);
+    check::<f32>(true);
+}
+
+#[test]
+fn over_samplers_refuse_what_they_cannot_do() {
+    let x = Array2::from_shape_fn((30, 2), |(row, column)| (row * (column + 1)) as f64);
+    let data = Dataset::new(&x, (0..30).map(|row| row < 5).collect::<Vec<_>>()).unwrap();
+    let nc = SmoteNc::positives_per_negative(1.0, [1]).unwrap();
+    // As many neighbours as positives: each has four others.
+    let with_k: [&dyn Sampler<f64>; 4] = [
+        &Smote::positives_per_negative(1.0).unwrap(),
+        &BorderlineSmote::first(1.0).unwrap(),
+        &Adasyn::positives_per_negative(1.0).unwrap(),
+        &nc,
+    ];
+    for sampler in with_k {
+        assert_eq!(
+            sampler.resample(&data, &Run::default()).unwrap_err().to_string(),
+            "`k` is 5, but it must be below the number of positives, 5, because each needs 5 others as \
+             neighbours; ask for fewer neighbours, or use RandomOverSampler"
+        );
+    }
+    // Kind 2 looks for neighbours among all rows.
+    let second = BorderlineSmote::second(1.0).unwrap().surroundings(4).unwrap();
+    assert!(second.resample(&data, &Run::default()).is_ok());
+    let error = second.neighbours(30).unwrap().resample(&data, &Run::default()).unwrap_err();
+    assert!(
+        error.to_string().starts_with("`k` is 30, but it must be below the number of rows, 30")
+    );
+
+    // More memory than an address can reach, and than there is.
+    for ratio in [1e13, 1e18, f64::MAX] {
+        let smote = Smote::positives_per_negative(ratio).unwrap().neighbours(2).unwrap();
+        let over = RandomOverSampler::positives_per_negative(ratio).unwrap();
+        let samplers: [&dyn Sampler<f64>; 5] = [
+            &smote,
+            &over,
+            &over.shrinkage(1.0).unwrap(),
+            &Adasyn::positives_per_negative(ratio).unwrap().neighbours(2).unwrap(),
+            &BorderlineSmote::second(ratio).unwrap(),
+        ];
+        for sampler in samplers {
+            let error = sampler.resample(&data, &Run::default()).unwrap_err();
+            assert!(error.to_string().ends_with("positives fit into memory"), "{error}");
+        }
+    }
+
+    // The ratio that the message names is one that is taken: in six digits 1/3 would be too low.
+    let data = numbered(4_000_000, 1_000_000);
+    let error =
+        refused(&RandomOverSampler::positives_per_negative(0.3).unwrap(), &data).to_string();
+    let named = error.split("at least ").nth(1).unwrap().split(':').next().unwrap();
+    let named: f64 = named.parse().unwrap();
+    let sampler = RandomOverSampler::positives_per_negative(named).unwrap();
+    assert_eq!(sampler.resample(&data, &Run::default()).unwrap().rows, Rows::All);
 }

@@ -95,7 +95,7 @@ fn logistic(x: impl Into<Features<'static, f64>>, y: &[bool]) -> Outcome<Vec<(St
 fn ftrl(x: CsMat<f64>, y: Vec<bool>) -> Outcome<Vec<(String, Task)>> {
     let data = Dataset::new(x, y)?;
     let pass = move || {
-        let mut learner = FtrlProximal::new().learner(data.columns(), LogLoss);
+        let mut learner = FtrlProximal::new().learner(data.columns(), LogLoss)?;
         learner.partial_fit(&data)?;
         Ok(learner.validation().log_loss().unwrap_or(f64::NAN))
     };

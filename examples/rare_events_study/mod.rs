@@ -12,11 +12,11 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 /// The true slopes of two independent standard normal features, and the intercept: about 5 % events.
-pub const TRUTH: [f64; 3] = [1.0, -1.0, -3.75];
+pub(crate) const TRUTH: [f64; 3] = [1.0, -1.0, -3.75];
 
 /// The population's rate, E σ(−3.75 + √2 Z) with Z standard normal: the trapezoidal rule, which is exact
 /// to rounding for such an integral.
-pub fn population_rate() -> f64 {
+pub(crate) fn population_rate() -> f64 {
     let step = 0.05;
     let terms = (-200..=200).map(|i| {
         let z = f64::from(i) * step;
@@ -27,7 +27,7 @@ pub fn population_rate() -> f64 {
 
 /// How rows come from the population.
 #[derive(Clone, Copy)]
-pub enum Design {
+pub(crate) enum Design {
     /// So many rows at random.
     Random(usize),
     /// So many events and so many others.
@@ -64,7 +64,7 @@ impl Design {
     }
 
     /// In words.
-    pub fn name(self) -> String {
+    pub(crate) fn name(self) -> String {
         match self {
             Self::Random(rows) => format!("{rows} rows at random"),
             Self::CaseControl(events, others) => {
@@ -75,11 +75,11 @@ impl Design {
 }
 
 /// Methods that are fitted to the same samples.
-pub struct Study {
+pub(crate) struct Study {
     /// Where the rows come from.
-    pub design: Design,
+    pub(crate) design: Design,
     /// What is fitted, by name.
-    pub methods: Vec<(&'static str, RareEvents)>,
+    pub(crate) methods: Vec<(&'static str, RareEvents)>,
 }
 
 fn plain() -> RareEvents {
@@ -87,7 +87,7 @@ fn plain() -> RareEvents {
 }
 
 /// What is compared for bias: in each study the first method is the uncorrected one.
-pub fn bias_studies() -> imbalance::Result<Vec<Study>> {
+pub(crate) fn bias_studies() -> imbalance::Result<Vec<Study>> {
     let tau = population_rate();
     let few = Design::CaseControl(25, 75);
     let firth = || RareEvents::new().firth_with_intervals(None);
@@ -119,7 +119,7 @@ pub fn bias_studies() -> imbalance::Result<Vec<Study>> {
 }
 
 /// What is compared for coverage. A name with an asterisk has King & Zeng's own covariance.
-pub fn coverage_studies() -> imbalance::Result<Vec<Study>> {
+pub(crate) fn coverage_studies() -> imbalance::Result<Vec<Study>> {
     let tau = population_rate();
     Ok(vec![
         Study {
@@ -180,14 +180,22 @@ impl Study {
     }
 
     /// The errors of the estimates, by method and replication.
-    pub fn errors(&self, replications: u64, seed: Seed) -> imbalance::Result<Vec<Vec<[f64; 3]>>> {
+    pub(crate) fn errors(
+        &self,
+        replications: u64,
+        seed: Seed,
+    ) -> imbalance::Result<Vec<Vec<[f64; 3]>>> {
         self.replicate(replications, seed, |inference| {
             Ok(std::array::from_fn(|j| inference.estimates()[j] - TRUTH[j]))
         })
     }
 
     /// The share of 95 % intervals that hold the truth, by method.
-    pub fn coverage(&self, replications: u64, seed: Seed) -> imbalance::Result<Vec<[f64; 3]>> {
+    pub(crate) fn coverage(
+        &self,
+        replications: u64,
+        seed: Seed,
+    ) -> imbalance::Result<Vec<[f64; 3]>> {
         let held = self.replicate(replications, seed, |inference| {
             let intervals = match inference.profile_intervals() {
                 Some(intervals) => intervals.to_vec(),
@@ -204,7 +212,7 @@ impl Study {
 }
 
 /// Mean, and its standard error.
-pub fn mean(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
+pub(crate) fn mean(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     let n = values.clone().count() as f64;
     let mean = values.clone().sum::<f64>() / n;
     let variance = values.map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);

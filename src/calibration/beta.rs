@@ -1,10 +1,10 @@
 //! Beta calibration.
 
-use super::columns::{Columns, at_least_distinct, log_parts};
-use super::report::{Parameter, Solution};
-use super::rising::{RisingLine, need_finite, separated, times};
+use super::columns::{Columns, Targets, at_least_distinct};
+use super::report::{LogOdds, Solution};
+use super::rising::{RisingLine, need_finite, need_overlap, times};
 use super::{Calibrate, CalibrationReport, Calibrator, Scored};
-use crate::loss::numerics::sigmoid;
+use crate::vector::{log_parts, sigmoid};
 use crate::{Error, Result};
 
 /// Beta calibration: log-odds q = a ln p − b ln(1 − p) + c of the score p = σ(z), with a, b ≥ 0, by
@@ -26,7 +26,10 @@ use crate::{Error, Result};
 /// if its coefficient came out negative. Bounds that hold are in the report. Where c is free, Σp = Σy.
 ///
 /// - Scores that rank the wrong way round, or that are all equal, give a = b = 0, the constant base rate.
-/// - With fewer different scores than parameters a and b cannot be told apart: a = b then.
+///   The form `ab` has no constant but ½: reversed scores get that, and scores that are all equal the
+///   base rate only if it lies on their side of ½.
+/// - With fewer different scores than it takes to tell a from b (three for `abm`, for `ab` two other than
+///   ½), a = b.
 /// - Scores that a threshold splits into those of the negatives and, above, those of the positives are
 ///   refused, as the likelihood has no maximum (for `ab`, if the threshold is p = ½).
 ///
@@ -96,57 +99,51 @@ impl Calibrator for BetaCalibration {
     /// # Errors
     /// - As for [`Scored::need_fair_rows`].
     /// - [`Error::NonFinite`] for an infinite logit in a row with weight.
-    /// - [`Error::Separation`] if the likelihood has no maximum.
+    /// - [`Error::SeparatedScores`] if the likelihood has no maximum.
     /// - [`Error::Numerical`] if weights or scores are hundreds of orders of magnitude apart.
     fn fit(&self, held_out: &Scored<'_>) -> Result<Self::Fitted> {
         held_out.need_fair_rows("BetaCalibration")?;
         need_finite(held_out)?;
         let (map, solution) = match self.form {
-            Form::Abm if at_least_distinct(held_out, 3) => abm(held_out)?,
+            Form::Abm if at_least_distinct(held_out, 3, |_| true) => abm(held_out)?,
             Form::Abm | Form::Am => am(held_out)?,
             Form::Ab => ab(held_out)?,
         };
-        let report = CalibrationReport::new("BetaCalibration", held_out, solution, |z| map.at(z));
+        let report = CalibrationReport::of_logits("BetaCalibration", held_out, solution, &map);
         Ok(FittedBetaCalibration { map, report })
     }
 }
 
 fn abm(scored: &Scored<'_>) -> Result<(Beta, Solution)> {
-    if separated(scored.logits(), scored) {
-        return Err(Error::Separation { kind: "completely" });
-    }
-    let fit = Columns::fit(scored, true, |z| <[f64; 2]>::from(log_parts(z)))?;
+    need_overlap("BetaCalibration", scored, |z| z)?;
+    let fit = Columns::fit(scored, Targets::plain(true), |z| <[f64; 2]>::from(log_parts(z)))?;
     let [a, b] = fit.coefficients;
     let mut solution = two_sided(&fit);
-    solution.parameters.push(Parameter::new("c", fit.intercept, fit.intercept_error()));
+    solution.parameters.push(fit.constant("c"));
     Ok((Beta { a, b, c: fit.intercept }, solution))
 }
 
 fn am(scored: &Scored<'_>) -> Result<(Beta, Solution)> {
-    let line = RisingLine::fit(scored.logits(), scored, [0.0, 1.0])?;
-    let (a, c) = (line.slope, line.intercept);
-    Ok((Beta { a, b: a, c }, line.solution("a", "c")))
+    let line = RisingLine::fit("BetaCalibration", scored, [0.0; 2], ["a", "c"], |z| z)?;
+    Ok((Beta { a: line.slope, b: line.slope, c: line.intercept }, line.solution))
 }
 
 fn ab(scored: &Scored<'_>) -> Result<(Beta, Solution)> {
     let ln_2 = std::f64::consts::LN_2;
-    if separated_at_half(scored) {
-        return Err(Error::Separation { kind: "at p = ½" });
-    }
-    let (a, b, solution) = if at_least_distinct(scored, 2) {
+    need_overlap_at_half("BetaCalibration", scored)?;
+    // At p = ½ both columns are 0, whatever a and b.
+    let (a, b, solution) = if at_least_distinct(scored, 2, |z| z != 0.0) {
         let columns = |z| {
             let (ln_p, minus_ln_q) = log_parts(z);
             [ln_p + ln_2, minus_ln_q - ln_2]
         };
-        let fit = Columns::fit(scored, false, columns)?;
+        let fit = Columns::fit(scored, Targets::plain(false), columns)?;
         let [a, b] = fit.coefficients;
         (a, b, two_sided(&fit))
     } else {
-        let fit = Columns::fit(scored, false, |z| [z])?;
+        let fit = Columns::fit(scored, Targets::plain(false), |z| [z])?;
         let [a] = fit.coefficients;
-        let bounds = if fit.held(0) { vec!["a = 0".into()] } else { Vec::new() };
-        let parameters = vec![fit.parameter(0, "a")];
-        (a, a, Solution { parameters, bounds, iterations: fit.iterations })
+        (a, a, one_sided(&fit, "a"))
     };
     Ok((Beta { a, b, c: (a - b) * ln_2 }, solution))
 }
@@ -163,18 +160,28 @@ fn two_sided(fit: &Columns<2>) -> Solution {
     }
 }
 
-/// Whether every positive is at ½ or above and every negative at ½ or below, and some row is not at ½.
-pub(super) fn separated_at_half(scored: &Scored<'_>) -> bool {
+/// The solution of a single slope.
+pub(super) fn one_sided(fit: &Columns<1>, name: &str) -> Solution {
+    let bounds = if fit.held(0) { vec![format!("{name} = 0")] } else { Vec::new() };
+    Solution { parameters: vec![fit.parameter(0, name)], bounds, iterations: fit.iterations }
+}
+
+/// Refuses rows of which every positive is at ½ or above and every negative at ½ or below, unless all are
+/// at ½: without an intercept the likelihood rises without end then.
+pub(super) fn need_overlap_at_half(calibrator: &'static str, scored: &Scored<'_>) -> Result<()> {
     let mut decided = false;
     for (row, (&z, &label)) in scored.logits().iter().zip(scored.labels()).enumerate() {
         if scored.weight(row) > 0.0 && z != 0.0 {
             if label != (z > 0.0) {
-                return false;
+                return Ok(());
             }
             decided = true;
         }
     }
-    decided
+    if decided {
+        return Err(Error::SeparatedScores { calibrator, kind: " at p = ½" });
+    }
+    Ok(())
 }
 
 /// A fitted [`BetaCalibration`].
@@ -205,12 +212,12 @@ impl FittedBetaCalibration {
 }
 
 impl Calibrate for FittedBetaCalibration {
-    #[inline]
+    #[inline(always)]
     fn probability(&self, logit: f64) -> f64 {
         self.map.at(logit)
     }
 
-    #[inline]
+    #[inline(always)]
     fn calibrated_logit(&self, score: f64) -> f64 {
         self.map.logit(score)
     }
@@ -234,14 +241,16 @@ struct Beta {
 }
 
 impl Beta {
-    #[inline]
+    #[inline(always)]
+    fn at(&self, z: f64) -> f64 {
+        sigmoid(self.logit(z))
+    }
+}
+
+impl LogOdds for Beta {
+    #[inline(always)]
     fn logit(&self, z: f64) -> f64 {
         let (ln_p, minus_ln_q) = log_parts(z);
         times(self.a, ln_p) + times(self.b, minus_ln_q) + self.c
-    }
-
-    #[inline]
-    fn at(&self, z: f64) -> f64 {
-        sigmoid(self.logit(z))
     }
 }

@@ -1,6 +1,7 @@
 //! Histogram binning.
 
 use super::isotonic::middle;
+use super::lookup::Lookup;
 use super::report::Solution;
 use super::{Calibrate, CalibrationReport, Calibrator, Scored};
 use crate::loss::numerics::logit;
@@ -78,14 +79,20 @@ impl Calibrator for HistogramBinning {
     /// As for [`Scored::need_fair_rows`].
     fn fit(&self, held_out: &Scored<'_>) -> Result<Self::Fitted> {
         held_out.need_fair_rows("HistogramBinning")?;
-        let ties = ties(held_out.labels(), held_out.logits(), held_out.weights())?;
+        // In the unit of the weights no sum or product of theirs overflows.
+        let (ties, _) = ties(held_out.labels(), held_out.logits(), held_out.weights())?;
         let map = if self.equal_width {
             Histogram::equal_width(&ties, self.bins)
         } else {
             Histogram::quantiles(&ties, self.bins)
         };
         let at = |z| map.at(z);
-        let report = CalibrationReport::new("HistogramBinning", held_out, Solution::default(), at);
+        let report = CalibrationReport::of_probabilities(
+            "HistogramBinning",
+            held_out,
+            Solution::default(),
+            at,
+        );
         Ok(FittedHistogramBinning { map, report })
     }
 }
@@ -101,7 +108,7 @@ impl FittedHistogramBinning {
     /// The logits at which a new bin begins; one fewer than bins. A bin holds its lower edge.
     #[must_use]
     pub fn edges(&self) -> &[f64] {
-        &self.map.edges
+        self.map.edges.edges()
     }
 
     /// The probability of each bin, in ascending order of the scores.
@@ -128,7 +135,7 @@ impl Calibrate for FittedHistogramBinning {
 
 #[derive(Debug, Clone, PartialEq)]
 struct Histogram {
-    edges: Vec<f64>,
+    edges: Lookup,
     values: Vec<f64>,
 }
 
@@ -159,7 +166,7 @@ impl Histogram {
             values.extend(share(&ties[start..start + bin.len()]));
             start += bin.len();
         }
-        Self { edges, values }
+        Self { edges: Lookup::new(edges), values }
     }
 
     fn equal_width(ties: &[Tie], bins: usize) -> Self {
@@ -175,11 +182,11 @@ impl Histogram {
                 share(own).unwrap_or((bin as f64 + 0.5) / bins as f64)
             })
             .collect();
-        Self { edges, values }
+        Self { edges: Lookup::new(edges), values }
     }
 
     #[inline]
     fn at(&self, z: f64) -> f64 {
-        if z.is_nan() { f64::NAN } else { self.values[self.edges.partition_point(|&e| e <= z)] }
+        if z.is_nan() { f64::NAN } else { self.values[self.edges.up_to(z)] }
     }
 }

@@ -1,7 +1,9 @@
 //! Isotonic regression.
 
+use super::lookup::Lookup;
 use super::report::Solution;
 use super::{Calibrate, CalibrationReport, Calibrator, Scored};
+use crate::loss::numerics::sigmoid;
 use crate::metrics::{Tie, ties};
 use crate::{Error, Result};
 
@@ -9,14 +11,16 @@ use crate::{Error, Result};
 /// maximises the likelihood as well. Pool-adjacent-violators, in O(n log n) for the sort.
 ///
 /// Rows of **equal score** are pooled first, so the map is a function of the score and neither the order
-/// of the rows nor the number of digits they were rounded to matters. Only exactly equal scores count
-/// as equal. Neighbouring scores whose means fall are then pooled into blocks until the block means
-/// rise; Σp = Σy on its own rows.
+/// of the rows nor the number of digits they were rounded to matters. Only scores whose **logits** are
+/// exactly equal count as equal, with no tolerance; of probabilities a few in a row may share a logit,
+/// where they differ by less than 10⁻¹⁵ of themselves. Neighbouring scores whose means fall are then pooled into
+/// blocks until the block means rise; Σp = Σy on its own rows.
 ///
 /// A score within a block gets the block's mean. Between two blocks the map is linear in the **logit**
-/// by default, or constant up to the middle ([`steps`](Self::steps)); beyond the ends it is constant.
-/// Next to a score of ±∞ there is no line: logits between such a score and a finite one get the finite
-/// one's probability.
+/// by default, linear in the probability σ(z) as in other programs
+/// ([`linear_in_probability`](Self::linear_in_probability)), or constant up to the middle
+/// ([`steps`](Self::steps)); beyond the ends it is constant. Next to a score of ±∞ there is no line in the
+/// logit: logits between such a score and a finite one get the finite one's probability.
 ///
 /// Blocks of negatives alone have the mean 0, and blocks of positives alone 1; a new row of the other
 /// class then costs an infinite log loss. [`bounds`](Self::bounds) keeps p away from them, at the price
@@ -39,9 +43,17 @@ use crate::{Error, Result};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct IsotonicRegression {
-    steps: bool,
+    between: Between,
     lower: f64,
     upper: f64,
+}
+
+/// What the map is between two blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Between {
+    LinearInLogit,
+    LinearInProbability,
+    Step,
 }
 
 impl Default for IsotonicRegression {
@@ -51,17 +63,23 @@ impl Default for IsotonicRegression {
 }
 
 impl IsotonicRegression {
-    /// Linear between blocks, probabilities from 0 to 1.
+    /// Linear in the logit between blocks, probabilities from 0 to 1.
     #[must_use]
     pub fn new() -> Self {
-        Self { steps: false, lower: 0.0, upper: 1.0 }
+        Self { between: Between::LinearInLogit, lower: 0.0, upper: 1.0 }
     }
 
     /// Constant between blocks, with a step in the middle of the gap (from a middle on, the upper block
     /// counts).
     #[must_use]
     pub fn steps(self) -> Self {
-        Self { steps: true, ..self }
+        Self { between: Between::Step, ..self }
+    }
+
+    /// Linear in the probability σ(z) between blocks.
+    #[must_use]
+    pub fn linear_in_probability(self) -> Self {
+        Self { between: Between::LinearInProbability, ..self }
     }
 
     /// Probabilities from `lower` to `upper`: block means outside are moved to the bound, which is the
@@ -90,10 +108,11 @@ impl Calibrator for IsotonicRegression {
     /// As for [`Scored::need_fair_rows`].
     fn fit(&self, held_out: &Scored<'_>) -> Result<Self::Fitted> {
         held_out.need_fair_rows("IsotonicRegression")?;
-        let ties = ties(held_out.labels(), held_out.logits(), held_out.weights())?;
+        // In the unit of the weights no sum or product of theirs overflows.
+        let (ties, _) = ties(held_out.labels(), held_out.logits(), held_out.weights())?;
         let blocks = pooled(&ties);
         let values = blocks.iter().map(|block| block.mean().clamp(self.lower, self.upper));
-        let map = PiecewiseLinear::through(&blocks, values, self.steps);
+        let map = PiecewiseLinear::through(&blocks, values, self.between);
 
         let mut solution = Solution::default();
         for (bound, at, hit) in [
@@ -105,7 +124,9 @@ impl Calibrator for IsotonicRegression {
             }
         }
         let report =
-            CalibrationReport::new("IsotonicRegression", held_out, solution, |z| map.at(z));
+            CalibrationReport::of_probabilities("IsotonicRegression", held_out, solution, |z| {
+                map.at(z)
+            });
         Ok(FittedIsotonicRegression { map, blocks: blocks.len(), report })
     }
 }
@@ -128,7 +149,7 @@ impl FittedIsotonicRegression {
     /// The corners of the map, (logit, probability), in ascending order. The map is linear between them
     /// (with [`IsotonicRegression::steps`], two corners share each step's logit).
     pub fn corners(&self) -> impl ExactSizeIterator<Item = (f64, f64)> + '_ {
-        self.map.x.iter().copied().zip(self.map.y.iter().copied())
+        self.map.x.edges().iter().copied().zip(self.map.y.iter().copied())
     }
 }
 
@@ -191,37 +212,34 @@ fn pooled(ties: &[Tie]) -> Vec<Block> {
 #[derive(Debug, Clone, PartialEq)]
 struct PiecewiseLinear {
     /// Ascending.
-    x: Vec<f64>,
+    x: Lookup,
     y: Vec<f64>,
+    in_probability: bool,
 }
 
 impl PiecewiseLinear {
-    fn through(blocks: &[Block], values: impl Iterator<Item = f64>, steps: bool) -> Self {
+    fn through(blocks: &[Block], values: impl Iterator<Item = f64>, between: Between) -> Self {
         let (mut x, mut y) = (Vec::new(), Vec::new());
         let mut corner = |at: f64, value: f64| {
             x.push(at);
             y.push(value);
         };
         for (i, (block, value)) in blocks.iter().zip(values).enumerate() {
-            let last = i + 1 == blocks.len();
-            if steps {
-                if i > 0 {
-                    corner(middle(blocks[i - 1].last, block.first), value);
-                } else {
-                    corner(block.first, value);
-                }
-                corner(
-                    if last { block.last } else { middle(block.last, blocks[i + 1].first) },
-                    value,
-                );
-            } else {
-                corner(block.first, value);
-                if block.last > block.first {
-                    corner(block.last, value);
-                }
+            let neighbours = (i.checked_sub(1).map(|i| &blocks[i]), blocks.get(i + 1));
+            let (first, last) = match (between, neighbours) {
+                (Between::Step, (below, above)) => (
+                    below.map_or(block.first, |below| middle(below.last, block.first)),
+                    above.map_or(block.last, |above| middle(block.last, above.first)),
+                ),
+                _ => (block.first, block.last),
+            };
+            corner(first, value);
+            if last > first {
+                corner(last, value);
             }
         }
-        Self { x, y }
+        let in_probability = between == Between::LinearInProbability;
+        Self { x: Lookup::new(x), y, in_probability }
     }
 
     #[inline]
@@ -229,27 +247,46 @@ impl PiecewiseLinear {
         if z.is_nan() {
             return f64::NAN;
         }
-        // Corners at or below z: a binary search without branches, in a table that fits a cache.
-        let below = self.x.partition_point(|&corner| corner <= z);
-        if below == 0 {
-            return self.y[0];
+        let x = self.x.edges();
+        let above = self.x.up_to(z);
+        if above == 0 || above == x.len() {
+            return self.y[above.max(1) - 1];
         }
-        let (x0, y0) = (self.x[below - 1], self.y[below - 1]);
-        let (Some(&x1), Some(&y1)) = (self.x.get(below), self.y.get(below)) else { return y0 };
+        let (x0, x1) = (x[above - 1], x[above]);
+        let (y0, y1) = (self.y[above - 1], self.y[above]);
         if y0 == y1 || z == x0 {
             return y0;
         }
+        if self.in_probability {
+            return between(y0, y1, share_of_probability(x0, z, x1));
+        }
         match (x0.is_finite(), x1.is_finite()) {
-            (true, true) => {
-                // Halved, so that a span of 1e308 does not overflow.
-                let share = (0.5 * z - 0.5 * x0) / (0.5 * x1 - 0.5 * x0);
-                y0 + share * (y1 - y0)
-            }
+            (true, true) => between(y0, y1, share(x0, z, x1)),
             (true, false) => y0,
             (false, true) => y1,
             (false, false) => 0.5 * (y0 + y1),
         }
     }
+}
+
+/// The share of the way from `x0` to `x1` at which `z` lies.
+fn share(x0: f64, z: f64, x1: f64) -> f64 {
+    // Halved, so that a span of 1e308 does not overflow.
+    (0.5 * z - 0.5 * x0) / (0.5 * x1 - 0.5 * x0)
+}
+
+/// The same on the scale of the probability.
+fn share_of_probability(x0: f64, z: f64, x1: f64) -> f64 {
+    // Near 1 the differences are those of what is left to 1.
+    let [p0, p, p1] =
+        if x0 > 0.0 { [x0, z, x1].map(|x| -sigmoid(-x)) } else { [x0, z, x1].map(sigmoid) };
+    // Beyond ±745 all probabilities are alike.
+    if p1 > p0 { (p - p0) / (p1 - p0) } else { 0.5 }
+}
+
+fn between(y0: f64, y1: f64, share: f64) -> f64 {
+    // Rounding may overshoot by the last bit.
+    (y0 + share * (y1 - y0)).min(y1)
 }
 
 /// Between two scores; an infinite one's step is right beside it.

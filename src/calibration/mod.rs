@@ -1,10 +1,13 @@
 //! Calibrators: from logits to probabilities of the population.
 
 mod beta;
+mod beta_cdf;
+mod class_temperature;
 mod columns;
 mod cross_fit;
 mod histogram;
 mod isotonic;
+mod lookup;
 mod newton;
 mod platt;
 mod prior_correction;
@@ -18,8 +21,11 @@ mod uncalibrated;
 mod venn_abers;
 
 use std::fmt::Debug;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use beta::{BetaCalibration, FittedBetaCalibration};
+pub use beta_cdf::{BetaCdf, FittedBetaCdf};
+pub use class_temperature::{ClassFitness, ClassReport, FittedClassTemperature, ScoredClasses};
 pub use cross_fit::cross_fit;
 pub use histogram::{FittedHistogramBinning, HistogramBinning};
 pub use isotonic::{FittedIsotonicRegression, IsotonicRegression};
@@ -29,14 +35,16 @@ pub use prior_correction::{
 };
 pub use report::{CalibrationReport, Fitness, Parameter};
 pub use scored::Scored;
-pub use temperature::{FittedClassTemperature, FittedTemperatureScaling, TemperatureScaling};
+pub use temperature::{FittedTemperatureScaling, TemperatureScaling};
 pub use then::{FittedThen, Then};
 pub use training::Training;
 pub use uncalibrated::Uncalibrated;
 pub use venn_abers::{FittedVennAbers, VennAbers};
 
+use crate::error::same_length;
 use crate::loss::numerics::logit;
 use crate::parallel::{self, BLOCK};
+use crate::vector::{Work, vectorised};
 use crate::{Error, Result};
 
 /// Learns or derives a map from logits to probabilities.
@@ -108,31 +116,46 @@ pub trait Calibrate: Debug + Send + Sync {
         self.probability(logit(probability))
     }
 
-    /// Replaces each logit by its probability. One pass, on the calling thread, without allocation.
+    /// Replaces each logit by its probability. One pass, on the calling thread, without allocation; the
+    /// bits are those of [`probability`](Self::probability).
     fn probabilities_in_place(&self, logits: &mut [f64]) {
-        logits.iter_mut().for_each(|score| *score = self.probability(*score));
+        vectorised(InPlace { map: self, scores: logits });
     }
 
-    /// The probabilities of logits, on all cores.
+    /// Writes the probabilities of logits, in one pass on all cores, without allocation.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] for a NaN (±∞ are certain scores), and [`Error::LengthMismatch`] for an
+    /// output of another length.
+    fn probabilities_into(&self, logits: &[f64], out: &mut [f64]) -> Result<()> {
+        let bad = map_into(logits, out, |block| self.probabilities_in_place(block))?;
+        bad.map_or(Ok(()), |row| {
+            let what = "the logits".into();
+            Err(Error::NonFinite { what, row, column: None, value: f64::NAN })
+        })
+    }
+
+    /// The probabilities of logits, in one pass on all cores.
     ///
     /// # Errors
     /// [`Error::NonFinite`] for a NaN; ±∞ are certain scores.
     fn probabilities(&self, logits: &[f64]) -> Result<Vec<f64>> {
-        if let Some(row) = logits.iter().position(|logit| logit.is_nan()) {
-            let what = "the logits".into();
-            return Err(Error::NonFinite { what, row, column: None, value: f64::NAN });
-        }
-        let mut out = logits.to_vec();
-        parallel::map_into(&mut out, 1, BLOCK, |_, _, out| self.probabilities_in_place(out));
+        let mut out = vec![0.0; logits.len()];
+        self.probabilities_into(logits, &mut out)?;
         Ok(out)
     }
 
-    /// The probabilities of scores that are probabilities, on all cores.
+    /// The probabilities of scores that are probabilities, in one pass on all cores.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for a number outside \[0, 1\].
     fn probabilities_of(&self, probabilities: &[f64]) -> Result<Vec<f64>> {
-        self.probabilities(&scored::logits_of(probabilities)?)
+        let mut out = vec![0.0; probabilities.len()];
+        let bad = map_into(probabilities, &mut out, |block| {
+            block.iter_mut().for_each(|p| *p = logit(*p));
+            self.probabilities_in_place(block);
+        })?;
+        bad.map_or(Ok(out), |row| Err(scored::no_probability(row, probabilities[row])))
     }
 
     /// What was learned; none for a map that was not learned from rows.
@@ -143,6 +166,63 @@ pub trait Calibrate: Debug + Send + Sync {
     /// A line on what the map does, for the pipeline's summary.
     fn describe(&self) -> String {
         format!("{self:?}")
+    }
+}
+
+/// A block of scores to be replaced by their probabilities.
+struct InPlace<'a, C: ?Sized> {
+    map: &'a C,
+    scores: &'a mut [f64],
+}
+
+impl<C: Calibrate + ?Sized> Work for InPlace<'_, C> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for score in self.scores {
+            *score = self.map.probability(*score);
+        }
+    }
+}
+
+/// Copies blocks of the input to the output and maps them there, on all cores. Returns the first row of
+/// which NaN was made, if there is one.
+fn map_into(
+    input: &[f64],
+    out: &mut [f64],
+    map: impl Fn(&mut [f64]) + Sync + Send,
+) -> Result<Option<usize>> {
+    same_length("the output", out.len(), "the scores", input.len())?;
+    let bad = FirstRow::default();
+    parallel::map_into(out, 1, BLOCK, |_, rows, block| {
+        let first = rows.start;
+        block.copy_from_slice(&input[rows]);
+        map(block);
+        if let Some(row) = block.iter().position(|p| p.is_nan()) {
+            bad.note(first + row);
+        }
+    });
+    Ok(bad.found())
+}
+
+/// The first of the rows that threads note.
+#[derive(Debug)]
+struct FirstRow(AtomicUsize);
+
+impl Default for FirstRow {
+    fn default() -> Self {
+        Self(AtomicUsize::new(usize::MAX))
+    }
+}
+
+impl FirstRow {
+    fn note(&self, row: usize) {
+        self.0.fetch_min(row, Ordering::Relaxed);
+    }
+
+    fn found(&self) -> Option<usize> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|&row| row != usize::MAX)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Newton's method for a convex function of a few parameters, some of which have a lower bound.
 
-use faer::linalg::solvers::Solve;
-use faer::{Col, Mat, Side};
+use faer::Mat;
 
+use crate::linalg::Llt;
 use crate::{Error, Result};
 
 /// The squared Newton decrement, relative to the value, at which the last step is taken: what is left of
@@ -40,6 +40,17 @@ pub(super) struct Minimum {
 /// iterate is feasible, so `f` need have no minimum beyond the bounds; at the end the conditions of
 /// Karush, Kuhn and Tucker hold, which for a convex function makes it the constrained minimum.
 pub(super) fn minimise(
+    theta: Vec<f64>,
+    lower: &[f64],
+    f: impl Fn(&[f64]) -> At,
+) -> Result<Minimum> {
+    minimise_within(f64::INFINITY, theta, lower, f)
+}
+
+/// The same with no step that changes a parameter by more than `most`. Where `f` is not convex, any
+/// positive definite matrix will do for its Hessian, and the minimum is one that no small change betters.
+pub(super) fn minimise_within(
+    most: f64,
     mut theta: Vec<f64>,
     lower: &[f64],
     f: impl Fn(&[f64]) -> At,
@@ -48,7 +59,7 @@ pub(super) fn minimise(
     for iterations in 0..MAX_ITERATIONS {
         let (step, held) = direction(&theta, lower, &at);
         let slope: f64 = step.iter().zip(&at.gradient).map(|(s, g)| s * g).sum();
-        let longest = reach(&theta, lower, &step);
+        let longest = reach(&theta, lower, &step, most);
         if -slope <= DECREMENT * at.value.abs() {
             advance(&mut theta, lower, &step, longest);
             let covariance = inverse(&at.hessian, &held);
@@ -95,11 +106,13 @@ fn direction(theta: &[f64], lower: &[f64], at: &At) -> (Vec<f64>, Vec<bool>) {
     }
 }
 
-/// The largest share of the step, at most 1, that stays within the bounds.
-fn reach(theta: &[f64], lower: &[f64], step: &[f64]) -> f64 {
-    let shares =
+/// The largest share of the step, at most 1, that stays within the bounds and changes no parameter by
+/// more than `most`.
+fn reach(theta: &[f64], lower: &[f64], step: &[f64], most: f64) -> f64 {
+    let to_bounds =
         (0..theta.len()).filter(|&i| step[i] < 0.0).map(|i| (lower[i] - theta[i]) / step[i]);
-    shares.fold(1.0, f64::min)
+    let largest = step.iter().fold(0.0_f64, |largest, step| largest.max(step.abs()));
+    to_bounds.fold(1.0, f64::min).min(most / largest)
 }
 
 fn advance(theta: &mut [f64], lower: &[f64], step: &[f64], share: f64) {
@@ -120,7 +133,7 @@ fn free_block(hessian: &Mat<f64>, held: &[bool]) -> Mat<f64> {
 
 fn newton_step(at: &At, held: &[bool]) -> Vec<f64> {
     let n = held.len();
-    let downhill = Col::from_fn(n, |i| if held[i] { 0.0 } else { -at.gradient[i] });
+    let downhill: Vec<f64> = (0..n).map(|i| if held[i] { 0.0 } else { -at.gradient[i] }).collect();
     // Scaled to a unit diagonal, as parameters differ in size.
     let block = free_block(&at.hessian, held);
     let scale: Vec<f64> = (0..n).map(|i| block[(i, i)].max(f64::MIN_POSITIVE).sqrt()).collect();
@@ -130,9 +143,10 @@ fn newton_step(at: &At, held: &[bool]) -> Vec<f64> {
         let scaled = Mat::from_fn(n, n, |i, j| {
             block[(i, j)] / scale[i] / scale[j] + if i == j { lift } else { 0.0 }
         });
-        if let Ok(factor) = scaled.llt(Side::Lower) {
-            let solved = factor.solve(Col::from_fn(n, |i| downhill[i] / scale[i]));
-            let step: Vec<f64> = (0..n).map(|i| solved[i] / scale[i]).collect();
+        if let Ok(factor) = Llt::new(scaled) {
+            let right: Vec<f64> = downhill.iter().zip(&scale).map(|(d, s)| d / s).collect();
+            let solved = factor.solve(&right);
+            let step: Vec<f64> = solved.iter().zip(&scale).map(|(z, s)| z / s).collect();
             if step.iter().all(|s| s.is_finite()) {
                 return step;
             }
@@ -148,15 +162,15 @@ fn newton_step(at: &At, held: &[bool]) -> Vec<f64> {
 fn inverse(hessian: &Mat<f64>, held: &[bool]) -> Mat<f64> {
     let n = held.len();
     let block = free_block(hessian, held);
-    let inverse = match block.llt(Side::Lower) {
-        Ok(factor) => factor.solve(Mat::<f64>::identity(n, n)),
+    let inverse = match Llt::new(block) {
+        Ok(factor) => factor.inverse(),
         Err(_) => Mat::from_fn(n, n, |_, _| f64::INFINITY),
     };
     Mat::from_fn(n, n, |i, j| if held[i] || held[j] { 0.0 } else { inverse[(i, j)] })
 }
 
 /// Σ over blocks of what `f` is for them.
-pub(super) fn total(parameters: usize, blocks: Vec<At>) -> At {
+pub(super) fn sum(parameters: usize, blocks: Vec<At>) -> At {
     let zero = At {
         value: 0.0,
         gradient: vec![0.0; parameters],

@@ -1,9 +1,10 @@
 //! Platt scaling.
 
-use super::rising::{RisingLine, times};
+use super::report::LogOdds;
+use super::rising::{RisingLine, need_finite, times};
 use super::{Calibrate, CalibrationReport, Calibrator, Scored};
 use crate::Result;
-use crate::loss::numerics::sigmoid;
+use crate::vector::sigmoid;
 
 /// Platt scaling: p = σ(a s + b) by maximum likelihood, on logits s = z by default (equation 16).
 ///
@@ -73,34 +74,28 @@ impl Calibrator for PlattScaling {
 
     /// # Errors
     /// - As for [`Scored::need_fair_rows`].
-    /// - [`NonFinite`](crate::Error::NonFinite) for an infinite logit in a row with weight, unless on probabilities.
-    /// - [`Separation`](crate::Error::Separation) with plain targets, if a threshold splits the scores into those of the
-    ///   negatives and, above, those of the positives.
-    /// - [`Numerical`](crate::Error::Numerical) if weights or scores are hundreds of orders of magnitude apart.
+    /// - [`NonFinite`](crate::Error::NonFinite) for an infinite logit in a row with weight, unless on
+    ///   probabilities.
+    /// - [`SeparatedScores`](crate::Error::SeparatedScores) with plain targets, if a threshold splits the
+    ///   scores into those of the negatives and, above, those of the positives.
+    /// - [`Numerical`](crate::Error::Numerical) if weights or scores are hundreds of orders of magnitude
+    ///   apart.
     fn fit(&self, held_out: &Scored<'_>) -> Result<Self::Fitted> {
         held_out.need_fair_rows("PlattScaling")?;
+        if !self.on_probabilities {
+            need_finite(held_out)?;
+        }
         let totals = held_out.totals();
-        let (positives, negatives) = (totals.positive_weight, totals.negative_weight);
-        let targets = if self.plain_targets {
-            [0.0, 1.0]
+        let misses = if self.plain_targets {
+            [0.0; 2]
         } else {
-            [1.0 / (negatives + 2.0), (positives + 1.0) / (positives + 2.0)]
+            [totals.negative_weight, totals.positive_weight].map(|weight| 1.0 / (weight + 2.0))
         };
-        let shares: Vec<f64>;
-        let scores = if self.on_probabilities {
-            shares = held_out.logits().iter().map(|&z| sigmoid(z)).collect();
-            &shares
-        } else {
-            held_out.logits()
-        };
-        let line = RisingLine::fit(scores, held_out, targets)?;
-        let map = Line {
-            slope: line.slope,
-            intercept: line.intercept,
-            on_probabilities: self.on_probabilities,
-        };
-        let at = |z| map.at(z);
-        let report = CalibrationReport::new("PlattScaling", held_out, line.solution("a", "b"), at);
+        let on_probabilities = self.on_probabilities;
+        let score = |z| score(z, on_probabilities);
+        let line = RisingLine::fit("PlattScaling", held_out, misses, ["a", "b"], score)?;
+        let map = Line { slope: line.slope, intercept: line.intercept, on_probabilities };
+        let report = CalibrationReport::of_logits("PlattScaling", held_out, line.solution, &map);
         Ok(FittedPlattScaling { map, report })
     }
 }
@@ -127,7 +122,7 @@ impl FittedPlattScaling {
 }
 
 impl Calibrate for FittedPlattScaling {
-    #[inline]
+    #[inline(always)]
     fn probability(&self, logit: f64) -> f64 {
         self.map.at(logit)
     }
@@ -156,14 +151,22 @@ struct Line {
     on_probabilities: bool,
 }
 
-impl Line {
-    #[inline]
-    fn logit(&self, z: f64) -> f64 {
-        times(self.slope, if self.on_probabilities { sigmoid(z) } else { z }) + self.intercept
-    }
+/// What the line is drawn through.
+#[inline(always)]
+fn score(z: f64, on_probabilities: bool) -> f64 {
+    if on_probabilities { sigmoid(z) } else { z }
+}
 
-    #[inline]
+impl Line {
+    #[inline(always)]
     fn at(&self, z: f64) -> f64 {
         sigmoid(self.logit(z))
+    }
+}
+
+impl LogOdds for Line {
+    #[inline(always)]
+    fn logit(&self, z: f64) -> f64 {
+        times(self.slope, score(z, self.on_probabilities)) + self.intercept
     }
 }

@@ -135,7 +135,7 @@ fn judged(
     map: impl Fn(f64) -> f64 + Sync,
 ) -> Option<CalibrationReport> {
     scored.need_fair_rows(calibrator).ok()?;
-    Some(CalibrationReport::new(calibrator, scored, Solution::default(), map))
+    Some(CalibrationReport::of_probabilities(calibrator, scored, Solution::default(), map))
 }
 
 /// A fitted [`PriorCorrection`].

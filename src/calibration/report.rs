@@ -1,10 +1,13 @@
 //! What a calibrator learned.
 
+#![allow(clippy::needless_range_loop, reason = "a lane is an index into several arrays at once")]
+
 use std::fmt;
+use std::ops::Range;
 
 use super::Scored;
-use crate::loss::numerics::{log1p_exp, sigmoid};
 use crate::parallel;
+use crate::vector::{LANES, Work, probability_and_loss, total, vectorised};
 
 /// What a calibrator learned, and what it did to the rows it learned from.
 ///
@@ -51,7 +54,8 @@ pub struct Parameter {
 pub struct Fitness {
     /// Σ w p / Σ w y; 1 is right on the whole.
     pub predicted_over_observed: f64,
-    /// Mean −ln of the probability given to what happened, in nats; ∞ if something impossible did.
+    /// Mean −ln of the probability given to what happened, in nats; ∞ if something impossible did. A map
+    /// with log-odds of its own is judged by them, so its loss is finite also where p rounds to 1.
     pub log_loss: f64,
 }
 
@@ -70,21 +74,24 @@ impl Parameter {
 }
 
 impl CalibrationReport {
-    /// Measures a map on the rows it was learned from, which hold both classes.
-    pub(super) fn new(
+    /// Measures a map to log-odds on the rows it was learned from, which hold both classes.
+    pub(super) fn of_logits(
+        calibrator: &'static str,
+        scored: &Scored<'_>,
+        solution: Solution,
+        map: &impl LogOdds,
+    ) -> Self {
+        Self::from_tally(calibrator, solution, &Tally::over(scored, &OfLogOdds(map)))
+    }
+
+    /// The same for a map that has no log-odds of its own, but probabilities.
+    pub(super) fn of_probabilities(
         calibrator: &'static str,
         scored: &Scored<'_>,
         solution: Solution,
         map: impl Fn(f64) -> f64 + Sync,
     ) -> Self {
-        let sums = Tally::over(scored, |row| {
-            let (z, positive) = (scored.logits()[row], scored.labels()[row]);
-            let p = map(z);
-            // `ln_1p` keeps the small p that 1 − p would round away.
-            let loss = if positive { -p.ln() } else { -(-p).ln_1p() };
-            [sigmoid(z), log1p_exp(if positive { -z } else { z }), p, loss]
-        });
-        Self::from_tally(calibrator, solution, &sums)
+        Self::from_tally(calibrator, solution, &Tally::over(scored, &OfProbability(map)))
     }
 
     fn from_tally(calibrator: &'static str, solution: Solution, tally: &Tally) -> Self {
@@ -112,6 +119,42 @@ impl CalibrationReport {
     }
 }
 
+/// A map to log-odds; `#[inline(always)]` where it is to run on vectors.
+pub(super) trait LogOdds: Sync {
+    fn logit(&self, z: f64) -> f64;
+}
+
+impl<F: Fn(f64) -> f64 + Sync> LogOdds for F {
+    #[inline(always)]
+    fn logit(&self, z: f64) -> f64 {
+        self(z)
+    }
+}
+
+/// The probability that a map makes of a logit, and minus the logarithm of what it gives to the label.
+trait Outcome: Sync {
+    fn of(&self, z: f64, positive: bool) -> (f64, f64);
+}
+
+struct OfLogOdds<'a, M>(&'a M);
+
+impl<M: LogOdds> Outcome for OfLogOdds<'_, M> {
+    #[inline(always)]
+    fn of(&self, z: f64, positive: bool) -> (f64, f64) {
+        probability_and_loss(self.0.logit(z), positive)
+    }
+}
+
+struct OfProbability<F>(F);
+
+impl<F: Fn(f64) -> f64 + Sync> Outcome for OfProbability<F> {
+    fn of(&self, z: f64, positive: bool) -> (f64, f64) {
+        let p = self.0(z);
+        // `ln_1p` keeps the small p that 1 − p would round away.
+        (p, if positive { -p.ln() } else { -(-p).ln_1p() })
+    }
+}
+
 /// Weighted sums over the rows.
 #[derive(Default)]
 struct Tally {
@@ -122,25 +165,61 @@ struct Tally {
     sums: [f64; 4],
 }
 
-impl Tally {
-    fn over(scored: &Scored<'_>, of: impl Fn(usize) -> [f64; 4] + Sync) -> Self {
-        let n = scored.rows();
-        let blocks = parallel::map(n, parallel::sum_block(n, 1), |_, rows| {
-            let mut block = Self::default();
-            for row in rows {
-                let weight = scored.weight(row);
-                if weight > 0.0 {
-                    block.rows += 1;
-                    block.weight += weight;
-                    block.observed += if scored.labels()[row] { weight } else { 0.0 };
-                    block
-                        .sums
-                        .iter_mut()
-                        .zip(of(row))
-                        .for_each(|(sum, term)| *sum += weight * term);
+/// Rows to be summed up.
+struct Rows<'a, O> {
+    scored: &'a Scored<'a>,
+    rows: Range<usize>,
+    after: &'a O,
+}
+
+impl<O: Outcome> Work for Rows<'_, O> {
+    type Output = Tally;
+
+    #[inline(always)]
+    fn run(self) -> Tally {
+        let (logits, labels) =
+            (&self.scored.logits()[self.rows.clone()], &self.scored.labels()[self.rows.clone()]);
+        let weights = self.scored.weights().map(|weights| &weights[self.rows.clone()]);
+        let mut lanes = [[0.0; LANES]; 6];
+        let mut counted = 0;
+        for first in (0..labels.len()).step_by(LANES) {
+            let width = LANES.min(labels.len() - first);
+            // Lanes without a row have no weight.
+            let (mut weight, mut z, mut positive) = ([0.0; LANES], [0.0; LANES], [false; LANES]);
+            z[..width].copy_from_slice(&logits[first..first + width]);
+            positive[..width].copy_from_slice(&labels[first..first + width]);
+            match weights {
+                None => weight[..width].fill(1.0),
+                Some(weights) => weight[..width].copy_from_slice(&weights[first..first + width]),
+            }
+            let mut terms = [[0.0; LANES]; 6];
+            for lane in 0..LANES {
+                let (p_before, loss_before) = probability_and_loss(z[lane], positive[lane]);
+                let (p, loss) = self.after.of(z[lane], positive[lane]);
+                let share = if positive[lane] { 1.0 } else { 0.0 };
+                let all = [1.0, share, p_before, loss_before, p, loss];
+                (0..6).for_each(|n| terms[n][lane] = all[n]);
+            }
+            for (lanes, terms) in lanes.iter_mut().zip(&terms) {
+                for lane in 0..LANES {
+                    // What has no weight may have lost infinitely much, and 0 · ∞ is no number.
+                    lanes[lane] +=
+                        if weight[lane] > 0.0 { weight[lane] * terms[lane] } else { 0.0 };
                 }
             }
-            block
+            counted += weight.iter().filter(|&&weight| weight > 0.0).count();
+        }
+        let [weight, observed, sums @ ..] = lanes.map(|lanes| total(&lanes));
+        Tally { rows: counted, weight, observed, sums }
+    }
+}
+
+impl Tally {
+    /// Sums over the rows that have weight, before and `after` the map.
+    fn over(scored: &Scored<'_>, after: &impl Outcome) -> Self {
+        let n = scored.rows();
+        let blocks = parallel::map(n, parallel::sum_block(n, 1), |_, rows| {
+            vectorised(Rows { scored, rows, after })
         });
         blocks.into_iter().fold(Self::default(), |mut total, block| {
             total.rows += block.rows;
@@ -158,15 +237,7 @@ impl fmt::Display for CalibrationReport {
         if self.iterations > 0 {
             write!(f, ", {} iterations", self.iterations)?;
         }
-        for Parameter { name, value, standard_error } in &self.parameters {
-            write!(f, "\n  {name} = {value:.6}")?;
-            if let Some(error) = standard_error {
-                write!(f, " ± {error:.6}")?;
-            }
-        }
-        if !self.bounds.is_empty() {
-            write!(f, "\n  at a bound: {}", self.bounds.join(", "))?;
-        }
+        write_solution(f, &self.parameters, &self.bounds)?;
         let (before, after) = (self.before, self.after);
         write!(
             f,
@@ -177,4 +248,22 @@ impl fmt::Display for CalibrationReport {
             after.log_loss
         )
     }
+}
+
+/// Writes the parameters, one a line, and the bounds that were hit.
+pub(super) fn write_solution(
+    f: &mut fmt::Formatter<'_>,
+    parameters: &[Parameter],
+    bounds: &[String],
+) -> fmt::Result {
+    for Parameter { name, value, standard_error } in parameters {
+        write!(f, "\n  {name} = {value:.6}")?;
+        if let Some(error) = standard_error {
+            write!(f, " ± {error:.6}")?;
+        }
+    }
+    if !bounds.is_empty() {
+        write!(f, "\n  at a bound: {}", bounds.join(", "))?;
+    }
+    Ok(())
 }

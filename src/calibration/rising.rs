@@ -1,86 +1,75 @@
 //! The line of log-odds on one score, held from falling.
 
 use super::Scored;
-use super::report::{Parameter, Solution};
-use crate::metrics::fit_line;
+use super::columns::{Columns, Targets};
+use super::report::Solution;
 use crate::{Error, Result};
 
 /// log-odds = slope · score + intercept with slope ≥ 0, by maximum likelihood.
 pub(super) struct RisingLine {
     pub(super) slope: f64,
     pub(super) intercept: f64,
-    slope_error: Option<f64>,
-    intercept_error: f64,
-    iterations: usize,
+    /// The parameters under the names given.
+    pub(super) solution: Solution,
 }
 
 impl RisingLine {
-    /// Fits targets for negatives and positives.
-    ///
-    /// The likelihood is concave, so where the free line falls, the best one that does not is flat.
-    pub(super) fn fit(scores: &[f64], rows: &Scored<'_>, targets: [f64; 2]) -> Result<Self> {
-        let target = |row: usize| targets[usize::from(rows.labels()[row])];
-        match fit_line(scores, target, rows.weights()) {
-            Ok(line) if line.slope > 0.0 => Ok(Self {
-                slope: line.slope,
-                intercept: line.intercept,
-                slope_error: Some(line.covariance[1][1].sqrt()),
-                intercept_error: line.covariance[0][0].sqrt(),
-                iterations: line.iterations,
-            }),
-            // A falling line, or equal scores.
-            Ok(_) | Err(Error::InvalidArgument { argument: "scores", .. }) => {
-                Ok(Self::flat(rows, targets))
-            }
-            Err(Error::Separation { .. }) if !separated(scores, rows) => {
-                Ok(Self::flat(rows, targets))
-            }
-            Err(error) => Err(error),
+    /// Fits the scores `of` the logits to targets that miss 0 and 1 by `misses`, for negatives and
+    /// positives.
+    pub(super) fn fit(
+        calibrator: &'static str,
+        scored: &Scored<'_>,
+        misses: [f64; 2],
+        names: [&str; 2],
+        of: impl Fn(f64) -> f64 + Sync,
+    ) -> Result<Self> {
+        if misses == [0.0; 2] {
+            need_overlap(calibrator, scored, &of)?;
         }
-    }
-
-    /// The line of slope 0, at the mean target.
-    fn flat(rows: &Scored<'_>, targets: [f64; 2]) -> Self {
-        let totals = rows.totals();
-        let (negatives, positives) = (totals.negative_weight, totals.positive_weight);
-        let up = positives * targets[1] + negatives * targets[0];
-        let down = positives * (1.0 - targets[1]) + negatives * (1.0 - targets[0]);
-        Self {
-            slope: 0.0,
-            intercept: up.ln() - down.ln(),
-            slope_error: None,
-            intercept_error: (1.0 / up + 1.0 / down).sqrt(),
-            iterations: 0,
-        }
-    }
-
-    pub(super) fn solution(&self, slope: &str, intercept: &str) -> Solution {
-        let flat = self.slope_error.is_none();
-        Solution {
-            parameters: vec![
-                Parameter::new(slope, self.slope, self.slope_error),
-                Parameter::new(intercept, self.intercept, Some(self.intercept_error)),
-            ],
-            bounds: if flat { vec![format!("{slope} = 0")] } else { Vec::new() },
-            iterations: self.iterations,
-        }
+        let fit = Columns::fit(scored, Targets { misses, intercept: true }, |z| [of(z)])?;
+        let bounds = if fit.held(0) { vec![format!("{} = 0", names[0])] } else { Vec::new() };
+        let parameters = vec![fit.parameter(0, names[0]), fit.constant(names[1])];
+        let solution = Solution { parameters, bounds, iterations: fit.iterations };
+        Ok(Self { slope: fit.coefficients[0], intercept: fit.intercept, solution })
     }
 }
 
-/// Whether no positive has a lower score than a negative, so that the likelihood rises without end as
-/// a map gets steeper. Rows without weight are absent.
-pub(super) fn separated(scores: &[f64], rows: &Scored<'_>) -> bool {
-    let (mut least_positive, mut most_negative) = (f64::INFINITY, f64::NEG_INFINITY);
-    for (row, &score) in scores.iter().enumerate() {
-        if rows.weight(row) > 0.0 {
-            if rows.labels()[row] {
-                least_positive = least_positive.min(score);
-            } else {
-                most_negative = most_negative.max(score);
+/// Refuses scores that a threshold splits into those of the negatives and, above, those of the
+/// positives: the likelihood rises without end as a map gets steeper. Scores that are all equal pass.
+pub(super) fn need_overlap(
+    calibrator: &'static str,
+    scored: &Scored<'_>,
+    of: impl Fn(f64) -> f64,
+) -> Result<()> {
+    let (mut negatives, mut positives) = (Extent::NONE, Extent::NONE);
+    for (row, (&z, &label)) in scored.logits().iter().zip(scored.labels()).enumerate() {
+        if scored.weight(row) > 0.0 {
+            let class = if label { &mut positives } else { &mut negatives };
+            class.add(of(z));
+            if positives.least < negatives.most {
+                return Ok(());
             }
         }
     }
-    least_positive >= most_negative
+    if positives.most > negatives.least {
+        return Err(Error::SeparatedScores { calibrator, kind: "" });
+    }
+    Ok(())
+}
+
+/// The range of some scores.
+struct Extent {
+    least: f64,
+    most: f64,
+}
+
+impl Extent {
+    const NONE: Self = Self { least: f64::INFINITY, most: f64::NEG_INFINITY };
+
+    fn add(&mut self, score: f64) {
+        self.least = self.least.min(score);
+        self.most = self.most.max(score);
+    }
 }
 
 /// The first row with weight whose logit is infinite, as an error.
@@ -95,7 +84,7 @@ pub(super) fn need_finite(rows: &Scored<'_>) -> Result<()> {
 }
 
 /// A term of log-odds, which is none where its coefficient is 0: there 0 · ∞ would be NaN.
-#[inline]
+#[inline(always)]
 pub(super) fn times(coefficient: f64, score: f64) -> f64 {
     if coefficient == 0.0 && !score.is_nan() { 0.0 } else { coefficient * score }
 }

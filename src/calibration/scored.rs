@@ -186,10 +186,14 @@ impl<'a> Scored<'a> {
 }
 
 /// The logits of probabilities, checked to be such.
-pub(super) fn logits_of(probabilities: &[f64]) -> Result<Vec<f64>> {
+fn logits_of(probabilities: &[f64]) -> Result<Vec<f64>> {
     if let Some(row) = probabilities.iter().position(|p| !(0.0..=1.0).contains(p)) {
-        let value = format!("{} at row {row}", probabilities[row]);
-        return Err(Error::invalid("probabilities", value, "between 0 and 1"));
+        return Err(no_probability(row, probabilities[row]));
     }
     Ok(probabilities.iter().map(|&p| logit(p)).collect())
+}
+
+/// The refusal of a score that is no probability.
+pub(super) fn no_probability(row: usize, value: f64) -> Error {
+    Error::invalid("probabilities", format!("{value} at row {row}"), "between 0 and 1")
 }

@@ -1,5 +1,6 @@
 //! Two calibrators, one after the other.
 
+use super::report::Solution;
 use super::{Calibrate, CalibrationReport, Calibrator, Scored};
 use crate::{Error, Result};
 
@@ -7,6 +8,11 @@ use crate::{Error, Result};
 ///
 /// The second is fitted on the scores as mapped by the first. To it they are scores of a model trained
 /// by log loss on a fair sample: undoing sampler and loss is up to the first. It learns if either does.
+/// If both do, they learn from the **same rows**, so the second sees the first at its best: the more the
+/// first bends, the less the second can tell what it will do on new rows.
+///
+/// [`FittedThen::report`](Calibrate::report) measures the whole chain, from the scores as they came; the
+/// reports of the parts are those of [`first`](FittedThen::first) and [`second`](FittedThen::second).
 ///
 /// A closed form followed by one that learns, such as `PriorCorrection::new().then(IsotonicRegression::new())`,
 /// leaves to the second only what the first does not know: errors of the model itself.
@@ -51,7 +57,14 @@ impl<A: Calibrator, B: Calibrator> Calibrator for Then<A, B> {
             }
             error => error,
         })?;
-        Ok(FittedThen { first, second })
+        let mut fitted = FittedThen { first, second, report: None };
+        // What learns was refused other rows; what does not is judged if the rows can tell.
+        if held_out.need_fair_rows("Then").is_ok() {
+            let solution = fitted.solution();
+            let map = |z| fitted.calibrated_logit(z);
+            fitted.report = Some(CalibrationReport::of_logits("Then", held_out, solution, &map));
+        }
+        Ok(fitted)
     }
 }
 
@@ -61,10 +74,11 @@ fn is_certain(scored: &Scored<'_>, row: usize, value: f64) -> bool {
 }
 
 /// A fitted [`Then`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FittedThen<A, B> {
     first: A,
     second: B,
+    report: Option<CalibrationReport>,
 }
 
 impl<A, B> FittedThen<A, B> {
@@ -79,6 +93,24 @@ impl<A, B> FittedThen<A, B> {
     }
 }
 
+impl<A: Calibrate, B: Calibrate> FittedThen<A, B> {
+    /// What both found: parameters and bounds with the place in the chain before their name.
+    fn solution(&self) -> Solution {
+        let mut both = Solution::default();
+        for (place, report) in [("first", self.first.report()), ("second", self.second.report())] {
+            let Some(report) = report else { continue };
+            both.parameters.extend(report.parameters.iter().map(|parameter| {
+                let mut parameter = parameter.clone();
+                parameter.name = format!("{place} {}", parameter.name);
+                parameter
+            }));
+            both.bounds.extend(report.bounds.iter().map(|bound| format!("{place} {bound}")));
+            both.iterations += report.iterations;
+        }
+        both
+    }
+}
+
 impl<A: Calibrate, B: Calibrate> Calibrate for FittedThen<A, B> {
     #[inline]
     fn probability(&self, logit: f64) -> f64 {
@@ -90,10 +122,9 @@ impl<A: Calibrate, B: Calibrate> Calibrate for FittedThen<A, B> {
         self.second.calibrated_logit(self.first.calibrated_logit(logit))
     }
 
-    /// The report of the second if it learned, otherwise of the first. `before` in the second's are the
-    /// probabilities of the first.
+    /// The report of the chain, if the rows could tell. Iterations are those of both.
     fn report(&self) -> Option<&CalibrationReport> {
-        self.second.report().or_else(|| self.first.report())
+        self.report.as_ref()
     }
 
     fn describe(&self) -> String {

@@ -1,5 +1,6 @@
 //! Venn–Abers prediction.
 
+use super::lookup::Lookup;
 use super::report::Solution;
 use super::{Calibrate, CalibrationReport, Calibrator, Scored};
 use crate::Result;
@@ -53,10 +54,11 @@ impl Calibrator for VennAbers {
     /// As for [`Scored::need_fair_rows`].
     fn fit(&self, held_out: &Scored<'_>) -> Result<Self::Fitted> {
         held_out.need_fair_rows("VennAbers")?;
-        let ties = ties(held_out.labels(), held_out.logits(), held_out.weights())?;
-        let map = Ends::of(&ties);
+        let (ties, unit) = ties(held_out.labels(), held_out.logits(), held_out.weights())?;
+        let map = Ends::of(&ties, 1.0 / unit);
         let at = |z| merged(map.at(z));
-        let report = CalibrationReport::new("VennAbers", held_out, Solution::default(), at);
+        let report =
+            CalibrationReport::of_probabilities("VennAbers", held_out, Solution::default(), at);
         Ok(FittedVennAbers { map, report })
     }
 }
@@ -99,12 +101,19 @@ fn merged((p0, p1): (f64, f64)) -> f64 {
 /// p₀ and p₁ as functions of the score.
 #[derive(Debug, Clone, PartialEq)]
 struct Ends {
-    p0: Steps,
-    p1: Steps,
+    p0: Levels,
+    p1: Levels,
 }
 
-/// A step function that rises.
+/// The values of a step function, with the numbers at which it steps.
 #[derive(Debug, Clone, PartialEq)]
+struct Levels {
+    /// One fewer than values.
+    edges: Lookup,
+    values: Vec<f64>,
+}
+
+/// A step function that rises, in the making.
 struct Steps {
     /// Where the next value begins; one fewer than values.
     edges: Vec<f64>,
@@ -112,12 +121,13 @@ struct Steps {
 }
 
 impl Ends {
-    fn of(ties: &[Tie]) -> Self {
+    /// From rows whose weights are in a unit, in which an added row weighs `one`.
+    fn of(ties: &[Tie], one: f64) -> Self {
         // An added positive pools with the next score above, an added negative with the next below:
         // so the values at the scores tell those between them.
         let upward = ties.iter().map(|tie| [tie.negative, tie.positive]);
         let mut p1 = Steps { edges: Vec::new(), values: Vec::new() };
-        for ([negative, positive], tie) in added_at_each(upward).into_iter().zip(ties) {
+        for ([negative, positive], tie) in added_at_each(upward, one).into_iter().zip(ties) {
             p1.push_until(tie.score, positive / (negative + positive));
         }
         p1.values.push(1.0);
@@ -125,11 +135,11 @@ impl Ends {
         // Seen from above with the classes exchanged, an added negative is an added positive.
         let downward = ties.iter().rev().map(|tie| [tie.positive, tie.negative]);
         let mut p0 = Steps { edges: Vec::new(), values: vec![0.0] };
-        let found = added_at_each(downward);
+        let found = added_at_each(downward, one);
         for ([positive, negative], tie) in found.into_iter().rev().zip(ties) {
             p0.push_from(tie.score, positive / (negative + positive));
         }
-        Self { p0, p1 }
+        Self { p0: p0.into_levels(), p1: p1.into_levels() }
     }
 
     #[inline]
@@ -139,13 +149,17 @@ impl Ends {
         }
         let (p0, p1) = (&self.p0, &self.p1);
         // An edge of p₀ belongs to the value above it, one of p₁ to the value below.
-        let below = p0.edges.partition_point(|&edge| edge <= z);
-        let above = p1.edges.partition_point(|&edge| edge < z);
+        let below = p0.edges.up_to(z);
+        let above = p1.edges.below(z);
         (p0.values[below], p1.values[above])
     }
 }
 
 impl Steps {
+    fn into_levels(self) -> Levels {
+        Levels { edges: Lookup::new(self.edges), values: self.values }
+    }
+
     /// The value from `edge` on.
     fn push_from(&mut self, edge: f64, value: f64) {
         if self.values.last() != Some(&value) {
@@ -168,14 +182,14 @@ impl Steps {
 }
 
 /// For each of the groups, given as \[negative, positive\] weights in ascending order of score: the
-/// weights of the block that holds a positive of weight 1 added to it, in the isotonic fit with that
+/// weights of the block that holds a positive of weight `one` added to it, in the isotonic fit with that
 /// positive. (Or a part of the block, in the same proportion.)
 ///
 /// The fit's blocks are the edges of the greatest convex minorant of the cumulative weights. The added
-/// row is a piece (0, 1) of that path, first before group 1, then behind it, and so on: points behind
+/// row is a piece (0, `one`) of that path, first before group 1, then behind it, and so on: points behind
 /// it stay, points before it are lower by that piece. Each move lowers one point, so a stack holds the
 /// hull, and every point enters and leaves it once.
-fn added_at_each(groups: impl ExactSizeIterator<Item = [f64; 2]>) -> Vec<[f64; 2]> {
+fn added_at_each(groups: impl ExactSizeIterator<Item = [f64; 2]>, one: f64) -> Vec<[f64; 2]> {
     let mut points = Vec::with_capacity(groups.len() + 1);
     let mut at = [0.0; 2];
     points.push(at);
@@ -183,7 +197,7 @@ fn added_at_each(groups: impl ExactSizeIterator<Item = [f64; 2]>) -> Vec<[f64; 2
         at = [at[0] + negative, at[1] + positive];
         points.push(at);
     }
-    let lowered = |[negative, positive]: [f64; 2]| [negative, positive - 1.0];
+    let lowered = |[negative, positive]: [f64; 2]| [negative, positive - one];
     // The minorant from the right, its leftmost corner on top.
     let mut hull: Vec<[f64; 2]> = Vec::new();
     for &point in points.iter().rev() {

@@ -349,7 +349,7 @@ impl<'a> Evaluation<'a> {
             Some(difference) if self.groups.is_some() => (difference, None),
             _ => {
                 let delong = compare(&models[0], &models[other], self.level)?;
-                (delong.difference, Some(delong.p_value))
+                (delong.difference, delong.p_value)
             }
         };
         Ok(Difference {

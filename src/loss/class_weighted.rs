@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use super::{Derivatives, LogLoss, Loss, STRETCH};
+use super::{Block, Derivatives, LogLoss, Loss, STRETCH};
 use crate::{ClassTotals, Error, Result};
 
 /// Any loss with a weight for each class: α ℓ(z, 1) on positives, β ℓ(z, 0) on negatives
 /// (equations 8–10, where ℓ is the cross-entropy: [`WeightedLogLoss`]).
 ///
 /// The weights are given, or come from the rows trained on, by [`ClassWeights`]. Weights from the rows
-/// are filled in by [`Loss::adapted`], which models and pipelines call; until then both are 1. Domain:
-/// that of ℓ.
+/// are filled in by [`Loss::adapted`], which models and pipelines call; until then both are 1, and
+/// [`Loss::pending`] says so. Domain: that of ℓ.
 ///
 /// **Posterior.** The odds g₀/(−g₁) are divided by α/β, so `posterior_logit` is that of ℓ less
 /// ln(α/β): for cross-entropy, σ(z − ln(α/β)). Convex where ℓ is.
@@ -30,9 +30,17 @@ pub struct ClassWeighted<L> {
     from: ClassWeights,
     positive: f64,
     negative: f64,
+    /// Whether α and β are still to come from the rows.
+    pending: bool,
 }
 
-/// Cross-entropy with a weight for each class: −α y ln p − β (1 − y) ln(1 − p) (equation 8).
+/// Cross-entropy with a weight for each class: −α y ln p − β (1 − y) ln(1 − p), p = σ(z) (equation 8).
+///
+/// Domain: z ∈ ℝ. Gradient α(p − 1) for a positive and βp for a negative, Hessian αp(1 − p) and
+/// βp(1 − p): convex, with no constant dropped.
+///
+/// **Posterior**: σ(z − ln(α/β)), as the weights multiply the odds the model learns by α/β (King & Zeng
+/// 2001, §4.2; Elkan 2001, theorem 2).
 pub type WeightedLogLoss = ClassWeighted<LogLoss>;
 
 /// Where the class weights α (positives) and β (negatives) come from.
@@ -118,11 +126,11 @@ impl<L: Loss> ClassWeighted<L> {
     /// [`Error::InvalidArgument`] for a weight that is not positive and finite, a rate outside (0, 1),
     /// or a β outside \[0, 1).
     pub fn new(loss: L, weights: ClassWeights) -> Result<Self> {
-        let (positive, negative) = match weights.check()? {
-            ClassWeights::Given { positive, negative } => (positive, negative),
-            _ => (1.0, 1.0),
+        let (positive, negative, pending) = match weights.check()? {
+            ClassWeights::Given { positive, negative } => (positive, negative, false),
+            _ => (1.0, 1.0, true),
         };
-        Ok(Self { loss, from: weights, positive, negative })
+        Ok(Self { loss, from: weights, positive, negative, pending })
     }
 
     /// The weights α and β.
@@ -144,7 +152,8 @@ impl WeightedLogLoss {
     /// Each class weighs half; see [`ClassWeights::Balanced`].
     #[must_use]
     pub fn balanced() -> Self {
-        Self { loss: LogLoss, from: ClassWeights::Balanced, positive: 1.0, negative: 1.0 }
+        let from = ClassWeights::Balanced;
+        Self { loss: LogLoss, from, positive: 1.0, negative: 1.0, pending: true }
     }
 
     /// Weighted back to a population of that rate; see [`ClassWeights::Population`].
@@ -170,42 +179,32 @@ impl<L: Loss> Loss for ClassWeighted<L> {
         self.loss.at(logit, label).scaled(if label { self.positive } else { self.negative })
     }
 
-    fn block(
-        &self,
-        logits: &[f64],
-        labels: &[bool],
-        weights: Option<&[f64]>,
-        gradients: &mut [f64],
-        hessians: &mut [f64],
-    ) -> f64 {
+    fn pending(&self) -> bool {
+        self.pending || self.loss.pending()
+    }
+
+    fn block(&self, rows: Block<'_>) -> f64 {
         // Class and sample weights are multiplied first, a stretch of rows at a time, so that a loss
         // behind a pointer is called once for each stretch and not for each row.
-        let mut total = 0.0;
         let mut both = [0.0; STRETCH];
-        for start in (0..logits.len()).step_by(STRETCH) {
-            let rows = start..logits.len().min(start + STRETCH);
-            let both = &mut both[..rows.len()];
-            for (weight, &label) in both.iter_mut().zip(&labels[rows.clone()]) {
-                *weight = if label { self.positive } else { self.negative };
-            }
-            if let Some(weights) = weights {
-                both.iter_mut().zip(&weights[rows.clone()]).for_each(|(both, w)| *both *= w);
-            }
-            total += self.loss.block(
-                &logits[rows.clone()],
-                &labels[rows.clone()],
-                Some(both),
-                &mut gradients[rows.clone()],
-                &mut hessians[rows],
-            );
-        }
-        total
+        rows.stretches()
+            .map(|rows| {
+                let both = &mut both[..rows.labels.len()];
+                for (weight, &label) in both.iter_mut().zip(rows.labels) {
+                    *weight = if label { self.positive } else { self.negative };
+                }
+                if let Some(weights) = rows.weights {
+                    both.iter_mut().zip(weights).for_each(|(both, weight)| *both *= weight);
+                }
+                self.loss.block(Block { weights: Some(both), ..rows })
+            })
+            .sum()
     }
 
     fn adapted(&self, train: &ClassTotals) -> Result<Arc<dyn Loss>> {
         let (positive, negative) = self.from.of(train)?;
         let loss = self.loss.adapted(train)?;
-        Ok(Arc::new(ClassWeighted { loss, from: self.from, positive, negative }))
+        Ok(Arc::new(ClassWeighted { loss, from: self.from, positive, negative, pending: false }))
     }
 
     #[inline]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::numerics::sigmoid;
-use super::{Derivatives, Loss, STRETCH};
+use super::{Block, Derivatives, Loss, STRETCH};
 use crate::{ClassTotals, Error, Result};
 
 /// Any loss with smoothed labels: (1 − ε/2) ℓ(z, y) + (ε/2) ℓ(z, 1 − y), that is targets ε/2 and
@@ -62,43 +62,43 @@ impl<L: Loss> Loss for LabelSmoothing<L> {
         Ok(Arc::new(LabelSmoothing { loss, epsilon: self.epsilon }))
     }
 
-    fn block(
-        &self,
-        logits: &[f64],
-        labels: &[bool],
-        weights: Option<&[f64]>,
-        gradients: &mut [f64],
-        hessians: &mut [f64],
-    ) -> f64 {
+    fn pending(&self) -> bool {
+        self.loss.pending()
+    }
+
+    fn block(&self, rows: Block<'_>) -> f64 {
         // Each row once with its own label and once with the other, a stretch of rows at a time, so
         // that a loss behind a pointer is called for stretches and not for rows.
         let half = 0.5 * self.epsilon;
-        let mut total = 0.0;
         let (mut scaled, mut others) = ([0.0; STRETCH], [false; STRETCH]);
         let (mut other_gradients, mut other_hessians) = ([0.0; STRETCH], [0.0; STRETCH]);
-        for start in (0..logits.len()).step_by(STRETCH) {
-            let rows = start..logits.len().min(start + STRETCH);
-            let n = rows.len();
-            let (logits, labels) = (&logits[rows.clone()], &labels[rows.clone()]);
-            let (gradients, hessians) = (&mut gradients[rows.clone()], &mut hessians[rows.clone()]);
-            let sample = weights.map(|weights| &weights[rows.clone()]);
-            let scale = |factor: f64, out: &mut [f64]| match sample {
+        let mut total = 0.0;
+        for Block { logits, labels, weights, gradients, hessians } in rows.stretches() {
+            let n = logits.len();
+            let scaled = &mut scaled[..n];
+            let scale = |factor: f64, out: &mut [f64]| match weights {
                 None => out.fill(factor),
                 Some(weights) => {
-                    out.iter_mut().zip(weights).for_each(|(out, w)| *out = factor * w);
+                    out.iter_mut().zip(weights).for_each(|(out, weight)| *out = factor * weight);
                 }
             };
-            scale(1.0 - half, &mut scaled[..n]);
-            total += self.loss.block(logits, labels, Some(&scaled[..n]), gradients, hessians);
-            scale(half, &mut scaled[..n]);
-            others.iter_mut().zip(labels).for_each(|(other, label)| *other = !label);
-            total += self.loss.block(
+            scale(1.0 - half, scaled);
+            total += self.loss.block(Block {
                 logits,
-                &others[..n],
-                Some(&scaled[..n]),
-                &mut other_gradients[..n],
-                &mut other_hessians[..n],
-            );
+                labels,
+                weights: Some(&*scaled),
+                gradients: &mut *gradients,
+                hessians: &mut *hessians,
+            });
+            scale(half, scaled);
+            others.iter_mut().zip(labels).for_each(|(other, label)| *other = !label);
+            total += self.loss.block(Block {
+                logits,
+                labels: &others[..n],
+                weights: Some(&*scaled),
+                gradients: &mut other_gradients[..n],
+                hessians: &mut other_hessians[..n],
+            });
             for i in 0..n {
                 gradients[i] += other_gradients[i];
                 hessians[i] += other_hessians[i];

@@ -11,6 +11,9 @@ use crate::{ClassTotals, Result};
 /// Domain: z ∈ ℝ. Gradient σ(z) − y, Hessian σ(z)(1 − σ(z)); convex; no constant is dropped. It is
 /// proper, so [`posterior`](Loss::posterior) is σ(z) itself.
 ///
+/// Sources: Good 1952 (the logarithmic score of a forecast); Cox 1958 (the regression); Hastie, Tibshirani
+/// & Friedman 2009, §4.4.1 (this form and its derivatives).
+///
 /// ```
 /// use imbalance::loss::{LogLoss, Loss};
 /// let at = LogLoss.at(0.0, true);

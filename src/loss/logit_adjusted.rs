@@ -10,7 +10,7 @@ use crate::{ClassTotals, Error, Result};
 ///
 /// The model learns what is left beside the base rate, so that z > 0 is the decision for balanced error
 /// at τ = 1. The shares are filled in by [`Loss::adapted`], which models and pipelines call; until then
-/// π₁ = π₀. Domain: z ∈ ℝ. Convex.
+/// π₁ = π₀, and [`Loss::pending`] says so. Domain: z ∈ ℝ. Convex.
 ///
 /// **Posterior**: σ(z + τ ln(π₁/π₀)).
 ///
@@ -27,6 +27,8 @@ pub struct LogitAdjusted {
     tau: f64,
     /// τ ln(π₁/π₀).
     shift: f64,
+    /// Whether the shift is still to come from the rows.
+    pending: bool,
 }
 
 impl LogitAdjusted {
@@ -36,7 +38,7 @@ impl LogitAdjusted {
     /// [`Error::InvalidArgument`] unless τ is finite and not negative.
     pub fn new(tau: f64) -> Result<Self> {
         if tau >= 0.0 && tau.is_finite() {
-            Ok(Self { tau, shift: 0.0 })
+            Ok(Self { tau, shift: 0.0, pending: tau > 0.0 })
         } else {
             Err(Error::invalid("tau", tau, "finite and not negative"))
         }
@@ -51,7 +53,12 @@ impl Loss for LogitAdjusted {
 
     fn adapted(&self, train: &ClassTotals) -> Result<Arc<dyn Loss>> {
         train.need_both("logit adjustment")?;
-        Ok(Arc::new(Self { tau: self.tau, shift: self.tau * train.log_odds() }))
+        let shift = self.tau * train.log_odds();
+        Ok(Arc::new(Self { tau: self.tau, shift, pending: false }))
+    }
+
+    fn pending(&self) -> bool {
+        self.pending
     }
 
     #[inline]

@@ -18,7 +18,8 @@ pub use label_smoothing::LabelSmoothing;
 pub use log_loss::LogLoss;
 pub use logit_adjusted::LogitAdjusted;
 
-use crate::{ClassTotals, Result};
+use crate::error::same_length;
+use crate::{ClassTotals, Error, Result};
 
 /// A loss at one logit, with its first two derivatives there.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,31 +62,17 @@ pub trait Loss: Debug + Send + Sync {
     /// Depends on the loss.
     fn adapted(&self, train: &ClassTotals) -> Result<Arc<dyn Loss>>;
 
-    /// Σ wᵢ ℓ(zᵢ, yᵢ) over a block of rows; `wᵢ ∂ℓ/∂z` goes into `gradients` and `wᵢ ∂²ℓ/∂z²` into
-    /// `hessians`. Without `weights` they are 1.
+    /// Whether constants of this loss are still to come from the rows trained on: it must be
+    /// [`adapted`](Self::adapted) before it is the loss it is named after.
+    fn pending(&self) -> bool {
+        false
+    }
+
+    /// Σ wᵢ ℓ(zᵢ, yᵢ) over a block of rows; `wᵢ ∂ℓ/∂z` and `wᵢ ∂²ℓ/∂z²` go into the block's outputs.
     ///
-    /// All slices have one entry per row. One virtual call serves the whole block.
-    fn block(
-        &self,
-        logits: &[f64],
-        labels: &[bool],
-        weights: Option<&[f64]>,
-        gradients: &mut [f64],
-        hessians: &mut [f64],
-    ) -> f64 {
-        let rows = logits.iter().zip(labels).zip(gradients.iter_mut().zip(hessians));
-        let mut total = 0.0;
-        let mut put = |weight: f64, ((&logit, &label), (gradient, hessian)): Slot<'_>| {
-            let at = self.at(logit, label);
-            total += weight * at.value;
-            *gradient = weight * at.gradient;
-            *hessian = weight * at.hessian;
-        };
-        match weights {
-            None => rows.for_each(|row| put(1.0, row)),
-            Some(weights) => rows.zip(weights).for_each(|(row, &weight)| put(weight, row)),
-        }
-        total
+    /// One virtual call serves the whole block.
+    fn block(&self, rows: Block<'_>) -> f64 {
+        rows.fill(|logit, label| self.at(logit, label))
     }
 
     /// The log-odds of the class probability η at which `logit` minimises the expected loss
@@ -116,6 +103,92 @@ pub trait Loss: Debug + Send + Sync {
     }
 }
 
+/// Refuses a loss whose constants are still to come from rows, where there are none to take them from.
+pub(crate) fn need_adapted(loss: &dyn Loss) -> Result<()> {
+    if loss.pending() {
+        let expected = "adapted to the rows trained on: `loss.adapted(&totals)`";
+        return Err(Error::invalid("loss", format!("{loss:?}"), expected));
+    }
+    Ok(())
+}
+
+/// A block of rows for [`Loss::block`]: what goes in and where the derivatives go, one entry per row in
+/// each.
+///
+/// ```
+/// use imbalance::loss::{Block, LogLoss, Loss};
+///
+/// let (logits, labels) = ([0.0, 3.0], [true, false]);
+/// let (mut gradients, mut hessians) = ([0.0; 2], [0.0; 2]);
+/// let total = LogLoss.block(Block::new(&logits, &labels, None, &mut gradients, &mut hessians)?);
+/// assert_eq!(total, LogLoss.at(0.0, true).value + LogLoss.at(3.0, false).value);
+/// assert_eq!(gradients[0], -0.5);
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Block<'a> {
+    pub(crate) logits: &'a [f64],
+    pub(crate) labels: &'a [bool],
+    pub(crate) weights: Option<&'a [f64]>,
+    pub(crate) gradients: &'a mut [f64],
+    pub(crate) hessians: &'a mut [f64],
+}
+
+impl<'a> Block<'a> {
+    /// Rows with their logits, labels and weights (none: all 1), and the outputs.
+    ///
+    /// # Errors
+    /// [`Error::LengthMismatch`] unless all have one entry per row.
+    pub fn new(
+        logits: &'a [f64],
+        labels: &'a [bool],
+        weights: Option<&'a [f64]>,
+        gradients: &'a mut [f64],
+        hessians: &'a mut [f64],
+    ) -> Result<Self> {
+        let check = |what, found| same_length(what, found, "the logits", logits.len());
+        check("the labels", labels.len())?;
+        check("the weights", weights.map_or(logits.len(), <[f64]>::len))?;
+        check("the gradients", gradients.len())?;
+        check("the hessians", hessians.len())?;
+        Ok(Self { logits, labels, weights, gradients, hessians })
+    }
+
+    /// Σ wᵢ `at(zᵢ, yᵢ)`, with the weighted derivatives put into the outputs: what a loss does that
+    /// overrides [`Loss::block`] only to say how a row is worked out.
+    pub fn fill(self, at: impl Fn(f64, bool) -> Derivatives) -> f64 {
+        let rows = self.logits.iter().zip(self.labels);
+        let rows = rows.zip(self.gradients.iter_mut().zip(self.hessians));
+        let mut total = 0.0;
+        let mut put = |weight: f64, ((&logit, &label), (gradient, hessian)): Slot<'_>| {
+            let at = at(logit, label);
+            total += weight * at.value;
+            *gradient = weight * at.gradient;
+            *hessian = weight * at.hessian;
+        };
+        match self.weights {
+            None => rows.for_each(|row| put(1.0, row)),
+            Some(weights) => rows.zip(weights).for_each(|(row, &weight)| put(weight, row)),
+        }
+        total
+    }
+
+    /// The same rows in stretches of at most [`STRETCH`].
+    fn stretches(self) -> impl Iterator<Item = Block<'a>> {
+        let outputs = self.gradients.chunks_mut(STRETCH).zip(self.hessians.chunks_mut(STRETCH));
+        outputs.enumerate().map(move |(i, (gradients, hessians))| {
+            let rows = i * STRETCH..i * STRETCH + gradients.len();
+            Block {
+                logits: &self.logits[rows.clone()],
+                labels: &self.labels[rows.clone()],
+                weights: self.weights.map(|weights| &weights[rows]),
+                gradients,
+                hessians,
+            }
+        })
+    }
+}
+
 /// Rows that a loss around another one passes on at a time.
 const STRETCH: usize = 256;
 
@@ -131,15 +204,11 @@ macro_rules! delegate {
             fn adapted(&self, train: &ClassTotals) -> Result<Arc<dyn Loss>> {
                 (**self).adapted(train)
             }
-            fn block(
-                &self,
-                logits: &[f64],
-                labels: &[bool],
-                weights: Option<&[f64]>,
-                gradients: &mut [f64],
-                hessians: &mut [f64],
-            ) -> f64 {
-                (**self).block(logits, labels, weights, gradients, hessians)
+            fn pending(&self) -> bool {
+                (**self).pending()
+            }
+            fn block(&self, rows: Block<'_>) -> f64 {
+                (**self).block(rows)
             }
             fn posterior_logit(&self, logit: f64) -> f64 {
                 (**self).posterior_logit(logit)

@@ -4,7 +4,7 @@ use ndarray_rand::rand::Rng;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 use statrs::function::erf::erfc;
 
-use super::interval::{Interval, check_level};
+use super::interval::{Interval, check_level, two_sided_quantile};
 use super::ordered::Ordered;
 use super::ranked::{Ranked, Scored};
 use super::rows::{Domain, Weighted};
@@ -29,6 +29,9 @@ use crate::{Error, Result, Seed, parallel};
 /// ratio of a normal distribution to Student's t. Quantiles are at place (replicates + 1)·share, so that few
 /// replicates do not make it narrower either (Davison & Hinkley 1997; R's type 6).
 ///
+/// Rows of weight 0 are drawn as well, and count for nothing: a row that was not chosen is a draw from the
+/// population, too. Leave them out where they are no rows at all.
+///
 /// Replicates run in parallel with a random stream each: the same seed gives the same bits for any
 /// number of threads. A replicate in which the metric is undefined (no positives drawn) is drawn again;
 /// if it stays undefined, its error is returned.
@@ -37,7 +40,7 @@ use crate::{Error, Result, Seed, parallel};
 /// independent, and a bootstrap of rows then promises too much.
 ///
 /// Where 0.5 % of 10,000 to 20,000 rows are positive, intervals at 95 % from 150 replicates contained the
-/// truth in 93 % to 96 % of 400 to 1,000 simulated samples, for normalised entropy, average precision,
+/// truth in 93 % to 97 % of 2,000 simulated samples, for normalised entropy, average precision,
 /// predicted / observed, differences of entropy, and groups of 40 rows
 /// (`cargo test --test curves cover -- --nocapture` prints them).
 ///
@@ -51,7 +54,7 @@ use crate::{Error, Result, Seed, parallel};
 ///     Ok([sample.roc_auc()?, sample.normalised_entropy()?])
 /// })?;
 /// assert!(auc.lower < auc.estimate && auc.estimate < auc.upper);
-/// assert!(ne.standard_error > 0.0);
+/// assert!(ne.standard_error > Some(0.0));
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -61,6 +64,9 @@ pub struct Bootstrap<'a> {
     seed: Seed,
     groups: Option<&'a [u32]>,
 }
+
+/// A thousand times more replicates than settle any interval, and few enough to hold.
+const MAX_REPLICATES: usize = 1 << 20;
 
 /// How often an undefined replicate is drawn again before its error is returned. Where positives are
 /// absent from half of all replicates, a false alarm has probability 2⁻³².
@@ -73,10 +79,11 @@ impl<'a> Bootstrap<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] for fewer than 2 replicates.
+    /// [`Error::InvalidArgument`] unless `replicates` is between 2 and 2²⁰.
     pub fn new(replicates: usize, seed: impl Into<Seed>) -> Result<Self> {
-        if replicates < 2 {
-            return Err(Error::invalid("replicates", replicates, "at least 2; 1000 is usual"));
+        if !(2..=MAX_REPLICATES).contains(&replicates) {
+            let expected = format!("between 2 and {MAX_REPLICATES}; 1000 is usual");
+            return Err(Error::invalid("replicates", replicates, expected));
         }
         Ok(Self { replicates, level: 0.95, seed: seed.into(), groups: None })
     }
@@ -218,7 +225,7 @@ impl<const N: usize> Replicates<N> {
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
         Ok(Interval {
             estimate,
-            standard_error: (squares / (n - 1.0)).sqrt(),
+            standard_error: Some((squares / (n - 1.0)).sqrt()),
             lower: quantile(&values, self.tail),
             upper: quantile(&values, 1.0 - self.tail),
             level: self.level,
@@ -295,9 +302,25 @@ fn resampled(rows: &Ordered, times: &[u32]) -> Result<Ranked> {
 fn expanded_tail(level: f64, positives: usize) -> f64 {
     // A single positive has no spread; two give the widest interval there is.
     let m = positives.max(2) as f64;
-    let quantile = |t: StudentsT| t.inverse_cdf(0.5 * (1.0 + level));
-    let half_width = StudentsT::new(0.0, 1.0, m - 1.0).map_or(f64::INFINITY, quantile);
+    let half_width = student_quantile(level, m - 1.0);
     0.5 * erfc((m / (m - 1.0)).sqrt() * half_width / std::f64::consts::SQRT_2)
+}
+
+/// t with P(|T| ≤ t) = `level` for Student's T.
+fn student_quantile(level: f64, degrees: f64) -> f64 {
+    /// The inverse of the incomplete beta function loses digits as the degrees grow, and beyond 10⁷ it
+    /// does not end. From here on the first term left out below is 10⁻¹¹ or less at a level of 99 %.
+    const MANY: f64 = 1e4;
+    if degrees < MANY {
+        let quantile = |t: StudentsT| t.inverse_cdf(0.5 * (1.0 + level));
+        return StudentsT::new(0.0, 1.0, degrees).map_or(f64::INFINITY, quantile);
+    }
+    // Cornish and Fisher's expansion, Abramowitz & Stegun 26.7.5.
+    let z = two_sided_quantile(level);
+    let square = z * z;
+    let first = (square + 1.0) * z / 4.0;
+    let second = ((5.0 * square + 16.0) * square + 3.0) * z / 96.0;
+    z + (first + second / degrees) / degrees
 }
 
 /// The quantile of sorted values at place `share` · (n + 1), counted from 1, interpolated.
@@ -323,6 +346,14 @@ mod tests {
             (0.95, 1000, 0.024804305905564303),
             (0.5, 10, 0.22942731473253603),
             (0.99, 30, 0.002527506552649086),
+            // Where the quantile of t comes from a series.
+            (0.95, 10_000, 0.024980410010934064),
+            (0.95, 10_001, 0.024980411969509203),
+            (0.95, 100_000, 0.024998040796039497),
+            (0.99, 100_000, 0.00499910289755669),
+            (0.95, 10_000_000, 0.024999980407734938),
+            (0.5, 10_000_000, 0.24999998148697683),
+            (0.95, 100_000_000, 0.024999998040773314),
         ] {
             let found = expanded_tail(level, m);
             assert!((found - tail).abs() <= 1e-9 * tail + 1e-14, "{level}, {m}: {found}, {tail}");

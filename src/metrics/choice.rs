@@ -5,7 +5,7 @@ use super::curves::Flagged;
 use super::ordered::Ordered;
 use super::ranked::Ranked;
 use super::reliability::probabilities_ranked;
-use super::rows::{Domain, Sum, Weighted};
+use super::rows::{Domain, Sum, Weighted, binade};
 use crate::error::same_length;
 use crate::{Error, Folds, Result};
 
@@ -39,14 +39,8 @@ pub struct Goal(Kind);
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Kind {
-    /// Costs of a false positive and of a false negative beyond those of the right decisions, and what
-    /// right decisions cost: of a true positive, of a true negative.
-    Cost {
-        false_positive: f64,
-        false_negative: f64,
-        true_positive: f64,
-        true_negative: f64,
-    },
+    /// `costs[label][flag]`.
+    Cost([[f64; 2]; 2]),
     FBeta(f64),
     Share(f64),
     Budget(f64),
@@ -109,19 +103,12 @@ impl Goal {
     /// decision.
     pub fn cost_matrix(costs: [[f64; 2]; 2]) -> Result<Self> {
         let [[true_negative, false_positive], [false_negative, true_positive]] = costs;
-        let (extra_positive, extra_negative) =
-            (false_positive - true_negative, false_negative - true_positive);
-        let sound = |extra: f64| extra > 0.0 && extra.is_finite();
-        if !(sound(extra_positive) && sound(extra_negative)) {
+        let finite = costs.as_flattened().iter().all(|cost| cost.is_finite());
+        if !(finite && false_positive > true_negative && false_negative > true_positive) {
             let expected = "finite, with each mistake dearer than the right decision";
             return Err(Error::invalid("costs", format!("{costs:?}"), expected));
         }
-        Ok(Self(Kind::Cost {
-            false_positive: extra_positive,
-            false_negative: extra_negative,
-            true_positive,
-            true_negative,
-        }))
+        Ok(Self(Kind::Cost(costs)))
     }
 
     /// Largest `F_β`.
@@ -236,7 +223,8 @@ impl Goal {
         rows.need_probabilities()?;
         let rows = Expected(rows);
         rows.need_positives("the choice of a threshold")?;
-        if let Kind::Cost { false_positive, false_negative, .. } = self.0 {
+        if let Kind::Cost(costs) = self.0 {
+            let [false_positive, false_negative] = cost_of_mistakes(costs);
             let threshold = false_positive / (false_positive + false_negative);
             let last = rows.flagged().take_while(|at| at.threshold >= threshold).last();
             let at = last.unwrap_or(Flagged::NOTHING);
@@ -325,11 +313,19 @@ impl Goal {
     /// What the goal is about, of these decisions; see [`Choice::value`].
     pub(crate) fn value(&self, at: &Confusion) -> Option<f64> {
         match self.0 {
-            Kind::Cost { false_positive, false_negative, true_positive, true_negative } => {
-                let mistakes =
-                    false_positive * at.false_positives + false_negative * at.false_negatives;
-                let always = true_positive * at.positives() + true_negative * at.negatives();
-                Some((mistakes + always) / at.total())
+            Kind::Cost(costs) => {
+                let weights = [
+                    [at.true_negatives, at.false_positives],
+                    [at.false_negatives, at.true_positives],
+                ];
+                // Shares, as costs times weights can overflow; and rounding must not carry their mean
+                // past the largest cost.
+                let (costs, weights) = (costs.as_flattened(), weights.as_flattened());
+                let shares = weights.iter().map(|weight| weight / at.total());
+                let mean: f64 = costs.iter().zip(shares).map(|(cost, share)| cost * share).sum();
+                let least = costs.iter().copied().fold(f64::INFINITY, f64::min);
+                let most = costs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                (at.total() > 0.0).then(|| mean.clamp(least, most))
             }
             Kind::FBeta(beta) => at.f(beta),
             Kind::Share(_) => at.flagged_share(),
@@ -349,7 +345,8 @@ impl Goal {
         // Rounding must not turn away a share of exactly one in ten, or a recall of exactly 0.9.
         const SLACK: f64 = 1e-12;
         let best = match self.0 {
-            Kind::Cost { false_positive, false_negative, .. } => {
+            Kind::Cost(costs) => {
+                let [false_positive, false_negative] = cost_of_mistakes(costs);
                 largest(thresholds, Some(Flagged::NOTHING), |at| {
                     false_negative * at.positive - false_positive * at.negative
                 })
@@ -403,14 +400,7 @@ impl TryFrom<Kind> for Goal {
 
     fn try_from(kind: Kind) -> Result<Self> {
         match kind {
-            Kind::Cost { false_positive, false_negative, true_positive, true_negative } => {
-                // The mistakes cost this beyond the right decisions, which cost anything.
-                Self::cost(false_positive, false_negative)?;
-                match [true_positive, true_negative].into_iter().find(|cost| !cost.is_finite()) {
-                    Some(cost) => Err(Error::invalid("costs", cost, "finite")),
-                    None => Ok(Self(kind)),
-                }
-            }
+            Kind::Cost(costs) => Self::cost_matrix(costs),
             Kind::FBeta(beta) => Self::f_beta(beta),
             Kind::Share(share) => Self::share(share),
             Kind::Budget(rows) => Self::budget(rows),
@@ -418,6 +408,14 @@ impl TryFrom<Kind> for Goal {
             Kind::RecallFloor(recall) => Self::recall_floor(recall),
         }
     }
+}
+
+/// What a false positive and a false negative cost beyond the right decision, in a unit in which neither
+/// overflows; a power of two, so that nothing is rounded.
+fn cost_of_mistakes(costs: [[f64; 2]; 2]) -> [f64; 2] {
+    let [[true_negative, false_positive], [false_negative, true_positive]] = costs;
+    let unit = binade(costs.as_flattened().iter().fold(0.0, |most, cost| most.max(cost.abs())));
+    [false_positive / unit - true_negative / unit, false_negative / unit - true_positive / unit]
 }
 
 fn check_floor(argument: &'static str, floor: f64) -> Result<()> {

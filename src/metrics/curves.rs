@@ -216,8 +216,9 @@ pub(super) struct Flagged {
 }
 
 impl RocCurve {
-    /// A curve that looks the same, for drawing: points closer than 1 / `steps` to the last one kept,
-    /// in both rates, are left out; the first and the last point stay.
+    /// A curve that looks the same, for drawing: points closer to the last one kept than 1 / `steps` in
+    /// both rates and 10 / `steps` in the logarithm of the false positive rate are left out, so that it
+    /// looks the same on a linear and on a logarithmic axis; the first and the last point stay.
     ///
     /// # Errors
     ///
@@ -227,8 +228,14 @@ impl RocCurve {
     }
 
     fn thin(points: impl Iterator<Item = RocPoint>, steps: usize) -> Result<Self> {
-        let at = |point: &RocPoint| (point.false_positive_rate, point.true_positive_rate);
-        Ok(Self { points: thin(points, steps, at)? })
+        let place = |point: &RocPoint| {
+            [
+                point.false_positive_rate,
+                logarithmic(point.false_positive_rate),
+                point.true_positive_rate,
+            ]
+        };
+        Ok(Self { points: thin(points, steps, place)? })
     }
 }
 
@@ -249,15 +256,15 @@ impl PrecisionRecallCurve {
         base_rate: f64,
         steps: usize,
     ) -> Result<Self> {
-        let scale = |precision: f64| 0.1 * precision.max(f64::MIN_POSITIVE).ln();
-        let at = |point: &PrecisionRecallPoint| (point.recall, scale(point.precision));
-        Ok(Self { points: thin(points, steps, at)?, base_rate })
+        let place = |point: &PrecisionRecallPoint| [point.recall, logarithmic(point.precision)];
+        Ok(Self { points: thin(points, steps, place)?, base_rate })
     }
 }
 
 impl GainCurve {
-    /// A curve that looks the same, for drawing: points closer than 1 / `steps` to the last one kept,
-    /// in share and in gain, are left out; the first and the last point stay.
+    /// A curve that looks the same, for drawing: points closer to the last one kept than 1 / `steps` in
+    /// share and gain and 10 / `steps` in the logarithm of the share are left out, so that it looks the
+    /// same on a linear and on a logarithmic axis; the first and the last point stay.
     ///
     /// # Errors
     ///
@@ -267,15 +274,22 @@ impl GainCurve {
     }
 
     fn thin(points: impl Iterator<Item = GainPoint>, base_rate: f64, steps: usize) -> Result<Self> {
-        let at = |point: &GainPoint| (point.share, point.gain);
-        Ok(Self { points: thin(points, steps, at)?, base_rate })
+        let place = |point: &GainPoint| [point.share, logarithmic(point.share), point.gain];
+        Ok(Self { points: thin(points, steps, place)?, base_rate })
     }
 }
 
-fn thin<P: Copy>(
+/// Where a rate lies on a logarithmic axis on which ten decades are 2.3 long.
+fn logarithmic(rate: f64) -> f64 {
+    0.1 * rate.max(f64::MIN_POSITIVE).ln()
+}
+
+/// The first point, the last, and those that are a step or more from the last one kept, in any of their
+/// coordinates.
+fn thin<P: Copy, const N: usize>(
     points: impl Iterator<Item = P>,
     steps: usize,
-    at: impl Fn(&P) -> (f64, f64),
+    place: impl Fn(&P) -> [f64; N],
 ) -> Result<Vec<P>> {
     if steps == 0 {
         return Err(Error::invalid("steps", steps, "at least 1; 1000 is fine for a picture"));
@@ -284,8 +298,8 @@ fn thin<P: Copy>(
     let (mut kept, mut end): (Vec<P>, Option<P>) = (Vec::new(), None);
     for point in points {
         let far = kept.last().is_none_or(|last| {
-            let ((x, y), (last_x, last_y)) = (at(&point), at(last));
-            (x - last_x).abs() >= step || (y - last_y).abs() >= step
+            let moved = |(a, b): (f64, f64)| (a - b).abs() >= step;
+            place(&point).into_iter().zip(place(last)).any(moved)
         });
         // The last point stays, however near.
         end = if far {

@@ -1,5 +1,7 @@
 //! How sure is the area under the ROC curve?
 
+use std::f64::consts::SQRT_2;
+
 use statrs::function::erf::erfc;
 
 use super::interval::{Interval, check_level, two_sided_quantile};
@@ -19,12 +21,17 @@ use crate::Result;
 /// that outrank negative j (ties count ½), of m positives and n negatives that have weight. With equal
 /// weights this is DeLong, DeLong & Clarke-Pearson 1988, exactly. For other weights it is its linearised
 /// extension, right for rows drawn independently that stand for more or fewer rows of the population;
-/// so **a weight of 2 is not two rows** here, as one row knows less than two. With a single row of a
-/// class that class adds no variance, which is not known.
+/// so **a weight of 2 is not two rows** here, as one row knows less than two.
 ///
-/// The interval is symmetric in logit(AUC), so that it stays within \[0, 1\] and covers well near 1. At
-/// an AUC of exactly 0 or 1 the method knows no variance: the standard error is 0 and the interval
-/// the point. The cost is one sort.
+/// The interval is symmetric in logit(AUC), so that it stays within \[0, 1\] and covers well near 1.
+///
+/// Where the rows show no variance, as at an AUC of exactly 0 or 1, there is some all the same, and the
+/// standard error is `None`. There every pair of a positive and a negative shows the same, also the
+/// k = min(m, n) pairs that share no row and so are independent. Clopper and Pearson's bound is that they
+/// do so with a probability of at least q = ((1 − `level`)/2)^(1/k), so the interval reaches from q · AUC
+/// to q · AUC + 1 − q: for 50 positives that are all ranked above the negatives, \[0.929, 1\] at 95 %. With
+/// weights, m and n are the effective numbers (Σw)²/Σw². One row alone of a class shows no variance
+/// either and bounds nothing: the interval is \[0, 1\]. The cost is one sort.
 ///
 /// # Errors
 ///
@@ -39,7 +46,8 @@ use crate::Result;
 /// let auc = roc_auc_interval(&labels, &[0.1, 0.2, 0.3, 0.4, 0.6, 0.7], None, 0.95)?;
 /// assert!((auc.estimate - 8.0 / 9.0).abs() < 1e-15);
 /// // Placements: positives 2/3, 1, 1 and negatives 1, 1, 2/3; both of variance 1/27.
-/// assert!((auc.standard_error - (2.0_f64 / 27.0 / 3.0).sqrt()).abs() < 1e-15);
+/// let standard_error = auc.standard_error.unwrap();
+/// assert!((standard_error - (2.0_f64 / 27.0 / 3.0).sqrt()).abs() < 1e-15);
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 pub fn roc_auc_interval(
@@ -62,15 +70,17 @@ pub struct PairedAuc {
     pub second: f64,
     /// First less second.
     pub difference: Interval,
-    /// Two-sided p-value of no difference; 1 where neither difference nor variance is seen.
-    pub p_value: f64,
+    /// Two-sided p-value of no difference; `None` where the standard error is not known.
+    pub p_value: Option<f64>,
 }
 
 /// DeLong's test of two models on the same rows: the difference of their AUCs, with the covariance that
 /// comes from judging them on the same rows.
 ///
 /// Weights as in [`roc_auc_interval`]. The interval is symmetric in the difference and the p-value
-/// that of a normal z = difference / standard error. Two sorts.
+/// that of a normal z = difference / standard error. Where the rows show no variance of the difference d,
+/// as for two models that rank all rows alike, standard error and p-value are `None` and the interval is
+/// q · d ± (1 − q), with q as in [`roc_auc_interval`]. Two sorts.
 ///
 /// # Errors
 ///
@@ -81,8 +91,10 @@ pub struct PairedAuc {
 ///
 /// let labels = [false, false, true, false, true, true];
 /// let scores = [0.1, 0.2, 0.3, 0.4, 0.6, 0.7];
-/// let same = compare_roc_auc(&labels, &scores, &scores, None, 0.95)?;
-/// assert_eq!((same.difference.estimate, same.p_value), (0.0, 1.0));
+/// let other = [0.1, 0.5, 0.3, 0.2, 0.4, 0.7];
+/// let auc = compare_roc_auc(&labels, &scores, &other, None, 0.95)?;
+/// assert!((auc.difference.estimate - 1.0 / 9.0).abs() < 1e-15);
+/// assert!(auc.difference.contains(0.0) && auc.p_value > Some(0.05));
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 pub fn compare_roc_auc(
@@ -106,19 +118,20 @@ pub(crate) fn compare(one: &Ordered, other: &Ordered, level: f64) -> Result<Pair
     influence.iter_mut().zip(subtracted).for_each(|(own, other)| *own -= other);
 
     // Σ(difference of influences)² is the variance of the difference, covariance included.
-    let mut squares = [Sum::default(); 2];
+    let mut seen = [Spread::default(); 2];
     for ((_, weight), row) in one.rows() {
-        squares[usize::from(weight > 0.0)].add(influence[row] * influence[row]);
+        seen[usize::from(weight > 0.0)].add(weight.abs(), influence[row]);
     }
-    let standard_error = standard_error(squares.map(Sum::value), one.ranked().counts());
     let estimate = first - second;
-    let margin = two_sided_quantile(level) * standard_error;
-    let p_value = match (estimate == 0.0, standard_error == 0.0) {
-        (true, _) => 1.0,
-        (false, true) => 0.0,
-        _ => erfc((estimate / standard_error).abs() / std::f64::consts::SQRT_2),
+    let standard_error = standard_error(&seen);
+    let (lower, upper) = match standard_error {
+        Some(error) => {
+            let margin = two_sided_quantile(level) * error;
+            ((estimate - margin).max(-1.0), (estimate + margin).min(1.0))
+        }
+        None => unanimous(estimate, -1.0, &seen, level),
     };
-    let (lower, upper) = ((estimate - margin).max(-1.0), (estimate + margin).min(1.0));
+    let p_value = standard_error.map(|error| erfc((estimate / error).abs() / SQRT_2));
     let difference = Interval { estimate, standard_error, lower, upper, level };
     Ok(PairedAuc { first, second, difference, p_value })
 }
@@ -134,37 +147,74 @@ impl Ranked {
         check_level(level)?;
         self.need_both_classes("the interval of ROC AUC")?;
         let auc = auc_of(self);
-        let mut squares = [Sum::default(); 2];
+        let mut seen = [Spread::default(); 2];
         placements(self, |row, placement| {
-            let weight = self.sorted()[row].1;
-            let class = usize::from(weight > 0.0);
-            let influence = weight * (placement - auc) / self.class_weights()[class];
-            squares[class].add(influence * influence);
+            let (label, _, weight) = self.row(row);
+            let class = usize::from(label);
+            seen[class].add(weight, weight * (placement - auc) / self.class_weights()[class]);
         });
-        let standard_error = standard_error(squares.map(Sum::value), self.counts());
-        let (lower, upper) = logit_interval(auc, standard_error, two_sided_quantile(level));
+        // Next to weights of 1e160 a row can move the variance, and not the AUC.
+        let standard_error = standard_error(&seen).filter(|_| 0.0 < auc && auc < 1.0);
+        let (lower, upper) = match standard_error {
+            Some(error) => logit_interval(auc, error, two_sided_quantile(level)),
+            None => unanimous(auc, 0.0, &seen, level),
+        };
         Ok(Interval { estimate: auc, standard_error, lower, upper, level })
     }
 }
 
 /// Ends of the interval that is symmetric in logit(estimate).
 fn logit_interval(estimate: f64, standard_error: f64, z: f64) -> (f64, f64) {
-    let variance = estimate * (1.0 - estimate);
-    if standard_error == 0.0 || variance == 0.0 {
-        return (estimate, estimate);
-    }
-    let factor = (z * standard_error / variance).exp();
+    let factor = (z * standard_error / (estimate * (1.0 - estimate))).exp();
     let odds = |factor: f64| estimate / (estimate + (1.0 - estimate) * factor);
     (odds(factor), odds(1.0 / factor))
 }
 
-/// Root of the two classes' sums of squares, with n / (n − 1) each.
-fn standard_error(squares: [f64; 2], counts: [usize; 2]) -> f64 {
-    let of = |class: usize| {
-        let n = counts[class] as f64;
-        if n > 1.0 { squares[class] * n / (n - 1.0) } else { 0.0 }
-    };
-    (of(0) + of(1)).sqrt()
+/// What the rows of a class show of the variance.
+#[derive(Clone, Copy, Debug, Default)]
+struct Spread {
+    rows: usize,
+    weights: Sum,
+    squared_weights: Sum,
+    squared_influences: Sum,
+}
+
+impl Spread {
+    fn add(&mut self, weight: f64, influence: f64) {
+        self.rows += usize::from(weight > 0.0);
+        self.weights.add(weight);
+        self.squared_weights.add(weight * weight);
+        self.squared_influences.add(influence * influence);
+    }
+
+    /// The sum of squares with n / (n − 1); unknown for a single row.
+    fn variance(&self) -> Option<f64> {
+        let n = self.rows as f64;
+        (self.rows > 1).then(|| self.squared_influences.value() * n / (n - 1.0))
+    }
+
+    /// The number of rows of equal weight that would know as much.
+    fn effective_rows(&self) -> f64 {
+        let weight = self.weights.value();
+        (weight / self.squared_weights.value() * weight).max(1.0)
+    }
+}
+
+/// The standard error from negatives and positives; `None` where they show no variance.
+fn standard_error([negative, positive]: &[Spread; 2]) -> Option<f64> {
+    let variance = negative.variance()? + positive.variance()?;
+    (variance > 0.0).then(|| variance.sqrt())
+}
+
+/// The interval where all pairs of a positive and a negative show the same value, of a range from
+/// `least` to 1; see [`roc_auc_interval`].
+fn unanimous(value: f64, least: f64, seen: &[Spread; 2], level: f64) -> (f64, f64) {
+    if seen.iter().any(|class| class.rows < 2) {
+        return (least, 1.0);
+    }
+    let pairs = seen.iter().map(Spread::effective_rows).fold(f64::INFINITY, f64::min);
+    let same = (0.5 * (1.0 - level)).powf(1.0 / pairs);
+    (same * value + (1.0 - same) * least, same * value + (1.0 - same))
 }
 
 /// Calls `each(sorted row, placement)`: the share of the other class that lies on the right side.

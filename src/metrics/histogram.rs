@@ -16,6 +16,9 @@ pub enum Axis {
     Logit,
 }
 
+/// More intervals than any picture or table has use for, and few enough to hold.
+const MAX_BINS: usize = 1 << 20;
+
 /// The weight of each class in intervals of the predicted probability; see
 /// [`Ranked::score_histogram`].
 #[derive(Clone, Debug, PartialEq)]
@@ -43,7 +46,7 @@ impl Ranked {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] if `bins` is 0 or a score is no probability.
+    /// [`Error::InvalidArgument`] unless `bins` is between 1 and 2²⁰, or if a score is no probability.
     ///
     /// ```
     /// use imbalance::metrics::{Axis, Ranked};
@@ -55,8 +58,8 @@ impl Ranked {
     /// # Ok::<(), imbalance::Error>(())
     /// ```
     pub fn score_histogram(&self, bins: usize, axis: Axis) -> Result<ScoreHistogram> {
-        if bins == 0 {
-            return Err(Error::invalid("bins", bins, "at least 1"));
+        if !(1..=MAX_BINS).contains(&bins) {
+            return Err(Error::invalid("bins", bins, format!("between 1 and {MAX_BINS}")));
         }
         self.need_probabilities()?;
         let edges = self.edges(bins, axis);

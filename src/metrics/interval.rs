@@ -11,8 +11,8 @@ use crate::{Error, Result};
 pub struct Interval {
     /// The metric on the rows themselves.
     pub estimate: f64,
-    /// Its standard error.
-    pub standard_error: f64,
+    /// Its standard error; `None` where the rows do not tell it.
+    pub standard_error: Option<f64>,
     /// Lower end of the interval.
     pub lower: f64,
     /// Upper end of the interval.

@@ -1,9 +1,13 @@
 //! Metrics for rare positives: ranking, probabilities and calibration.
 //!
-//! Every metric takes labels, scores or probabilities, and optional **weights**: a row of weight 2
-//! counts as two rows, a row of weight 0 is absent, and without weights every row counts once.
-//! Weights that undo a resampling therefore give the metrics of the population. Sums are
-//! compensated, so results do not depend on the order of the rows beyond the last digits.
+//! Every metric takes labels, scores or probabilities, and optional **weights**: in an estimate a row
+//! of weight 2 counts as two rows, a row of weight 0 is absent, and without weights every row counts
+//! once. Weights that undo a resampling therefore give the metrics of the population. Uncertainty is
+//! another matter: to the intervals ([`roc_auc_interval`], [`compare_roc_auc`], [`Bootstrap`],
+//! [`ReliabilityCurve`]) a row is one row however much it weighs, as one row knows less than two; only
+//! the standard errors of [`calibration_line`] and the p-value of [`hosmer_lemeshow`] take weights for
+//! counts. Sums are compensated, so results do not depend on the order of the rows beyond the last
+//! digits.
 //!
 //! | Metric | Range | Best | At a rare base rate, watch out |
 //! |---|---|---|---|
@@ -96,7 +100,7 @@ pub use smooth_ece::smooth_ece;
 
 pub(crate) use bootstrap::Replicates;
 pub(crate) use delong::compare;
-pub(crate) use line::fit_line;
 pub(crate) use ordered::Ordered;
 pub(crate) use ranked::{Tie, ties};
+pub(crate) use rows::binade;
 pub(crate) use slices::Partition;

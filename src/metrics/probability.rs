@@ -46,7 +46,7 @@ pub fn log_loss(labels: &[bool], probabilities: &[f64], weights: Option<&[f64]>)
 /// - **Range** 0 to +∞.
 /// - **Logits** are any real numbers: z = −10000 costs a positive 10000 nats, where the
 ///   probability would have underflowed to 0. ±∞ stand for p = 0 and 1.
-/// - **One class** is no obstacle.
+/// - **One class** is no obstacle, and ties have no meaning here.
 ///
 /// # Errors
 ///
@@ -77,7 +77,7 @@ pub fn log_loss_from_logits(
 ///   something, more for one that is worse than the average. 1 − NE is the relative information
 ///   gain (the pseudo-R² of logistic regression).
 /// - **p = 0 or 1** as in [`log_loss`]: a certain miss gives +∞.
-/// - **One class**: the entropy is 0 and the ratio undefined, an error.
+/// - **One class**: the entropy is 0 and the ratio undefined, an error. Ties have no meaning here.
 /// - **Rare positives**: made for them, as the base rate is divided out. It still judges ranking
 ///   and calibration together.
 ///

@@ -47,7 +47,7 @@ impl FromIterator<f64> for Sum {
 /// The largest power of two that is at most `x`, for a positive finite `x`.
 ///
 /// Dividing by it brings numbers of any size near 1 without rounding them.
-pub(super) fn binade(x: f64) -> f64 {
+pub(crate) fn binade(x: f64) -> f64 {
     const EXPONENT: u64 = 0x7ff0_0000_0000_0000;
     f64::from_bits(x.to_bits() & EXPONENT).max(f64::MIN_POSITIVE)
 }

@@ -349,8 +349,13 @@ fn calibration_p_value(rows: &Ranked) -> f64 {
     if mean > 2e4 {
         return erfc((count - mean).abs() / (2.0 * mean).sqrt());
     }
+    let at_least = if count > 0.0 { 0.0 } else { 1.0 };
+    if mean == 0.0 {
+        // So little is expected that it rounds to nothing: none is certain, and any is impossible.
+        return at_least;
+    }
     let at_most = gamma_ur(count + 1.0, mean);
-    let at_least = if count > 0.0 { gamma_lr(count, mean) } else { 1.0 };
+    let at_least = if count > 0.0 { gamma_lr(count, mean) } else { at_least };
     (2.0 * at_most.min(at_least)).min(1.0)
 }
 

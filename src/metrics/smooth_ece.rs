@@ -26,7 +26,8 @@ const TOLERANCE: f64 = 1e-6;
 /// with `K_σ` the Gaussian kernel reflected at 0 and 1. No bins to choose: the bandwidth chooses itself,
 /// and a small change of the probabilities changes the value little.
 ///
-/// - **Range** 0 to ½ or less: nearly 0 for a calibrated model, up to sampling noise.
+/// - **Range** 0 to 1: nearly 0 for a calibrated model, up to sampling noise. Where every prediction
+///   is too high, or every one too low, no bandwidth hides that: it is |mean p − mean y|.
 /// - **p = 0 or 1** are ordinary values, ties are nothing special, one class is no obstacle.
 /// - **Rare positives**: as with [`ece`](super::ece), an absolute error in units of probability; a
 ///   doubled rate of 0.1 % has about 0.001. Read
@@ -34,7 +35,7 @@ const TOLERANCE: f64 = 1e-6;
 /// - **Accuracy**: about three digits above 3e-5; below, the value is only known to be that small.
 ///
 /// Source: Błasiok & Nakkiran, "Smooth ECE: principled reliability diagrams via kernel smoothing", 2023.
-/// Costs a sort and, for each of about 10 bandwidths σ, a convolution on a grid of spacing σ/16.
+/// Costs a sort and, for each of about 8 bandwidths σ, a convolution on a grid of spacing σ/16.
 ///
 /// # Errors
 ///
@@ -68,34 +69,32 @@ impl Ranked {
                 (tie.score, residual / self.total())
             })
             .collect();
-        // smECE_σ falls with σ, and cannot exceed the mean absolute residual.
-        let most: f64 = residuals.iter().map(|row| row.1.abs()).collect::<Sum>().value();
-        if most == 0.0 {
-            return Ok(0.0);
+        // No bandwidth gives more than the mean absolute residual.
+        let (mut low, mut high) = (0.0_f64, mean_absolute(&residuals));
+        if high <= SMALLEST {
+            return Ok(high);
         }
-        // The excess smECE_σ − σ falls with σ. Regula falsi, in which an end that stays twice has its
-        // excess halved (Illinois), so that both ends move.
-        let (mut low, mut high) = ((0.0, most), (most, smoothed(&residuals, most) - most));
-        let mut last_was_low = None;
-        while high.0 - low.0 > TOLERANCE * high.0 && high.0 > SMALLEST {
-            let sigma = (low.0 * high.1 - high.0 * low.1) / (high.1 - low.1);
-            if !(low.0 < sigma && sigma < high.0) {
-                break;
-            }
-            let excess = smoothed(&residuals, sigma) - sigma;
-            let is_low = excess > 0.0;
-            if last_was_low == Some(is_low) {
-                let other = if is_low { &mut high } else { &mut low };
-                other.1 *= 0.5;
-            }
-            last_was_low = Some(is_low);
-            *if is_low { &mut low } else { &mut high } = (sigma, excess);
-            if excess.abs() <= TOLERANCE * sigma {
-                return Ok(sigma);
+        let mut sigma = high;
+        loop {
+            // smECE_σ falls with σ, so the fixed point lies between any σ and the value there: each
+            // step is bounded from both sides, and where the value hardly depends on σ, as where all
+            // residuals have one sign, the first step ends the search.
+            let value = smoothed(&residuals, sigma);
+            low = low.max(sigma.min(value));
+            high = high.min(sigma.max(value));
+            // Halfway on a logarithmic scale. Half of the smallest, so that `high` gets below it.
+            sigma = (low.max(0.5 * SMALLEST) * high).sqrt();
+            if high - low <= TOLERANCE * high || high <= SMALLEST {
+                // Rounding must not carry an error that is always 1 past it.
+                return Ok(sigma.min(1.0));
             }
         }
-        Ok(0.5 * (low.0 + high.0))
     }
+}
+
+/// The mean of the absolute residuals, which are shares of the total weight.
+fn mean_absolute(residuals: &[(f64, f64)]) -> f64 {
+    residuals.iter().map(|row| row.1.abs()).collect::<Sum>().value()
 }
 
 /// `smECE_σ` of residuals in order of their probability.

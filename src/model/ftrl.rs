@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::linear::Linear;
 use super::{Model, Predict, ShiftLogits};
 use crate::data::{FeaturesView, Row, Scalar, sparse_row};
-use crate::loss::{LogLoss, Loss};
+use crate::loss::{LogLoss, Loss, need_adapted};
 use crate::{Dataset, Error, Progress, Result, Run};
 
 /// FTRL-Proximal (McMahan et al. 2013, Algorithm 1): a linear logit learned from one row after the other,
@@ -37,7 +37,7 @@ use crate::{Dataset, Error, Progress, Result, Run};
 /// use imbalance::model::FtrlProximal;
 ///
 /// let log = SyntheticClicks::new(20_000, 0.02)?.generate::<f32>(7)?;
-/// let mut learner = FtrlProximal::new().alpha(0.1)?.learner(log.dataset.columns(), LogLoss);
+/// let mut learner = FtrlProximal::new().alpha(0.1)?.learner(log.dataset.columns(), LogLoss)?;
 /// for day in [&log.dataset] {
 ///     learner.partial_fit(day)?; // as the batches come
 /// }
@@ -123,10 +123,11 @@ impl FtrlProximal {
 
     /// A learner for rows of `columns` columns that knows nothing yet.
     ///
-    /// The loss is used as it is. One whose constants come from the data needs them first:
-    /// `loss.adapted(&totals)`.
-    #[must_use]
-    pub fn learner(self, columns: usize, loss: impl Loss + 'static) -> FtrlLearner {
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a loss whose constants are still to come from the data
+    /// ([`Loss::pending`]): it needs them first, by `loss.adapted(&totals)`.
+    pub fn learner(self, columns: usize, loss: impl Loss + 'static) -> Result<FtrlLearner> {
+        need_adapted(&loss)?;
         let state = FtrlState {
             settings: self,
             loss: format!("{loss:?}"),
@@ -134,7 +135,7 @@ impl FtrlProximal {
             bias: Coordinate::default(),
             validation: ProgressiveValidation::default(),
         };
-        FtrlLearner { state, loss: Arc::new(loss) }
+        Ok(FtrlLearner { state, loss: Arc::new(loss) })
     }
 
     /// The coefficient of a coordinate, penalised; `per_alpha` is 1/α.
@@ -175,7 +176,7 @@ impl<F: Scalar> Model<F> for FtrlProximal {
     fn fit(&self, train: &Dataset<'_, F>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
         let totals = train.totals();
         totals.need_both("FTRL-Proximal")?;
-        let mut learner = self.learner(train.columns(), loss.adapted(&totals)?);
+        let mut learner = self.learner(train.columns(), loss.adapted(&totals)?)?;
         for pass in 0..self.passes {
             if pass > 0 {
                 // Rows seen before are no validation: each pass starts its own.

@@ -248,7 +248,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
     /// } else {
     ///     Pipeline::new(model).boxed()
     /// };
-    /// # let log = SyntheticClicks::new(4_000, 0.05)?.numeric(2).categorical(&[]).generate(7)?;
+    /// # let log = SyntheticClicks::new(4_000, 0.05)?.numeric(2).categorical(&[]).generate::<f64>(7)?;
     /// # assert!(pipeline.fit(&log.dataset)?.report().warnings.is_empty());
     /// # Ok::<(), imbalance::Error>(())
     /// ```

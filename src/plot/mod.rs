@@ -22,6 +22,7 @@ mod histogram;
 mod precision_recall;
 mod reliability;
 mod roc;
+mod rows;
 mod slices;
 
 use std::ffi::OsStr;
@@ -38,6 +39,7 @@ pub use self::histogram::histogram;
 pub use self::precision_recall::precision_recall;
 pub use self::reliability::reliability;
 pub use self::roc::roc;
+pub use self::rows::rows;
 pub use self::slices::slices;
 
 use self::axis::{Axis, Measure};

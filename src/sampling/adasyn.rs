@@ -4,13 +4,14 @@ use super::neighbours::Neighbours;
 use super::over::{Kin, Target, check_k, checked_k, grown, rows_of};
 use super::{Resample, Sampler, Synthetic};
 use crate::data::Scalar;
-use crate::{Dataset, Error, Result, Run};
+use crate::random::Chosen;
+use crate::{Dataset, Error, Result, Run, Seed};
 
 /// ADASYN: the more negatives surround a positive, the more new positives it is the parent of.
 ///
 /// Of the k nearest rows of positive i, of either class, let Δᵢ be negative. Of the G rows to be made,
 /// i is the parent of G · Δᵢ/ΣΔ. These shares are rounded down, and the rows still missing go to the
-/// largest remainders, of equal ones to the first, so that exactly G come out. Partners are drawn from
+/// largest remainders, of equal ones to a random subset, so that exactly G come out. Partners are drawn from
 /// the k nearest positives; everything else, the distortion too, is as in [`Smote`](super::Smote).
 ///
 /// The paper draws the partner from the positives among the k nearest rows of *either* class, and leaves
@@ -87,7 +88,7 @@ impl<F: Scalar> Sampler<F> for Adasyn {
             return Err(Error::Unsuitable { sampler: "ADASYN", found, remedy });
         }
         let mut parents = Vec::with_capacity(missing);
-        for (&row, count) in positives.iter().zip(shares(&negatives, missing)) {
+        for (&row, count) in positives.iter().zip(shares(&negatives, missing, run.seed())) {
             parents.extend(std::iter::repeat_n(row, count));
         }
         let search = Neighbours::new(data.features(), &positives);
@@ -99,13 +100,21 @@ impl<F: Scalar> Sampler<F> for Adasyn {
 }
 
 /// `total` in proportion to `parts`, by the method of largest remainders, in whole numbers.
-fn shares(parts: &[usize], total: usize) -> Vec<usize> {
+fn shares(parts: &[usize], total: usize, seed: Seed) -> Vec<usize> {
     let sum: u128 = parts.iter().map(|&part| part as u128).sum();
     let product = |part: usize| part as u128 * total as u128;
     let mut shares: Vec<usize> = parts.iter().map(|&part| (product(part) / sum) as usize).collect();
     let left = total - shares.iter().sum::<usize>();
+    let remainder = |at: usize| product(parts[at]) % sum;
     let mut order: Vec<usize> = (0..parts.len()).collect();
-    order.sort_by_key(|&at| (std::cmp::Reverse(product(parts[at]) % sum), at));
-    order[..left].iter().for_each(|&at| shares[at] += 1);
+    order.sort_by_key(|&at| std::cmp::Reverse(remainder(at)));
+    // The smallest remainder that is still served, and those that share it.
+    let Some(&last) = left.checked_sub(1).and_then(|last| order.get(last)) else { return shares };
+    let above = order.partition_point(|&at| remainder(at) > remainder(last));
+    let equal = order[above..].partition_point(|&at| remainder(at) == remainder(last));
+    let chosen = Chosen::uniform(equal, left - above, seed.child("remainders"));
+    let ties = order[above..].iter().take(equal).enumerate();
+    let served = ties.filter(|(tie, _)| chosen.contains(*tie)).map(|(_, &at)| at);
+    order[..above].iter().copied().chain(served).for_each(|at| shares[at] += 1);
     shares
 }

@@ -1,7 +1,8 @@
 //! The Cholesky factor of a Hessian, scaled to a unit diagonal first.
 
-use faer::linalg::solvers::{Llt, LltError, Solve};
-use faer::{Col, Mat, Side};
+use faer::Mat;
+
+use crate::linalg::Llt;
 
 /// A pivot of the scaled matrix (unit diagonal) below this counts as zero: the column is, to within
 /// a millionth of its length, a combination of the ones before it, and f64 leaves few digits of it.
@@ -10,7 +11,7 @@ const SINGULAR: f64 = 1e-12;
 /// H = D L Lᵀ D with D² the diagonal of H, so that columns of very different scales do no harm.
 pub(in crate::model) struct Cholesky {
     scale: Vec<f64>,
-    factor: Llt<f64>,
+    factor: Llt,
 }
 
 impl Cholesky {
@@ -23,25 +24,30 @@ impl Cholesky {
         }
         let scale: Vec<f64> = (0..p).map(|j| lower[(j, j)].sqrt()).collect();
         let entry = |i: usize, j: usize| lower[(i, j)] / (scale[i] * scale[j]);
-        let scaled = Mat::from_fn(p, p, |i, j| if i >= j { entry(i, j) } else { 0.0 });
-        let factor = Llt::new(scaled.as_ref(), Side::Lower)
-            .map_err(|LltError::NonPositivePivot { index }| index.min(p - 1))?;
-        match (0..p).find(|&j| factor.L()[(j, j)].powi(2) <= SINGULAR) {
+        let factor = Llt::new(Mat::from_fn(p, p, |i, j| if i >= j { entry(i, j) } else { 0.0 }))?;
+        match (0..p).find(|&j| factor.pivot(j).powi(2) <= SINGULAR) {
             Some(column) => Err(column),
             None => Ok(Self { scale, factor }),
         }
     }
 
+    /// The number of rows of H.
+    pub(in crate::model) fn size(&self) -> usize {
+        self.scale.len()
+    }
+
     /// H⁻¹ r.
     pub(in crate::model) fn solve(&self, r: &[f64]) -> Vec<f64> {
-        let solved = self.factor.solve(Col::from_fn(r.len(), |j| r[j] / self.scale[j]));
-        solved.iter().zip(&self.scale).map(|(z, scale)| z / scale).collect()
+        let scaled: Vec<f64> = r.iter().zip(&self.scale).map(|(r, scale)| r / scale).collect();
+        let mut solved = self.factor.solve(&scaled);
+        solved.iter_mut().zip(&self.scale).for_each(|(z, scale)| *z /= scale);
+        solved
     }
 
     /// H⁻¹, exactly symmetric.
     pub(in crate::model) fn inverse(&self) -> Mat<f64> {
         let p = self.scale.len();
-        let inverse = self.factor.solve(Mat::<f64>::identity(p, p));
+        let inverse = self.factor.inverse();
         Mat::from_fn(p, p, |i, j| {
             let (i, j) = (i.max(j), i.min(j));
             inverse[(i, j)] / (self.scale[i] * self.scale[j])
@@ -50,7 +56,7 @@ impl Cholesky {
 
     /// ln det H.
     pub(in crate::model) fn log_determinant(&self) -> f64 {
-        let l = self.factor.L();
-        2.0 * self.scale.iter().enumerate().map(|(j, d)| (d * l[(j, j)]).ln()).sum::<f64>()
+        let diagonal = self.scale.iter().enumerate();
+        2.0 * diagonal.map(|(j, d)| (d * self.factor.pivot(j)).ln()).sum::<f64>()
     }
 }

@@ -9,6 +9,7 @@ use statrs::function::erf::{erfc, erfc_inv};
 
 use super::{Cholesky, FittedLogisticRegression, LogisticRegression, Objective, RowAt};
 use crate::data::Scalar;
+use crate::linalg::sandwich;
 use crate::loss::Loss;
 use crate::loss::numerics::log1p_exp;
 use crate::{Dataset, Error, Result, Run};
@@ -358,7 +359,7 @@ pub(in crate::model) fn covariance<F: Scalar>(
     for j in 0..meat.nrows() {
         (0..j).for_each(|i| meat[(i, j)] = meat[(j, i)]);
     }
-    let sandwich = &bread * meat * &bread;
+    let sandwich = sandwich(&bread, &meat); // the bread is symmetric
     let n: f64 = effective_rows(data, weighting).iter().sum();
     let k = bread.nrows() as f64;
     let factor = if kind == Covariance::Hc1 { n / (n - k) } else { 1.0 };
@@ -388,23 +389,6 @@ pub(in crate::model) fn effective_rows<F: Scalar>(
         };
     }
     rows
-}
-
-/// Most coefficients whose covariance is formed: a k × k matrix then takes 512 MiB, and half a dozen
-/// are needed at a time.
-const MOST_COEFFICIENTS: usize = 8192;
-
-/// Refuses to form k × k matrices that no machine holds, before any work is done.
-pub(in crate::model) fn check_size(coefficients: usize) -> Result<()> {
-    if coefficients <= MOST_COEFFICIENTS {
-        return Ok(());
-    }
-    Err(Error::Unsupported {
-        stage: "inference",
-        what: format!("{coefficients} coefficients"),
-        remedy: "their covariance is a matrix with a row and a column for each, which is formed for up \
-                 to 8192; drop columns that carry nothing, by an L1 penalty for instance",
-    })
 }
 
 /// −Σ wᵢ ℓ at the best intercept without features, or at none.
@@ -445,14 +429,15 @@ impl FittedLogisticRegression {
     /// Covariance, standard errors, tests and intervals of the coefficients, from the rows and the loss
     /// the model was fitted with. [`Covariance`] says what the weights mean in each estimate.
     ///
-    /// It forms k × k matrices for k coefficients, in n·k² steps and a few passes over the rows.
+    /// It forms k × k matrices for k coefficients, k up to 4096, in n·k² steps and a few passes over the rows.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if the fit was penalised (the penalty biases the coefficients on purpose,
     /// so no interval around them covers as it says), if the coefficients do not minimise the loss on
     /// these rows (other rows, another loss, or a fit that did not converge), or for
     /// [`Covariance::Fisher`] under a loss that is no log-likelihood; [`Error::RankDeficient`] naming a
-    /// column to drop; [`Error::ColumnMismatch`]; [`Error::Unsupported`] above 8192 coefficients.
+    /// column to drop; [`Error::Unsupported`] for more than 4096 coefficients;
+    /// [`Error::ColumnMismatch`].
     pub fn inference<F: Scalar>(
         &self,
         data: &Dataset<'_, F>,
@@ -470,8 +455,7 @@ impl FittedLogisticRegression {
         weighting: Weighting,
         run: &Run,
     ) -> Result<Inference> {
-        data.features().check_columns(self.coefficients.len())?;
-        check_size(self.coefficients.len() + usize::from(self.has_intercept))?;
+        data.features().check_columns(self.linear.coefficients.len())?;
         for (name, penalty) in [("l2", self.l2), ("l1", self.l1)] {
             if penalty > 0.0 {
                 let expected = "0 for inference: a penalty biases the coefficients on purpose, so that \
@@ -487,10 +471,14 @@ impl FittedLogisticRegression {
             return Err(Error::invalid("covariance", "Fisher", expected));
         }
         let objective = Objective::new(data, &*loss, 0.0, self.has_intercept)?;
+        objective.check_products("inference")?;
         let theta = self.theta();
         let (value, rows) = objective.rows_at(&theta);
-        let names =
-            names(self.feature_names.as_deref(), self.coefficients.len(), self.has_intercept);
+        let names = names(
+            self.feature_names.as_deref(),
+            self.linear.coefficients.len(),
+            self.has_intercept,
+        );
         let factor = factor(&objective.sum_of_outer_products(|i| rows[i].hessian), &names)?;
         // gᵀH⁻¹g is the squared distance to the minimum in standard errors.
         let gradient = objective.sum_of_rows(|i| rows[i].gradient);
@@ -525,15 +513,15 @@ impl FittedLogisticRegression {
 
     /// Subtracts a correction, one entry per column and then the intercept's.
     pub(in crate::model) fn subtract(&mut self, correction: &[f64]) {
-        let (columns, intercept) = correction.split_at(self.coefficients.len());
-        self.coefficients.iter_mut().zip(columns).for_each(|(c, by)| *c -= by);
-        self.intercept -= intercept.first().copied().unwrap_or(0.0);
+        let (columns, intercept) = correction.split_at(self.linear.coefficients.len());
+        self.linear.coefficients.iter_mut().zip(columns).for_each(|(c, by)| *c -= by);
+        self.linear.intercept -= intercept.first().copied().unwrap_or(0.0);
     }
 
     /// The coefficients, then the intercept if there is one.
     pub(in crate::model) fn theta(&self) -> Vec<f64> {
-        let intercept = self.has_intercept.then_some(self.intercept);
-        self.coefficients.iter().copied().chain(intercept).collect()
+        let intercept = self.has_intercept.then_some(self.linear.intercept);
+        self.linear.coefficients.iter().copied().chain(intercept).collect()
     }
 }
 

@@ -1,25 +1,28 @@
 //! Logistic regression under any loss.
 
 mod cholesky;
+mod collinearity;
+mod compact;
 pub(super) mod inference;
 mod objective;
 mod proximal;
+mod separation;
 mod trust_region;
 
 use std::fmt;
 
 pub(super) use cholesky::Cholesky;
 pub use inference::{Covariance, Inference};
+use trust_region::{GAP, Solution};
 
+use objective::FORM_UP_TO;
 pub use objective::Objective;
 pub(super) use objective::{RowAt, quadratic_forms};
 
-use super::linear::add_products;
+use super::linear::Linear;
 use super::{Model, Predict, ShiftLogits};
 use crate::data::{FeaturesView, Row, Scalar};
-use crate::error::same_length;
 use crate::loss::Loss;
-use crate::parallel::{self, BLOCK};
 use crate::{Dataset, Error, Result, Run};
 
 /// Logistic regression: a logit that is linear in the features,
@@ -33,14 +36,20 @@ use crate::{Dataset, Error, Result, Run};
 /// **Solver.** Newton's method in a trust region: with up to 256 columns the Hessian is formed and
 /// factored (Cholesky), with more it is only multiplied with vectors (conjugate gradients,
 /// preconditioned by its diagonal). It stops when the objective is within 10⁻¹⁰ of its minimum,
-/// relatively, as estimated by the quadratic model, and takes one more step.
+/// relatively, as estimated by the quadratic model, solved until its own steps gain no more than that; and
+/// takes this last step. On many rows with few columns it starts from the minimum on a quarter of them, and
+/// sparse rows have their columns numbered anew, by frequency (four bytes for each entry).
 /// With an [`l1`](Self::l1) penalty it is proximal Newton: coordinate descent on the quadratic model, with
 /// the Hessian formed or, above 256 columns, on a copy of the features by columns.
 ///
-/// **Where there is no unique answer.** If the features separate the classes and λ = 0, there is no
-/// finite minimum: [`Error::Separation`]. If columns are collinear (more columns than rows, a column of
-/// zeros, a repeated one) and λ = 0, many coefficients give the same fit: the one reached from zero is
-/// returned, and [`Diagnostics::rank_deficient`] says so; the probabilities are unique.
+/// **Where there is no unique answer.** If the features separate the classes, no penalty holds the
+/// coefficients and the loss pulls for ever (all do but [`LabelSmoothing`](crate::loss::LabelSmoothing)),
+/// there is no finite minimum: [`Error::Separation`]. Complete separation is proven, by coefficients that
+/// rank every row on its own side; separation in part is judged by the last Newton step, which at a finite
+/// minimum moves no logit visibly. If columns are collinear (more columns than rows, a column of zeros, a
+/// repeated one) and λ = 0, many coefficients give the same fit: one of them is returned, and
+/// [`Diagnostics::collinearity`] says so; the probabilities are unique. A loss that is not convex may have
+/// several local minima: the one downhill of the start is found.
 ///
 /// ```
 /// use imbalance::{Dataset, Run, ndarray::array};
@@ -61,7 +70,7 @@ pub struct LogisticRegression {
     l1: f64,
     intercept: bool,
     max_iterations: usize,
-    start: Option<(Vec<f64>, f64)>,
+    start: Option<Linear>,
 }
 
 impl LogisticRegression {
@@ -99,7 +108,7 @@ impl LogisticRegression {
     /// yesterday's rows. The minimum is the same where the loss is convex; it is reached sooner.
     #[must_use]
     pub fn start_from(mut self, fitted: &FittedLogisticRegression) -> Self {
-        self.start = Some((fitted.coefficients.clone(), fitted.intercept));
+        self.start = Some(fitted.linear.clone());
         self
     }
 
@@ -129,6 +138,62 @@ impl Default for LogisticRegression {
     }
 }
 
+/// A quarter of the rows is a start for all of them if each class has this many rows in it for every
+/// coefficient: the usual count of events from which estimates settle (Peduzzi et al. 1996).
+const EVENTS: usize = 10;
+
+/// Rows below which a head start is not worth its while: a pass takes a millisecond.
+const MANY_ROWS: usize = 1 << 16;
+
+impl LogisticRegression {
+    /// The minimum on a quarter of the rows, roughly, reached from that on a quarter of those, and so on;
+    /// `zero` where there is no quarter to learn from. From there two or three passes over all rows are
+    /// left of seven, which counts where each forms the Hessian.
+    fn head_start<F: Scalar>(
+        &self,
+        rows: &Dataset<'_, F>,
+        loss: &dyn Loss,
+        zero: Linear,
+    ) -> Linear {
+        if rows.rows() < MANY_ROWS || rows.columns() > FORM_UP_TO || self.l1 > 0.0 {
+            return zero;
+        }
+        // Every fourth row on average, by Fibonacci hashing, which no order of the rows is in step with.
+        let quarter = |&row: &usize| (row as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 62 == 0;
+        let list: Vec<usize> = (0..rows.rows()).filter(quarter).collect();
+        let labels = rows.labels();
+        let positives = list.iter().filter(|&&row| labels[row]).count();
+        let least = EVENTS * (rows.columns() + 1);
+        if positives.min(list.len() - positives) < least {
+            return zero;
+        }
+        self.rough_minimum(rows, &list, loss, &zero).unwrap_or(zero)
+    }
+
+    /// `None` where the rows have no minimum: they may be separated though all rows are not.
+    fn rough_minimum<F: Scalar>(
+        &self,
+        rows: &Dataset<'_, F>,
+        part: &[usize],
+        loss: &dyn Loss,
+        zero: &Linear,
+    ) -> Option<Linear> {
+        const ROUGH: f64 = 1e-4;
+        const FEW: usize = 10;
+        let part = rows.select(part).ok()?;
+        part.totals().need_both("a head start").ok()?;
+        let share = part.totals().weight() / rows.totals().weight();
+        let objective = Objective::new(&part, loss, share * self.l2, self.intercept).ok()?;
+        let smaller = Self { l2: share * self.l2, ..self.clone() };
+        let start = smaller.head_start(&part, loss, zero.clone());
+        let start = objective.narrow(&start.coefficients, start.intercept);
+        let found = trust_region::minimise(&objective, start, ROUGH, FEW, &Run::default()).ok()?;
+        let (coefficients, intercept) = found.theta.split_at(rows.columns());
+        let intercept = intercept.first().copied().unwrap_or(zero.intercept);
+        Some(Linear { coefficients: coefficients.to_vec(), intercept })
+    }
+}
+
 fn check_penalty(name: &'static str, value: f64) -> Result<()> {
     if value >= 0.0 && value.is_finite() {
         Ok(())
@@ -143,50 +208,37 @@ impl<F: Scalar> Model<F> for LogisticRegression {
     fn fit(&self, train: &Dataset<'_, F>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
         let totals = train.totals();
         totals.need_both("logistic regression")?;
-        let loss = loss.adapted(&totals)?;
-        let objective = Objective::new(train, &*loss, self.l2, self.intercept)?;
+        let objective = Objective::new(train, loss, self.l2, self.intercept)?;
 
         // Without features the best intercept would be the log-odds less the offset; starting there
         // gives the curvature its right size, which at 0.1 % is far from that at zero.
         let offset = || train.offsets().map_or(0.0, |o| o.iter().sum::<f64>() / o.len() as f64);
-        let (mut start, intercept) = match &self.start {
-            Some((coefficients, intercept)) => {
-                train.features().check_columns(coefficients.len())?;
-                (coefficients.clone(), *intercept)
-            }
-            None => (vec![0.0; train.columns()], totals.log_odds() - offset()),
+        let zero = || Linear {
+            coefficients: vec![0.0; train.columns()],
+            intercept: totals.log_odds() - offset(),
         };
-        start.extend(self.intercept.then_some(intercept));
+        let start = match &self.start {
+            Some(start) => {
+                train.features().check_columns(start.coefficients.len())?;
+                start.clone()
+            }
+            None => self.head_start(train, objective.loss(), zero()),
+        };
         let solution = if self.l1 > 0.0 {
+            let start = objective.narrow(&start.coefficients, start.intercept);
             proximal::minimise(&objective, self.l1, start, self.max_iterations, run)?
         } else {
-            trust_region::minimise(&objective, start, self.max_iterations, run)?
+            let objective = objective.compacted();
+            let start = objective.narrow(&start.coefficients, start.intercept);
+            let found = trust_region::minimise(&objective, start, GAP, self.max_iterations, run)?;
+            Solution { theta: objective.widen(found.theta), ..found }
         };
-        if self.l2 == 0.0 && self.l1 == 0.0 {
-            refuse_quasi_separation(&objective, &solution.last_step)?;
-        }
         Ok(FittedLogisticRegression {
             l2: self.l2,
             l1: self.l1,
             ..FittedLogisticRegression::new(solution.theta, train.columns(), solution.diagnostics)
         })
     }
-}
-
-/// At a finite minimum the last Newton step moves no logit visibly. Where it still moves some, and
-/// none of them against its label, the minimum lies at infinity in that direction.
-fn refuse_quasi_separation<F: Scalar>(
-    objective: &Objective<'_, F>,
-    last_step: &[f64],
-) -> Result<()> {
-    // Newton's method moves a diverging logit by about 1 in each step; a converging one by far less
-    // than a hundredth once the objective is known to ten digits.
-    const VISIBLE: f64 = 0.01;
-    let (against, favour) = objective.logit_moves(last_step);
-    if favour > VISIBLE && -against < 1e-3 * favour {
-        return Err(Error::Separation { kind: "in part" });
-    }
-    Ok(())
 }
 
 /// Why the solver stopped.
@@ -199,6 +251,23 @@ pub enum StopReason {
     IterationLimit,
     /// No step lowers the objective any more, by the accuracy of the arithmetic.
     Rounding,
+    /// No step lowers the objective, though its quadratic model promises more than rounding: features or
+    /// weights of extreme sizes have cost the gradient its digits. The coefficients are not the minimum's.
+    Stalled,
+}
+
+/// Whether collinear columns (a repeated one, one of zeros, a constant beside the intercept, more columns
+/// than rows) leave the coefficients open. The probabilities are the same for every choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Collinearity {
+    /// They do not: the columns have full rank, or λ > 0 chooses among the solutions.
+    Absent,
+    /// They do: the coefficients are one choice of many.
+    Present,
+    /// Not looked for: without λ, above 256 columns, a rank is found only where it is plain (a column of
+    /// zeros, more columns than rows).
+    NotLookedFor,
 }
 
 /// How a fit went.
@@ -213,9 +282,8 @@ pub struct Diagnostics {
     pub iterations: usize,
     /// Passes over the rows.
     pub passes: usize,
-    /// Whether the columns were found collinear without a penalty to choose among the solutions.
-    /// Looked for where the Hessian is formed: up to 256 columns.
-    pub rank_deficient: bool,
+    /// Whether the columns leave the coefficients open.
+    pub collinearity: Collinearity,
     /// Why the solver stopped.
     pub stop: StopReason,
 }
@@ -224,7 +292,7 @@ impl Diagnostics {
     /// Whether the minimum was reached.
     #[must_use]
     pub fn converged(&self) -> bool {
-        self.stop != StopReason::IterationLimit
+        matches!(self.stop, StopReason::Converged | StopReason::Rounding)
     }
 }
 
@@ -234,24 +302,29 @@ impl fmt::Display for Diagnostics {
             StopReason::Converged => "converged",
             StopReason::IterationLimit => "NOT converged: the iterations ran out",
             StopReason::Rounding => "converged to the accuracy of the arithmetic",
+            StopReason::Stalled => {
+                "NOT converged: no step lowers the objective; scale the features"
+            }
         };
         write!(
             f,
             "{stop} after {} iterations ({} passes), objective {:.6}, gradient norm {:.1e}",
             self.iterations, self.passes, self.objective, self.gradient_norm
         )?;
-        if self.rank_deficient {
-            write!(f, "; columns are collinear, so the coefficients are one choice of many")?;
-        }
-        Ok(())
+        f.write_str(match self.collinearity {
+            Collinearity::Absent => "",
+            Collinearity::Present => {
+                "; columns are collinear, so the coefficients are one choice of many"
+            }
+            Collinearity::NotLookedFor => "; collinear columns were not looked for",
+        })
     }
 }
 
 /// A fitted logistic regression: xβ + b.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FittedLogisticRegression {
-    coefficients: Vec<f64>,
-    intercept: f64,
+    linear: Linear,
     has_intercept: bool,
     l2: f64,
     l1: f64,
@@ -265,8 +338,7 @@ impl FittedLogisticRegression {
         let intercept = theta.get(columns).copied();
         theta.truncate(columns);
         Self {
-            coefficients: theta,
-            intercept: intercept.unwrap_or(0.0),
+            linear: Linear { coefficients: theta, intercept: intercept.unwrap_or(0.0) },
             has_intercept: intercept.is_some(),
             l2: 0.0,
             l1: 0.0,
@@ -285,7 +357,7 @@ impl FittedLogisticRegression {
         names: impl IntoIterator<Item = S>,
     ) -> Result<Self> {
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
-        inference::check_names(&names, self.coefficients.len())?;
+        inference::check_names(&names, self.coefficients().len())?;
         self.feature_names = Some(names);
         Ok(self)
     }
@@ -299,13 +371,13 @@ impl FittedLogisticRegression {
     /// The coefficients β, one per column.
     #[must_use]
     pub fn coefficients(&self) -> &[f64] {
-        &self.coefficients
+        &self.linear.coefficients
     }
 
     /// The intercept b; 0 if there is none.
     #[must_use]
     pub fn intercept(&self) -> f64 {
-        self.intercept
+        self.linear.intercept
     }
 
     /// How the fit went.
@@ -313,57 +385,26 @@ impl FittedLogisticRegression {
     pub fn diagnostics(&self) -> &Diagnostics {
         &self.diagnostics
     }
-
-    fn products<F: Scalar>(&self, x: FeaturesView<'_, F>, out: &mut [f64]) {
-        out.fill(self.intercept);
-        add_products(x, &self.coefficients, out);
-    }
 }
 
 impl ShiftLogits for FittedLogisticRegression {
     fn shifted(&self, shift: f64) -> Self {
-        Self { intercept: self.intercept + shift, ..self.clone() }
+        let mut shifted = self.clone();
+        shifted.linear.intercept += shift;
+        shifted
     }
 }
 
 impl<F: Scalar> Predict<F> for FittedLogisticRegression {
     fn logits_into(&self, x: FeaturesView<'_, F>, out: &mut [f64]) -> Result<()> {
-        x.check_columns(self.coefficients.len())?;
-        same_length("the output", out.len(), "the feature matrix", x.nrows())?;
-        let first_bad = parallel::map_into(out, 1, BLOCK, |_, rows, out| {
-            self.products(x.slice(rows.clone()), out);
-            out.iter().position(|logit| !logit.is_finite()).map(|row| rows.start + row)
-        });
-        match first_bad.into_iter().flatten().next() {
-            None => Ok(()),
-            Some(row) => Err(not_finite(x, row, out[row])),
-        }
+        self.linear.logits_into(x, out)
     }
 
     fn logit(&self, row: Row<'_, F>) -> Result<f64> {
-        row.with_view(|x| {
-            x.check_columns(self.coefficients.len())?;
-            let mut out = [0.0];
-            self.products(x, &mut out);
-            if out[0].is_finite() { Ok(out[0]) } else { Err(not_finite(x, 0, out[0])) }
-        })
+        self.linear.logit(row)
     }
 
     fn describe(&self) -> String {
-        format!("logistic regression, {} columns: {}", self.coefficients.len(), self.diagnostics)
-    }
-}
-
-/// A logit that is not finite comes from such a feature, or from finite ones that overflow.
-fn not_finite<F: Scalar>(x: FeaturesView<'_, F>, row: usize, logit: f64) -> Error {
-    match x.slice(row..row + 1).first_non_finite() {
-        Some((_, column, value)) => {
-            Error::NonFinite { what: "the feature matrix".into(), row, column: Some(column), value }
-        }
-        None => Error::Numerical {
-            what: format!("the logit of row {row}"),
-            value: logit,
-            remedy: "its features are too large for the coefficients",
-        },
+        format!("logistic regression, {} columns: {}", self.coefficients().len(), self.diagnostics)
     }
 }

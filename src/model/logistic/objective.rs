@@ -1,12 +1,14 @@
 //! The penalised sum of losses that a logistic regression minimises, in one pass over the rows.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use faer::linalg::matmul::triangular::{BlockStructure, matmul};
 use faer::{Accum, Mat, MatRef, Par};
 
+use super::compact::Compact;
 use crate::data::{FeaturesView, Scalar, sparse_row};
-use crate::loss::Loss;
+use crate::loss::{Block, Loss};
 use crate::model::linear::{TILE, add_products, add_rows};
 use crate::parallel;
 use crate::{Dataset, Error, Result};
@@ -32,11 +34,11 @@ use crate::{Dataset, Error, Result};
 #[derive(Debug)]
 pub struct Objective<'a, F: Scalar> {
     data: &'a Dataset<'a, F>,
-    loss: &'a dyn Loss,
+    loss: Arc<dyn Loss>,
     l2: f64,
     intercept: bool,
-    /// Whether the Hessian is formed, or only multiplied with vectors.
-    form_hessian: bool,
+    /// Sparse rows with their columns numbered anew. θ then has an entry for each column that occurs.
+    compact: Option<Compact>,
 }
 
 /// The objective at a point.
@@ -67,32 +69,75 @@ pub(in crate::model) enum Curvature {
     Formed(Mat<f64>),
     /// The hᵢ = wᵢ ∂²ℓ/∂zᵢ² alone.
     Rows(Vec<f64>),
+    /// Not worked out.
+    Unknown,
 }
 
 /// Columns up to which the Hessian is formed: its n·d² / 2 multiplications then cost about what the
 /// passes over memory cost that conjugate gradients would need instead.
-const FORM_UP_TO: usize = 256;
+pub(in crate::model) const FORM_UP_TO: usize = 256;
+
+/// Most columns whose Hessian preconditions that of many: those of small fields, whose levels sum to the
+/// intercept, are among the most frequent ones, and they are what makes it ill-conditioned.
+const LEADING: usize = 512;
+
+/// Most parameters for which statistics form their k × k matrices: 128 MiB each.
+const PRODUCTS_UP_TO: usize = 4096;
 
 impl<'a, F: Scalar> Objective<'a, F> {
-    /// The objective over all rows of `data`, with their weights and offsets.
+    /// The objective over all rows of `data`, with their weights and offsets, under a loss that is
+    /// [`adapted`](Loss::adapted) to them.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] unless `l2` is finite and not negative.
+    /// [`Error::InvalidArgument`] unless `l2` is finite and not negative; what the loss needs of the rows.
     pub fn new(
         data: &'a Dataset<'a, F>,
-        loss: &'a dyn Loss,
+        loss: &dyn Loss,
         l2: f64,
         intercept: bool,
     ) -> Result<Self> {
         super::check_penalty("l2", l2)?;
-        let form_hessian = data.columns() <= FORM_UP_TO;
-        Ok(Self { data, loss, l2, intercept, form_hessian })
+        let loss = loss.adapted(&data.totals())?;
+        Ok(Self { data, loss, l2, intercept, compact: None })
+    }
+
+    /// The same with the columns of sparse rows numbered anew, where the Hessian is not formed.
+    pub(in crate::model) fn compacted(self) -> Self {
+        let compact = match self.data.features() {
+            FeaturesView::Sparse(x) if !self.forms_hessian() => Compact::of(&x),
+            _ => None,
+        };
+        Self { compact, ..self }
+    }
+
+    /// θ in this numbering, from coefficients of all columns.
+    pub(in crate::model) fn narrow(&self, coefficients: &[f64], intercept: f64) -> Vec<f64> {
+        let mut theta = match &self.compact {
+            Some(compact) => compact.narrow(coefficients),
+            None => coefficients.to_vec(),
+        };
+        theta.extend(self.intercept.then_some(intercept));
+        theta
+    }
+
+    /// The coefficients of all columns and the intercept, if there is one, from θ in this numbering.
+    pub(in crate::model) fn widen(&self, mut theta: Vec<f64>) -> Vec<f64> {
+        let Some(compact) = &self.compact else { return theta };
+        let intercept = theta.split_off(compact.len());
+        let mut wide = compact.widen(&theta, self.data.columns());
+        wide.extend(intercept);
+        wide
+    }
+
+    /// Whether a column has no entry in any row.
+    pub(in crate::model) fn has_empty_columns(&self) -> bool {
+        self.columns() < self.data.columns()
     }
 
     /// Length of θ.
     #[must_use]
     pub fn parameters(&self) -> usize {
-        self.data.columns() + usize::from(self.intercept)
+        self.columns() + usize::from(self.intercept)
     }
 
     /// The objective and its gradient at θ.
@@ -101,32 +146,59 @@ impl<'a, F: Scalar> Objective<'a, F> {
     /// [`Error::LengthMismatch`] unless θ has [`parameters`](Self::parameters) entries.
     pub fn value_and_gradient(&self, theta: &[f64]) -> Result<(f64, Vec<f64>)> {
         crate::error::same_length("theta", theta.len(), "the objective", self.parameters())?;
-        let at = Self { form_hessian: false, ..*self }.at(theta);
+        let at = self.slope_at(theta);
         Ok((at.value, at.gradient))
     }
 
     /// Whether the Hessian is formed rather than multiplied with vectors.
     pub(in crate::model) fn forms_hessian(&self) -> bool {
-        self.form_hessian
+        self.data.columns() <= FORM_UP_TO
     }
 
+    /// Refuses more parameters than [`sum_of_outer_products`](Self::sum_of_outer_products) has room for.
+    pub(in crate::model) fn check_products(&self, stage: &'static str) -> Result<()> {
+        if self.parameters() <= PRODUCTS_UP_TO {
+            return Ok(());
+        }
+        Err(Error::Unsupported {
+            stage,
+            what: format!("{} coefficients", self.parameters()),
+            remedy: "it forms a matrix of their squared number, for up to 4096; select columns",
+        })
+    }
+
+    /// Value, gradient and curvature.
     pub(in crate::model) fn at(&self, theta: &[f64]) -> At {
+        if self.forms_hessian() {
+            self.evaluate(theta, true, Vec::new())
+        } else {
+            self.evaluate(theta, false, vec![0.0; self.data.rows()])
+        }
+    }
+
+    /// Value and gradient alone.
+    pub(in crate::model) fn slope_at(&self, theta: &[f64]) -> At {
+        self.evaluate(theta, false, Vec::new())
+    }
+
+    /// The Hessian is formed if `form` says so; the rows' second derivatives are kept in `curvature`, if
+    /// it has room for them.
+    fn evaluate(&self, theta: &[f64], form: bool, mut curvature: Vec<f64>) -> At {
         let p = self.parameters();
         let (beta, b) = self.parts(theta);
-        let hessian_len = if self.form_hessian { p * p } else { 0 };
-        let block = parallel::sum_block(self.data.rows(), p + hessian_len);
-        let mut curvature = vec![0.0; if self.form_hessian { 0 } else { self.data.rows() }];
+        let rows = self.data.rows();
+        let block = parallel::sum_block(rows, p + if form { p * p } else { 0 });
 
         let pass = |rows: Range<usize>, curvature: Option<&mut [f64]>| {
-            let mut sums = Sums::new(p, self.form_hessian);
-            let mut buffers = Buffers::new(p, self.form_hessian);
+            let mut sums = Sums::new(p, form);
+            let mut buffers = Buffers::new(p, form);
             for_tiles(rows, curvature, |tile, curvature| {
                 self.add_tile(beta, b, tile, curvature, &mut buffers, &mut sums);
             });
             sums
         };
-        let parts = if self.form_hessian {
-            parallel::map(self.data.rows(), block, |_, rows| pass(rows, None))
+        let parts = if curvature.is_empty() {
+            parallel::map(rows, block, |_, rows| pass(rows, None))
         } else {
             parallel::map_into(&mut curvature, 1, block, |_, rows, out| pass(rows, Some(out)))
         };
@@ -148,6 +220,7 @@ impl<'a, F: Scalar> Objective<'a, F> {
             *slope += self.l2 * coefficient;
         }
         let curvature = match hessian {
+            None if curvature.is_empty() => Curvature::Unknown,
             None => Curvature::Rows(curvature),
             Some(mut hessian) => {
                 (0..beta.len()).for_each(|j| hessian[(j, j)] += self.l2);
@@ -155,6 +228,30 @@ impl<'a, F: Scalar> Objective<'a, F> {
             }
         };
         At { value, gradient, curvature, margin }
+    }
+
+    /// `out[i] += xᵢ · beta`.
+    fn add_products(&self, rows: Range<usize>, beta: &[f64], out: &mut [f64]) {
+        match (self.data.features(), &self.compact) {
+            (FeaturesView::Sparse(x), Some(compact)) => compact.add_products(&x, rows, beta, out),
+            (x, _) => add_products(x.slice(rows), beta, out),
+        }
+    }
+
+    /// `sums += Σᵢ factors[i] · map(xᵢ)`, with `map` applied to each entry; `map(0)` must be 0.
+    fn add_rows(
+        &self,
+        rows: Range<usize>,
+        factors: &[f64],
+        map: impl Fn(f64) -> f64,
+        sums: &mut [f64],
+    ) {
+        match (self.data.features(), &self.compact) {
+            (FeaturesView::Sparse(x), Some(compact)) => {
+                compact.add_rows(&x, rows, factors, map, sums);
+            }
+            (x, _) => add_rows(x.slice(rows), factors, map, sums),
+        }
     }
 
     /// Adds what a tile of rows contributes to value, gradient and Hessian.
@@ -167,14 +264,13 @@ impl<'a, F: Scalar> Objective<'a, F> {
         buffers: &mut Buffers,
         sums: &mut Sums,
     ) {
-        let x = self.data.features().slice(rows.clone());
         let labels = &self.data.labels()[rows.clone()];
         let weights = self.data.weights().map(|weights| &weights[rows.clone()]);
         let logits = &mut buffers.logits[..rows.len()];
         let gradients = &mut buffers.gradients[..rows.len()];
 
         logits.fill(b);
-        add_products(x, beta, logits);
+        self.add_products(rows.clone(), beta, logits);
         for (i, (logit, label)) in logits.iter().zip(labels).enumerate() {
             let margin = if *label { *logit } else { -logit };
             if margin < sums.margin && weights.is_none_or(|weights| weights[i] > 0.0) {
@@ -185,13 +281,20 @@ impl<'a, F: Scalar> Objective<'a, F> {
             logits.iter_mut().zip(&offsets[rows.clone()]).for_each(|(z, offset)| *z += offset);
         }
         let hessians = curvature.unwrap_or(&mut buffers.hessians[..rows.len()]);
-        sums.value += self.loss.block(logits, labels, weights, gradients, hessians);
+        sums.value += self.loss.block(Block {
+            logits,
+            labels,
+            weights,
+            gradients: &mut *gradients,
+            hessians: &mut *hessians,
+        });
 
-        add_rows(x, gradients, |value| value, &mut sums.gradient);
+        self.add_rows(rows.clone(), gradients, |value| value, &mut sums.gradient);
         if self.intercept {
             sums.gradient[beta.len()] += gradients.iter().sum::<f64>();
         }
         if let Some(hessian) = &mut sums.hessian {
+            let x = self.data.features().slice(rows);
             self.add_outer_products(x, hessians, &mut buffers.tile, hessian);
         }
     }
@@ -208,15 +311,18 @@ impl<'a, F: Scalar> Objective<'a, F> {
         match x {
             FeaturesView::Dense(x) => {
                 let [plain, scaled] = buffer;
-                plain.clear();
-                scaled.clear();
-                for (row, &factor) in x.outer_iter().zip(factors) {
-                    let start = plain.len();
-                    plain.extend(row.iter().map(|value| value.to_f64()));
-                    plain.extend(self.intercept.then_some(1.0));
-                    scaled.extend(plain[start..].iter().map(|value| factor * value));
-                }
                 let rows = factors.len();
+                plain.resize(rows * p, 1.0); // for the intercept, the last of a row
+                scaled.resize(rows * p, 0.0);
+                let copies =
+                    plain.chunks_exact_mut(p.max(1)).zip(scaled.chunks_exact_mut(p.max(1)));
+                for ((row, &factor), (plain, scaled)) in x.outer_iter().zip(factors).zip(copies) {
+                    match row.to_slice() {
+                        Some(row) => copy(plain, row.iter()),
+                        None => copy(plain, row.iter()),
+                    }
+                    scaled.iter_mut().zip(&*plain).for_each(|(out, value)| *out = factor * value);
+                }
                 let lower = BlockStructure::TriangularLower;
                 let full = BlockStructure::Rectangular;
                 matmul(
@@ -252,7 +358,21 @@ impl<'a, F: Scalar> Objective<'a, F> {
     }
 
     pub(in crate::model) fn columns(&self) -> usize {
-        self.data.columns()
+        self.compact.as_ref().map_or(self.data.columns(), Compact::len)
+    }
+
+    pub(in crate::model) fn loss(&self) -> &dyn Loss {
+        &*self.loss
+    }
+
+    /// Whether a row weighs something.
+    pub(in crate::model) fn counts(&self, row: usize) -> bool {
+        self.data.weights().is_none_or(|weights| weights[row] > 0.0)
+    }
+
+    /// Rows that weigh something.
+    pub(in crate::model) fn rows(&self) -> usize {
+        (0..self.data.rows()).filter(|&row| self.counts(row)).count()
     }
 
     pub(in crate::model) fn features(&self) -> FeaturesView<'_, F> {
@@ -275,17 +395,17 @@ impl<'a, F: Scalar> Objective<'a, F> {
                 let tile = start..(start + TILE).min(block.end);
                 let n = tile.len();
                 logits[..n].fill(b);
-                add_products(self.data.features().slice(tile.clone()), beta, &mut logits[..n]);
+                self.add_products(tile.clone(), beta, &mut logits[..n]);
                 if let Some(offsets) = self.data.offsets() {
                     logits.iter_mut().zip(&offsets[tile.clone()]).for_each(|(z, o)| *z += o);
                 }
-                value += self.loss.block(
-                    &logits[..n],
-                    &self.data.labels()[tile.clone()],
-                    self.data.weights().map(|weights| &weights[tile.clone()]),
-                    &mut gradients[..n],
-                    &mut hessians[..n],
-                );
+                value += self.loss.block(Block {
+                    logits: &logits[..n],
+                    labels: &self.data.labels()[tile.clone()],
+                    weights: self.data.weights().map(|weights| &weights[tile.clone()]),
+                    gradients: &mut gradients[..n],
+                    hessians: &mut hessians[..n],
+                });
                 for (i, row) in out[start - block.start..][..n].iter_mut().enumerate() {
                     let (gradient, hessian) = (gradients[i], hessians[i]);
                     *row = RowAt { logit: logits[i], gradient, hessian };
@@ -298,14 +418,7 @@ impl<'a, F: Scalar> Objective<'a, F> {
 
     /// Σ f(i) xᵢ over all rows, where xᵢ ends in a 1 for the intercept.
     pub(in crate::model) fn sum_of_rows(&self, f: impl Fn(usize) -> f64 + Sync + Send) -> Vec<f64> {
-        let columns = self.data.columns();
-        self.sum_rows(|tile, sums, buffer| {
-            buffer.iter_mut().zip(tile.clone()).for_each(|(factor, row)| *factor = f(row));
-            add_rows(self.data.features().slice(tile), buffer, |value| value, sums);
-            if self.intercept {
-                sums[columns] += buffer.iter().sum::<f64>();
-            }
-        })
+        self.sum_products(f, |value| value)
     }
 
     /// Σ f(i) xᵢ xᵢᵀ over all rows (lower triangle), where xᵢ ends in a 1 for the intercept.
@@ -333,15 +446,15 @@ impl<'a, F: Scalar> Objective<'a, F> {
     pub(in crate::model) fn hessian_vector(&self, at: &At, v: &[f64]) -> Vec<f64> {
         let rows = match &at.curvature {
             Curvature::Formed(hessian) => return symmetric_product(hessian, v),
-            Curvature::Rows(rows) => rows,
+            Curvature::Rows(rows) => &rows[..],
+            Curvature::Unknown => &[],
         };
         let (beta, b) = self.parts(v);
         let mut product = self.sum_rows(|tile, sums, buffer| {
-            let x = self.data.features().slice(tile.clone());
             buffer.fill(b);
-            add_products(x, beta, buffer);
-            buffer.iter_mut().zip(&rows[tile]).for_each(|(product, h)| *product *= h);
-            add_rows(x, buffer, |value| value, sums);
+            self.add_products(tile.clone(), beta, buffer);
+            buffer.iter_mut().zip(&rows[tile.clone()]).for_each(|(product, h)| *product *= h);
+            self.add_rows(tile, buffer, |value| value, sums);
             if self.intercept {
                 sums[beta.len()] += buffer.iter().sum::<f64>();
             }
@@ -354,22 +467,57 @@ impl<'a, F: Scalar> Objective<'a, F> {
     pub(in crate::model) fn diagonal(&self, at: &At) -> Vec<f64> {
         let rows = match &at.curvature {
             Curvature::Formed(h) => return (0..h.nrows()).map(|j| h[(j, j)]).collect(),
-            Curvature::Rows(rows) => rows,
+            Curvature::Rows(rows) => &rows[..],
+            Curvature::Unknown => &[],
         };
-        let columns = self.data.columns();
-        let mut diagonal = self.sum_rows(|tile, sums, _| {
-            add_rows(
-                self.data.features().slice(tile.clone()),
-                &rows[tile.clone()],
-                |value| value * value,
-                sums,
-            );
-            if self.intercept {
-                sums[columns] += rows[tile].iter().sum::<f64>();
-            }
-        });
-        diagonal[..columns].iter_mut().for_each(|entry| *entry += self.l2);
+        let mut diagonal = self.sum_of_squares(|row| rows[row]);
+        diagonal[..self.columns()].iter_mut().for_each(|entry| *entry += self.l2);
         diagonal
+    }
+
+    /// Σ f(i) xᵢⱼ² for each column j, and Σ f(i) for the intercept.
+    pub(in crate::model) fn sum_of_squares(
+        &self,
+        f: impl Fn(usize) -> f64 + Sync + Send,
+    ) -> Vec<f64> {
+        self.sum_products(f, |value| value * value)
+    }
+
+    /// Σ f(i) map(xᵢⱼ) for each column j, and Σ f(i) for the intercept.
+    fn sum_products(
+        &self,
+        f: impl Fn(usize) -> f64 + Sync + Send,
+        map: impl Fn(f64) -> f64 + Sync + Send,
+    ) -> Vec<f64> {
+        let columns = self.columns();
+        self.sum_rows(|tile, sums, buffer| {
+            buffer.iter_mut().zip(tile.clone()).for_each(|(factor, row)| *factor = f(row));
+            self.add_rows(tile, buffer, &map, sums);
+            if self.intercept {
+                sums[columns] += buffer.iter().sum::<f64>();
+            }
+        })
+    }
+
+    /// The Hessian at `at` of the most frequent columns, up to [`LEADING`] of them, and the intercept behind
+    /// them (lower triangle). `None` where columns are not numbered by frequency.
+    pub(in crate::model) fn leading_block(&self, at: &At) -> Option<Mat<f64>> {
+        let (FeaturesView::Sparse(x), Some(compact)) = (self.data.features(), &self.compact) else {
+            return None;
+        };
+        let Curvature::Rows(rows) = &at.curvature else { return None };
+        let leading = compact.len().min(LEADING);
+        let k = leading + usize::from(self.intercept);
+        let parts =
+            parallel::map(rows.len(), parallel::sum_block(rows.len(), k * k), |_, block| {
+                let mut sum = Mat::zeros(k, k);
+                let factors = &rows[block.clone()];
+                compact.add_outer_products(&x, block, factors, leading, self.intercept, &mut sum);
+                sum
+            });
+        let mut block = parts.into_iter().fold(Mat::zeros(k, k), |sum, part| sum + part);
+        (0..leading).for_each(|j| block[(j, j)] += self.l2);
+        Some(block)
     }
 
     /// How a step `v` of the parameters moves the logits: the largest move against a row's own label
@@ -377,12 +525,11 @@ impl<'a, F: Scalar> Objective<'a, F> {
     pub(in crate::model) fn logit_moves(&self, v: &[f64]) -> (f64, f64) {
         let (beta, b) = self.parts(v);
         let labels = self.data.labels();
-        let weights = self.data.weights();
         parallel::map(self.data.rows(), parallel::BLOCK, |_, rows| {
             let mut moves = vec![b; rows.len()];
-            add_products(self.data.features().slice(rows.clone()), beta, &mut moves);
+            self.add_products(rows.clone(), beta, &mut moves);
             rows.zip(moves)
-                .filter(|(row, _)| weights.is_none_or(|weights| weights[*row] > 0.0))
+                .filter(|(row, _)| self.counts(*row))
                 .map(|(row, by)| if labels[row] { by } else { -by })
                 .fold((0.0, 0.0), |(against, favour), by| (by.min(against), by.max(favour)))
         })
@@ -409,7 +556,7 @@ impl<'a, F: Scalar> Objective<'a, F> {
     }
 
     fn parts<'t>(&self, theta: &'t [f64]) -> (&'t [f64], f64) {
-        let (beta, rest) = theta.split_at(self.data.columns());
+        let (beta, rest) = theta.split_at(self.columns());
         (beta, rest.first().copied().unwrap_or(0.0))
     }
 }
@@ -443,6 +590,10 @@ impl Buffers {
         let zeros = [0.0; TILE];
         Self { logits: zeros, gradients: zeros, hessians: zeros, tile: [tile(), tile()] }
     }
+}
+
+fn copy<'x, F: Scalar>(out: &mut [f64], row: impl Iterator<Item = &'x F>) {
+    out.iter_mut().zip(row).for_each(|(out, value)| *out = value.to_f64());
 }
 
 /// Cuts rows, and the output that belongs to them, into tiles.
@@ -515,14 +666,4 @@ fn symmetric_product(lower: &Mat<f64>, v: &[f64]) -> Vec<f64> {
         }
     }
     product
-}
-
-impl<F: Scalar> Objective<'_, F> {
-    /// Fails where θ proves that no minimum exists.
-    pub(in crate::model) fn check_separation(&self, at: &At) -> Result<()> {
-        if self.l2 == 0.0 && at.margin > 0.0 {
-            return Err(Error::Separation { kind: "completely" });
-        }
-        Ok(())
-    }
 }

@@ -8,7 +8,7 @@ use faer::Mat;
 
 use super::objective::{Objective, RowAt};
 use super::trust_region::{GAP, ROUNDING, Solution};
-use super::{Diagnostics, StopReason};
+use super::{Diagnostics, StopReason, collinearity};
 use crate::data::{FeaturesView, Scalar, sparse_row};
 use crate::{Error, Progress, Result, Run};
 
@@ -106,21 +106,19 @@ pub(super) fn minimise<F: Scalar>(
             break;
         }
         if !moved {
-            stop = StopReason::Rounding;
+            let rounded = model.decrease <= rounding;
+            stop = if rounded { StopReason::Rounding } else { StopReason::Stalled };
             break;
         }
     }
+    // The solution is unique if the columns are independent whose slope is as large as the penalty allows
+    // (Tibshirani 2013): the others are zero in every solution.
+    const NEARLY: f64 = 1.0 - 1e-4;
+    let collinearity = collinearity::look(objective, |j| at.gradient[j].abs() >= NEARLY * l1);
     let gradient_norm = subgradient(&at, penalised, l1).map(|g| g * g).sum::<f64>().sqrt();
-    let diagnostics = Diagnostics {
-        objective: at.value,
-        gradient_norm,
-        iterations,
-        passes,
-        rank_deficient: false,
-        stop,
-    };
-    let last_step = vec![0.0; at.theta.len()];
-    Ok(Solution { theta: at.theta, last_step, diagnostics })
+    let diagnostics =
+        Diagnostics { objective: at.value, gradient_norm, iterations, passes, collinearity, stop };
+    Ok(Solution { theta: at.theta, diagnostics })
 }
 
 /// Share of a model's whole decrease at which a sweep that gains no more ends it, near the minimum.

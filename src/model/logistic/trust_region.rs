@@ -1,23 +1,29 @@
 //! Newton's method in a trust region, with preconditioned conjugate gradients inside.
 //!
 //! One loop serves every case. Where the Hessian is formed, its Cholesky factor is the
-//! preconditioner, and one inner step is the Newton step. Where it is large, its diagonal is, and an
-//! inner step costs one pass over the rows. Where it is singular or indefinite (collinear columns,
+//! preconditioner, and one inner step is the Newton step. Where it is large, its diagonal is, with the
+//! block of the most frequent columns of sparse rows, and an inner step costs one pass over the rows.
+//! Where it is singular or indefinite (collinear columns,
 //! non-convex losses), Steihaug's method follows the curvature there is: it never divides by a
 //! negative one, and from zero it moves only in the space the gradients span.
 //!
 //! Sources: Steihaug 1983; Conn, Gould & Toint 2000, §7.5.1 (the preconditioned recurrences);
-//! Lin, Weng & Keerthi 2008 (the method for logistic regression).
+//! Lin, Weng & Keerthi 2008 (the method for logistic regression); Eisenstat & Walker 1996, Nash & Sofer
+//! 1990, Strakoš & Tichý 2002, Meurant & Tichý 2013 (how exactly to solve each model, and how to tell).
 
 use super::cholesky::Cholesky;
 use super::objective::{At, Curvature, Objective};
-use super::{Diagnostics, StopReason};
+use super::separation::Separation;
+use super::{Collinearity, Diagnostics, StopReason, collinearity};
 use crate::data::Scalar;
 use crate::{Error, Progress, Result, Run};
 
 /// Relative gap to the minimum, as estimated by the quadratic model, at which the solver takes one last
 /// step and stops. A tenth of the 10⁻⁹ that is promised; the last step squares what is left.
 pub(super) const GAP: f64 = 1e-10;
+
+/// The gap that is promised, in terms of [`GAP`].
+const PROMISE: f64 = 10.0;
 
 /// Share of the predicted decrease below which a step is refused; the usual small number.
 const ACCEPT: f64 = 1e-4;
@@ -28,21 +34,34 @@ const MAX_INNER: usize = 1000;
 /// A change of the objective below this share of it is rounding: thousands of rows are added up.
 pub(super) const ROUNDING: f64 = 1e-13;
 
+/// Share of its whole decrease to which a model is solved far from the minimum, where it is not true to
+/// more digits anyway, and at most near it.
+const LOOSE: f64 = 0.1;
+const TIGHT: f64 = 1e-3;
+
+/// The same where the Hessian is at hand, so that inner steps cost next to nothing.
+const EXACT: f64 = 1e-12;
+
+/// Fewest inner steps, short of an exact solution, from which it is told that a model has nothing left to
+/// give: the first ones may gain little because they start along the wrong columns.
+const LEAST_INNER: usize = 10;
+
 /// The minimum, and how it was found.
 pub(super) struct Solution {
     pub(super) theta: Vec<f64>,
-    /// The last step towards it.
-    pub(super) last_step: Vec<f64>,
     pub(super) diagnostics: Diagnostics,
 }
 
-/// Minimises the objective, starting at `theta`.
+/// Minimises the objective, starting at `theta`, to within `gap` of its minimum, relatively.
 pub(super) fn minimise<F: Scalar>(
     objective: &Objective<'_, F>,
     mut theta: Vec<f64>,
+    gap: f64,
     max_iterations: usize,
     run: &Run,
 ) -> Result<Solution> {
+    let formed = objective.forms_hessian();
+    let separation = Separation::new(objective);
     let mut at = objective.at(&theta);
     if !at.value.is_finite() {
         let remedy = "offsets, weights or features are too large to add up; scale them";
@@ -53,27 +72,21 @@ pub(super) fn minimise<F: Scalar>(
         });
     }
     let mut preconditioner = Preconditioner::new(objective, &at)?;
-    let mut slope = preconditioner.norm(&at.gradient);
-    let first_slope = slope;
     // Ten Newton steps, if the preconditioner were the Hessian: no bound, until a step fails.
-    let mut radius = 10.0 * slope;
+    let mut radius = 10.0 * preconditioner.norm(&at.gradient);
     let mut passes = 1;
-    let mut rank_deficient = preconditioner.singular;
+    let mut share = if formed { EXACT } else { LOOSE };
     let mut last_step = vec![0.0; theta.len()];
     let mut stop = StopReason::IterationLimit;
     let mut iterations = 0;
 
     while iterations < max_iterations {
         iterations += 1;
-        // The closer to the minimum, the more exactly Newton's equation is solved; far away a tenth
-        // is enough. With the Hessian at hand the inner steps are cheap: solve it exactly.
-        let forcing =
-            if objective.forms_hessian() { 1e-10 } else { (slope / first_slope).clamp(1e-3, 0.1) };
-        let step = conjugate_gradients(objective, &at, &preconditioner, radius, forcing);
-        passes += if objective.forms_hessian() { 0 } else { step.products };
+        let target = gap * at.value.abs();
+        let step = conjugate_gradients(objective, &at, &preconditioner, radius, share, target);
+        passes += if formed { 0 } else { step.products };
 
-        let target = GAP * at.value.abs();
-        let converged = step.decrease <= target && !step.on_boundary;
+        let converged = step.solved && step.decrease <= target;
         run.report(&Progress::Iteration {
             iteration: iterations,
             objective: at.value,
@@ -81,7 +94,9 @@ pub(super) fn minimise<F: Scalar>(
             target,
         })?;
         let candidate: Vec<f64> = theta.iter().zip(&step.direction).map(|(t, s)| t + s).collect();
-        let next = objective.at(&candidate);
+        // Nothing is multiplied with the last point's Hessian.
+        let next =
+            if converged { objective.slope_at(&candidate) } else { objective.at(&candidate) };
         passes += 1;
 
         let gained = at.value - next.value;
@@ -89,37 +104,41 @@ pub(super) fn minimise<F: Scalar>(
         let accepted = next.value.is_finite()
             && (gained >= ACCEPT * step.decrease || (converged && gained >= -rounding));
         if accepted {
-            if step.on_boundary && gained > 0.75 * step.decrease {
-                radius *= 4.0;
-            }
             (theta, at, last_step) = (candidate, next, step.direction);
-            objective.check_separation(&at)?;
-            preconditioner = Preconditioner::new(objective, &at)?;
-            passes += usize::from(!objective.forms_hessian());
-            rank_deficient |= preconditioner.singular;
-            slope = preconditioner.norm(&at.gradient);
-        } else {
-            radius = 0.25 * step.length;
+            separation.refuse_complete(&at)?;
         }
         if converged {
             stop = StopReason::Converged;
             break;
         }
-        if !accepted && step.decrease <= rounding {
+        if accepted {
+            if step.on_boundary && gained > 0.75 * step.decrease {
+                radius *= 4.0;
+            }
+            // The next model is solved as exactly as this one turned out to be true (Eisenstat & Walker
+            // 1996, choice 1).
+            if !formed {
+                share = (gained / step.decrease - 1.0).abs().clamp(TIGHT, LOOSE);
+            }
+            preconditioner = Preconditioner::new(objective, &at)?;
+            passes += usize::from(!formed);
+        } else if step.decrease <= rounding {
             stop = StopReason::Rounding;
             break;
+        } else {
+            radius = 0.25 * step.length;
         }
     }
-    let gradient_norm = at.gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
-    let diagnostics = Diagnostics {
-        objective: at.value,
-        gradient_norm,
-        iterations,
-        passes,
-        rank_deficient,
-        stop,
+    separation.refuse_in_part(objective, &last_step)?;
+    // A Hessian that could be factored is proof enough of full rank.
+    let collinearity = match preconditioner.kind {
+        Kind::Cholesky(_) => Collinearity::Absent,
+        _ => collinearity::look(objective, |_| true),
     };
-    Ok(Solution { theta, last_step, diagnostics })
+    let gradient_norm = at.gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+    let diagnostics =
+        Diagnostics { objective: at.value, gradient_norm, iterations, passes, collinearity, stop };
+    Ok(Solution { theta, diagnostics })
 }
 
 struct Step {
@@ -129,18 +148,31 @@ struct Step {
     /// Its length in the norm of the preconditioner.
     length: f64,
     on_boundary: bool,
+    /// Whether the model was solved, to the share or to the target that was asked for.
+    solved: bool,
     /// Products with the Hessian that were needed.
     products: usize,
 }
 
-/// Minimises gᵀs + ½ sᵀHs over ‖s‖ ≤ `radius` in the norm of the preconditioner M, until the
-/// residual, in the norm of M⁻¹, is below `forcing` times the gradient.
+/// Minimises gᵀs + ½ sᵀHs over ‖s‖ ≤ `radius` in the norm of the preconditioner M, until what is left to
+/// gain is below `share` of what was gained, or all of it, and what is left, below `target`.
+///
+/// Far from the minimum, what is left is told from the model's own progress: conjugate gradients gain
+/// ½ αⱼ ‖rⱼ‖² in step j, and what the last quarter of the steps gained, times four, is more than all that
+/// are to come where gains fall off like a geometric series or like 1/j³. A residual says less: where H is
+/// ill-conditioned, a small one hides a large gap. (Strakoš & Tichý 2002 for the sums; Nash & Sofer 1990 for
+/// the rule.)
+///
+/// Near it progress may pause and come again, and the gap must be known. The least eigenvalue μ of M⁻¹H, which
+/// λ bounds from below, gives the Gauss–Radau bound ½ γⱼ ‖rⱼ‖² on what is left, with γ₀ = 1/μ and
+/// γⱼ₊₁ = (γⱼ − αⱼ)/(μ(γⱼ − αⱼ) + βⱼ₊₁) (Meurant & Tichý 2013). It must be below the 10⁻⁹ that is promised.
 fn conjugate_gradients<F: Scalar>(
     objective: &Objective<'_, F>,
     at: &At,
     preconditioner: &Preconditioner,
     radius: f64,
-    forcing: f64,
+    share: f64,
+    target: f64,
 ) -> Step {
     let mut s = vec![0.0; at.gradient.len()];
     let mut residual = at.gradient.clone(); // g + Hs
@@ -149,13 +181,15 @@ fn conjugate_gradients<F: Scalar>(
     // ‖s‖², sᵀMd and ‖d‖² in the norm of M, by recurrences that need no product with M.
     let (mut ss, mut sd, mut dd) = (0.0, 0.0, dot(&residual, &z));
     let mut rz = dd;
-    let goal = forcing * forcing * rz;
-    let mut products = 0;
+    let nothing = EXACT * EXACT * rz;
+    let mut decreases = vec![0.0];
+    let floor = preconditioner.floor;
+    let mut radau = 1.0 / floor;
     let mut on_boundary = false;
+    let mut solved = rz == 0.0;
 
-    while products < MAX_INNER && rz > 0.0 {
+    while decreases.len() <= MAX_INNER && !solved && !on_boundary {
         let hd = objective.hessian_vector(at, &direction);
-        products += 1;
         let curvature = dot(&direction, &hd);
         let alpha = rz / curvature;
         // To the boundary, if the curvature is not positive or the step would cross it.
@@ -169,36 +203,52 @@ fn conjugate_gradients<F: Scalar>(
         add(&mut s, alpha, &direction);
         add(&mut residual, alpha, &hd);
         ss += alpha * (2.0 * sd + alpha * dd);
-        if on_boundary {
-            break;
-        }
+        // gᵀs + ½ sᵀHs = ½ sᵀ(g + residual).
+        decreases.push(-0.5 * (dot(&s, &at.gradient) + dot(&s, &residual)));
         z = preconditioner.solve(&residual);
         let rz_next = dot(&residual, &z);
-        if rz_next <= goal {
-            break;
-        }
         let beta = rz_next / rz;
+        let rest = (radau - alpha).max(0.0);
+        radau = rest / (floor * rest + beta);
+        let certain = floor == 0.0 || 0.5 * radau * rz_next <= PROMISE * target;
+        solved = !on_boundary
+            && (rz_next <= nothing || nothing_left(&decreases, share, target, certain));
         direction.iter_mut().zip(&z).for_each(|(d, z)| *d = beta * *d - z);
         sd = beta * (sd + alpha * dd);
         dd = rz_next + beta * beta * dd;
         rz = rz_next;
     }
-    // gᵀs + ½ sᵀHs = ½ sᵀ(g + residual).
-    let decrease = -0.5 * (dot(&s, &at.gradient) + dot(&s, &residual));
-    Step { direction: s, decrease, length: ss.max(0.0).sqrt(), on_boundary, products }
+    let (decrease, products) = (decreases[decreases.len() - 1], decreases.len() - 1);
+    Step { direction: s, decrease, length: ss.max(0.0).sqrt(), on_boundary, solved, products }
 }
 
-/// An approximation M of the Hessian that is positive definite and easy to invert.
+/// Whether a model whose decrease after each inner step is given (0 first) has little left to give; near the
+/// minimum it must be `certain`, too.
+fn nothing_left(decreases: &[f64], share: f64, target: f64, certain: bool) -> bool {
+    let steps = decreases.len() - 1;
+    let decrease = decreases[steps];
+    let quarter = steps.div_ceil(4);
+    let left = (decrease - decreases[steps - quarter]) * steps as f64 / quarter as f64;
+    if decrease > target {
+        left <= share * decrease
+    } else {
+        certain && steps >= LEAST_INNER && left <= target
+    }
+}
+
+/// An approximation M of the Hessian H that is positive definite and easy to invert.
 struct Preconditioner {
     kind: Kind,
-    /// Whether the Hessian was formed and found singular or indefinite.
-    singular: bool,
+    /// A lower bound of the least eigenvalue of M⁻¹H; 0 where none is known.
+    floor: f64,
 }
 
 enum Kind {
     /// The Hessian itself.
     Cholesky(Cholesky),
-    /// Its diagonal.
+    /// Its block of the most frequent columns and the intercept, and its diagonal for the others.
+    Leading { block: Cholesky, columns: usize, diagonal: Vec<f64> },
+    /// Its diagonal: where it is not formed, or found singular or indefinite.
     Diagonal(Vec<f64>),
 }
 
@@ -212,20 +262,20 @@ impl Preconditioner {
                 remedy: "scale the column down",
             });
         }
-        let Curvature::Formed(hessian) = &at.curvature else {
-            return Ok(Self { kind: Self::from_diagonal(&diagonal), singular: false });
-        };
-        Ok(match Cholesky::new(hessian) {
-            Ok(factor) => Self { kind: Kind::Cholesky(factor), singular: false },
-            Err(_) => Self { kind: Self::from_diagonal(&diagonal), singular: true },
-        })
-    }
-
-    /// An entry of zero (a column of zeros without penalty) or below (a loss that is not convex) is
-    /// replaced by its size, or by 1: any positive number keeps M positive definite.
-    fn from_diagonal(diagonal: &[f64]) -> Kind {
-        let usable = |&entry: &f64| if entry == 0.0 { 1.0 } else { entry.abs() };
-        Kind::Diagonal(diagonal.iter().map(usable).collect())
+        if let Curvature::Formed(hessian) = &at.curvature
+            && let Ok(factor) = Cholesky::new(hessian)
+        {
+            return Ok(Self { kind: Kind::Cholesky(factor), floor: 0.0 });
+        }
+        let floor = floor(objective, &diagonal);
+        if let Some(block) = objective.leading_block(at)
+            && let Ok(factor) = Cholesky::new(&block)
+        {
+            let columns = block.nrows() - (objective.parameters() - objective.columns());
+            let diagonal = positive(diagonal);
+            return Ok(Self { kind: Kind::Leading { block: factor, columns, diagonal }, floor });
+        }
+        Ok(Self { kind: Kind::Diagonal(positive(diagonal)), floor })
     }
 
     /// M⁻¹ r.
@@ -233,6 +283,15 @@ impl Preconditioner {
         match &self.kind {
             Kind::Diagonal(diagonal) => r.iter().zip(diagonal).map(|(r, m)| r / m).collect(),
             Kind::Cholesky(factor) => factor.solve(r),
+            Kind::Leading { block, columns, diagonal } => {
+                let mut solved: Vec<f64> = r.iter().zip(diagonal).map(|(r, m)| r / m).collect();
+                // The intercept, if there is one, is the last of all and of the block.
+                let last = r.len() - (block.size() - columns);
+                let part = block.solve(&[&r[..*columns], &r[last..]].concat());
+                solved[..*columns].copy_from_slice(&part[..*columns]);
+                solved[last..].copy_from_slice(&part[*columns..]);
+                solved
+            }
         }
     }
 
@@ -240,6 +299,27 @@ impl Preconditioner {
     fn norm(&self, gradient: &[f64]) -> f64 {
         dot(gradient, &self.solve(gradient)).max(0.0).sqrt()
     }
+}
+
+/// An entry of zero (a column of zeros without penalty) or below (a loss that is not convex) is replaced by its
+/// size, or by 1: any positive number keeps M positive definite.
+fn positive(diagonal: Vec<f64>) -> Vec<f64> {
+    let usable = |entry: f64| if entry == 0.0 { 1.0 } else { entry.abs() };
+    diagonal.into_iter().map(usable).collect()
+}
+
+/// A lower bound of the least eigenvalue of M⁻¹H under a convex loss, with M the diagonal of H, a block of H
+/// beside it or not: λ/(4T), T the sum of the diagonal over the columns.
+///
+/// For a step v of the columns and b of the intercept, with c² = b² Σh, the curvature is at least λ|v|²,
+/// and at least λ|v|² + (c − √T|v|)², whose minimum over |v| is c²λ/(λ + T); so at least half the sum of
+/// both. In M the step measures at most 2(T|v|² + c²).
+fn floor<F: Scalar>(objective: &Objective<'_, F>, diagonal: &[f64]) -> f64 {
+    if objective.l2() == 0.0 {
+        return 0.0; // also where there are no columns
+    }
+    let sum: f64 = diagonal[..objective.columns()].iter().map(|entry| entry.abs()).sum();
+    if sum > 0.0 { objective.l2() / (4.0 * sum) } else { 0.0 }
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {

@@ -34,9 +34,12 @@ const ACCEPT: f64 = 0.1;
 /// Most iterations towards an end of an interval; about ten are needed where the quadratic model serves.
 const END_ITERATIONS: usize = 50;
 
-/// Most steps outwards in search of a value beyond an end, each half as long again as the one before, or
-/// half as long where the one before led nowhere.
-const OUTWARDS: usize = 100;
+/// Most steps outwards in search of a value beyond an end, each half as long again as the one before:
+/// the last is 10⁸ standard errors away.
+const OUTWARDS: usize = 50;
+
+/// Most steps from one value of a profile to another.
+const STEPS: usize = 60;
 
 /// Longest step towards an end of an interval, in standard errors.
 const LONGEST: f64 = 2.0;
@@ -219,19 +222,14 @@ impl<'a, F: Scalar> Firth<'a, F> {
         let mut beyond = None;
         for _ in 0..OUTWARDS {
             let value = inner + step;
-            match self.profile(inside.as_ref().unwrap_or(best), j, value, run) {
-                Ok(at) if excess(&at) >= 0.0 => {
-                    beyond = Some((value, excess(&at)));
-                    break;
-                }
-                Ok(at) => {
-                    (inner, below) = (value, excess(&at));
-                    inside = Some(at);
-                    step *= 1.5;
-                }
-                Err(error @ Error::Cancelled { .. }) => return Err(error),
-                Err(_) => step *= 0.5,
+            let at = self.profile(inside.as_ref().unwrap_or(best), j, value, run)?;
+            if excess(&at) >= 0.0 {
+                beyond = Some((value, excess(&at)));
+                break;
             }
+            (inner, below) = (value, excess(&at));
+            inside = Some(at);
+            step *= 1.5;
         }
         let Some((mut outer, mut above)) = beyond else { return Err(no_end(inner)) };
         let mut last = 0.0;
@@ -255,21 +253,47 @@ impl<'a, F: Scalar> Firth<'a, F> {
         Err(no_end(outer))
     }
 
-    /// The maximum over the other coefficients with `θⱼ = value`, from the maximum at another value.
+    /// The maximum over the other coefficients with `θⱼ = value`, from the maximum at another value: at
+    /// once, or in steps short enough that each maximum leads to the next.
     fn profile(&self, from: &At, j: usize, value: f64, run: &Run) -> Result<At> {
         let free: Vec<usize> = (0..from.theta.len()).filter(|&k| k != j).collect();
-        // Along the ridge of the quadratic model, or, where that leads too far, straight.
+        let mut between: Option<At> = None;
+        let mut step = value - from.theta[j];
+        let mut failure = singular();
+        for _ in 0..STEPS {
+            let here = between.as_ref().unwrap_or(from);
+            let arrives = step.abs() >= (value - here.theta[j]).abs();
+            let next = if arrives { value } else { here.theta[j] + step };
+            match self.maximise(self.towards(here, j, next), &free, run) {
+                Ok(at) if arrives => return Ok(at),
+                Ok(at) => {
+                    between = Some(at);
+                    step *= 1.5;
+                }
+                Err(error @ Error::Cancelled { .. }) => return Err(error),
+                Err(error) => {
+                    failure = error;
+                    step *= 0.5;
+                }
+            }
+        }
+        Err(failure)
+    }
+
+    /// Coefficients with `θⱼ = value`: along the ridge of the quadratic model, or, where that leads too
+    /// far, straight.
+    fn towards(&self, from: &At, j: usize, value: f64) -> Vec<f64> {
         let mut unit = vec![0.0; from.theta.len()];
         unit[j] = 1.0;
         let along = from.factor.solve(&unit);
         let by = (value - from.theta[j]) / along[j];
-        let mut start: Vec<f64> = from.theta.iter().zip(&along).map(|(t, a)| t + by * a).collect();
-        start[j] = value;
-        if self.at(start.clone()).is_none() {
-            start.clone_from(&from.theta);
-            start[j] = value;
+        let mut theta: Vec<f64> = from.theta.iter().zip(&along).map(|(t, a)| t + by * a).collect();
+        theta[j] = value;
+        if self.at(theta.clone()).is_none() {
+            theta.clone_from(&from.theta);
+            theta[j] = value;
         }
-        self.maximise(start, &free, run)
+        theta
     }
 
     /// Where l* is `goal` and no other coefficient can raise it, on the side of `sign`.

@@ -8,12 +8,12 @@ use faer::Mat;
 use ndarray::Array2;
 
 use super::logistic::inference::{
-    Profile, Weighting, check_size, chi_squared_tail, effective_rows, log_likelihood_loss, names,
+    Profile, Weighting, chi_squared_tail, effective_rows, log_likelihood_loss, names,
     normal_quantile, to_array,
 };
 use super::logistic::{
-    Covariance, Diagnostics, FittedLogisticRegression, Inference, LogisticRegression, Objective,
-    quadratic_forms,
+    Collinearity, Covariance, Diagnostics, FittedLogisticRegression, Inference, LogisticRegression,
+    Objective, quadratic_forms,
 };
 use super::{Model, Predict};
 use crate::data::{FeaturesView, Scalar};
@@ -239,7 +239,7 @@ impl<F: Scalar> Model<F> for RareEvents {
     /// no whole numbers, Firth's likelihood with weighting, or a [`covariance`](Self::covariance) that
     /// does not exist; for a population's rate [`Error::NoClosedForm`] on rows that a sampler chose by
     /// their features and [`Error::Unsupported`] where its offsets say how; [`Error::Separation`], which
-    /// Firth's likelihood does not know; [`Error::RankDeficient`]; [`Error::Unsupported`] above 8192 coefficients; [`Error::Numerical`] if
+    /// Firth's likelihood does not know; [`Error::RankDeficient`]; [`Error::Unsupported`] above 4096 coefficients; [`Error::Numerical`] if
     /// the iterations of Firth's likelihood do not converge.
     fn fit(&self, train: &Dataset<'_, F>, loss: &dyn Loss, run: &Run) -> Result<FittedRareEvents> {
         let totals = train.totals();
@@ -250,7 +250,8 @@ impl<F: Scalar> Model<F> for RareEvents {
             return Err(Error::invalid("loss", format!("{loss:?}"), expected));
         }
         check_frequencies(train)?;
-        check_size(train.columns() + 1)?;
+        // Before a fit that would be for nothing.
+        Objective::new(train, &LogLoss, 0.0, true)?.check_products("RareEvents")?;
         if self.population.is_some() {
             check_sample(train.distortion())?;
         }
@@ -467,7 +468,7 @@ fn fit_firth<F: Scalar>(
         gradient_norm: best.score_norm(),
         iterations: best.iterations,
         passes: 4 * (best.iterations + 1),
-        rank_deficient: false,
+        collinearity: Collinearity::Absent,
         stop: best.stop,
     };
     let inference = Inference {

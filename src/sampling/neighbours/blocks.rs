@@ -9,10 +9,10 @@ use super::{Best, Place, distance};
 use crate::data::{FeaturesView, Scalar};
 use crate::parallel::{self, BLOCK};
 
-/// Queries in a block, and points in a tile of products: 128 KiB of `f32`, which stays in the cache of
+/// Queries in a block, and points in a tile of products: 256 KiB of `f32`, which stays in the cache of
 /// a core.
 const QUERIES: usize = 256;
-const POINTS: usize = 128;
+const POINTS: usize = 256;
 
 /// Most numbers that rounded points take up at once: 16 MiB of `f32`.
 const ROUNDED: usize = 1 << 22;
@@ -332,10 +332,12 @@ impl<F: Scalar> Measuring<'_, '_, '_, '_, F> {
                     continue;
                 }
                 let distance = distance(x, own, row);
-                best.offer(Place { distance, row });
-                reach = blocks.reach(best);
-                if let Some(other) = other {
-                    other.offer(Place { distance, row: own });
+                if best.offer(Place { distance, row }) {
+                    reach = blocks.reach(best);
+                }
+                if let Some(other) = other
+                    && other.offer(Place { distance, row: own })
+                {
                     tile.reach[point] = blocks.reach(other);
                 }
             }

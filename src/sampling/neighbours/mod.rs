@@ -162,10 +162,17 @@ impl Best {
         Place { distance: 0.0, row }.before(&self.bound)
     }
 
-    fn offer(&mut self, place: Place) {
-        if !place.before(&self.bound) {
-            return;
+    /// Takes a place if it is of interest, and tells whether it is.
+    #[inline]
+    fn offer(&mut self, place: Place) -> bool {
+        let of_interest = place.before(&self.bound);
+        if of_interest {
+            self.take(place);
         }
+        of_interest
+    }
+
+    fn take(&mut self, place: Place) {
         match &mut self.wanted {
             Wanted::Any { missing } => {
                 *missing -= 1;

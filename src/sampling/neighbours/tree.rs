@@ -27,17 +27,16 @@ pub(super) struct Tree<F> {
     /// The rows, leaf after leaf, and their places among the points as they were given.
     rows: Vec<usize>,
     places: Vec<usize>,
-    /// `LANES` values of each column for each leaf. Unused ones are zero.
-    values: Vec<F>,
+    /// For each leaf and each column, the values of the points. Unused ones are zero.
+    values: Vec<[F; LANES]>,
     /// The leaves, their parents, and so on, up to the children of the root.
     levels: Vec<Level<F>>,
 }
 
 #[derive(Debug)]
 struct Level<F> {
-    /// For each family of siblings and each column, the lowest value in each sibling, and then the
-    /// highest.
-    boxes: Vec<F>,
+    /// For each family of siblings and each column, the lowest value in each sibling, and the highest.
+    boxes: Vec<[[F; LANES]; 2]>,
     /// The first row of each node.
     first: Vec<usize>,
 }
@@ -57,21 +56,19 @@ impl<F: Scalar> Tree<F> {
         let rows: Vec<usize> = places.iter().map(|&place| points[place]).collect();
         let leaves = rows.len().div_ceil(LANES);
 
-        let mut values = vec![F::default(); leaves * columns * LANES];
-        parallel::map_into(&mut values, columns * LANES, BLOCK, |_, range, out| {
+        let mut values = vec![[F::default(); LANES]; leaves * columns];
+        parallel::map_into(&mut values, columns, BLOCK, |_, range, out| {
             let leaves = rows[range.start * LANES..].chunks(LANES);
-            for (out, rows) in out.chunks_exact_mut(columns * LANES).zip(leaves) {
+            for (out, rows) in out.chunks_exact_mut(columns).zip(leaves) {
                 for (lane, &row) in rows.iter().enumerate() {
-                    for (out, &value) in out.chunks_exact_mut(LANES).zip(x.row(row)) {
-                        out[lane] = value;
-                    }
+                    out.iter_mut().zip(x.row(row)).for_each(|(out, &value)| out[lane] = value);
                 }
             }
         });
 
         let lanes = |leaf: usize, column: usize| {
             let used = LANES.min(rows.len() - leaf * LANES);
-            let values = &values[(leaf * columns + column) * LANES..][..used];
+            let values = &values[leaf * columns + column][..used];
             (values, values)
         };
         let mut levels = vec![Level::enclosing(columns, &rows, lanes)];
@@ -79,7 +76,7 @@ impl<F: Scalar> Tree<F> {
             let below = &levels[levels.len() - 1];
             let lanes = |family: usize, column: usize| {
                 let used = LANES.min(below.first.len() - family * LANES);
-                let (low, high) = below.limits(columns, family, column);
+                let [low, high] = &below.boxes[family * columns + column];
                 (&low[..used], &high[..used])
             };
             levels.push(Level::enclosing(columns, &below.first, lanes));
@@ -114,8 +111,8 @@ impl<F: Scalar> Tree<F> {
     #[inline(always)]
     fn to_family(&self, nodes: &Level<F>, family: usize, query: &[f64]) -> Lanes {
         let mut sums = [0.0; LANES];
-        for (column, &query) in query.iter().enumerate() {
-            let (low, high) = nodes.limits(self.columns, family, column);
+        let boxes = &nodes.boxes[family * self.columns..];
+        for (column, (&query, [low, high])) in query.iter().zip(boxes).enumerate() {
             let mut gaps = [0.0; LANES];
             for ((gap, low), high) in gaps.iter_mut().zip(low).zip(high) {
                 // Not `max`, which also looks for NaN.
@@ -123,7 +120,7 @@ impl<F: Scalar> Tree<F> {
                 let outside = if up > down { up } else { down };
                 *gap = if outside > 0.0 { outside } else { 0.0 };
             }
-            self.metric.add(column, gaps, &mut sums);
+            self.metric.add(column, &gaps, &mut sums);
         }
         sums
     }
@@ -132,13 +129,13 @@ impl<F: Scalar> Tree<F> {
     #[inline(always)]
     fn to_points(&self, leaf: usize, query: &[f64]) -> Lanes {
         let mut sums = [0.0; LANES];
-        let values = &self.values[leaf * self.columns * LANES..][..self.columns * LANES];
-        for (column, (points, &query)) in values.chunks_exact(LANES).zip(query).enumerate() {
+        let values = &self.values[leaf * self.columns..];
+        for (column, (&query, points)) in query.iter().zip(values).enumerate() {
             let mut gaps = [0.0; LANES];
             for (gap, point) in gaps.iter_mut().zip(points) {
                 *gap = query - point.to_f64();
             }
-            self.metric.add(column, gaps, &mut sums);
+            self.metric.add(column, &gaps, &mut sums);
         }
         sums
     }
@@ -219,39 +216,32 @@ impl<F: Scalar> Level<F> {
     ) -> Self {
         let first: Vec<usize> =
             first.chunks(LANES).filter_map(|rows| rows.iter().copied().min()).collect();
-        let width = columns * 2 * LANES;
-        let mut boxes = vec![F::default(); first.len().div_ceil(LANES) * width];
+        let mut boxes = vec![[[F::default(); LANES]; 2]; first.len().div_ceil(LANES) * columns];
         let least = |a: F, b: F| if b.to_f64() < a.to_f64() { b } else { a };
         let most = |a: F, b: F| if b.to_f64() > a.to_f64() { b } else { a };
-        parallel::map_into(&mut boxes, width, BLOCK, |_, families, out| {
-            for (family, out) in families.zip(out.chunks_exact_mut(width)) {
+        parallel::map_into(&mut boxes, columns, BLOCK, |_, families, out| {
+            for (family, out) in families.zip(out.chunks_exact_mut(columns)) {
                 let nodes = family * LANES..first.len().min((family + 1) * LANES);
-                for (column, out) in out.chunks_exact_mut(2 * LANES).enumerate() {
-                    for (lane, node) in nodes.clone().enumerate() {
+                for (column, [lowest, highest]) in out.iter_mut().enumerate() {
+                    for ((node, lowest), highest) in nodes.clone().zip(lowest).zip(highest) {
                         let (low, high) = lanes(node, column);
-                        out[lane] = low.iter().copied().reduce(least).unwrap_or_default();
-                        out[LANES + lane] = high.iter().copied().reduce(most).unwrap_or_default();
+                        *lowest = low.iter().copied().reduce(least).unwrap_or_default();
+                        *highest = high.iter().copied().reduce(most).unwrap_or_default();
                     }
                 }
             }
         });
         Self { boxes, first }
     }
-
-    /// The lowest and the highest values of a column in the siblings of a family.
-    #[inline(always)]
-    fn limits(&self, columns: usize, family: usize, column: usize) -> (&[F], &[F]) {
-        self.boxes[(family * columns + column) * 2 * LANES..][..2 * LANES].split_at(LANES)
-    }
 }
 
 impl Metric {
     /// Adds what gaps in a column count.
     #[inline(always)]
-    fn add(&self, column: usize, gaps: Lanes, sums: &mut Lanes) {
+    fn add(&self, column: usize, gaps: &Lanes, sums: &mut Lanes) {
         if self.is_categorical(column) {
             for (sum, gap) in sums.iter_mut().zip(gaps) {
-                *sum += if gap == 0.0 { 0.0 } else { self.penalty };
+                *sum += if *gap == 0.0 { 0.0 } else { self.penalty };
             }
         } else {
             for (sum, gap) in sums.iter_mut().zip(gaps) {

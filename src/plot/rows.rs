@@ -1,0 +1,86 @@
+//! Rows in two of their columns.
+
+use super::axis::{Axis, Measure, Unit};
+use super::figure::{Figure, Key, Look, Mark, Panel};
+use super::{Options, Picture, need_models};
+use crate::data::{FeaturesView, Scalar, sparse_row};
+use crate::{Dataset, Error, Result};
+
+/// The rows of one or several data sets in two of their columns, a dot for each: what a sampler did to
+/// them, side by side on the same axes. For hundreds of rows; of many more, the dots cover each other.
+///
+/// # Errors
+///
+/// The [errors common to all pictures](super#errors), or [`Error::InvalidArgument`] for a column that a data
+/// set does not have.
+///
+/// ```
+/// use imbalance::plot::{Options, rows};
+/// use imbalance::prelude::*;
+///
+/// let log = SyntheticClicks::new(300, 0.1)?.numeric(2).categorical(&[]).generate::<f32>(7)?;
+/// let before = &log.dataset;
+/// let after = RandomUnderSampler::default().resample(before, &Run::seeded(7))?.apply(before)?;
+/// let picture = rows(&[("before", before), ("after", &after)], [0, 1], &Options::default())?;
+/// assert!(picture.svg().contains("after"));
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+pub fn rows<F: Scalar>(
+    samples: &[(&str, &Dataset<'_, F>)],
+    columns: [usize; 2],
+    options: &Options,
+) -> Result<Picture> {
+    need_models(samples)?;
+    for (name, data) in samples {
+        if let Some(column) = columns.into_iter().find(|&column| column >= data.columns()) {
+            let expected = format!("below the {} columns of `{name}`", data.columns());
+            return Err(Error::invalid("columns", column, expected));
+        }
+    }
+    let points: Vec<_> = samples
+        .iter()
+        .map(|(_, data)| (0..data.rows()).map(|row| columns.map(|c| entry(data, row, c))))
+        .map(Iterator::collect::<Vec<[f64; 2]>>)
+        .collect();
+    let axis = |which: usize| {
+        let values = points.iter().flatten().map(|point| point[which]);
+        let (low, high) = values
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+        // A single value has an axis too.
+        let pad = if high > low { 0.04 * (high - low) } else { 1.0 };
+        let label = format!("Column {}", columns[which]);
+        Axis::new(&label, Measure::Linear, Unit::Plain, low - pad, high + pad)
+    };
+    let (x, y) = (axis(0), axis(1));
+    let looks = [false, true].map(|class| Look::of(usize::from(class)));
+    let panels = samples.iter().zip(&points).map(|((name, data), points)| {
+        // Positives above negatives.
+        let marks = [false, true].map(|class| {
+            let rows = points.iter().zip(data.labels()).filter(|(_, label)| **label == class);
+            let look = looks[usize::from(class)];
+            Mark::Dots {
+                points: rows.map(|(&[x, y], _)| (x, y)).collect(),
+                marker: look.marker,
+                colour: look.stroke.colour,
+            }
+        });
+        let totals = data.totals();
+        let title = format!("{name}: {} of {} positive", totals.positives, totals.rows());
+        Panel { title: Some(title), x: x.clone(), y: y.clone(), marks: marks.into() }
+    });
+    let panels = panels.collect();
+    let key = |name, look: Look| Key::dots(name, look.marker, look.stroke.colour);
+    let legend = vec![key("positives", looks[1]), key("negatives", looks[0])];
+    let title = options.title_or("Rows in two columns");
+    Picture::new("rows", Figure { title, panels, legend, note: String::new() })
+}
+
+fn entry<F: Scalar>(data: &Dataset<'_, F>, row: usize, column: usize) -> f64 {
+    match data.features() {
+        FeaturesView::Dense(x) => x[[row, column]].to_f64(),
+        FeaturesView::Sparse(x) => {
+            let (columns, values) = sparse_row(&x, row);
+            columns.binary_search(&column).map_or(0.0, |at| values[at].to_f64())
+        }
+    }
+}
