@@ -65,61 +65,7 @@ impl Ranked {
         if dropped.contains(&true) {
             sorted.retain(|row| row.1 != 0.0);
         }
-        sort(&mut sorted);
-        Self { sorted, class_weights: [rows.negative, rows.positive], unit: rows.weights.unit }
-    }
-
-    /// Rows for a metric that only asks what lies above and below each positive: the negatives between
-    /// the scores of two positives can be one row then.
-    ///
-    /// Where positives are rare, sorting them and looking up the place of each negative is faster than
-    /// sorting all.
-    pub(super) fn around_positives(rows: &Rows<'_>) -> Self {
-        /// Sorting takes about as long as looking up rows among a sixteenth of them.
-        const RARE: usize = 16;
-        let n = rows.labels.len();
-        if rows.labels.iter().filter(|&&label| label).count() > n / RARE {
-            return Self::of(rows);
-        }
-        let mut positives: Vec<Scored> = (0..n)
-            .filter(|&row| rows.labels[row])
-            .map(|row| scored(rows, row))
-            .filter(|row| row.1 > 0.0)
-            .collect();
-        sort(&mut positives);
-        let scores: Vec<f64> = positives.iter().map(|row| row.0).collect();
-
-        // Below the first positive, tied with it, between it and the next, and so on. A tie of several
-        // positives is that of the first of them.
-        let places = 2 * scores.len() + 1;
-        let blocks = parallel::map(n, parallel::sum_block(n, 2 * places), |_, range| {
-            let mut weights = vec![Sum::default(); places];
-            for row in range.filter(|&row| !rows.labels[row]) {
-                let (score, weight) = scored(rows, row);
-                let above = scores.partition_point(|&positive| positive < score);
-                let tied = scores.get(above) == Some(&score);
-                weights[2 * above + usize::from(tied)].add(-weight);
-            }
-            weights
-        });
-        let mut negatives = vec![Sum::default(); places];
-        for block in blocks {
-            negatives.iter_mut().zip(block).for_each(|(sum, part)| sum.merge(part));
-        }
-
-        let mut sorted = Vec::with_capacity(positives.len() + places);
-        let mut push = |score: f64, negative: Sum| {
-            if negative.value() > 0.0 {
-                sorted.push((score, -negative.value()));
-            }
-        };
-        for (place, pair) in negatives.chunks(2).enumerate() {
-            // Rows that lie between two scores do not mind which number between them they get.
-            push(scores.get(place).map_or(f64::INFINITY, |score| score.next_down()), pair[0]);
-            pair[1..].iter().for_each(|&tied| push(scores[place], tied));
-        }
-        sorted.extend(positives);
-        sort(&mut sorted);
+        parallel::sort_by(&mut sorted, |a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
         Self { sorted, class_weights: [rows.negative, rows.positive], unit: rows.weights.unit }
     }
 
@@ -288,11 +234,6 @@ impl Ranked {
         self.need_probabilities()?;
         calibration_line_of(self)
     }
-}
-
-/// By score, then by signed weight.
-fn sort(rows: &mut [Scored]) {
-    parallel::sort_by(rows, |a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
 }
 
 /// Score and signed weight of a row. Adding 0.0 turns −0.0 into 0.0, its equal.

@@ -19,7 +19,7 @@ use crate::Result;
 ///   every useful threshold. Read [`average_precision`] next to it.
 ///
 /// Source: Bamber, "The area above the ordinal dominance graph and the area below the receiver
-/// operating characteristic graph", 1975. Costs one sort, of the positives alone where they are rare.
+/// operating characteristic graph", 1975. Costs one sort.
 ///
 /// # Errors
 ///
@@ -36,7 +36,7 @@ use crate::Result;
 pub fn roc_auc(labels: &[bool], scores: &[f64], weights: Option<&[f64]>) -> Result<f64> {
     let rows = Rows::new(labels, scores, Domain::Scores, weights)?;
     rows.need_both_classes("ROC AUC")?;
-    Ok(auc_of(&Ranked::around_positives(&rows)))
+    Ok(auc_of(&Ranked::of(&rows)))
 }
 
 /// Average precision: the precision at every threshold, averaged over the positives it finds.
@@ -73,7 +73,7 @@ pub fn roc_auc(labels: &[bool], scores: &[f64], weights: Option<&[f64]>) -> Resu
 pub fn average_precision(labels: &[bool], scores: &[f64], weights: Option<&[f64]>) -> Result<f64> {
     let rows = Rows::new(labels, scores, Domain::Scores, weights)?;
     rows.need_positives("average precision")?;
-    Ok(average_precision_of(&Ranked::around_positives(&rows)))
+    Ok(average_precision_of(&Ranked::of(&rows)))
 }
 
 pub(super) fn auc_of(rows: &Ranked) -> f64 {
