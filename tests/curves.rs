@@ -1147,6 +1147,13 @@ mod uncertainty {
         shares
     }
 
+    /// How many samples to bootstrap: as many as take seconds, at a fixed seed, or 2,000 and minutes with
+    /// `COVERAGE_SAMPLES=2000`, whose coverage of 95 % has a standard error of 0.49 %, so that ±2 % are 4
+    /// of them.
+    fn samples(quick: u32) -> u32 {
+        std::env::var("COVERAGE_SAMPLES").map_or(quick, |number| number.parse().unwrap())
+    }
+
     /// The population that [`simulate`] draws from: probabilities from the highest down, with their shares.
     fn population() -> Vec<(f64, f64)> {
         const STEP: f64 = 1e-4;
@@ -1169,11 +1176,9 @@ mod uncertainty {
 
     #[test]
     fn bootstrap_covers() {
-        // 2,000 samples of 10,000 rows, 150 replicates each: the standard error of a coverage is 0.49 %,
-        // so ±2 % are 4 of them.
         // Calibrated predictions: Σp − Σy is 0 on average, so predicted / observed is about 1.
         let mut stream = Stream(5);
-        let [share] = coverage(2000, [1.0], |sample| {
+        let [share] = coverage(samples(400), [1.0], |sample| {
             let (y, p) = simulate(10_000, &mut stream);
             let metric = |rows: &Ranked| Ok([rows.predicted_over_observed()?]);
             Bootstrap::new(150, u64::from(sample)).unwrap().intervals(&y, &p, None, metric).unwrap()
@@ -1198,8 +1203,7 @@ mod uncertainty {
             rows += 0.5 * share;
         }
 
-        // 2,000 samples: the standard error of a coverage of 95 % is 0.49 %, so ±2 % are 4 of them.
-        let shares = coverage(2000, [entropy, area / found], |sample| {
+        let shares = coverage(samples(1000), [entropy, area / found], |sample| {
             let (y, p) = simulate(20_000, &mut stream);
             Bootstrap::new(150, u64::from(sample))
                 .unwrap()
@@ -1221,8 +1225,7 @@ mod uncertainty {
         let truth = lost / cross_entropy(rate, rate);
 
         let mut stream = Stream(11);
-        // 2,000 samples: the standard error of a coverage of 95 % is 0.49 %, so ±2 % are 4 of them.
-        let [share] = coverage(2000, [truth], |sample| {
+        let [share] = coverage(samples(600), [truth], |sample| {
             let (y, p) = simulate(10_000, &mut stream);
             let q: Vec<f64> = p.iter().map(|&p| twice(p)).collect();
             let metric = |rows: &Ranked| Ok([rows.normalised_entropy()?]);
@@ -1251,7 +1254,7 @@ mod uncertainty {
         let groups: Vec<u32> = (0..16_000).map(|row| row / 40).collect();
 
         let mut by_row = 0;
-        let [share] = coverage(2000, [truth], |sample| {
+        let [share] = coverage(samples(600), [truth], |sample| {
             let (p, q) = users(400, &mut stream);
             let y: Vec<bool> = p.iter().map(|&p| stream.uniform() < p).collect();
             let metric = |rows: &Ranked| Ok([rows.predicted_over_observed()?]);
@@ -1261,7 +1264,7 @@ mod uncertainty {
         });
         assert!((0.93..0.97).contains(&share), "{share}");
         // Drawing rows forgets that users differ.
-        assert!(f64::from(by_row) / 2000.0 < 0.93, "{by_row} of 2000");
+        assert!(f64::from(by_row) / f64::from(samples(600)) < 0.93, "{by_row}");
     }
 
     #[test]
