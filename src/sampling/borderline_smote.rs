@@ -33,8 +33,8 @@ use crate::{Dataset, Error, Result, Run};
 /// let log = SyntheticClicks::new(5_000, 0.1)?.categorical(&[]).generate::<f32>(7)?;
 /// let sampler = BorderlineSmote::first(0.5)?;
 /// let regions = sampler.regions(&log.dataset)?;
-/// let made = sampler.resample(&log.dataset, &Run::seeded(7))?.synthetic.map(|made| made.parents);
-/// assert!(made.is_some_and(|parents| parents.iter().all(|row| regions.danger.contains(row))));
+/// let made = sampler.resample(&log.dataset, &Run::seeded(7))?.synthetic;
+/// assert!(made.is_some_and(|made| made.parents().iter().all(|row| regions.danger.contains(row))));
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
