@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Derivatives, Loss};
+use crate::vector::{exp_of_negative, ln_1p_of_share};
 use crate::{ClassTotals, Result};
 
 /// Binary cross-entropy on logits, ℓ(z, y) = ln(1 + eᶻ) − y z (equation 7): the negative
@@ -23,15 +24,15 @@ use crate::{ClassTotals, Result};
 pub struct LogLoss;
 
 impl Loss for LogLoss {
-    #[inline]
+    #[inline(always)]
     fn at(&self, logit: f64, label: bool) -> Derivatives {
         // In the signed logit s (z for a positive, −z for a negative) both classes are one formula
         // and nothing cancels: ℓ = ln(1 + e⁻ˢ). One exponential serves all three.
         let signed = if label { logit } else { -logit };
-        let e = (-signed.abs()).exp();
-        let wrong = if signed >= 0.0 { e / (1.0 + e) } else { 1.0 / (1.0 + e) };
+        let e = exp_of_negative(-signed.abs());
+        let wrong = (if signed >= 0.0 { e } else { 1.0 }) / (1.0 + e);
         Derivatives {
-            value: (-signed).max(0.0) + e.ln_1p(),
+            value: (-signed).max(0.0) + ln_1p_of_share(e),
             gradient: if label { -wrong } else { wrong },
             hessian: e / ((1.0 + e) * (1.0 + e)),
         }

@@ -19,6 +19,7 @@ pub use log_loss::LogLoss;
 pub use logit_adjusted::LogitAdjusted;
 
 use crate::error::same_length;
+use crate::vector::{LANES, Work, total, vectorised};
 use crate::{ClassTotals, Error, Result};
 
 /// A loss at one logit, with its first two derivatives there.
@@ -157,20 +158,7 @@ impl<'a> Block<'a> {
     /// Σ wᵢ `at(zᵢ, yᵢ)`, with the weighted derivatives put into the outputs: what a loss does that
     /// overrides [`Loss::block`] only to say how a row is worked out.
     pub fn fill(self, at: impl Fn(f64, bool) -> Derivatives) -> f64 {
-        let rows = self.logits.iter().zip(self.labels);
-        let rows = rows.zip(self.gradients.iter_mut().zip(self.hessians));
-        let mut total = 0.0;
-        let mut put = |weight: f64, ((&logit, &label), (gradient, hessian)): Slot<'_>| {
-            let at = at(logit, label);
-            total += weight * at.value;
-            *gradient = weight * at.gradient;
-            *hessian = weight * at.hessian;
-        };
-        match self.weights {
-            None => rows.for_each(|row| put(1.0, row)),
-            Some(weights) => rows.zip(weights).for_each(|(row, &weight)| put(weight, row)),
-        }
-        total
+        vectorised(Fill { rows: self, at })
     }
 
     /// The same rows in stretches of at most [`STRETCH`].
@@ -192,7 +180,64 @@ impl<'a> Block<'a> {
 /// Rows that a loss around another one passes on at a time.
 const STRETCH: usize = 256;
 
-type Slot<'a> = ((&'a f64, &'a bool), (&'a mut f64, &'a mut f64));
+/// The loop of [`Block::fill`].
+struct Fill<'a, A> {
+    rows: Block<'a>,
+    at: A,
+}
+
+impl<A: Fn(f64, bool) -> Derivatives> Work for Fill<'_, A> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run(self) -> f64 {
+        let Block { logits, labels, weights, gradients, hessians } = self.rows;
+        let mut sums = [0.0; LANES];
+        // In arrays, whose length the compiler knows.
+        let (logit_chunks, logits_rest) = logits.as_chunks::<LANES>();
+        let (label_chunks, labels_rest) = labels.as_chunks::<LANES>();
+        let (gradient_chunks, gradients_rest) = gradients.as_chunks_mut::<LANES>();
+        let (hessian_chunks, hessians_rest) = hessians.as_chunks_mut::<LANES>();
+        let inputs = logit_chunks.iter().zip(label_chunks);
+        let outputs = gradient_chunks.iter_mut().zip(hessian_chunks);
+        let chunks = inputs.zip(outputs);
+        match weights {
+            None => {
+                for ((z, y), (g, h)) in chunks {
+                    add(&self.at, (z, y), None, (g, h), &mut sums);
+                }
+            }
+            Some(weights) => {
+                let (weights, _) = weights.as_chunks::<LANES>();
+                for (((z, y), (g, h)), w) in chunks.zip(weights) {
+                    add(&self.at, (z, y), Some(w), (g, h), &mut sums);
+                }
+            }
+        }
+        let rest = weights.map(|weights| &weights[weights.len() - logits_rest.len()..]);
+        let outputs = (gradients_rest, hessians_rest);
+        add(&self.at, (logits_rest, labels_rest), rest, outputs, &mut sums);
+        total(&sums)
+    }
+}
+
+/// Works out up to [`LANES`] rows and adds their losses, each to its own sum.
+#[inline(always)]
+fn add(
+    at: &impl Fn(f64, bool) -> Derivatives,
+    (logits, labels): (&[f64], &[bool]),
+    weights: Option<&[f64]>,
+    (gradients, hessians): (&mut [f64], &mut [f64]),
+    sums: &mut [f64; LANES],
+) {
+    for (lane, sum) in sums.iter_mut().enumerate().take(logits.len()) {
+        let at = at(logits[lane], labels[lane]);
+        let weight = weights.map_or(1.0, |weights| weights[lane]);
+        *sum += weight * at.value;
+        gradients[lane] = weight * at.gradient;
+        hessians[lane] = weight * at.hessian;
+    }
+}
 
 /// A loss behind a pointer is that loss.
 macro_rules! delegate {

@@ -1,5 +1,7 @@
 //! Scalar functions of logits that stay exact where the textbook formulas overflow or cancel.
 
+use crate::vector::{exp_of_negative, ln_1p_of_share};
+
 /// The logistic function σ(z) = 1 / (1 + e⁻ᶻ).
 ///
 /// Domain: all of ℝ and ±∞; range \[0, 1\]. Relative error of a few ulp on both sides, so that
@@ -61,11 +63,11 @@ pub(super) struct Logistic {
 }
 
 impl Logistic {
-    #[inline]
+    #[inline(always)]
     pub(super) fn of(z: f64) -> Self {
-        let e = (-z.abs()).exp();
+        let e = exp_of_negative(-z.abs());
         let (large, small) = (1.0 / (1.0 + e), e / (1.0 + e));
-        let log_large = -e.ln_1p();
+        let log_large = -ln_1p_of_share(e);
         let log_small = log_large - z.abs();
         if z >= 0.0 {
             Self { p: large, q: small, log_p: log_large, log_q: log_small }

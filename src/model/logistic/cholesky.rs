@@ -31,11 +31,6 @@ impl Cholesky {
         }
     }
 
-    /// The number of rows of H.
-    pub(in crate::model) fn size(&self) -> usize {
-        self.scale.len()
-    }
-
     /// H⁻¹ r.
     pub(in crate::model) fn solve(&self, r: &[f64]) -> Vec<f64> {
         let scaled: Vec<f64> = r.iter().zip(&self.scale).map(|(r, scale)| r / scale).collect();

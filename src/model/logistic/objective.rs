@@ -1,16 +1,19 @@
 //! The penalised sum of losses that a logistic regression minimises, in one pass over the rows.
 
+use std::cmp::Reverse;
 use std::ops::Range;
 use std::sync::Arc;
 
 use faer::linalg::matmul::triangular::{BlockStructure, matmul};
 use faer::{Accum, Mat, MatRef, Par};
+use ndarray::{ArrayView2, Axis};
 
 use super::compact::Compact;
 use crate::data::{FeaturesView, Scalar, sparse_row};
 use crate::loss::{Block, Loss};
 use crate::model::linear::{TILE, add_products, add_rows};
 use crate::parallel;
+use crate::vector::{Work, vectorised};
 use crate::{Dataset, Error, Result};
 
 /// Σ wᵢ ℓ(xᵢβ + b + oᵢ, yᵢ) + (λ/2)‖β‖², as a function of θ = (β, b).
@@ -191,7 +194,7 @@ impl<'a, F: Scalar> Objective<'a, F> {
 
         let pass = |rows: Range<usize>, curvature: Option<&mut [f64]>| {
             let mut sums = Sums::new(p, form);
-            let mut buffers = Buffers::new(p, form);
+            let mut buffers = Buffers::new();
             for_tiles(rows, curvature, |tile, curvature| {
                 self.add_tile(beta, b, tile, curvature, &mut buffers, &mut sums);
             });
@@ -295,7 +298,7 @@ impl<'a, F: Scalar> Objective<'a, F> {
         }
         if let Some(hessian) = &mut sums.hessian {
             let x = self.data.features().slice(rows);
-            self.add_outer_products(x, hessians, &mut buffers.tile, hessian);
+            self.add_outer_products(x, hessians, &mut buffers.scratch, hessian);
         }
     }
 
@@ -304,38 +307,13 @@ impl<'a, F: Scalar> Objective<'a, F> {
         &self,
         x: FeaturesView<'_, F>,
         factors: &[f64],
-        buffer: &mut [Vec<f64>; 2],
+        scratch: &mut Scratch,
         sum: &mut Mat<f64>,
     ) {
         let p = self.parameters();
         match x {
             FeaturesView::Dense(x) => {
-                let [plain, scaled] = buffer;
-                let rows = factors.len();
-                plain.resize(rows * p, 1.0); // for the intercept, the last of a row
-                scaled.resize(rows * p, 0.0);
-                let copies =
-                    plain.chunks_exact_mut(p.max(1)).zip(scaled.chunks_exact_mut(p.max(1)));
-                for ((row, &factor), (plain, scaled)) in x.outer_iter().zip(factors).zip(copies) {
-                    match row.to_slice() {
-                        Some(row) => copy(plain, row.iter()),
-                        None => copy(plain, row.iter()),
-                    }
-                    scaled.iter_mut().zip(&*plain).for_each(|(out, value)| *out = factor * value);
-                }
-                let lower = BlockStructure::TriangularLower;
-                let full = BlockStructure::Rectangular;
-                matmul(
-                    sum.as_mut(),
-                    lower,
-                    Accum::Add,
-                    MatRef::from_row_major_slice(plain, rows, p).transpose(),
-                    full,
-                    MatRef::from_row_major_slice(scaled, rows, p),
-                    full,
-                    1.0,
-                    Par::Seq,
-                );
+                add_dense_outer_products(&x, None, factors, scratch, sum);
             }
             FeaturesView::Sparse(x) => {
                 for (row, &factor) in factors.iter().enumerate() {
@@ -430,12 +408,12 @@ impl<'a, F: Scalar> Objective<'a, F> {
         let n = self.data.rows();
         let parts = parallel::map(n, parallel::sum_block(n, p * p), |_, rows| {
             let mut sum = Mat::zeros(p, p);
-            let mut buffer = Buffers::new(p, true);
+            let mut buffer = Buffers::new();
             for_tiles(rows, None, |tile, _| {
                 let factors = &mut buffer.hessians[..tile.len()];
                 factors.iter_mut().zip(tile.clone()).for_each(|(factor, row)| *factor = f(row));
                 let x = self.data.features().slice(tile);
-                self.add_outer_products(x, factors, &mut buffer.tile, &mut sum);
+                self.add_outer_products(x, factors, &mut buffer.scratch, &mut sum);
             });
             sum
         });
@@ -499,24 +477,60 @@ impl<'a, F: Scalar> Objective<'a, F> {
         })
     }
 
-    /// The Hessian at `at` of the most frequent columns, up to [`LEADING`] of them, and the intercept behind
-    /// them (lower triangle). `None` where columns are not numbered by frequency.
-    pub(in crate::model) fn leading_block(&self, at: &At) -> Option<Mat<f64>> {
-        let (FeaturesView::Sparse(x), Some(compact)) = (self.data.features(), &self.compact) else {
-            return None;
-        };
-        let Curvature::Rows(rows) = &at.curvature else { return None };
-        let leading = compact.len().min(LEADING);
-        let k = leading + usize::from(self.intercept);
-        let parts =
-            parallel::map(rows.len(), parallel::sum_block(rows.len(), k * k), |_, block| {
-                let mut sum = Mat::zeros(k, k);
-                let factors = &rows[block.clone()];
-                compact.add_outer_products(&x, block, factors, leading, self.intercept, &mut sum);
-                sum
-            });
+    /// The most frequent columns of θ, up to [`LEADING`] of them: those with the most entries that are not
+    /// zero, and of equals the first. Sparse and dense rows have the same ones in the same order, so that
+    /// a fit does not depend on how its rows are stored.
+    pub(in crate::model) fn leading_columns(&self) -> Vec<usize> {
+        match (self.data.features(), &self.compact) {
+            (_, Some(compact)) => (0..compact.len().min(LEADING)).collect(),
+            (FeaturesView::Dense(x), None) => {
+                let counts = entries(&x);
+                let mut columns: Vec<usize> =
+                    (0..counts.len()).filter(|&j| counts[j] > 0).collect();
+                columns.sort_by_key(|&column| Reverse(counts[column]));
+                columns.truncate(LEADING);
+                columns
+            }
+            (FeaturesView::Sparse(_), None) => Vec::new(),
+        }
+    }
+
+    /// The Hessian at `at` of the [leading columns](Self::leading_columns) and the intercept behind them
+    /// (lower triangle).
+    pub(in crate::model) fn leading_block(&self, at: &At, leading: &[usize]) -> Option<Mat<f64>> {
+        let Curvature::Rows(factors) = &at.curvature else { return None };
+        let k = leading.len() + usize::from(self.intercept);
+        let n = factors.len();
+        let parts = parallel::map(n, parallel::sum_block(n, k * k), |_, block| {
+            let mut sum = Mat::zeros(k, k);
+            match (self.data.features(), &self.compact) {
+                (FeaturesView::Sparse(x), Some(compact)) => {
+                    let factors = &factors[block.clone()];
+                    let leading = leading.len();
+                    compact.add_outer_products(
+                        &x,
+                        block,
+                        factors,
+                        leading,
+                        self.intercept,
+                        &mut sum,
+                    );
+                }
+                (FeaturesView::Dense(x), _) => {
+                    let mut scratch = Scratch::default();
+                    for_tiles(block, None, |tile, _| {
+                        let factors = &factors[tile.clone()];
+                        let x = x.slice_axis(Axis(0), tile.into());
+                        let columns = Some(leading);
+                        add_dense_outer_products(&x, columns, factors, &mut scratch, &mut sum);
+                    });
+                }
+                (FeaturesView::Sparse(_), None) => {}
+            }
+            sum
+        });
         let mut block = parts.into_iter().fold(Mat::zeros(k, k), |sum, part| sum + part);
-        (0..leading).for_each(|j| block[(j, j)] += self.l2);
+        (0..leading.len()).for_each(|j| block[(j, j)] += self.l2);
         Some(block)
     }
 
@@ -581,19 +595,115 @@ struct Buffers {
     logits: [f64; TILE],
     gradients: [f64; TILE],
     hessians: [f64; TILE],
-    tile: [Vec<f64>; 2],
+    scratch: Scratch,
 }
 
 impl Buffers {
-    fn new(p: usize, form_hessian: bool) -> Self {
-        let tile = || Vec::with_capacity(if form_hessian { TILE * p } else { 0 });
+    fn new() -> Self {
         let zeros = [0.0; TILE];
-        Self { logits: zeros, gradients: zeros, hessians: zeros, tile: [tile(), tile()] }
+        Self { logits: zeros, gradients: zeros, hessians: zeros, scratch: Scratch::default() }
     }
 }
 
-fn copy<'x, F: Scalar>(out: &mut [f64], row: impl Iterator<Item = &'x F>) {
-    out.iter_mut().zip(row).for_each(|(out, value)| *out = value.to_f64());
+/// Scratch for the outer products of a tile of dense rows; it grows when it is used.
+#[derive(Default)]
+struct Scratch {
+    /// The rows as `f64`, where they are not stored so.
+    plain: Vec<f64>,
+    /// Each row times its factor.
+    scaled: Vec<f64>,
+    /// The sums of those.
+    totals: Vec<f64>,
+}
+
+/// `sum += Σ hᵢ xᵢ xᵢᵀ` (lower triangle) over dense rows of at least one column, with a 1 at the end of
+/// each xᵢ if `sum` has room for it.
+fn add_dense_outer_products<F: Scalar>(
+    x: &ArrayView2<'_, F>,
+    columns: Option<&[usize]>,
+    factors: &[f64],
+    scratch: &mut Scratch,
+    sum: &mut Mat<f64>,
+) {
+    let Scratch { plain, scaled, totals } = scratch;
+    let n = factors.len();
+    let d = columns.map_or(x.ncols(), <[usize]>::len);
+    let rows = match x.to_slice().and_then(F::as_f64) {
+        Some(rows) if columns.is_none() => rows,
+        _ => {
+            plain.clear();
+            for row in x.outer_iter() {
+                match columns {
+                    None => plain.extend(row.iter().map(|value| value.to_f64())),
+                    Some(columns) => plain.extend(columns.iter().map(|&j| row[j].to_f64())),
+                }
+            }
+            &plain[..]
+        }
+    };
+    scaled.resize(n * d, 0.0);
+    totals.clear();
+    totals.resize(d, 0.0);
+    vectorised(Scale { rows, factors, scaled, totals });
+    let full = BlockStructure::Rectangular;
+    matmul(
+        sum.as_mut().submatrix_mut(0, 0, d, d),
+        BlockStructure::TriangularLower,
+        Accum::Add,
+        MatRef::from_row_major_slice(rows, n, d).transpose(),
+        full,
+        MatRef::from_row_major_slice(scaled, n, d),
+        full,
+        1.0,
+        Par::Seq,
+    );
+    if sum.nrows() > d {
+        totals.iter().enumerate().for_each(|(j, total)| sum[(d, j)] += total);
+        sum[(d, d)] += factors.iter().sum::<f64>();
+    }
+}
+
+/// `scaled[i] = factors[i] · rows[i]`, and its sum over the rows.
+struct Scale<'a> {
+    rows: &'a [f64],
+    factors: &'a [f64],
+    scaled: &'a mut [f64],
+    totals: &'a mut [f64],
+}
+
+impl Work for Scale<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let d = self.totals.len().max(1);
+        let rows = self.rows.chunks_exact(d).zip(self.scaled.chunks_exact_mut(d));
+        for (&factor, (row, scaled)) in self.factors.iter().zip(rows) {
+            for ((&value, scaled), total) in row.iter().zip(scaled).zip(&mut *self.totals) {
+                *scaled = factor * value;
+                *total += *scaled;
+            }
+        }
+    }
+}
+
+/// How many entries of each column are not zero.
+fn entries<F: Scalar>(x: &ArrayView2<'_, F>) -> Vec<usize> {
+    let block = parallel::sum_block(x.nrows(), x.ncols());
+    let parts = parallel::map(x.nrows(), block, |_, rows| {
+        let mut counts = vec![0; x.ncols()];
+        for row in x.slice_axis(Axis(0), rows.into()).outer_iter() {
+            for (count, value) in counts.iter_mut().zip(row) {
+                *count += usize::from(value.to_f64() != 0.0);
+            }
+        }
+        counts
+    });
+    let add = |mut sum: Vec<usize>, part: Vec<usize>| {
+        sum.iter_mut().zip(part).for_each(|(sum, count)| *sum += count);
+        sum
+    };
+    parts.into_iter().fold(vec![0; x.ncols()], add)
 }
 
 /// Cuts rows, and the output that belongs to them, into tiles.

@@ -2,10 +2,10 @@
 //!
 //! One loop serves every case. Where the Hessian is formed, its Cholesky factor is the
 //! preconditioner, and one inner step is the Newton step. Where it is large, its diagonal is, with the
-//! block of the most frequent columns of sparse rows, and an inner step costs one pass over the rows.
-//! Where it is singular or indefinite (collinear columns,
-//! non-convex losses), Steihaug's method follows the curvature there is: it never divides by a
-//! negative one, and from zero it moves only in the space the gradients span.
+//! block of the most frequent columns, and an inner step costs one pass over the rows. Where it is
+//! singular or indefinite (collinear columns, non-convex losses), Steihaug's method follows the
+//! curvature there is: it never divides by a negative one, and from zero it moves only in the space the
+//! gradients span.
 //!
 //! Sources: Steihaug 1983; Conn, Gould & Toint 2000, §7.5.1 (the preconditioned recurrences);
 //! Lin, Weng & Keerthi 2008 (the method for logistic regression); Eisenstat & Walker 1996, Nash & Sofer
@@ -71,7 +71,8 @@ pub(super) fn minimise<F: Scalar>(
             remedy,
         });
     }
-    let mut preconditioner = Preconditioner::new(objective, &at)?;
+    let leading = if formed { Vec::new() } else { objective.leading_columns() };
+    let mut preconditioner = Preconditioner::new(objective, &at, &leading)?;
     // Ten Newton steps, if the preconditioner were the Hessian: no bound, until a step fails.
     let mut radius = 10.0 * preconditioner.norm(&at.gradient);
     let mut passes = 1;
@@ -120,7 +121,7 @@ pub(super) fn minimise<F: Scalar>(
             if !formed {
                 share = (gained / step.decrease - 1.0).abs().clamp(TIGHT, LOOSE);
             }
-            preconditioner = Preconditioner::new(objective, &at)?;
+            preconditioner = Preconditioner::new(objective, &at, &leading)?;
             passes += usize::from(!formed);
         } else if step.decrease <= rounding {
             stop = StopReason::Rounding;
@@ -246,14 +247,14 @@ struct Preconditioner {
 enum Kind {
     /// The Hessian itself.
     Cholesky(Cholesky),
-    /// Its block of the most frequent columns and the intercept, and its diagonal for the others.
-    Leading { block: Cholesky, columns: usize, diagonal: Vec<f64> },
+    /// Its block of the leading columns, the intercept among them, and its diagonal for the others.
+    Leading { block: Cholesky, columns: Vec<usize>, diagonal: Vec<f64> },
     /// Its diagonal: where it is not formed, or found singular or indefinite.
     Diagonal(Vec<f64>),
 }
 
 impl Preconditioner {
-    fn new<F: Scalar>(objective: &Objective<'_, F>, at: &At) -> Result<Self> {
+    fn new<F: Scalar>(objective: &Objective<'_, F>, at: &At, leading: &[usize]) -> Result<Self> {
         let diagonal = objective.diagonal(at);
         if let Some(column) = diagonal.iter().position(|entry| !entry.is_finite()) {
             return Err(Error::Numerical {
@@ -268,12 +269,13 @@ impl Preconditioner {
             return Ok(Self { kind: Kind::Cholesky(factor), floor: 0.0 });
         }
         let floor = floor(objective, &diagonal);
-        if let Some(block) = objective.leading_block(at)
-            && let Ok(factor) = Cholesky::new(&block)
+        if let Some(block) = objective.leading_block(at, leading)
+            && let Ok(block) = Cholesky::new(&block)
         {
-            let columns = block.nrows() - (objective.parameters() - objective.columns());
-            let diagonal = positive(diagonal);
-            return Ok(Self { kind: Kind::Leading { block: factor, columns, diagonal }, floor });
+            let intercept = objective.columns()..objective.parameters();
+            let columns = leading.iter().copied().chain(intercept).collect();
+            let kind = Kind::Leading { block, columns, diagonal: positive(diagonal) };
+            return Ok(Self { kind, floor });
         }
         Ok(Self { kind: Kind::Diagonal(positive(diagonal)), floor })
     }
@@ -285,11 +287,10 @@ impl Preconditioner {
             Kind::Cholesky(factor) => factor.solve(r),
             Kind::Leading { block, columns, diagonal } => {
                 let mut solved: Vec<f64> = r.iter().zip(diagonal).map(|(r, m)| r / m).collect();
-                // The intercept, if there is one, is the last of all and of the block.
-                let last = r.len() - (block.size() - columns);
-                let part = block.solve(&[&r[..*columns], &r[last..]].concat());
-                solved[..*columns].copy_from_slice(&part[..*columns]);
-                solved[last..].copy_from_slice(&part[*columns..]);
+                let part: Vec<f64> = columns.iter().map(|&column| r[column]).collect();
+                for (&column, z) in columns.iter().zip(block.solve(&part)) {
+                    solved[column] = z;
+                }
                 solved
             }
         }
