@@ -4,6 +4,7 @@ mod cholesky;
 mod collinearity;
 mod compact;
 pub(super) mod inference;
+mod line_search;
 mod objective;
 mod proximal;
 mod separation;

@@ -70,8 +70,8 @@ pub(in crate::model) struct RowAt {
 pub(in crate::model) enum Curvature {
     /// Its lower triangle.
     Formed(Mat<f64>),
-    /// The hᵢ = wᵢ ∂²ℓ/∂zᵢ² alone.
-    Rows(Vec<f64>),
+    /// The rows alone, with their hᵢ = wᵢ ∂²ℓ/∂zᵢ².
+    Rows(Vec<RowAt>),
     /// Not worked out.
     Unknown,
 }
@@ -173,42 +173,115 @@ impl<'a, F: Scalar> Objective<'a, F> {
     /// Value, gradient and curvature.
     pub(in crate::model) fn at(&self, theta: &[f64]) -> At {
         if self.forms_hessian() {
-            self.evaluate(theta, true, Vec::new())
+            self.evaluate(theta, true)
         } else {
-            self.evaluate(theta, false, vec![0.0; self.data.rows()])
+            self.at_rows(theta, self.rows_at(theta))
         }
+    }
+
+    /// The same `length` times a step further, to `theta`, from the logits at hand where there are some:
+    /// `moves` is what the step adds to them.
+    pub(in crate::model) fn further(
+        &self,
+        at: &At,
+        theta: &[f64],
+        moves: &[f64],
+        length: f64,
+    ) -> At {
+        let Curvature::Rows(from) = &at.curvature else { return self.at(theta) };
+        let rows = self.rows_with(|tile, logits| {
+            move_logits(&from[tile.clone()], &moves[tile], length, logits)
+        });
+        self.at_rows(theta, rows)
+    }
+
+    /// Slope and curvature, in the length, of the objective at θ + `length` · `step`. `moves` is what the
+    /// step adds to the logits.
+    pub(in crate::model) fn slope_along(
+        &self,
+        at: &At,
+        theta: &[f64],
+        step: &[f64],
+        moves: &[f64],
+        length: f64,
+    ) -> (f64, f64) {
+        let Curvature::Rows(from) = &at.curvature else { return (0.0, 0.0) };
+        let n = from.len();
+        let parts = parallel::map(n, parallel::sum_block(n, 1), |_, rows| {
+            let [mut logits, mut gradients, mut hessians] = [[0.0; TILE]; 3];
+            let (mut slope, mut curvature) = (0.0, 0.0);
+            for_tiles(rows, |tile| {
+                let n = tile.len();
+                let moves = &moves[tile.clone()];
+                move_logits(&from[tile.clone()], moves, length, &mut logits[..n]);
+                self.losses(tile, &logits[..n], &mut gradients[..n], &mut hessians[..n]);
+                for (i, by) in moves.iter().enumerate() {
+                    slope += gradients[i] * by;
+                    curvature += hessians[i] * by * by;
+                }
+            });
+            (slope, curvature)
+        });
+        let columns = self.columns();
+        let products = |a: &[f64]| -> f64 { a.iter().zip(step).map(|(a, s)| a * s).sum() };
+        let square = self.l2 * products(&step[..columns]);
+        let start = (self.l2 * products(&theta[..columns]) + length * square, square);
+        parts
+            .into_iter()
+            .fold(start, |(slope, curvature), part| (slope + part.0, curvature + part.1))
     }
 
     /// Value and gradient alone.
     pub(in crate::model) fn slope_at(&self, theta: &[f64]) -> At {
-        self.evaluate(theta, false, Vec::new())
+        self.evaluate(theta, false)
     }
 
-    /// The Hessian is formed if `form` says so; the rows' second derivatives are kept in `curvature`, if
-    /// it has room for them.
-    fn evaluate(&self, theta: &[f64], form: bool, mut curvature: Vec<f64>) -> At {
+    /// From the loss, summed and at every row.
+    fn at_rows(&self, theta: &[f64], (value, rows): (f64, Vec<RowAt>)) -> At {
+        let labels = self.data.labels();
+        let offset = |row: usize| self.data.offsets().map_or(0.0, |offsets| offsets[row]);
+        let margins = parallel::map(rows.len(), parallel::BLOCK, |_, block| {
+            let counted = block.filter(|&row| self.counts(row));
+            let margins = counted.map(|row| signed(rows[row].logit - offset(row), labels[row]));
+            margins.fold(f64::INFINITY, f64::min)
+        });
+        let gradient = self.sum_of_rows(|row| rows[row].gradient);
+        self.penalised(
+            theta,
+            At {
+                value,
+                gradient,
+                curvature: Curvature::Rows(rows),
+                margin: margins.into_iter().fold(f64::INFINITY, f64::min),
+            },
+        )
+    }
+
+    /// Adds the penalty to value and gradient.
+    fn penalised(&self, theta: &[f64], mut at: At) -> At {
+        let (beta, _) = self.parts(theta);
+        at.value += 0.5 * self.l2 * beta.iter().map(|c| c * c).sum::<f64>();
+        for (slope, coefficient) in at.gradient.iter_mut().zip(beta) {
+            *slope += self.l2 * coefficient;
+        }
+        at
+    }
+
+    /// In one pass over the rows; the Hessian is formed if `form` says so.
+    fn evaluate(&self, theta: &[f64], form: bool) -> At {
         let p = self.parameters();
         let (beta, b) = self.parts(theta);
         let rows = self.data.rows();
         let block = parallel::sum_block(rows, p + if form { p * p } else { 0 });
-
-        let pass = |rows: Range<usize>, curvature: Option<&mut [f64]>| {
+        let parts = parallel::map(rows, block, |_, rows| {
             let mut sums = Sums::new(p, form);
             let mut buffers = Buffers::new();
-            for_tiles(rows, curvature, |tile, curvature| {
-                self.add_tile(beta, b, tile, curvature, &mut buffers, &mut sums);
-            });
+            for_tiles(rows, |tile| self.add_tile(beta, b, tile, &mut buffers, &mut sums));
             sums
-        };
-        let parts = if curvature.is_empty() {
-            parallel::map(rows, block, |_, rows| pass(rows, None))
-        } else {
-            parallel::map_into(&mut curvature, 1, block, |_, rows, out| pass(rows, Some(out)))
-        };
+        });
 
         let margin = parts.iter().fold(f64::INFINITY, |least, part| least.min(part.margin));
-        let squares: f64 = beta.iter().map(|c| c * c).sum();
-        let value = parts.iter().map(|part| part.value).sum::<f64>() + 0.5 * self.l2 * squares;
+        let value = parts.iter().map(|part| part.value).sum();
         let mut hessian: Option<Mat<f64>> = None;
         let mut gradients = Vec::with_capacity(parts.len());
         for part in parts {
@@ -218,19 +291,15 @@ impl<'a, F: Scalar> Objective<'a, F> {
                 (sum, part) => sum.or(part),
             };
         }
-        let mut gradient = parallel::merge(gradients);
-        for (slope, coefficient) in gradient.iter_mut().zip(beta) {
-            *slope += self.l2 * coefficient;
-        }
         let curvature = match hessian {
-            None if curvature.is_empty() => Curvature::Unknown,
-            None => Curvature::Rows(curvature),
+            None => Curvature::Unknown,
             Some(mut hessian) => {
                 (0..beta.len()).for_each(|j| hessian[(j, j)] += self.l2);
                 Curvature::Formed(hessian)
             }
         };
-        At { value, gradient, curvature, margin }
+        let gradient = parallel::merge(gradients);
+        self.penalised(theta, At { value, gradient, curvature, margin })
     }
 
     /// `out[i] += xᵢ · beta`.
@@ -263,34 +332,23 @@ impl<'a, F: Scalar> Objective<'a, F> {
         beta: &[f64],
         b: f64,
         rows: Range<usize>,
-        curvature: Option<&mut [f64]>,
         buffers: &mut Buffers,
         sums: &mut Sums,
     ) {
-        let labels = &self.data.labels()[rows.clone()];
-        let weights = self.data.weights().map(|weights| &weights[rows.clone()]);
         let logits = &mut buffers.logits[..rows.len()];
         let gradients = &mut buffers.gradients[..rows.len()];
+        let hessians = &mut buffers.hessians[..rows.len()];
 
         logits.fill(b);
         self.add_products(rows.clone(), beta, logits);
-        for (i, (logit, label)) in logits.iter().zip(labels).enumerate() {
-            let margin = if *label { *logit } else { -logit };
-            if margin < sums.margin && weights.is_none_or(|weights| weights[i] > 0.0) {
+        for (row, &logit) in rows.clone().zip(&*logits) {
+            let margin = signed(logit, self.data.labels()[row]);
+            if margin < sums.margin && self.counts(row) {
                 sums.margin = margin;
             }
         }
-        if let Some(offsets) = self.data.offsets() {
-            logits.iter_mut().zip(&offsets[rows.clone()]).for_each(|(z, offset)| *z += offset);
-        }
-        let hessians = curvature.unwrap_or(&mut buffers.hessians[..rows.len()]);
-        sums.value += self.loss.block(Block {
-            logits,
-            labels,
-            weights,
-            gradients: &mut *gradients,
-            hessians: &mut *hessians,
-        });
+        self.add_offsets(rows.clone(), logits);
+        sums.value += self.losses(rows.clone(), logits, gradients, hessians);
 
         self.add_rows(rows.clone(), gradients, |value| value, &mut sums.gradient);
         if self.intercept {
@@ -300,6 +358,25 @@ impl<'a, F: Scalar> Objective<'a, F> {
             let x = self.data.features().slice(rows);
             self.add_outer_products(x, hessians, &mut buffers.scratch, hessian);
         }
+    }
+
+    fn add_offsets(&self, rows: Range<usize>, logits: &mut [f64]) {
+        if let Some(offsets) = self.data.offsets() {
+            logits.iter_mut().zip(&offsets[rows]).for_each(|(z, offset)| *z += offset);
+        }
+    }
+
+    /// The losses of rows with these logits, summed, and the derivatives of each.
+    fn losses(
+        &self,
+        rows: Range<usize>,
+        logits: &[f64],
+        gradients: &mut [f64],
+        hessians: &mut [f64],
+    ) -> f64 {
+        let labels = &self.data.labels()[rows.clone()];
+        let weights = self.data.weights().map(|weights| &weights[rows]);
+        self.loss.block(Block { logits, labels, weights, gradients, hessians })
     }
 
     /// `sum += Σ hᵢ xᵢ xᵢᵀ` (lower triangle), where xᵢ ends in a 1 for the intercept.
@@ -364,31 +441,34 @@ impl<'a, F: Scalar> Objective<'a, F> {
     /// The loss, summed, and at every row.
     pub(in crate::model) fn rows_at(&self, theta: &[f64]) -> (f64, Vec<RowAt>) {
         let (beta, b) = self.parts(theta);
+        self.rows_with(|tile, logits| {
+            logits.fill(b);
+            self.add_products(tile.clone(), beta, logits);
+            self.add_offsets(tile, logits);
+        })
+    }
+
+    /// The same with logits that are put into a tile's place.
+    fn rows_with(
+        &self,
+        put_logits: impl Fn(Range<usize>, &mut [f64]) + Sync + Send,
+    ) -> (f64, Vec<RowAt>) {
         let mut rows = vec![RowAt::default(); self.data.rows()];
         let block = parallel::sum_block(rows.len(), 1);
         let values = parallel::map_into(&mut rows, 1, block, |_, block, out| {
             let [mut logits, mut gradients, mut hessians] = [[0.0; TILE]; 3];
             let mut value = 0.0;
-            for start in block.clone().step_by(TILE) {
-                let tile = start..(start + TILE).min(block.end);
+            for_tiles(block.clone(), |tile| {
                 let n = tile.len();
-                logits[..n].fill(b);
-                self.add_products(tile.clone(), beta, &mut logits[..n]);
-                if let Some(offsets) = self.data.offsets() {
-                    logits.iter_mut().zip(&offsets[tile.clone()]).for_each(|(z, o)| *z += o);
-                }
-                value += self.loss.block(Block {
-                    logits: &logits[..n],
-                    labels: &self.data.labels()[tile.clone()],
-                    weights: self.data.weights().map(|weights| &weights[tile.clone()]),
-                    gradients: &mut gradients[..n],
-                    hessians: &mut hessians[..n],
-                });
-                for (i, row) in out[start - block.start..][..n].iter_mut().enumerate() {
+                put_logits(tile.clone(), &mut logits[..n]);
+                let out = &mut out[tile.start - block.start..][..n];
+                let (gradients, hessians) = (&mut gradients[..n], &mut hessians[..n]);
+                value += self.losses(tile, &logits[..n], gradients, hessians);
+                for (i, row) in out.iter_mut().enumerate() {
                     let (gradient, hessian) = (gradients[i], hessians[i]);
                     *row = RowAt { logit: logits[i], gradient, hessian };
                 }
-            }
+            });
             value
         });
         (values.into_iter().sum(), rows)
@@ -409,7 +489,7 @@ impl<'a, F: Scalar> Objective<'a, F> {
         let parts = parallel::map(n, parallel::sum_block(n, p * p), |_, rows| {
             let mut sum = Mat::zeros(p, p);
             let mut buffer = Buffers::new();
-            for_tiles(rows, None, |tile, _| {
+            for_tiles(rows, |tile| {
                 let factors = &mut buffer.hessians[..tile.len()];
                 factors.iter_mut().zip(tile.clone()).for_each(|(factor, row)| *factor = f(row));
                 let x = self.data.features().slice(tile);
@@ -420,23 +500,41 @@ impl<'a, F: Scalar> Objective<'a, F> {
         parts.into_iter().fold(Mat::zeros(p, p), |sum, part| sum + part)
     }
 
-    /// The Hessian at `at` times `v`.
-    pub(in crate::model) fn hessian_vector(&self, at: &At, v: &[f64]) -> Vec<f64> {
+    /// The Hessian at `at` times `v`. Where it is not formed, what `v` adds to each logit goes into `moves`.
+    pub(in crate::model) fn hessian_vector(
+        &self,
+        at: &At,
+        v: &[f64],
+        moves: &mut [f64],
+    ) -> Vec<f64> {
         let rows = match &at.curvature {
             Curvature::Formed(hessian) => return symmetric_product(hessian, v),
             Curvature::Rows(rows) => &rows[..],
             Curvature::Unknown => &[],
         };
+        let p = self.parameters();
         let (beta, b) = self.parts(v);
-        let mut product = self.sum_rows(|tile, sums, buffer| {
-            buffer.fill(b);
-            self.add_products(tile.clone(), beta, buffer);
-            buffer.iter_mut().zip(&rows[tile.clone()]).for_each(|(product, h)| *product *= h);
-            self.add_rows(tile, buffer, |value| value, sums);
-            if self.intercept {
-                sums[beta.len()] += buffer.iter().sum::<f64>();
-            }
+        let block = parallel::sum_block(rows.len(), p);
+        let parts = parallel::map_into(moves, 1, block, |_, block, moves| {
+            let mut sums = vec![0.0; p];
+            let mut buffer = [0.0; TILE];
+            for_tiles(block.clone(), |tile| {
+                let moves = &mut moves[tile.start - block.start..][..tile.len()];
+                moves.fill(b);
+                self.add_products(tile.clone(), beta, moves);
+                let factors = &mut buffer[..tile.len()];
+                for ((factor, by), row) in factors.iter_mut().zip(&*moves).zip(&rows[tile.clone()])
+                {
+                    *factor = by * row.hessian;
+                }
+                self.add_rows(tile, factors, |value| value, &mut sums);
+                if self.intercept {
+                    sums[beta.len()] += factors.iter().sum::<f64>();
+                }
+            });
+            sums
         });
+        let mut product = parallel::merge(parts);
         product.iter_mut().zip(beta).for_each(|(product, v)| *product += self.l2 * v);
         product
     }
@@ -448,7 +546,7 @@ impl<'a, F: Scalar> Objective<'a, F> {
             Curvature::Rows(rows) => &rows[..],
             Curvature::Unknown => &[],
         };
-        let mut diagonal = self.sum_of_squares(|row| rows[row]);
+        let mut diagonal = self.sum_of_squares(|row| rows[row].hessian);
         diagonal[..self.columns()].iter_mut().for_each(|entry| *entry += self.l2);
         diagonal
     }
@@ -498,7 +596,8 @@ impl<'a, F: Scalar> Objective<'a, F> {
     /// The Hessian at `at` of the [leading columns](Self::leading_columns) and the intercept behind them
     /// (lower triangle).
     pub(in crate::model) fn leading_block(&self, at: &At, leading: &[usize]) -> Option<Mat<f64>> {
-        let Curvature::Rows(factors) = &at.curvature else { return None };
+        let Curvature::Rows(rows) = &at.curvature else { return None };
+        let factors: Vec<f64> = rows.iter().map(|row| row.hessian).collect();
         let k = leading.len() + usize::from(self.intercept);
         let n = factors.len();
         let parts = parallel::map(n, parallel::sum_block(n, k * k), |_, block| {
@@ -518,7 +617,7 @@ impl<'a, F: Scalar> Objective<'a, F> {
                 }
                 (FeaturesView::Dense(x), _) => {
                     let mut scratch = Scratch::default();
-                    for_tiles(block, None, |tile, _| {
+                    for_tiles(block, |tile| {
                         let factors = &factors[tile.clone()];
                         let x = x.slice_axis(Axis(0), tile.into());
                         let columns = Some(leading);
@@ -562,7 +661,7 @@ impl<'a, F: Scalar> Objective<'a, F> {
         parallel::merge(parallel::map(n, parallel::sum_block(n, p), |_, rows| {
             let mut sums = vec![0.0; p];
             let mut buffer = [0.0; TILE];
-            for_tiles(rows, None, |tile, _| {
+            for_tiles(rows, |tile| {
                 add(tile.clone(), &mut sums, &mut buffer[..tile.len()]);
             });
             sums
@@ -706,16 +805,22 @@ fn entries<F: Scalar>(x: &ArrayView2<'_, F>) -> Vec<usize> {
     parts.into_iter().fold(vec![0; x.ncols()], add)
 }
 
-/// Cuts rows, and the output that belongs to them, into tiles.
-fn for_tiles(
-    rows: Range<usize>,
-    mut out: Option<&mut [f64]>,
-    mut f: impl FnMut(Range<usize>, Option<&mut [f64]>),
-) {
+/// Cuts rows into tiles.
+fn for_tiles(rows: Range<usize>, mut f: impl FnMut(Range<usize>)) {
     for start in rows.clone().step_by(TILE) {
-        let tile = start..(start + TILE).min(rows.end);
-        let part = start - rows.start..tile.end - rows.start;
-        f(tile, out.as_deref_mut().map(|out| &mut out[part]));
+        f(start..(start + TILE).min(rows.end));
+    }
+}
+
+/// A logit in the direction of its label.
+fn signed(logit: f64, label: bool) -> f64 {
+    if label { logit } else { -logit }
+}
+
+/// The logits `length` times a step further.
+fn move_logits(from: &[RowAt], moves: &[f64], length: f64, out: &mut [f64]) {
+    for ((out, row), by) in out.iter_mut().zip(from).zip(moves) {
+        *out = row.logit + length * by;
     }
 }
 

@@ -2,10 +2,10 @@
 //!
 //! One loop serves every case. Where the Hessian is formed, its Cholesky factor is the
 //! preconditioner, and one inner step is the Newton step. Where it is large, its diagonal is, with the
-//! block of the most frequent columns, and an inner step costs one pass over the rows. Where it is
-//! singular or indefinite (collinear columns, non-convex losses), Steihaug's method follows the
-//! curvature there is: it never divides by a negative one, and from zero it moves only in the space the
-//! gradients span.
+//! block of the most frequent columns, an inner step costs one pass over the rows, and a search along the
+//! outer step costs none. Where it is singular or indefinite (collinear columns, non-convex losses),
+//! Steihaug's method follows the curvature there is: it never divides by a negative one, and from zero
+//! it moves only in the space the gradients span.
 //!
 //! Sources: Steihaug 1983; Conn, Gould & Toint 2000, §7.5.1 (the preconditioned recurrences);
 //! Lin, Weng & Keerthi 2008 (the method for logistic regression); Eisenstat & Walker 1996, Nash & Sofer
@@ -14,7 +14,7 @@
 use super::cholesky::Cholesky;
 use super::objective::{At, Curvature, Objective};
 use super::separation::Separation;
-use super::{Collinearity, Diagnostics, StopReason, collinearity};
+use super::{Collinearity, Diagnostics, StopReason, collinearity, line_search};
 use crate::data::Scalar;
 use crate::{Error, Progress, Result, Run};
 
@@ -94,10 +94,20 @@ pub(super) fn minimise<F: Scalar>(
             gap: step.decrease,
             target,
         })?;
-        let candidate: Vec<f64> = theta.iter().zip(&step.direction).map(|(t, s)| t + s).collect();
+        let Step { direction, moves, on_boundary, .. } = &step;
+        let length = if formed || converged {
+            1.0
+        } else {
+            line_search::best_length(objective, &at, &theta, direction, moves, *on_boundary)
+        };
+        let taken: Vec<f64> = direction.iter().map(|s| length * s).collect();
+        let candidate: Vec<f64> = theta.iter().zip(&taken).map(|(t, s)| t + s).collect();
         // Nothing is multiplied with the last point's Hessian.
-        let next =
-            if converged { objective.slope_at(&candidate) } else { objective.at(&candidate) };
+        let next = if converged {
+            objective.slope_at(&candidate)
+        } else {
+            objective.further(&at, &candidate, moves, length)
+        };
         passes += 1;
 
         let gained = at.value - next.value;
@@ -105,7 +115,7 @@ pub(super) fn minimise<F: Scalar>(
         let accepted = next.value.is_finite()
             && (gained >= ACCEPT * step.decrease || (converged && gained >= -rounding));
         if accepted {
-            (theta, at, last_step) = (candidate, next, step.direction);
+            (theta, at, last_step) = (candidate, next, taken);
             separation.refuse_complete(&at)?;
         }
         if converged {
@@ -144,6 +154,8 @@ pub(super) fn minimise<F: Scalar>(
 
 struct Step {
     direction: Vec<f64>,
+    /// What it adds to each logit, where the Hessian is not formed.
+    moves: Vec<f64>,
     /// By how much the quadratic model falls.
     decrease: f64,
     /// Its length in the norm of the preconditioner.
@@ -188,9 +200,11 @@ fn conjugate_gradients<F: Scalar>(
     let mut radau = 1.0 / floor;
     let mut on_boundary = false;
     let mut solved = rz == 0.0;
+    let rows = if objective.forms_hessian() { 0 } else { objective.features().nrows() };
+    let [mut moves, mut moves_of_direction] = [vec![0.0; rows], vec![0.0; rows]];
 
     while decreases.len() <= MAX_INNER && !solved && !on_boundary {
-        let hd = objective.hessian_vector(at, &direction);
+        let hd = objective.hessian_vector(at, &direction, &mut moves_of_direction);
         let curvature = dot(&direction, &hd);
         let alpha = rz / curvature;
         // To the boundary, if the curvature is not positive or the step would cross it.
@@ -202,6 +216,7 @@ fn conjugate_gradients<F: Scalar>(
             alpha
         };
         add(&mut s, alpha, &direction);
+        add(&mut moves, alpha, &moves_of_direction);
         add(&mut residual, alpha, &hd);
         ss += alpha * (2.0 * sd + alpha * dd);
         // gᵀs + ½ sᵀHs = ½ sᵀ(g + residual).
@@ -220,7 +235,8 @@ fn conjugate_gradients<F: Scalar>(
         rz = rz_next;
     }
     let (decrease, products) = (decreases[decreases.len() - 1], decreases.len() - 1);
-    Step { direction: s, decrease, length: ss.max(0.0).sqrt(), on_boundary, solved, products }
+    let length = ss.max(0.0).sqrt();
+    Step { direction: s, moves, decrease, length, on_boundary, solved, products }
 }
 
 /// Whether a model whose decrease after each inner step is given (0 first) has little left to give; near the
