@@ -12,7 +12,7 @@ use imbalance::{Error, Seed};
 use proptest::prelude::*;
 
 fn trained_on(distortion: Distortion) -> Training {
-    Training { loss: Arc::new(LogLoss), distortion }
+    Training::new(Arc::new(LogLoss), distortion)
 }
 
 #[test]

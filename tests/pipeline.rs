@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use imbalance::calibration::{FittedPriorCorrection, Training};
+use imbalance::calibration::{FittedPriorCorrection, LinearPriorScaling, Training};
 use imbalance::metrics::{normalised_entropy, predicted_over_observed};
-use imbalance::model::FittedLogisticRegression;
+use imbalance::model::{FittedLogisticRegression, RareEvents};
 use imbalance::ndarray::Array2;
 use imbalance::pipeline::Report;
 use imbalance::prelude::*;
@@ -362,7 +362,7 @@ fn a_shift_that_is_no_number_is_refused() {
                 matches!(error, Error::InvalidArgument { argument: "log_odds", .. }),
                 "{distortion}: {error}"
             );
-            let training = Training { loss: Arc::new(LogLoss), distortion };
+            let training = Training::new(Arc::new(LogLoss), distortion);
             let error = PriorCorrection::new().fit(&Scored::no_rows(training)).unwrap_err();
             assert!(matches!(error, Error::InvalidArgument { argument: "log_odds", .. }));
         }
@@ -788,4 +788,31 @@ fn pipelines_cross_threads() {
     crosses::<DynPipeline<f32>>();
     crosses::<FittedPipeline<Box<dyn Predict<f32>>, Box<dyn Calibrate>>>();
     crosses::<(Report, Error, Dataset<'static, f64>, Run)>();
+}
+
+#[test]
+fn a_shift_given_by_hand_is_refused_where_the_model_has_undone_it() {
+    let data = dense_log();
+    let sampler = || RandomUnderSampler::negatives_per_positive(4.0).unwrap();
+    let told = || RareEvents::new().prior_correction(0.02).unwrap();
+    let given = PriorCorrection::from_rates(0.02, 0.2).unwrap();
+    let linear = LinearPriorScaling::from_rates(0.02, 0.2).unwrap();
+    for calibrator in [given.boxed(), linear.boxed()] {
+        let fitted = Pipeline::new(told()).sampler(sampler()).calibrator(calibrator).fit(&data);
+        let error = fitted.unwrap_err();
+        assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+        assert!(error.to_string().contains("PriorCorrection::new()"), "{error}");
+    }
+    // By itself the correction sees that nothing is left, and a model that was not told takes the shift.
+    let mean = |p: Vec<f64>| p.iter().sum::<f64>() / p.len() as f64;
+    let rate = data.totals().rate();
+    let fitted = Pipeline::new(told()).sampler(sampler()).calibrator(PriorCorrection::new());
+    let told = mean(fitted.fit(&data).unwrap().probabilities(data.features()).unwrap());
+    let fitted = Pipeline::new(RareEvents::new()).sampler(sampler()).calibrator(given);
+    let plain = mean(fitted.fit(&data).unwrap().probabilities(data.features()).unwrap());
+    // About 400 positives have a relative standard error of 0.05.
+    assert!(
+        (told / rate - 1.0).abs() < 0.15 && (plain / rate - 1.0).abs() < 0.15,
+        "{told} {plain}"
+    );
 }

@@ -14,7 +14,7 @@ use imbalance::sampling::Distortion;
 use imbalance::{Dataset, Error, Pipeline, Run};
 
 fn trained(loss: impl Loss + 'static, distortion: Distortion) -> Scored<'static> {
-    Scored::no_rows(Training { loss: Arc::new(loss), distortion })
+    Scored::no_rows(Training::new(Arc::new(loss), distortion))
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn folding_is_exact_where_the_map_is_a_shift() {
         let shift = loss.posterior_shift();
         let model =
             LogisticRegression::new().l2(1.0).unwrap().fit(&data, &*loss, &Run::default()).unwrap();
-        let training = Training { loss, distortion: Distortion::None };
+        let training = Training::new(loss, Distortion::None);
         let map = correction.fit(&Scored::no_rows(training)).unwrap();
         let Some(shift) = shift else {
             let error = map.fold_into(&model).unwrap_err();
@@ -122,7 +122,7 @@ fn a_model_of_one_pass_folds_too() {
 fn a_chain_whose_line_is_given_certain_answers_says_so() {
     // Under smoothing by 0.1 a probability below 0.05 is one of no positive at all.
     let loss = LabelSmoothing::new(LogLoss, 0.1).unwrap();
-    let training = Training { loss: Arc::new(loss), distortion: Distortion::None };
+    let training = Training::new(Arc::new(loss), Distortion::None);
     let scored = Scored::from_logits(&[1.0, -4.0, 2.0], &[true, false, false]).unwrap();
     let scored = scored.with_training(training);
     let error = PriorCorrection::new().then(PlattScaling::new()).fit(&scored).unwrap_err();

@@ -28,7 +28,8 @@ use crate::{Error, Result};
 /// says how the correction does on them.
 ///
 /// Given or not, it refuses a sampler that chose rows by their features: no shift restores the
-/// population then.
+/// population then. Given, it refuses a model that was told the population's rate and has undone the shift
+/// ([`Training::undone`]).
 ///
 /// ```
 /// use std::sync::Arc;
@@ -38,7 +39,7 @@ use crate::{Error, Result};
 ///
 /// // One in ten negatives was kept.
 /// let distortion = Distortion::PriorShift { log_odds: 10_f64.ln() };
-/// let training = Training { loss: Arc::new(LogLoss), distortion };
+/// let training = Training::new(Arc::new(LogLoss), distortion);
 /// let map = PriorCorrection::new().fit(&Scored::no_rows(training))?;
 /// let p: f64 = 0.5;
 /// assert!((map.probability(0.0) - p / (p + (1.0 - p) / 0.1)).abs() < 1e-15);
@@ -103,6 +104,19 @@ fn shift_of(training: &Training, calibrator: &'static str) -> Result<f64> {
     }
 }
 
+/// Refuses a shift given by hand where the model has undone it.
+fn need_shift_left(training: &Training, stage: &'static str) -> Result<()> {
+    if !training.undone {
+        return Ok(());
+    }
+    Err(Error::Unsupported {
+        stage,
+        what: "rates for a model that was told the population's rate itself".into(),
+        remedy: "its logits are the population's already; take `PriorCorrection::new()`, which sees that, \
+                 or a model that is not told the rate",
+    })
+}
+
 impl Calibrator for PriorCorrection {
     type Fitted = FittedPriorCorrection;
 
@@ -116,10 +130,14 @@ impl Calibrator for PriorCorrection {
 
     /// # Errors
     /// [`Error::NoClosedForm`] if the sampler chose rows by their features, unless their offsets say so
-    /// ([`Distortion::Offset`]); [`Error::InvalidArgument`] for a shift that is not finite.
+    /// ([`Distortion::Offset`]); [`Error::InvalidArgument`] for a shift that is not finite;
+    /// [`Error::Unsupported`] for a given shift that the model has undone.
     fn fit(&self, scored: &Scored<'_>) -> Result<Self::Fitted> {
         let training = scored.training();
         let reported = shift_of(training, "PriorCorrection")?;
+        if self.given.is_some() {
+            need_shift_left(training, "PriorCorrection")?;
+        }
         let log_odds = self.given.unwrap_or(reported);
         let map = Bayes { loss: Arc::clone(&training.loss), log_odds };
         let report = judged("PriorCorrection", scored, |z| sigmoid(map.log_odds_of(z)));
@@ -270,9 +288,11 @@ impl Calibrator for LinearPriorScaling {
 
     /// # Errors
     /// [`Error::NoClosedForm`] if the sampler chose rows by their features, unless their offsets say so
-    /// ([`Distortion::Offset`]); [`Error::InvalidArgument`] for a shift that is not finite.
+    /// ([`Distortion::Offset`]); [`Error::InvalidArgument`] for a shift that is not finite;
+    /// [`Error::Unsupported`] for a shift that the model has undone.
     fn fit(&self, scored: &Scored<'_>) -> Result<Self::Fitted> {
         shift_of(scored.training(), "LinearPriorScaling")?;
+        need_shift_left(scored.training(), "LinearPriorScaling")?;
         let loss = Arc::clone(&scored.training().loss);
         let report = judged("LinearPriorScaling", scored, |z| self.factor * loss.posterior(z));
         Ok(FittedLinearPriorScaling { loss, factor: self.factor, report })

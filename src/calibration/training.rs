@@ -11,18 +11,28 @@ use crate::sampling::Distortion;
 pub struct Training {
     /// The loss it minimised.
     pub loss: Arc<dyn Loss>,
-    /// What was done to the rows it was trained on.
+    /// What was done to the rows it was trained on, and is in its logits.
     pub distortion: Distortion,
+    /// Whether the model was told the population's rate and undid the shift itself
+    /// ([`Predict::undoes_sampling`](crate::model::Predict::undoes_sampling)). A shift that is given by hand
+    /// would be undone twice, and is refused.
+    pub undone: bool,
 }
 
 impl Default for Training {
     /// Log loss on a fair sample.
     fn default() -> Self {
-        Self { loss: Arc::new(LogLoss), distortion: Distortion::None }
+        Self::new(Arc::new(LogLoss), Distortion::None)
     }
 }
 
 impl Training {
+    /// Training under a loss on rows of which this was done, by a model that undid none of it.
+    #[must_use]
+    pub fn new(loss: Arc<dyn Loss>, distortion: Distortion) -> Self {
+        Self { loss, distortion, undone: false }
+    }
+
     /// The logit which the loss takes for these log-odds.
     pub(crate) fn logit_of(&self, log_odds: f64) -> f64 {
         invert(|z| self.loss.posterior_logit(z), log_odds, log_odds)
@@ -94,7 +104,7 @@ mod tests {
     use crate::loss::{ClassWeighted, ClassWeights, FocalLoss, LabelSmoothing, WeightedLogLoss};
 
     fn training(loss: impl Loss + 'static, log_odds: f64) -> Training {
-        Training { loss: Arc::new(loss), distortion: Distortion::PriorShift { log_odds } }
+        Training::new(Arc::new(loss), Distortion::PriorShift { log_odds })
     }
 
     #[test]

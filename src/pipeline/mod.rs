@@ -409,7 +409,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
 
         run.report(&Progress::Stage { name: "fitting", rows: sample.rows() })?;
         let loss = self.loss.adapted(&totals)?;
-        let training = Training { loss, distortion: sample.distortion().clone() };
+        let training = Training::new(loss, sample.distortion().clone());
         if !self.calibrator.learns() {
             need_odds_kept(&training)?;
             // What has no closed form is refused before the model is fitted, not after.
@@ -417,14 +417,15 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         }
         let model = self.model.fit(&sample, &*training.loss, &run.child("model"))?;
         // No shift is left where the model undid it; rows chosen by their features stay so.
+        let undone = model.undoes_sampling();
         let distortion = match &training.distortion {
-            Distortion::PriorShift { .. } if model.undoes_sampling() => Distortion::None,
+            Distortion::PriorShift { .. } if undone => Distortion::None,
             distortion => distortion.clone(),
         };
         Ok(Trained {
             description: model.describe(),
             model,
-            training: Training { distortion, ..training },
+            training: Training { distortion, undone, ..training },
             distortion: sample.distortion().clone(),
             train: train.totals(),
             sample: totals,

@@ -190,7 +190,7 @@ impl<'a, F: Scalar> Objective<'a, F> {
     ) -> At {
         let Curvature::Rows(from) = &at.curvature else { return self.at(theta) };
         let rows = self.rows_with(|tile, logits| {
-            move_logits(&from[tile.clone()], &moves[tile], length, logits)
+            move_logits(&from[tile.clone()], &moves[tile], length, logits);
         });
         self.at_rows(theta, rows)
     }
