@@ -1,108 +1,47 @@
-//! Blocked matrix products for dense rows of many columns.
+//! Blocked products for dense rows of many columns.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
 use ndarray::ArrayView2;
 use pulp::{Arch, Simd, WithSimd};
 
-use super::{Best, Place, distance};
-use crate::data::{FeaturesView, Scalar};
-use crate::parallel::{self, BLOCK};
-
-/// Queries in a block, and points in a tile of products: 256 KiB of `f32`, which stays in the cache of
-/// a core.
-const QUERIES: usize = 256;
-const POINTS: usize = 256;
+use super::arrange::arranged;
+use super::groups::{GROUP, Group, LANES, Lanes, each, greatest, lanes, others};
+use super::rounding::Rounding;
+use super::{Best, Metric, Place};
+use crate::data::Scalar;
+use crate::parallel;
 
 /// Most numbers that rounded points take up at once: 16 MiB of `f32`.
 const ROUNDED: usize = 1 << 22;
 
-/// Products compared at once.
-const LANES: usize = 16;
+/// Up to this many columns each query looks for its own packs. With more, most packs are as near as the nearest
+/// rows, and one product that serves both of its rows is better (20,000 and 50,000 rows, measured).
+const FEW_COLUMNS: usize = 10;
 
-/// Unit roundoff of `f32`.
-const ROUNDOFF: f64 = 1.0 / (1 << 24) as f64;
-
-/// Rows are shifted by `centre`, so that ‖a‖² + ‖b‖² − 2a·b cancels less, scaled by a power of two to
-/// norms of about 1 and rounded to `f32`.
-///
-/// **Why the result is exact.** A product decides only whether a point is measured, and it errs on the
-/// safe side. With a, b the rounded rows of a query and a point in K − 1 columns, A = ‖a‖², B = ‖b‖²,
-/// u = 2⁻²⁴ and γ = Ku/(1 − Ku) ≤ 1.07 Ku (K ≤ 2²⁰; Higham 2002, *Accuracy and Stability*, §3.1):
-///
-/// * rounding the rows moves the squared distance by no more than 4.1u(A + B), because by the triangle
-///   inequality it moves the distance by u(‖a‖ + ‖b‖) at most;
-/// * m = B(1 − ε) rounded, and the product v of (−2a, 1) and (b, m), which is what the matrix product
-///   gives, is off m − 2a·b by no more than γ(m + 2‖a‖‖b‖) ≤ γ(2B + A), in whatever order it is added up;
-/// * the `f64` distance itself is off by a few 2⁻⁵³ of it, and where squares underflow, by up to 2⁻¹⁰⁷⁵
-///   for each column besides, which is added to D before it is scaled;
-/// * D(1 + 8u) − (1 − ε)A, computed in `f32`, is off by no more than 3u((1 − ε)A) below D − (1 − ε)A.
-///
-/// So with ε = 3(K + 9)u, v > D(1 + 8u) − (1 − ε)A implies a distance above D. A point is skipped only
-/// then, with D the scaled distance of the current bound; NaN, from numbers too large, skips nothing.
 #[derive(Debug)]
 pub(super) struct Blocks {
-    centre: Vec<f64>,
-    scale: f64,
-    epsilon: f64,
+    rounding: Rounding,
 }
 
-/// Queries that are searched for together.
-struct Queries<'a> {
-    rows: &'a [usize],
-    /// (−2a, 1) for each.
-    left: Vec<f32>,
-    /// (1 − ε)A.
-    norms: Vec<f32>,
-    /// D(1 + 8u).
-    reach: Vec<f32>,
-    found: &'a mut [Best],
+/// What the rows of a group have found.
+struct Finds<'f> {
+    /// D(1 + 8u) of each row, and the greatest in each pack.
+    reach: Vec<Lanes>,
+    most: Lanes,
+    found: &'f mut [Best],
 }
 
-/// Points whose products with some queries are formed at once.
-struct Tile<'a> {
-    rows: &'a [usize],
-    /// (b, m) for each.
-    right: &'a [f32],
-    /// Their own reach and what they have found, if a product serves both of its rows; otherwise
-    /// no reach at all, and nothing.
-    reach: &'a mut [f32],
-    found: &'a mut [Best],
-}
-
-/// Rows that are both.
-struct Group<'a> {
-    queries: Queries<'a>,
-    right: Vec<f32>,
+/// Rows that search together.
+struct Seekers<'r, 'f, F> {
+    group: Group<'r, F>,
+    finds: Finds<'f>,
 }
 
 impl Blocks {
     pub(super) fn new<F: Scalar>(x: &ArrayView2<'_, F>, points: &[usize]) -> Self {
-        let columns = x.ncols();
-        let sums =
-            parallel::map(points.len(), parallel::sum_block(points.len(), columns), |_, range| {
-                let mut sum = vec![0.0; columns];
-                for &row in &points[range] {
-                    sum.iter_mut().zip(x.row(row)).for_each(|(sum, value)| *sum += value.to_f64());
-                }
-                sum
-            });
-        let mut centre = parallel::merge(sums);
-        centre.iter_mut().for_each(|sum| *sum /= points.len() as f64);
-        let largest = parallel::map(points.len(), BLOCK, |_, range| {
-            let norm = |&row: &usize| {
-                let gaps = x.row(row).into_iter().zip(&centre).map(|(v, c)| v.to_f64() - c);
-                gaps.map(|gap| gap * gap).sum::<f64>()
-            };
-            points[range].iter().map(norm).fold(0.0, f64::max)
-        });
-        let largest = largest.into_iter().fold(0.0, f64::max).sqrt();
-        // A power of two scales without rounding.
-        let scale = if largest > 0.0 { (-largest.log2().ceil()).exp2() } else { 1.0 };
-        let scale = if scale.is_normal() { scale } else { 1.0 };
-        Self { centre, scale, epsilon: 3.0 * (columns + 10) as f64 * ROUNDOFF }
+        Self { rounding: Rounding::new(x, points) }
     }
 
+    /// Rows that lie together are searched for, and searched, together.
     pub(super) fn search<F: Scalar>(
         &self,
         x: &ArrayView2<'_, F>,
@@ -110,15 +49,76 @@ impl Blocks {
         queries: &[usize],
         found: &mut [Best],
     ) {
-        let most = (ROUNDED / self.width()).max(POINTS);
-        if queries == points && points.len() <= most {
-            return self.search_one_another(x, points, found);
+        let order = arranged::<F, LANES>(x, queries, &Metric::euclidean());
+        let rows: Vec<usize> = order.iter().map(|&at| queries[at]).collect();
+        let mut ordered: Vec<Best> =
+            order.iter().map(|&at| std::mem::take(&mut found[at])).collect();
+        let most = (ROUNDED / x.ncols()).max(GROUP);
+        let themselves = queries == points && points.len() <= most;
+        if themselves && x.ncols() > FEW_COLUMNS {
+            self.search_one_another(x, &rows, &mut ordered);
+        } else if themselves {
+            self.search_one_sided(x, &rows, &rows, &mut ordered);
+        } else {
+            for points in points.chunks(most) {
+                let order = arranged::<F, LANES>(x, points, &Metric::euclidean());
+                let points: Vec<usize> = order.iter().map(|&at| points[at]).collect();
+                self.search_one_sided(x, &points, &rows, &mut ordered);
+            }
         }
-        for points in points.chunks(most) {
-            let right = self.right(x, points);
-            parallel::map_into(found, 1, QUERIES, |_, range, found| {
-                self.one_sided(x, &mut self.queries(x, &queries[range], found), points, &right);
-            });
+        order.into_iter().zip(ordered).for_each(|(at, best)| found[at] = best);
+    }
+
+    /// Each group of queries meets the groups of points.
+    fn search_one_sided<F: Scalar>(
+        &self,
+        x: &ArrayView2<'_, F>,
+        points: &[usize],
+        queries: &[usize],
+        found: &mut [Best],
+    ) {
+        let groups = Group::of(&self.rounding, x, points);
+        let central = central(&groups);
+        let central = Group::new(&self.rounding, x, &central);
+        parallel::map_into(found, 1, GROUP, |_, range, found| {
+            let group = Group::new(&self.rounding, x, &queries[range]);
+            let mut seekers = self.seekers(group, found);
+            if x.ncols() > FEW_COLUMNS {
+                self.sample(&mut seekers, &central);
+                self.meet_all(&mut seekers, &groups);
+            } else {
+                self.visit_all(&mut seekers, &groups);
+            }
+        });
+    }
+
+    /// For many columns: pack by pack.
+    fn meet_all<F: Scalar>(&self, seekers: &mut Seekers<'_, '_, F>, groups: &[Group<'_, F>]) {
+        let Seekers { group, finds } = seekers;
+        let mut nothing = Finds::nothing();
+        for other in groups {
+            self.meet((group, finds), (other, &mut nothing));
+        }
+    }
+
+    /// For few columns: row by row, because from one row most points are farther than from a box around
+    /// several; the probably nearest groups first.
+    fn visit_all<F: Scalar>(&self, seekers: &mut Seekers<'_, '_, F>, groups: &[Group<'_, F>]) {
+        let gap = |other| (seekers.group.between(other), other);
+        let mut order: Vec<(f32, &Group<'_, F>)> = groups.iter().map(gap).collect();
+        order.sort_by(|a, b| a.0.total_cmp(&b.0));
+        if let Some((_, nearest)) = order.first() {
+            self.sample(seekers, nearest);
+        }
+        let Seekers { group: one, finds } = seekers;
+        let mut nothing = Finds::nothing();
+        for (_, other) in order {
+            if one.apart(other) > greatest(&finds.most) {
+                continue;
+            }
+            let (ours, theirs) = (&mut *finds, &mut nothing);
+            let rounding = &self.rounding;
+            Arch::new().dispatch(Visit(Meeting { rounding, one, ours, other, theirs }));
         }
     }
 
@@ -130,21 +130,23 @@ impl Blocks {
         rows: &[usize],
         found: &mut [Best],
     ) {
-        let members = rows.chunks(QUERIES).zip(found.chunks_mut(QUERIES));
-        let group = |(rows, found)| Group {
-            queries: self.queries(x, rows, found),
-            right: self.right(x, rows),
-        };
-        let mut groups: Vec<Group<'_>> = members.map(group).collect();
+        let groups = Group::of(&self.rounding, x, rows);
+        let central = central(&groups);
+        let central = Group::new(&self.rounding, x, &central);
+        let members = groups.into_iter().zip(found.chunks_mut(GROUP));
+        let mut groups: Vec<Seekers<'_, '_, F>> =
+            members.map(|(group, found)| self.seekers(group, found)).collect();
         parallel::map_into(&mut groups, 1, 1, |_, _, groups| {
-            for Group { queries, right } in groups {
-                self.one_sided(x, queries, queries.rows, right);
+            for seekers in groups {
+                self.sample(seekers, &central);
+                let Seekers { group, finds } = seekers;
+                self.meet((group, finds), (group, &mut Finds::nothing()));
             }
         });
         // Of an odd number n of groups, those at places i and n − i meet and the first rests; then all
         // move on by one place. So two of them meet in the one round in which their places add up to n.
         if groups.len().is_multiple_of(2) {
-            groups.push(group((&[], &mut [])));
+            groups.push(self.seekers(Group::new(&self.rounding, x, &[]), &mut []));
         }
         for _ in 0..groups.len() {
             let half = groups.len() / 2;
@@ -152,210 +154,267 @@ impl Blocks {
             let mut pairs: Vec<_> = one.iter_mut().zip(other.iter_mut().rev()).collect();
             parallel::map_into(&mut pairs, 1, 1, |_, _, pairs| {
                 for (one, other) in pairs {
-                    self.mutual(x, &mut one.queries, other);
+                    let theirs = (&other.group, &mut other.finds);
+                    self.meet((&one.group, &mut one.finds), theirs);
                 }
             });
             groups.rotate_left(1);
         }
     }
 
-    fn one_sided<F: Scalar>(
+    fn seekers<'r, 'f, F: Scalar>(
         &self,
-        x: &ArrayView2<'_, F>,
-        queries: &mut Queries<'_>,
-        points: &[usize],
-        right: &[f32],
-    ) {
-        let mut products = vec![0.0; queries.rows.len() * POINTS];
-        let mut reach = [f32::NEG_INFINITY; POINTS];
-        for (rows, right) in points.chunks(POINTS).zip(right.chunks(POINTS * self.width())) {
-            let reach = &mut reach[..rows.len()];
-            self.meet(x, queries, Tile { rows, right, reach, found: &mut [] }, &mut products);
+        group: Group<'r, F>,
+        found: &'f mut [Best],
+    ) -> Seekers<'r, 'f, F> {
+        let mut reach = vec![[f32::NEG_INFINITY; LANES]; group.packs()];
+        for (at, best) in found.iter().enumerate() {
+            reach[at / LANES][at % LANES] = self.rounding.reach(best);
         }
+        let mut most = [f32::NEG_INFINITY; LANES];
+        most.iter_mut().zip(&reach).for_each(|(most, reach)| *most = greatest(reach));
+        Seekers { group, finds: Finds { reach, most, found } }
     }
 
-    fn mutual<F: Scalar>(
-        &self,
-        x: &ArrayView2<'_, F>,
-        one: &mut Queries<'_>,
-        other: &mut Group<'_>,
-    ) {
-        let mut products = vec![0.0; one.rows.len() * POINTS];
-        let Group { queries: other, right } = other;
-        let tiles = other.rows.chunks(POINTS).zip(right.chunks(POINTS * self.width()));
-        let theirs = other.reach.chunks_mut(POINTS).zip(other.found.chunks_mut(POINTS));
-        for ((rows, right), (reach, found)) in tiles.zip(theirs) {
-            self.meet(x, one, Tile { rows, right, reach, found }, &mut products);
-        }
+    /// Bounds the reach of rows by a sample of the points, so that few points are measured in vain.
+    fn sample<F: Scalar>(&self, seekers: &mut Seekers<'_, '_, F>, sample: &Group<'_, F>) {
+        Arch::new().dispatch(Sampling { rounding: &self.rounding, seekers, sample });
     }
 
     fn meet<F: Scalar>(
         &self,
-        x: &ArrayView2<'_, F>,
-        queries: &mut Queries<'_>,
-        tile: Tile<'_>,
-        products: &mut [f32],
+        (one, ours): (&Group<'_, F>, &mut Finds<'_>),
+        (other, theirs): (&Group<'_, F>, &mut Finds<'_>),
     ) {
-        let (rows, columns) = (queries.rows.len(), tile.rows.len());
-        if rows == 0 {
-            return;
+        if one.packs() > 0 {
+            let rounding = &self.rounding;
+            Arch::new().dispatch(Meeting { rounding, one, ours, other, theirs });
         }
-        let products = &mut products[..rows * columns];
-        matmul(
-            MatMut::from_row_major_slice_mut(products, rows, columns),
-            Accum::Replace,
-            MatRef::from_row_major_slice(&queries.left, rows, self.width()),
-            MatRef::from_row_major_slice(tile.right, columns, self.width()).transpose(),
-            1.0,
-            Par::Seq,
-        );
-        Arch::new().dispatch(Measuring { blocks: self, x, products, queries, tile });
-    }
-
-    fn width(&self) -> usize {
-        self.centre.len() + 1
-    }
-
-    /// Writes a rounded row and returns its squared norm.
-    fn round<F: Scalar>(&self, x: &ArrayView2<'_, F>, row: usize, out: &mut [f32]) -> f64 {
-        let mut norm = 0.0;
-        for ((out, value), centre) in out.iter_mut().zip(x.row(row)).zip(&self.centre) {
-            *out = ((value.to_f64() - centre) * self.scale) as f32;
-            norm += f64::from(*out) * f64::from(*out);
-        }
-        norm
-    }
-
-    /// Points as factors of products.
-    fn right<F: Scalar>(&self, x: &ArrayView2<'_, F>, points: &[usize]) -> Vec<f32> {
-        let width = self.width();
-        let mut right = vec![0.0; points.len() * width];
-        parallel::map_into(&mut right, width, BLOCK, |_, range, out| {
-            for (&row, out) in points[range].iter().zip(out.chunks_exact_mut(width)) {
-                let norm = self.round(x, row, out);
-                out[width - 1] = (norm * (1.0 - self.epsilon)) as f32;
-            }
-        });
-        right
-    }
-
-    /// Queries as factors of products.
-    fn queries<'a, F: Scalar>(
-        &self,
-        x: &ArrayView2<'_, F>,
-        rows: &'a [usize],
-        found: &'a mut [Best],
-    ) -> Queries<'a> {
-        // The products of a query so far out might overflow: all points are measured.
-        const FAR: f64 = 1e30;
-        let width = self.width();
-        let mut left = vec![0.0; rows.len() * width];
-        let mut norms = Vec::with_capacity(rows.len());
-        for (&row, out) in rows.iter().zip(left.chunks_exact_mut(width)) {
-            let norm = self.round(x, row, out) * (1.0 - self.epsilon);
-            norms.push(if norm > FAR { f32::NEG_INFINITY } else { norm as f32 });
-            out.iter_mut().for_each(|value| *value *= -2.0);
-            out[width - 1] = 1.0;
-        }
-        let reach = found.iter().map(|best| self.reach(best)).collect();
-        Queries { rows, left, norms, reach, found }
-    }
-
-    /// How far a point may be, scaled, to be of interest.
-    fn reach(&self, best: &Best) -> f32 {
-        // Covers underflow in products of rows whose norms are at most about 1.
-        const TINY: f64 = 1e-36;
-        // Covers underflow in the distances.
-        let lost = self.centre.len() as f64 * f64::from_bits(1);
-        let distance = (best.bound.distance + lost) * self.scale * self.scale;
-        (distance * (1.0 + 8.0 * ROUNDOFF) + TINY) as f32
     }
 }
 
-/// Measures the points that products do not rule out. It is compiled for the widest registers of the
-/// machine, and takes no sums, so that no bit depends on them.
-struct Measuring<'m, 'q, 't, 'x, F> {
-    blocks: &'m Blocks,
-    x: &'m ArrayView2<'x, F>,
-    products: &'m [f32],
-    queries: &'m mut Queries<'q>,
-    tile: Tile<'t>,
+/// The rows nearest to the centre. In many columns they are the neighbours of most others.
+fn central<F: Scalar>(groups: &[Group<'_, F>]) -> Vec<usize> {
+    let norms = |group: &Group<'_, F>| {
+        let norms = group.norms.as_flattened().to_vec();
+        norms.into_iter().zip(group.rows.to_vec())
+    };
+    let mut rows: Vec<(f32, usize)> = groups.iter().flat_map(norms).collect();
+    if rows.len() > GROUP {
+        rows.select_nth_unstable_by(GROUP - 1, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        rows.truncate(GROUP);
+    }
+    rows.into_iter().map(|(_, row)| row).collect()
 }
 
-impl<F: Scalar> WithSimd for Measuring<'_, '_, '_, '_, F> {
+impl Finds<'_> {
+    /// Rows that search for nothing.
+    fn nothing() -> Self {
+        let (reach, most) = (vec![[f32::NEG_INFINITY; LANES]; LANES], [f32::NEG_INFINITY; LANES]);
+        Self { reach, most, found: &mut [] }
+    }
+
+    #[inline(always)]
+    fn renew(&mut self, pack: usize) {
+        self.most[pack] = greatest(&self.reach[pack]);
+    }
+}
+
+/// Runs `$work::<S, Q, V>` with as many sums as there are registers for.
+macro_rules! by_registers {
+    ($self:ident.$work:ident::<$S:ident>($simd:ident)) => {
+        match $S::F32_LANES {
+            16 => $self.$work::<$S, 16, 1>($simd),
+            8 => $self.$work::<$S, 4, 2>($simd),
+            4 => $self.$work::<$S, 4, 4>($simd),
+            _ => $self.$work::<$S, 1, LANES>($simd),
+        }
+    };
+}
+
+struct Sampling<'s, 'r, 'f, 't, F> {
+    rounding: &'s Rounding,
+    seekers: &'s mut Seekers<'r, 'f, F>,
+    sample: &'s Group<'t, F>,
+}
+
+impl<F: Scalar> WithSimd for Sampling<'_, '_, '_, '_, F> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, _: S) {
-        let view = FeaturesView::Dense(*self.x);
-        let (columns, products) = (self.tile.rows.len(), self.products);
-        for (query, products) in products.chunks_exact(columns).enumerate() {
-            self.measure(&view, products, query);
+    fn with_simd<S: Simd>(self, simd: S) {
+        by_registers!(self.sample::<S>(simd));
+    }
+}
+
+impl<F: Scalar> Sampling<'_, '_, '_, '_, F> {
+    #[inline(always)]
+    fn sample<S: Simd, const Q: usize, const V: usize>(self, simd: S) {
+        let Seekers { group, finds } = self.seekers;
+        // They are all sought alike.
+        let Some(k) = finds.found.first().and_then(Best::sought) else { return };
+        for pack in 0..group.packs() {
+            let within = group.within::<S, Q, V>(simd, pack, self.sample, k);
+            for (reach, within) in finds.reach[pack].iter_mut().zip(within) {
+                let within = self.rounding.widened(f64::from(within));
+                // Not `min`: NaN, from numbers too large, says nothing.
+                *reach = if within < *reach { within } else { *reach };
+            }
+            finds.renew(pack);
         }
     }
 }
 
-impl<F: Scalar> Measuring<'_, '_, '_, '_, F> {
+/// Two groups. It is compiled for the widest registers of the machine; products only rule out, so that no bit
+/// depends on them.
+struct Meeting<'m, 'r, 's, 'f, 't, F> {
+    rounding: &'m Rounding,
+    one: &'m Group<'r, F>,
+    ours: &'m mut Finds<'f>,
+    other: &'m Group<'s, F>,
+    theirs: &'m mut Finds<'t>,
+}
+
+impl<F: Scalar> WithSimd for Meeting<'_, '_, '_, '_, '_, F> {
+    type Output = ();
+
     #[inline(always)]
-    fn measure(&mut self, x: &FeaturesView<'_, F>, products: &[f32], query: usize) {
-        let Self { blocks, queries, tile, .. } = self;
-        let (own, norm) = (queries.rows[query], queries.norms[query]);
-        let best = &mut queries.found[query];
-        let mut reach = queries.reach[query];
-        if let Some(k) = best.unbounded().filter(|k| (1..products.len() - 1).contains(k)) {
-            best.within(within(x, products, own, tile.rows, k));
-            reach = blocks.reach(best);
+    fn with_simd<S: Simd>(self, simd: S) {
+        by_registers!(self.meet::<S>(simd));
+    }
+}
+
+impl<F: Scalar> Meeting<'_, '_, '_, '_, '_, F> {
+    #[inline(always)]
+    fn meet<S: Simd, const Q: usize, const V: usize>(mut self, simd: S) {
+        for pack in 0..self.one.packs() {
+            let apart = self.other.boxes.apart(&self.one.boxes, pack);
+            for theirs in 0..self.other.packs() {
+                let (a, b) = (self.ours.most[pack], self.theirs.most[theirs]);
+                if apart[theirs] > if a > b { a } else { b } {
+                    continue;
+                }
+                for first in (0..LANES).step_by(Q) {
+                    let products =
+                        self.one.products::<S, Q, V>(simd, (pack, first), self.other, theirs);
+                    if self.all_ruled_out(simd, &products, (pack, first), theirs) {
+                        continue;
+                    }
+                    for (lane, products) in (first..).zip(products) {
+                        self.consider(&lanes(simd, products), (pack, lane), theirs);
+                    }
+                }
+                self.ours.renew(pack);
+                self.theirs.renew(theirs);
+            }
         }
-        // NaN rules nothing out.
-        let ruled_out = |product: f32, ours: f32, theirs: f32| {
-            // Not `max`, which also looks for NaN.
-            product > if ours > theirs { ours } else { theirs } - norm
-        };
-        for (start, products) in (0..).step_by(LANES).zip(products.chunks(LANES)) {
-            let theirs = &tile.reach[start..start + products.len()];
-            // Of known length and without branches (`&`, not `&&`), so that lanes are compared at once.
-            let lanes = <&[f32; LANES]>::try_from(products).ok().zip(theirs.try_into().ok());
-            let all_ruled_out = lanes.is_some_and(|(products, theirs): (_, &[f32; LANES])| {
-                let lanes = products.iter().zip(theirs);
-                lanes.fold(true, |all, (&product, &theirs)| all & ruled_out(product, reach, theirs))
-            });
-            if all_ruled_out {
+    }
+
+    /// Whether the products of `Q` rows rule out all.
+    #[inline(always)]
+    fn all_ruled_out<S: Simd, const Q: usize, const V: usize>(
+        &self,
+        simd: S,
+        products: &[[S::f32s; V]; Q],
+        (pack, first): (usize, usize),
+        theirs: usize,
+    ) -> bool {
+        let own = self.ours.reach[pack][first..].iter().zip(&self.one.norms[pack][first..]);
+        let (theirs, _) = S::as_simd_f32s(&self.theirs.reach[theirs]);
+        let mut out = [simd.equal_f32s(simd.splat_f32s(0.0), simd.splat_f32s(0.0)); V];
+        for (products, (&reach, &norm)) in products.iter().zip(own) {
+            let (reach, norm) = (simd.splat_f32s(reach), simd.splat_f32s(norm));
+            for ((out, &product), &theirs) in out.iter_mut().zip(products).zip(theirs) {
+                let farthest = simd.sub_f32s(simd.max_f32s(reach, theirs), norm);
+                *out = simd.and_m32s(*out, simd.greater_than_f32s(product, farthest));
+            }
+        }
+        others(simd, out) == 0
+    }
+
+    /// Measures those of a pack that are not ruled out.
+    #[inline(always)]
+    fn consider(&mut self, products: &Lanes, (pack, lane): (usize, usize), theirs: usize) {
+        let (reach, norm) = (self.ours.reach[pack][lane], self.one.norms[pack][lane]);
+        // Without branches (`&`, not `&&`), so that lanes are compared at once.
+        let points = products.iter().zip(&self.theirs.reach[theirs]);
+        let all_ruled_out = points
+            .fold(true, |all, (&product, &theirs)| all & ruled_out(product, reach, theirs, norm));
+        if !all_ruled_out {
+            self.measure(products, (pack, lane), theirs);
+        }
+    }
+
+    #[inline(never)]
+    fn measure(&mut self, products: &Lanes, (pack, lane): (usize, usize), their_pack: usize) {
+        let Self { rounding, one, ours, other, theirs } = self;
+        let at = pack * LANES + lane;
+        let Some(&own) = one.rows.get(at) else { return };
+        let norm = one.norms[pack][lane];
+        let (best, reach) = (&mut ours.found[at], &mut ours.reach[pack][lane]);
+        let points = other.rows.iter().enumerate().skip(their_pack * LANES);
+        let reaches = &mut theirs.reach[their_pack];
+        for (((place, &point), &product), their_reach) in points.zip(products).zip(reaches) {
+            if ruled_out(product, *reach, *their_reach, norm) || point == own {
                 continue;
             }
-            for (point, &product) in (start..).zip(products) {
-                let row = tile.rows[point];
-                if ruled_out(product, reach, tile.reach[point]) || row == own {
-                    continue;
-                }
-                let other = tile.found.get_mut(point);
-                if !(best.admits(row) || other.as_ref().is_some_and(|other| other.admits(own))) {
-                    continue;
-                }
-                let distance = distance(x, own, row);
-                if best.offer(Place { distance, row }) {
-                    reach = blocks.reach(best);
-                }
-                if let Some(other) = other
-                    && other.offer(Place { distance, row: own })
-                {
-                    tile.reach[point] = blocks.reach(other);
-                }
+            let back = theirs.found.get_mut(place);
+            if !(best.admits(point) || back.as_ref().is_some_and(|back| back.admits(own))) {
+                continue;
+            }
+            let distance = one.distance(at, other, place);
+            rounding.offer(best, Place { distance, row: point }, reach);
+            if let Some(back) = back {
+                rounding.offer(back, Place { distance, row: own }, their_reach);
             }
         }
-        queries.reach[query] = reach;
     }
 }
 
-/// A distance within which there are k points of a tile: those of the least products. So few of the others
-/// are measured before a query has found its first k.
-fn within<F: Scalar>(
-    x: &FeaturesView<'_, F>,
-    products: &[f32],
-    own: usize,
-    rows: &[usize],
-    k: usize,
-) -> f64 {
-    let mut points: Vec<usize> = (0..rows.len()).filter(|&point| rows[point] != own).collect();
-    points.select_nth_unstable_by(k - 1, |&a, &b| products[a].total_cmp(&products[b]));
-    points[..k].iter().map(|&point| distance(x, own, rows[point])).fold(0.0, f64::max)
+/// A meeting of which each row of the first group looks for itself which packs of the other are near.
+struct Visit<'m, 'r, 's, 'f, 't, F>(Meeting<'m, 'r, 's, 'f, 't, F>);
+
+impl<F: Scalar> WithSimd for Visit<'_, '_, '_, '_, '_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match S::F32_LANES {
+            16 => self.visit::<S, 1>(simd),
+            8 => self.visit::<S, 2>(simd),
+            4 => self.visit::<S, 4>(simd),
+            _ => self.visit::<S, LANES>(simd),
+        }
+    }
+}
+
+impl<F: Scalar> Visit<'_, '_, '_, '_, '_, F> {
+    #[inline(always)]
+    fn visit<S: Simd, const V: usize>(self, simd: S) {
+        let Self(mut meeting) = self;
+        let (one, other) = (meeting.one, meeting.other);
+        for pack in 0..one.packs() {
+            let reach = &meeting.ours.reach[pack];
+            for lane in each(one.rows_near::<S, V>(simd, pack, reach, other)) {
+                // Where equal rows abound, most groups hold none before those found.
+                let best = meeting.ours.found.get(pack * LANES + lane);
+                if !best.is_some_and(|best| best.admits(other.first)) {
+                    continue;
+                }
+                let reach = meeting.ours.reach[pack][lane];
+                let near = one.packs_near::<S, V>(simd, (pack, lane), reach, other);
+                for theirs in each(near).take_while(|&theirs| theirs < other.packs()) {
+                    let [products] = one.products::<S, 1, V>(simd, (pack, lane), other, theirs);
+                    meeting.consider(&lanes(simd, products), (pack, lane), theirs);
+                }
+            }
+            meeting.ours.renew(pack);
+        }
+    }
+}
+
+#[inline(always)]
+fn ruled_out(product: f32, ours: f32, theirs: f32, norm: f32) -> bool {
+    // Not `max`, which also looks for NaN. NaN rules nothing out.
+    product > if ours > theirs { ours } else { theirs } - norm
 }

@@ -9,10 +9,11 @@
 //! Three methods give the same result. Each one skips a row only if the row's place is proven to lie
 //! behind those already found.
 //!
-//! * `tree`: few columns, and mixed columns. Boxes of rows are skipped.
-//! * `blocks`: many columns. Products of blocks of rows in `f32` bound the distances from below; only
-//!   rows whose bound passes are measured.
-//! * `sparse`: the same with products of sparse rows, in `f64`.
+//! * `blocks`: dense rows. Products of packs of rows in `f32` bound the distances from below; only rows whose
+//!   bound passes are measured. Boxes around packs and groups of rows are skipped whole: with few columns
+//!   most of them.
+//! * `tree`: mixed columns. Boxes of rows are skipped.
+//! * `sparse`: products of sparse rows, in `f64`.
 //!
 //! None of them holds more than a block of distances.
 //!
@@ -26,7 +27,10 @@
 //!
 //! Distances that overflow (above 1.8e308, squared) all count as infinite.
 
+mod arrange;
 mod blocks;
+mod groups;
+mod rounding;
 mod sparse;
 #[cfg(test)]
 mod tests;
@@ -39,11 +43,7 @@ use blocks::Blocks;
 use ndarray::ArrayView2;
 use tree::Tree;
 
-use crate::data::{FeaturesView, Scalar, sparse_row, sparse_union};
-
-/// Up to this many columns boxes of rows can be skipped. With more, nearly all of them are as near as
-/// the nearest rows, and a tree only adds to the work.
-const TREE_COLUMNS: usize = 12;
+use crate::data::{FeaturesView, Scalar};
 
 /// From this many columns on the rounding errors of products in `f32` cannot be bounded usefully.
 const TOO_WIDE: usize = 1 << 20;
@@ -138,17 +138,12 @@ impl Best {
         Self { bound, wanted: Wanted::Any { missing: k } }
     }
 
-    /// How many places are sought, as long as every place would do.
-    fn unbounded(&self) -> Option<usize> {
+    /// How many nearest places are sought, if so.
+    fn sought(&self) -> Option<usize> {
         match self.wanted {
-            Wanted::Nearest { k, .. } if self.bound == Place::LAST => Some(k),
-            _ => None,
+            Wanted::Nearest { k, .. } => Some(k),
+            Wanted::Any { .. } => None,
         }
-    }
-
-    /// Leaves out what is farther than `distance`, within which there must be as many points as sought.
-    fn within(&mut self, distance: f64) {
-        self.bound = Place { distance, row: usize::MAX };
     }
 
     /// Whether no place is of interest any more.
@@ -227,7 +222,7 @@ impl<'x, 'p, F: Scalar> Neighbours<'x, 'p, F> {
     pub(crate) fn new(x: FeaturesView<'x, F>, points: impl Into<Cow<'p, [usize]>>) -> Self {
         let points = points.into();
         let method = match &x {
-            FeaturesView::Dense(x) if (TREE_COLUMNS + 1..TOO_WIDE).contains(&x.ncols()) => {
+            FeaturesView::Dense(x) if (1..TOO_WIDE).contains(&x.ncols()) => {
                 Method::Blocks(Blocks::new(x, &points))
             }
             FeaturesView::Dense(x) => Method::Tree(Tree::new(x, &points, Metric::euclidean())),
@@ -315,26 +310,4 @@ impl<'x, 'p, F: Scalar> Neighbours<'x, 'p, F> {
 /// How many queries may look for `k` neighbours at once.
 fn stretch(k: usize) -> usize {
     (PLACES / k.max(1)).clamp(1, STRETCH)
-}
-
-/// The squared Euclidean distance of two rows.
-fn distance<F: Scalar>(x: &FeaturesView<'_, F>, a: usize, b: usize) -> f64 {
-    let square = |a: F, b: F| {
-        let gap = a.to_f64() - b.to_f64();
-        gap * gap
-    };
-    match x {
-        FeaturesView::Dense(x) => {
-            let (a, b) = (x.row(a), x.row(b));
-            match (a.to_slice(), b.to_slice()) {
-                // The same, faster.
-                (Some(a), Some(b)) => a.iter().zip(b).fold(0.0, |sum, (&a, &b)| sum + square(a, b)),
-                _ => a.iter().zip(b).fold(0.0, |sum, (&a, &b)| sum + square(a, b)),
-            }
-        }
-        FeaturesView::Sparse(x) => {
-            let (a, b) = (sparse_row(x, a), sparse_row(x, b));
-            sparse_union(a, b).fold(0.0, |sum, (_, a, b)| sum + square(a, b))
-        }
-    }
 }

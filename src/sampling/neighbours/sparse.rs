@@ -2,8 +2,8 @@
 
 use sprs::CsMatView;
 
-use super::{Best, Place, distance};
-use crate::data::{FeaturesView, Scalar, sparse_row};
+use super::{Best, Place};
+use crate::data::{Scalar, sparse_row, sparse_union};
 use crate::parallel;
 
 /// Queries in a block: their products with a point fit in a few cache lines.
@@ -24,7 +24,6 @@ pub(super) fn search<F: Scalar>(
     queries: &[usize],
     found: &mut [Best],
 ) {
-    let view = FeaturesView::Sparse(*x);
     parallel::map_into(found, 1, QUERIES, |_, range, found| {
         let queries = &queries[range];
         let mut place = vec![ABSENT; x.cols()];
@@ -66,9 +65,17 @@ pub(super) fn search<F: Scalar>(
                 // Not `<=`: a NaN, from numbers too large, rules nothing out.
                 let ruled_out = least > best.bound.distance;
                 if !ruled_out && best.admits(row) && row != query {
-                    best.offer(Place { distance: distance(&view, query, row), row });
+                    best.offer(Place { distance: distance(x, query, row), row });
                 }
             }
         }
     });
+}
+
+/// The squared Euclidean distance of two rows.
+fn distance<F: Scalar>(x: &CsMatView<'_, F>, a: usize, b: usize) -> f64 {
+    sparse_union(sparse_row(x, a), sparse_row(x, b)).fold(0.0, |sum, (_, a, b)| {
+        let gap = a.to_f64() - b.to_f64();
+        sum + gap * gap
+    })
 }

@@ -87,6 +87,12 @@ fn rows(kind: usize, n: usize, columns: usize, cells: &[i8]) -> Array2<f64> {
         7 => cell(row, column) * 1e-170,
         // Squares with a few bits left.
         8 => cell(row, column) * 1e-163,
+        // Squares that all overflow or all vanish.
+        9 => cell(row, column) * 1e300,
+        10 => cell(row, column) * 1e-300,
+        // A centre, and norms, that overflow, and rows whose products do.
+        11 if row < 3 => 1.7e308,
+        11 => cell(row, column) * 1e19,
         _ => cell(row, column),
     })
 }
@@ -96,7 +102,7 @@ proptest! {
 
     #[test]
     fn all_methods_agree_with_brute_force(
-        kind in 0..10_usize,
+        kind in 0..13_usize,
         n in 2..90_usize,
         columns in 1..65_usize,
         cells in prop::collection::vec(-100..100_i8, 50..400),
@@ -140,10 +146,30 @@ proptest! {
     }
 }
 
-/// Rows of 16 columns of seven values each, which make ties and zeros.
-fn grid(n: usize) -> Array2<f32> {
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn several_groups_agree_with_brute_force(
+        kind in 0..13_usize,
+        n in 257..600_usize,
+        columns in 1..24_usize,
+        cells in prop::collection::vec(-100..100_i8, 50..4000),
+        k in 1..20_usize,
+        thinned in 1..4_usize,
+    ) {
+        let x = rows(kind, n, columns, &cells);
+        let all: Vec<usize> = (0..n).collect();
+        let some: Vec<usize> = (0..n).step_by(thinned).collect();
+        check(&x, &all, &some, k);
+        check(&x, &all, &all, k);
+    }
+}
+
+/// Columns of seven values each, which make ties and zeros.
+fn grid(n: usize, columns: usize) -> Array2<f32> {
     let mut state = 1_u64;
-    Array2::from_shape_fn((n, 16), |_| {
+    Array2::from_shape_fn((n, columns), |_| {
         // Knuth's linear congruential generator.
         state =
             state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -157,10 +183,12 @@ fn grid(n: usize) -> Array2<f32> {
 #[test]
 fn rows_search_one_another() {
     for (n, unit) in [(257, 1.0), (600, 1.0), (600, 3e-162), (1_100, 1.0)] {
-        let x = grid(n).mapv(|value| f64::from(value) * unit);
-        searched_one_another(&x, &x);
-        let narrow = x.mapv(|value| value as f32);
-        searched_one_another(&narrow, &narrow.mapv(f64::from));
+        for columns in [5, 16] {
+            let x = grid(n, columns).mapv(|value| f64::from(value) * unit);
+            searched_one_another(&x, &x);
+            let narrow = x.mapv(|value| value as f32);
+            searched_one_another(&narrow, &narrow.mapv(f64::from));
+        }
     }
 }
 
@@ -193,7 +221,7 @@ fn searched_one_another<F: Scalar>(x: &Array2<F>, wide: &Array2<f64>) {
 #[test]
 fn methods_agree_over_many_blocks() {
     let n = 20_000;
-    let x = grid(n);
+    let x = grid(n, 16);
     let wide = x.mapv(f64::from);
     let points: Vec<usize> = (0..n).collect();
     let queries: Vec<usize> = (0..n).step_by(23).collect();

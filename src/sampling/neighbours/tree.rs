@@ -3,6 +3,7 @@
 use ndarray::ArrayView2;
 use pulp::{Arch, Simd, WithSimd};
 
+use super::arrange::arranged;
 use super::{Best, Metric, Place};
 use crate::data::Scalar;
 use crate::parallel;
@@ -12,9 +13,6 @@ const LANES: usize = 8;
 
 /// Queries, or nodes, in a block of work.
 const BLOCK: usize = 512;
-
-/// Rows from which on the two halves of a split are split at the same time.
-const FORK: usize = 1 << 12;
 
 type Lanes = [f64; LANES];
 
@@ -52,7 +50,7 @@ struct Node {
 impl<F: Scalar> Tree<F> {
     pub(super) fn new(x: &ArrayView2<'_, F>, points: &[usize], metric: Metric) -> Self {
         let columns = x.ncols();
-        let places = arranged(x, points, &metric);
+        let places = arranged::<F, LANES>(x, points, &metric);
         let rows: Vec<usize> = places.iter().map(|&place| points[place]).collect();
         let leaves = rows.len().div_ceil(LANES);
 
@@ -89,7 +87,8 @@ impl<F: Scalar> Tree<F> {
     pub(super) fn search(&self, x: &ArrayView2<'_, F>, queries: &[usize], found: &mut [Best]) {
         let same = queries.len() == self.rows.len()
             && self.places.iter().zip(&self.rows).all(|(&place, &row)| queries[place] == row);
-        let order = if same { self.places.clone() } else { arranged(x, queries, &self.metric) };
+        let order =
+            if same { self.places.clone() } else { arranged::<F, LANES>(x, queries, &self.metric) };
         let mut ordered: Vec<Best> =
             order.iter().map(|&at| std::mem::take(&mut found[at])).collect();
         parallel::map_into(&mut ordered, 1, BLOCK, |_, range, found| {
@@ -249,47 +248,4 @@ impl Metric {
             }
         }
     }
-}
-
-/// The places of some rows, leaf after leaf.
-fn arranged<F: Scalar>(x: &ArrayView2<'_, F>, rows: &[usize], metric: &Metric) -> Vec<usize> {
-    let mut places: Vec<usize> = (0..rows.len()).collect();
-    arrange(x, rows, metric, &mut places);
-    places
-}
-
-/// Halves the leaves, as nearly as whole nodes allow, with the lower values of the column that spreads
-/// most in the first ones, and goes on in both parts. Equal values are told apart by their place, so
-/// that equal points come in the order of their rows and nodes of later ones can be skipped.
-fn arrange<F: Scalar>(
-    x: &ArrayView2<'_, F>,
-    rows: &[usize],
-    metric: &Metric,
-    places: &mut [usize],
-) {
-    let leaves = places.len().div_ceil(LANES);
-    if leaves <= 1 {
-        return;
-    }
-    // The leaves of a full node of the level that is to be split.
-    let mut full = 1;
-    while full * LANES < leaves {
-        full *= LANES;
-    }
-    let cut = leaves.div_ceil(full) / 2 * full * LANES;
-    let mut limits = vec![(f64::INFINITY, f64::NEG_INFINITY); x.ncols()];
-    for &place in places.iter() {
-        for ((low, high), value) in limits.iter_mut().zip(x.row(rows[place])) {
-            *low = low.min(value.to_f64());
-            *high = high.max(value.to_f64());
-        }
-    }
-    let spread = |column: usize| metric.term(column, limits[column].0, limits[column].1);
-    if let Some(column) = (0..x.ncols()).max_by(|&a, &b| spread(a).total_cmp(&spread(b))) {
-        let value = |place: usize| x[[rows[place], column]].to_f64();
-        places.select_nth_unstable_by(cut, |&a, &b| value(a).total_cmp(&value(b)).then(a.cmp(&b)));
-    }
-    let fork = places.len() > FORK;
-    let (left, right) = places.split_at_mut(cut);
-    parallel::join(fork, || arrange(x, rows, metric, left), || arrange(x, rows, metric, right));
 }
