@@ -289,9 +289,9 @@ impl<F: Scalar> Meeting<'_, '_, '_, '_, '_, F> {
     fn meet<S: Simd, const Q: usize, const V: usize>(mut self, simd: S) {
         for pack in 0..self.one.packs() {
             let apart = self.other.boxes.apart(&self.one.boxes, pack);
-            for theirs in 0..self.other.packs() {
+            for (theirs, apart) in apart.into_iter().enumerate().take(self.other.packs()) {
                 let (a, b) = (self.ours.most[pack], self.theirs.most[theirs]);
-                if apart[theirs] > if a > b { a } else { b } {
+                if apart > if a > b { a } else { b } {
                     continue;
                 }
                 for first in (0..LANES).step_by(Q) {
