@@ -154,6 +154,29 @@ fn conjugate_gradients_reach_it_too() {
     }
 }
 
+#[test]
+fn every_loss_has_the_same_minimum_by_conjugate_gradients() {
+    // Steps are searched along there, with the second derivatives of losses that are not convex, too.
+    let losses: [&dyn Loss; 5] = [
+        &LogLoss,
+        &WeightedLogLoss::balanced(),
+        &FocalLoss::new(2.0).unwrap(),
+        &AsymmetricLoss::new(1.0, 3.0, 0.05).unwrap(),
+        &LabelSmoothing::new(LogLoss, 0.1).unwrap(),
+    ];
+    for case in Case::all().iter().filter(|case| case.dense.ncols() < 100) {
+        let wide = case.widened();
+        for loss in losses {
+            let model = case.model.clone().l2(case.l2.max(0.5)).unwrap();
+            let fit = |data: &Dataset<'_, f64>| model.fit(data, loss, &Run::default()).unwrap();
+            let (formed, searched) = (fit(&case.data(&case.dense)), fit(&case.data(&wide)));
+            let (one, other) = (formed.diagnostics(), searched.diagnostics());
+            assert!(one.converged() && other.converged(), "{} {loss:?}: {other}", case.name);
+            assert_relative_eq!(one.objective, other.objective, max_relative = 1e-9);
+        }
+    }
+}
+
 /// The rows of `logistic_wide.json`, as its generator makes them.
 fn wide_rows(name: &str) -> (CsMat<f64>, Vec<bool>) {
     let (rows, columns) = if name == "kernels" { (3000, 300) } else { (4000, 651) };
