@@ -10,8 +10,8 @@ use super::{Best, Metric, Place};
 use crate::data::Scalar;
 use crate::parallel;
 
-/// Most numbers that rounded points take up at once: 16 MiB of `f32`.
-const ROUNDED: usize = 1 << 22;
+/// Most numbers of points prepared at once: 8 MiB of rounded ones, and up to 16 MiB as they are.
+const ROUNDED: usize = 1 << 21;
 
 /// Up to this many columns each query looks for its own packs. With more, most packs are as near as the nearest
 /// rows, and one product that serves both of its rows is better (20,000 and 50,000 rows, measured).
@@ -20,6 +20,8 @@ const FEW_COLUMNS: usize = 10;
 #[derive(Debug)]
 pub(super) struct Blocks {
     rounding: Rounding,
+    /// The points nearest to the centre. In many columns they are the neighbours of most others.
+    central: Vec<usize>,
 }
 
 /// What the rows of a group have found.
@@ -38,7 +40,23 @@ struct Seekers<'r, 'f, F> {
 
 impl Blocks {
     pub(super) fn new<F: Scalar>(x: &ArrayView2<'_, F>, points: &[usize]) -> Self {
-        Self { rounding: Rounding::new(x, points) }
+        let (rounding, central) = Rounding::new(x, points);
+        Self { rounding, central }
+    }
+
+    /// Whether a query skips most points, because there are few columns.
+    pub(super) fn skip_most(&self) -> bool {
+        self.rounding.columns() <= FEW_COLUMNS
+    }
+
+    /// Some points among which most queries have near ones, if there are such.
+    pub(super) fn central(&self) -> &[usize] {
+        if self.skip_most() { &[] } else { &self.central }
+    }
+
+    /// The most central group.
+    fn sampled<F: Scalar>(&self, x: &ArrayView2<'_, F>) -> Group<'_, F> {
+        Group::new(&self.rounding, x, &self.central[..GROUP.min(self.central.len())])
     }
 
     /// Rows that lie together are searched for, and searched, together.
@@ -55,7 +73,7 @@ impl Blocks {
             order.iter().map(|&at| std::mem::take(&mut found[at])).collect();
         let most = (ROUNDED / x.ncols()).max(GROUP);
         let themselves = queries == points && points.len() <= most;
-        if themselves && x.ncols() > FEW_COLUMNS {
+        if themselves && !self.skip_most() {
             self.search_one_another(x, &rows, &mut ordered);
         } else if themselves {
             self.search_one_sided(x, &rows, &rows, &mut ordered);
@@ -78,16 +96,15 @@ impl Blocks {
         found: &mut [Best],
     ) {
         let groups = Group::of(&self.rounding, x, points);
-        let central = central(&groups);
-        let central = Group::new(&self.rounding, x, &central);
+        let sampled = self.sampled(x);
         parallel::map_into(found, 1, GROUP, |_, range, found| {
             let group = Group::new(&self.rounding, x, &queries[range]);
             let mut seekers = self.seekers(group, found);
-            if x.ncols() > FEW_COLUMNS {
-                self.sample(&mut seekers, &central);
-                self.meet_all(&mut seekers, &groups);
-            } else {
+            if self.skip_most() {
                 self.visit_all(&mut seekers, &groups);
+            } else {
+                self.sample(&mut seekers, &sampled);
+                self.meet_all(&mut seekers, &groups);
             }
         });
     }
@@ -131,14 +148,13 @@ impl Blocks {
         found: &mut [Best],
     ) {
         let groups = Group::of(&self.rounding, x, rows);
-        let central = central(&groups);
-        let central = Group::new(&self.rounding, x, &central);
+        let sampled = self.sampled(x);
         let members = groups.into_iter().zip(found.chunks_mut(GROUP));
         let mut groups: Vec<Seekers<'_, '_, F>> =
             members.map(|(group, found)| self.seekers(group, found)).collect();
         parallel::map_into(&mut groups, 1, 1, |_, _, groups| {
             for seekers in groups {
-                self.sample(seekers, &central);
+                self.sample(seekers, &sampled);
                 let Seekers { group, finds } = seekers;
                 self.meet((group, finds), (group, &mut Finds::nothing()));
             }
@@ -191,20 +207,6 @@ impl Blocks {
             Arch::new().dispatch(Meeting { rounding, one, ours, other, theirs });
         }
     }
-}
-
-/// The rows nearest to the centre. In many columns they are the neighbours of most others.
-fn central<F: Scalar>(groups: &[Group<'_, F>]) -> Vec<usize> {
-    let norms = |group: &Group<'_, F>| {
-        let norms = group.norms.as_flattened().to_vec();
-        norms.into_iter().zip(group.rows.to_vec())
-    };
-    let mut rows: Vec<(f32, usize)> = groups.iter().flat_map(norms).collect();
-    if rows.len() > GROUP {
-        rows.select_nth_unstable_by(GROUP - 1, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        rows.truncate(GROUP);
-    }
-    rows.into_iter().map(|(_, row)| row).collect()
 }
 
 impl Finds<'_> {

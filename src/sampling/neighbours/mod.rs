@@ -37,7 +37,6 @@ mod tests;
 mod tree;
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use blocks::Blocks;
 use ndarray::ArrayView2;
@@ -48,9 +47,9 @@ use crate::data::{FeaturesView, Scalar};
 /// From this many columns on the rounding errors of products in `f32` cannot be bounded usefully.
 const TOO_WIDE: usize = 1 << 20;
 
-/// Most queries searched for at once, and most places that their searches remember: 32 MiB.
-pub(super) const STRETCH: usize = 1 << 18;
-const PLACES: usize = 1 << 21;
+/// Most queries searched for at once, and most places that their searches remember: 16 MiB.
+pub(super) const STRETCH: usize = 1 << 17;
+const PLACES: usize = 1 << 20;
 
 /// How a difference in a column counts.
 #[derive(Debug, Clone)]
@@ -248,7 +247,7 @@ impl<'x, 'p, F: Scalar> Neighbours<'x, 'p, F> {
         let mut rows = Vec::with_capacity(queries.len() * k);
         for queries in queries.chunks(stretch(k)) {
             let found = queries.iter().map(|_| Best::nearest(k)).collect();
-            let found = self.search(queries, self.all(), found);
+            let found = self.search(queries, &self.points, found);
             rows.extend(found.iter().flat_map(|best| best.places().iter().map(|place| place.row)));
         }
         rows
@@ -259,7 +258,7 @@ impl<'x, 'p, F: Scalar> Neighbours<'x, 'p, F> {
         let mut places = Vec::with_capacity(queries.len());
         for queries in queries.chunks(stretch(k)) {
             let found = queries.iter().map(|_| Best::nearest(k)).collect();
-            let found = self.search(queries, self.all(), found);
+            let found = self.search(queries, &self.points, found);
             places
                 .extend(found.iter().map(|best| *best.places().get(k - 1).unwrap_or(&Place::LAST)));
         }
@@ -268,33 +267,51 @@ impl<'x, 'p, F: Scalar> Neighbours<'x, 'p, F> {
 
     /// For each query, whether at least `k` points are nearer than its bound.
     ///
-    /// Most queries are decided by the first few thousand points. So blocks are searched stretch by
-    /// stretch, each as long as all before, and only for the queries still open; a tree stops early by
-    /// itself.
+    /// Most queries are decided by few points, soonest by those that are the neighbours of most.
     pub(crate) fn at_least(&self, queries: &[usize], bounds: &[Place], k: usize) -> Vec<bool> {
         let mut done = vec![false; queries.len()];
-        let mut open: Vec<(usize, Best)> =
-            bounds.iter().map(|&bound| Best::any(k, bound)).enumerate().collect();
-        let n = self.points.len();
-        let first = if matches!(self.method, Method::Tree(_)) { n } else { 1 << 14 };
+        if let Method::Blocks(blocks) = &self.method {
+            self.decide(queries, blocks.central(), bounds, k, &mut done);
+        }
+        // The central ones are among all: what was found there does not count again.
+        self.decide(queries, &self.points, bounds, k, &mut done);
+        done
+    }
+
+    /// Marks the queries with `k` of some points before their bounds. The points are searched stretch by
+    /// stretch, each as long as all before, and only for the queries still open.
+    fn decide(
+        &self,
+        queries: &[usize],
+        points: &[usize],
+        bounds: &[Place],
+        k: usize,
+        done: &mut [bool],
+    ) {
+        let mut open: Vec<(usize, Best)> = (0..queries.len())
+            .filter(|&at| !done[at])
+            .map(|at| (at, Best::any(k, bounds[at])))
+            .collect();
+        let n = points.len();
+        // Where boxes are skipped, a search stops early by itself.
+        let by_boxes = match &self.method {
+            Method::Tree(_) => true,
+            Method::Blocks(blocks) => blocks.skip_most(),
+            Method::Sparse => false,
+        };
+        let first = if by_boxes { n } else { 1 << 14 };
         let (mut start, mut end) = (0, first.min(n));
         while start < n && !open.is_empty() {
             let (at, best): (Vec<usize>, Vec<Best>) = open.into_iter().unzip();
             let rows: Vec<usize> = at.iter().map(|&at| queries[at]).collect();
-            let best = self.search(&rows, start..end, best);
+            let best = self.search(&rows, &points[start..end], best);
             at.iter().zip(&best).for_each(|(&at, best)| done[at] = best.done());
             open = at.into_iter().zip(best).filter(|(_, best)| !best.done()).collect();
             (start, end) = (end, (2 * end).min(n));
         }
-        done
     }
 
-    fn all(&self) -> Range<usize> {
-        0..self.points.len()
-    }
-
-    fn search(&self, queries: &[usize], stretch: Range<usize>, mut found: Vec<Best>) -> Vec<Best> {
-        let points = &self.points[stretch];
+    fn search(&self, queries: &[usize], points: &[usize], mut found: Vec<Best>) -> Vec<Best> {
         match (&self.x, &self.method) {
             (FeaturesView::Dense(x), Method::Tree(tree)) => tree.search(x, queries, &mut found),
             (FeaturesView::Dense(x), Method::Blocks(blocks)) => {

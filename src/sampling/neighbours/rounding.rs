@@ -6,6 +6,9 @@ use super::{Best, Place};
 use crate::data::Scalar;
 use crate::parallel::{self, BLOCK};
 
+/// How many points nearest to the mean are kept.
+const CENTRAL: usize = 1 << 14;
+
 /// Unit roundoff of `f32`.
 const ROUNDOFF: f64 = 1.0 / (1 << 24) as f64;
 
@@ -38,7 +41,8 @@ pub(super) struct Rounding {
 }
 
 impl Rounding {
-    pub(super) fn new<F: Scalar>(x: &ArrayView2<'_, F>, points: &[usize]) -> Self {
+    /// Also the points nearest to their mean, the nearest first.
+    pub(super) fn new<F: Scalar>(x: &ArrayView2<'_, F>, points: &[usize]) -> (Self, Vec<usize>) {
         let columns = x.ncols();
         let sums =
             parallel::map(points.len(), parallel::sum_block(points.len(), columns), |_, range| {
@@ -50,18 +54,28 @@ impl Rounding {
             });
         let mut centre = parallel::merge(sums);
         centre.iter_mut().for_each(|sum| *sum /= points.len() as f64);
-        let largest = parallel::map(points.len(), BLOCK, |_, range| {
+        let mut norms = vec![0.0_f32; points.len()];
+        let largest = parallel::map_into(&mut norms, 1, BLOCK, |_, range, out| {
             let norm = |&row: &usize| {
                 let gaps = x.row(row).into_iter().zip(&centre).map(|(v, c)| v.to_f64() - c);
                 gaps.map(|gap| gap * gap).sum::<f64>()
             };
-            points[range].iter().map(norm).fold(0.0, f64::max)
+            out.iter_mut().zip(&points[range]).fold(0.0, |largest: f64, (out, row)| {
+                let norm = norm(row);
+                *out = norm as f32;
+                largest.max(norm)
+            })
         });
         let largest = largest.into_iter().fold(0.0, f64::max).sqrt();
         // A power of two scales without rounding.
         let scale = if largest > 0.0 { (-largest.log2().ceil()).exp2() } else { 1.0 };
         let scale = if scale.is_normal() { scale } else { 1.0 };
-        Self { centre, scale, epsilon: 3.0 * (columns + 10) as f64 * ROUNDOFF }
+        let epsilon = 3.0 * (columns + 10) as f64 * ROUNDOFF;
+        (Self { centre, scale, epsilon }, central(points, &norms))
+    }
+
+    pub(super) fn columns(&self) -> usize {
+        self.centre.len()
     }
 
     /// A row as it is multiplied.
@@ -94,4 +108,17 @@ impl Rounding {
             *reach = reach.min(self.reach(best));
         }
     }
+}
+
+/// Up to `CENTRAL` points of the least norms, in order.
+fn central(points: &[usize], norms: &[f32]) -> Vec<usize> {
+    let mut sorted = norms.to_vec();
+    let last = CENTRAL.min(points.len()) - 1;
+    let (_, &mut limit, _) = sorted.select_nth_unstable_by(last, f32::total_cmp);
+    let order = |a: &(f32, usize), b: &(f32, usize)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
+    let within = |&(norm, _): &(f32, usize)| norm.total_cmp(&limit).is_le();
+    let mut central: Vec<(f32, usize)> =
+        norms.iter().copied().zip(points.iter().copied()).filter(within).collect();
+    central.sort_unstable_by(order);
+    central.into_iter().map(|(_, row)| row).take(last + 1).collect()
 }
