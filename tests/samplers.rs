@@ -1016,3 +1016,45 @@ fn over_samplers_refuse_what_they_cannot_do() {
     let sampler = RandomOverSampler::positives_per_negative(named).unwrap();
     assert_eq!(sampler.resample(&data, &Run::default()).unwrap().rows, Rows::All);
 }
+
+/// A sampler that sees how many columns it is given, and says that it reads them or not.
+#[derive(Debug)]
+struct Columns {
+    reads: bool,
+    expected: usize,
+}
+
+impl Sampler<f64> for Columns {
+    fn resample(&self, data: &Dataset<'_, f64>, _: &Run) -> Result<Resample<f64>, Error> {
+        assert_eq!(data.columns(), self.expected);
+        Ok(Resample::identity())
+    }
+
+    fn reads_features(&self) -> bool {
+        self.reads
+    }
+}
+
+#[test]
+fn a_chain_gathers_features_for_those_who_read_them() {
+    let x = Array2::from_shape_fn((40, 3), |(i, j)| (i * 3 + j) as f64);
+    let data = Dataset::new(&x, (0..40).map(|i| i % 4 == 0).collect::<Vec<_>>()).unwrap();
+    let under = || RandomUnderSampler::negatives_per_positive(2.0).unwrap();
+    let run = Run::seeded(3);
+    let alone = under().resample(&data, &run.child("first")).unwrap().apply(&data).unwrap();
+    for (reads, expected) in [(true, 3), (false, 0)] {
+        let chain = under().then(Columns { reads, expected });
+        assert_eq!(Sampler::<f64>::reads_features(&chain), reads);
+        let sample = chain.resample(&data, &run).unwrap().apply(&data).unwrap();
+        assert_eq!(sample.columns(), 3);
+        assert_eq!(sample.labels(), alone.labels());
+        let rows = |data: &Dataset<'_, f64>| match data.features() {
+            FeaturesView::Dense(x) => x.to_owned(),
+            FeaturesView::Sparse(_) => unreachable!("dense rows"),
+        };
+        assert_eq!(rows(&sample), rows(&alone));
+    }
+    // Rows that were made have features to be checked, so they stay.
+    let made = Smote::positives_per_negative(0.6).unwrap().neighbours(3).unwrap();
+    made.then(Columns { reads: false, expected: 3 }).resample(&data, &run).unwrap();
+}

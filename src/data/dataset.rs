@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use ndarray::Array2;
+
 use super::column::{Attributes, Selection};
 use super::{
     ADDRESSABLE, Attribute, Categories, Features, FeaturesView, IntoColumn, Scalar, Split,
@@ -316,6 +318,11 @@ impl<'a, F: Scalar> Dataset<'a, F> {
             attributes: self.attributes.select(&all),
             distortion: self.distortion.clone(),
         }
+    }
+
+    /// The same with no columns, for what labels, weights and attributes decide.
+    pub(crate) fn without_features(&self) -> Dataset<'_, F> {
+        Dataset { features: Array2::default((self.rows(), 0)).into(), ..self.view() }
     }
 
     /// Both sides of a split.

@@ -58,6 +58,12 @@ pub trait Sampler<F: Scalar>: Debug + Send + Sync {
     /// Depends on the sampler; all need both classes.
     fn resample(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Resample<F>>;
 
+    /// Whether the features matter to this sampler, and not labels, weights and attributes alone. Where they
+    /// do not, a chain spares the gathering of features for it: it is given rows of no columns. Default yes.
+    fn reads_features(&self) -> bool {
+        true
+    }
+
     /// This sampler, then another on the rows that result.
     ///
     /// ```
@@ -84,5 +90,9 @@ pub trait Sampler<F: Scalar>: Debug + Send + Sync {
 impl<F: Scalar, S: Sampler<F> + ?Sized> Sampler<F> for Box<S> {
     fn resample(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Resample<F>> {
         (**self).resample(data, run)
+    }
+
+    fn reads_features(&self) -> bool {
+        (**self).reads_features()
     }
 }

@@ -12,4 +12,8 @@ impl<F: Scalar> Sampler<F> for NoSampling {
     fn resample(&self, _: &Dataset<'_, F>, _: &Run) -> Result<Resample<F>> {
         Ok(Resample::identity())
     }
+
+    fn reads_features(&self) -> bool {
+        false
+    }
 }

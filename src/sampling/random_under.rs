@@ -259,4 +259,8 @@ impl<F: Scalar> Sampler<F> for RandomUnderSampler {
         let weights = rows.iter().map(weigh).collect();
         Ok(Resample { weights: Some(weights), ..Resample::kept(rows, Distortion::None) })
     }
+
+    fn reads_features(&self) -> bool {
+        false
+    }
 }

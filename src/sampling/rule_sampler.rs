@@ -205,6 +205,10 @@ impl<F: Scalar> Sampler<F> for RuleSampler {
         };
         by_features(data, rows, "RuleSampler", || self.why(&tier_of, acts_on))
     }
+
+    fn reads_features(&self) -> bool {
+        false
+    }
 }
 
 impl RuleSampler {
@@ -290,5 +294,9 @@ impl<F: Scalar> Sampler<F> for PoissonRuleSampler {
             if acts { values[usize::from(tier_of[row])] } else { 1.0 }
         };
         poisson(data, inclusion, self.reweight, run.seed(), "PoissonRuleSampler")
+    }
+
+    fn reads_features(&self) -> bool {
+        false
     }
 }

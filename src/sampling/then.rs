@@ -1,6 +1,5 @@
 //! One sampler after another.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -15,7 +14,8 @@ use crate::{Dataset, Error, Result, Run};
 /// refers to the original rows: kept rows by their position there, and synthetic rows that the second
 /// keeps by their parents there, after the kept ones. Weights multiply, offsets add, and distortions
 /// compose: what each reports is relative to the rows it was given. The rows between the two are made for
-/// the time of the call.
+/// the time of the call; without their features, where the second does not
+/// [read them](Sampler::reads_features).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Then<A, B, F> {
     first: A,
@@ -39,19 +39,24 @@ impl<A: fmt::Debug, B: fmt::Debug, F> fmt::Debug for Then<A, B, F> {
 impl<F: Scalar, A: Sampler<F>, B: Sampler<F>> Sampler<F> for Then<A, B, F> {
     fn resample(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Resample<F>> {
         let first = self.first.resample(data, &run.child("first"))?;
-        let sample = first.view(data)?;
-        let second = self.second.resample(&sample, &run.child("second"))?;
+        // Rows that the first made have features of their own, which are checked against the data's.
+        let blind = !self.second.reads_features() && first.synthetic.is_none();
+        let seen = if blind { data.without_features() } else { data.view() };
+        let sample = first.view(&seen)?;
+        let mut second = self.second.resample(&sample, &run.child("second"))?;
 
         let origins = Origins::of(&first, data.rows());
-        let plan = Plan::of(&second, &origins, &sample)?;
-        Ok(Resample {
-            rows: plan.rows(&second, &origins),
-            // Not the sample's distortion: each stage reports its own alone.
-            distortion: first.recorded().then(second.recorded()),
-            weights: plan.combine(first.weights.as_deref(), second.weights, |a, b| a * b),
-            offsets: plan.combine(first.offsets.as_deref(), second.offsets, |a, b| a + b),
-            synthetic: plan.synthetic(&first, second.synthetic, &origins, &sample)?,
-        })
+        // Not the sample's distortion: each stage reports its own alone.
+        let distortion = first.recorded().then(second.recorded());
+        let plan = Plan::of(&mut second, &origins, &sample)?;
+        let weights = plan.combine(first.weights.as_deref(), second.weights, |a, b| a * b);
+        let offsets = plan.combine(first.offsets.as_deref(), second.offsets, |a, b| a + b);
+        let synthetic = plan.synthetic(&first, second.synthetic, &origins, &sample)?;
+        Ok(Resample { rows: plan.into_rows(&origins), synthetic, weights, offsets, distortion })
+    }
+
+    fn reads_features(&self) -> bool {
+        self.first.reads_features() || self.second.reads_features()
     }
 }
 
@@ -97,20 +102,23 @@ struct Plan {
     /// For each resulting row its place among the second's weights and offsets; `None` where they are in
     /// that order already.
     place: Option<Vec<usize>>,
+    /// Whether the second kept all rows.
+    all: bool,
     /// Where the first's synthetic rows start, and where the second's do.
     starts: [usize; 2],
 }
 
 impl Plan {
+    /// Takes the rows of the second: of millions there should not be two lists.
     fn of<F: Scalar>(
-        second: &Resample<F>,
+        second: &mut Resample<F>,
         origins: &Origins<'_>,
         sample: &Dataset<'_, F>,
     ) -> Result<Self> {
         let rows = sample.rows();
-        let kept: Cow<'_, [usize]> = match &second.rows {
-            Rows::All => (0..rows).collect(),
-            Rows::Kept(kept) => kept.into(),
+        let (all, kept) = match std::mem::replace(&mut second.rows, Rows::All) {
+            Rows::All => (true, (0..rows).collect()),
+            Rows::Kept(kept) => (false, kept),
         };
         if let Some(&row) = kept.iter().find(|&&row| row >= rows) {
             return Err(Error::RowOutOfRange { what: "the second sampler".into(), row, rows });
@@ -133,7 +141,7 @@ impl Plan {
         let in_order = kept.is_sorted_by_key(|&row| origins.is_synthetic(row));
         let (place, mut between, first) = if in_order {
             let first = kept.partition_point(|&row| !origins.is_synthetic(row));
-            (None, kept.into_owned(), first)
+            (None, kept, first)
         } else {
             let (mut place, made): (Vec<usize>, Vec<usize>) =
                 (0..n).partition(|&at| !origins.is_synthetic(kept[at]));
@@ -144,15 +152,18 @@ impl Plan {
             (Some(place), between, first)
         };
         between.extend(parents);
-        Ok(Self { between, place, starts: [first, n] })
+        Ok(Self { between, place, all, starts: [first, n] })
     }
 
-    fn rows<F: Scalar>(&self, second: &Resample<F>, origins: &Origins<'_>) -> Rows {
-        if second.rows == Rows::All && origins.kept.is_none() {
+    /// The rows of the data that are kept.
+    fn into_rows(self, origins: &Origins<'_>) -> Rows {
+        if self.all && origins.kept.is_none() {
             return Rows::All;
         }
-        let kept = &self.between[..self.starts[0]];
-        Rows::Kept(kept.iter().map(|&row| origins.of_row(row)).collect())
+        let mut rows = self.between;
+        rows.truncate(self.starts[0]);
+        rows.iter_mut().for_each(|row| *row = origins.of_row(*row));
+        Rows::Kept(rows)
     }
 
     /// What both samplers say of each resulting row.

@@ -54,24 +54,20 @@ impl Rounding {
             });
         let mut centre = parallel::merge(sums);
         centre.iter_mut().for_each(|sum| *sum /= points.len() as f64);
-        let mut norms = vec![0.0_f32; points.len()];
-        let largest = parallel::map_into(&mut norms, 1, BLOCK, |_, range, out| {
-            let norm = |&row: &usize| {
-                let gaps = x.row(row).into_iter().zip(&centre).map(|(v, c)| v.to_f64() - c);
-                gaps.map(|gap| gap * gap).sum::<f64>()
-            };
-            out.iter_mut().zip(&points[range]).fold(0.0, |largest: f64, (out, row)| {
-                let norm = norm(row);
-                *out = norm as f32;
-                largest.max(norm)
-            })
+        let norm = |row: usize| {
+            let gaps = x.row(row).into_iter().zip(&centre).map(|(v, c)| v.to_f64() - c);
+            gaps.map(|gap| gap * gap).sum::<f64>()
+        };
+        let largest = parallel::map(points.len(), BLOCK, |_, range| {
+            points[range].iter().fold(0.0, |largest: f64, &row| largest.max(norm(row)))
         });
+        let central = central(points, norm);
         let largest = largest.into_iter().fold(0.0, f64::max).sqrt();
         // A power of two scales without rounding.
         let scale = if largest > 0.0 { (-largest.log2().ceil()).exp2() } else { 1.0 };
         let scale = if scale.is_normal() { scale } else { 1.0 };
         let epsilon = 3.0 * (columns + 10) as f64 * ROUNDOFF;
-        (Self { centre, scale, epsilon }, central(points, &norms))
+        (Self { centre, scale, epsilon }, central)
     }
 
     pub(super) fn columns(&self) -> usize {
@@ -110,15 +106,27 @@ impl Rounding {
     }
 }
 
-/// Up to `CENTRAL` points of the least norms, in order.
-fn central(points: &[usize], norms: &[f32]) -> Vec<usize> {
-    let mut sorted = norms.to_vec();
-    let last = CENTRAL.min(points.len()) - 1;
-    let (_, &mut limit, _) = sorted.select_nth_unstable_by(last, f32::total_cmp);
-    let order = |a: &(f32, usize), b: &(f32, usize)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
-    let within = |&(norm, _): &(f32, usize)| norm.total_cmp(&limit).is_le();
-    let mut central: Vec<(f32, usize)> =
-        norms.iter().copied().zip(points.iter().copied()).filter(within).collect();
-    central.sort_unstable_by(order);
-    central.into_iter().map(|(_, row)| row).take(last + 1).collect()
+/// Up to `CENTRAL` points of the least norms, in order. The norms are worked out twice rather than kept.
+fn central(points: &[usize], norm: impl Fn(usize) -> f64 + Sync + Send) -> Vec<usize> {
+    // A norm that twice as many are below, judged by one in sixteen.
+    const EVERY: usize = 16;
+    let wanted = CENTRAL.min(points.len());
+    let of_rank = |every: usize, rank: usize| {
+        let mut norms: Vec<f64> = points.iter().step_by(every).map(|&row| norm(row)).collect();
+        let rank = rank.min(norms.len() - 1);
+        *norms.select_nth_unstable_by(rank, f64::total_cmp).1
+    };
+    let within = |limit: f64| -> Vec<(f64, usize)> {
+        parallel::map(points.len(), BLOCK, |_, range| {
+            let pairs = points[range].iter().map(|&row| (norm(row), row));
+            pairs.filter(|(norm, _)| norm.total_cmp(&limit).is_le()).collect::<Vec<_>>()
+        })
+        .concat()
+    };
+    let mut central = within(of_rank(EVERY, 2 * wanted / EVERY));
+    if central.len() < wanted {
+        central = within(of_rank(1, wanted - 1));
+    }
+    central.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    central.into_iter().map(|(_, row)| row).take(wanted).collect()
 }
