@@ -19,7 +19,7 @@ use imbalance::calibration::{
 use imbalance::loss::LogLoss;
 use imbalance::metrics::{average_precision, log_loss, roc_auc};
 use imbalance::model::FtrlProximal;
-use imbalance::ndarray::Array2;
+use imbalance::ndarray::{Array2, ArrayView1};
 use imbalance::prelude::*;
 use imbalance::sampling::Smote;
 use imbalance::sprs::CsMat;
@@ -137,7 +137,7 @@ fn calibration(folder: &Path) -> Outcome<Vec<(String, Task)>> {
             } else {
                 map.probabilities_of(&scores)?
             };
-            Ok(black_box(p).iter().sum())
+            Ok(ArrayView1::from(&black_box(p)).sum())
         };
         tasks.push((format!("{name} fit"), Box::new(fit)));
         tasks.push((format!("{name} predict"), Box::new(predict)));

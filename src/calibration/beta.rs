@@ -1,10 +1,15 @@
 //! Beta calibration.
 
-use super::columns::{Columns, Targets, at_least_distinct};
-use super::report::{LogOdds, Solution};
-use super::rising::{RisingLine, need_finite, need_overlap, times};
+use std::f64::consts::LN_2;
+
+use super::columns::{Columns, Features, Logit, Targets, at_least_distinct};
+use super::log_odds::{Line, LogOdds, probabilities_in_place, times};
+use super::report::Solution;
+use super::rising::{RisingLine, need_finite, need_overlap};
 use super::{Calibrate, CalibrationReport, Calibrator, Scored};
-use crate::vector::{log_parts, sigmoid};
+use crate::vector::{
+    Logits, PIECE, Work, ln, ln_1m, log_parts, logit, sigmoid, sigmoids, vectorised,
+};
 use crate::{Error, Result};
 
 /// Beta calibration: log-odds q = a ln p − b ln(1 − p) + c of the score p = σ(z), with a, b ≥ 0, by
@@ -62,6 +67,8 @@ enum Form {
     Ab,
 }
 
+const NAME: &str = "BetaCalibration";
+
 impl BetaCalibration {
     /// Three parameters: a, b and c free.
     #[must_use]
@@ -102,21 +109,24 @@ impl Calibrator for BetaCalibration {
     /// - [`Error::SeparatedScores`] if the likelihood has no maximum.
     /// - [`Error::Numerical`] if weights or scores are hundreds of orders of magnitude apart.
     fn fit(&self, held_out: &Scored<'_>) -> Result<Self::Fitted> {
-        held_out.need_fair_rows("BetaCalibration")?;
+        held_out.need_fair_rows(NAME)?;
         need_finite(held_out)?;
         let (map, solution) = match self.form {
             Form::Abm if at_least_distinct(held_out, 3, |_| true) => abm(held_out)?,
             Form::Abm | Form::Am => am(held_out)?,
             Form::Ab => ab(held_out)?,
         };
-        let report = CalibrationReport::of_logits("BetaCalibration", held_out, solution, &map);
+        let report = match map.line() {
+            Some(line) => CalibrationReport::of_logits(NAME, held_out, solution, &line),
+            None => CalibrationReport::of_logits(NAME, held_out, solution, &map),
+        };
         Ok(FittedBetaCalibration { map, report })
     }
 }
 
 fn abm(scored: &Scored<'_>) -> Result<(Beta, Solution)> {
-    need_overlap("BetaCalibration", scored, |z| z)?;
-    let fit = Columns::fit(scored, Targets::plain(true), |z| <[f64; 2]>::from(log_parts(z)))?;
+    need_overlap(NAME, scored, |z| z)?;
+    let fit = Columns::fit(scored, Targets::plain(true), &Logs)?;
     let [a, b] = fit.coefficients;
     let mut solution = two_sided(&fit);
     solution.parameters.push(fit.constant("c"));
@@ -124,28 +134,44 @@ fn abm(scored: &Scored<'_>) -> Result<(Beta, Solution)> {
 }
 
 fn am(scored: &Scored<'_>) -> Result<(Beta, Solution)> {
-    let line = RisingLine::fit("BetaCalibration", scored, [0.0; 2], ["a", "c"], |z| z)?;
+    let line = RisingLine::fit(NAME, scored, [0.0; 2], ["a", "c"], &Logit)?;
     Ok((Beta { a: line.slope, b: line.slope, c: line.intercept }, line.solution))
 }
 
 fn ab(scored: &Scored<'_>) -> Result<(Beta, Solution)> {
-    let ln_2 = std::f64::consts::LN_2;
-    need_overlap_at_half("BetaCalibration", scored)?;
+    need_overlap_at_half(NAME, scored)?;
     // At p = ½ both columns are 0, whatever a and b.
     let (a, b, solution) = if at_least_distinct(scored, 2, |z| z != 0.0) {
-        let columns = |z| {
-            let (ln_p, minus_ln_q) = log_parts(z);
-            [ln_p + ln_2, minus_ln_q - ln_2]
-        };
-        let fit = Columns::fit(scored, Targets::plain(false), columns)?;
+        let fit = Columns::fit(scored, Targets::plain(false), &LogsFromHalf)?;
         let [a, b] = fit.coefficients;
         (a, b, two_sided(&fit))
     } else {
-        let fit = Columns::fit(scored, Targets::plain(false), |z| [z])?;
+        let fit = Columns::fit(scored, Targets::plain(false), &Logit)?;
         let [a] = fit.coefficients;
         (a, a, one_sided(&fit, "a"))
     };
-    Ok((Beta { a, b, c: (a - b) * ln_2 }, solution))
+    Ok((Beta { a, b, c: (a - b) * LN_2 }, solution))
+}
+
+/// ln p and −ln(1 − p).
+struct Logs;
+
+impl Features<2> for Logs {
+    #[inline(always)]
+    fn of(&self, z: f64) -> [f64; 2] {
+        log_parts(z).into()
+    }
+}
+
+/// The same less their values at p = ½.
+struct LogsFromHalf;
+
+impl Features<2> for LogsFromHalf {
+    #[inline(always)]
+    fn of(&self, z: f64) -> [f64; 2] {
+        let [ln_p, minus_ln_q] = Logs.of(z);
+        [ln_p + LN_2, minus_ln_q - LN_2]
+    }
 }
 
 fn two_sided(fit: &Columns<2>) -> Solution {
@@ -212,14 +238,43 @@ impl FittedBetaCalibration {
 }
 
 impl Calibrate for FittedBetaCalibration {
-    #[inline(always)]
+    #[inline]
     fn probability(&self, logit: f64) -> f64 {
-        self.map.at(logit)
+        sigmoid(self.calibrated_logit(logit))
     }
 
-    #[inline(always)]
+    /// From the logarithms of p and 1 − p themselves, unless only the logit is needed.
+    #[inline]
+    fn probability_of(&self, probability: f64) -> f64 {
+        sigmoid(match self.map.line() {
+            Some(line) => line.logit(logit(probability)),
+            None => self.map.logit_of(probability),
+        })
+    }
+
+    #[inline]
     fn calibrated_logit(&self, score: f64) -> f64 {
-        self.map.logit(score)
+        match self.map.line() {
+            Some(line) => line.logit(score),
+            None => self.map.logit(score),
+        }
+    }
+
+    fn probabilities_in_place(&self, logits: &mut [f64]) {
+        match self.map.line() {
+            Some(line) => probabilities_in_place(&line, logits),
+            None => probabilities_in_place(&self.map, logits),
+        }
+    }
+
+    fn probabilities_of_in_place(&self, probabilities: &mut [f64]) {
+        match self.map.line() {
+            Some(line) => {
+                vectorised(Logits(probabilities));
+                probabilities_in_place(&line, probabilities);
+            }
+            None => vectorised(OfProbabilities { map: &self.map, probabilities }),
+        }
     }
 
     fn report(&self) -> Option<&CalibrationReport> {
@@ -241,9 +296,20 @@ struct Beta {
 }
 
 impl Beta {
+    /// The map of the logit z = ln p − ln(1 − p), if it takes no more than that.
+    fn line(&self) -> Option<Line> {
+        (self.a == self.b).then_some(Line { slope: self.a, intercept: self.c })
+    }
+
+    /// The calibrated log-odds of a score that is a probability.
     #[inline(always)]
-    fn at(&self, z: f64) -> f64 {
-        sigmoid(self.logit(z))
+    fn logit_of(&self, p: f64) -> f64 {
+        self.combine(ln(p), -ln_1m(p))
+    }
+
+    #[inline(always)]
+    fn combine(&self, ln_p: f64, minus_ln_q: f64) -> f64 {
+        times(self.a, ln_p) + times(self.b, minus_ln_q) + self.c
     }
 }
 
@@ -251,6 +317,26 @@ impl LogOdds for Beta {
     #[inline(always)]
     fn logit(&self, z: f64) -> f64 {
         let (ln_p, minus_ln_q) = log_parts(z);
-        times(self.a, ln_p) + times(self.b, minus_ln_q) + self.c
+        self.combine(ln_p, minus_ln_q)
+    }
+}
+
+/// Probabilities to be replaced by calibrated ones.
+struct OfProbabilities<'a> {
+    map: &'a Beta,
+    probabilities: &'a mut [f64],
+}
+
+impl Work for OfProbabilities<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for piece in self.probabilities.chunks_mut(PIECE) {
+            for p in &mut *piece {
+                *p = self.map.logit_of(*p);
+            }
+            sigmoids(piece);
+        }
     }
 }

@@ -2,14 +2,31 @@
 
 #![allow(clippy::needless_range_loop, reason = "a lane is an index into several arrays at once")]
 
+use std::ops::Range;
+
 use faer::Mat;
 
 use super::newton::{At, Minimum, minimise, sum};
 use super::{Parameter, Scored};
 use crate::linalg::sandwich;
 use crate::metrics::binade;
-use crate::vector::{LANES, Work, exp_of_negative, ln_1p_of_share, total, vectorised};
+use crate::vector::{LANES, Work, exp_of_negative, lanes, ln_1p_of_share, total, vectorised};
 use crate::{Result, parallel};
+
+/// The functions of a logit that make the columns; `#[inline(always)]`, to run on vectors.
+pub(super) trait Features<const D: usize>: Sync {
+    fn of(&self, z: f64) -> [f64; D];
+}
+
+/// The logit itself.
+pub(super) struct Logit;
+
+impl Features<1> for Logit {
+    #[inline(always)]
+    fn of(&self, z: f64) -> [f64; 1] {
+        [z]
+    }
+}
 
 /// The maximum of the likelihood of log-odds Σ θⱼ xⱼ + c over θ ≥ 0.
 pub(super) struct Columns<const D: usize> {
@@ -38,32 +55,33 @@ impl Targets {
 }
 
 impl<const D: usize> Columns<D> {
-    /// Fits the columns `of` the logits; rows without weight are left out. Columns must be finite, and
-    /// not all proportional.
+    /// Fits the columns that the features make of the logits; rows without weight are left out. Columns must
+    /// be finite, and not all proportional.
+    ///
+    /// The passes over all rows start where the maximum for a [`Summary`] of them lies, if there are many: two
+    /// passes are left then.
     pub(super) fn fit(
         scored: &Scored<'_>,
         targets: Targets,
-        of: impl Fn(f64) -> [f64; D] + Sync,
+        features: &impl Features<D>,
     ) -> Result<Self> {
-        let table = Table::new(scored, targets, of);
+        let (rows, [negative, positive]) = Rows::in_units(scored, features, targets.intercept);
         let parameters = D + usize::from(targets.intercept);
         let mut start = vec![0.0; parameters];
         let mut lower = vec![0.0; parameters];
         if targets.intercept {
-            let [positive, negative] =
-                table.sums(|_, weight| [weight.max(0.0), (-weight).max(0.0)]);
             start[D] = (positive / negative).ln();
             lower[D] = f64::NEG_INFINITY;
         }
-        let all = |start: Vec<f64>| minimise(start, &lower, |theta| table.objective(theta));
-        let sampled = table.sample().and_then(|sample| {
-            minimise(start.clone(), &lower, |theta| sample.objective(theta)).ok()
+        let all = |start| minimise(start, &lower, |theta| objective(&rows, targets, theta));
+        let near = Summary::of(&rows).and_then(|summary| {
+            minimise(start.clone(), &lower, |theta| objective(&summary, targets, theta)).ok()
         });
-        let found = sampled.map_or_else(
+        let found = near.map_or_else(
             || all(start.clone()),
-            |sampled| all(sampled.theta).or_else(|_| all(start.clone())),
+            |near| all(near.theta).or_else(|_| all(start.clone())),
         )?;
-        Ok(table.in_units(&found))
+        Ok(rows.in_columns(&found))
     }
 
     /// The coefficient as a parameter of that name.
@@ -92,11 +110,55 @@ struct Chunk<const D: usize> {
     weight: [f64; LANES],
 }
 
-/// The rows, and the units in which Newton's arithmetic is at ease: its steps do not depend on units,
-/// but their rounding does.
-struct Table<const D: usize> {
-    chunks: Vec<Chunk<D>>,
-    targets: Targets,
+/// Rows that come in chunks.
+trait Source<const D: usize>: Sync {
+    /// Number of chunks.
+    fn chunks(&self) -> usize;
+
+    /// `#[inline(always)]`, to run on vectors.
+    fn chunk(&self, index: usize) -> Chunk<D>;
+}
+
+/// What is gathered from chunks.
+trait Gather<const D: usize>: Send {
+    /// `#[inline(always)]`, to run on vectors.
+    fn add(&mut self, chunk: &Chunk<D>);
+}
+
+/// A block of chunks to be gathered from.
+struct Block<'a, S, G, const D: usize> {
+    source: &'a S,
+    chunks: Range<usize>,
+    gathered: G,
+}
+
+impl<S: Source<D>, G: Gather<D>, const D: usize> Work for Block<'_, S, G, D> {
+    type Output = G;
+
+    #[inline(always)]
+    fn run(mut self) -> G {
+        for index in self.chunks {
+            self.gathered.add(&self.source.chunk(index));
+        }
+        self.gathered
+    }
+}
+
+/// What was gathered from each block, in their order; each starts `empty`.
+fn gathered<G: Gather<D>, const D: usize>(
+    source: &impl Source<D>,
+    empty: impl Fn() -> G + Sync + Send,
+) -> Vec<G> {
+    let chunks = source.chunks();
+    let size = parallel::sum_block(chunks * LANES, 1).div_ceil(LANES);
+    parallel::map(chunks, size, |_, chunks| vectorised(Block { source, chunks, gathered: empty() }))
+}
+
+/// All rows, in units in which Newton's arithmetic is at ease: its steps do not depend on units, but their
+/// rounding does. Columns are made anew in every pass; to read them from memory would take as long.
+struct Rows<'a, F, const D: usize> {
+    scored: &'a Scored<'a>,
+    features: &'a F,
     units: [Unit; D],
     weight_unit: f64,
 }
@@ -111,211 +173,69 @@ struct Unit {
 }
 
 impl Unit {
-    #[inline(always)]
-    fn standard(self, x: f64) -> f64 {
-        (x * self.scale - self.centre) / self.deviation
+    const ONE: Self = Self { scale: 1.0, centre: 0.0, deviation: 1.0 };
+}
+
+impl<const D: usize, F: Features<D>> Source<D> for Rows<'_, F, D> {
+    fn chunks(&self) -> usize {
+        self.scored.rows().div_ceil(LANES)
     }
-}
-
-/// The extremes of a column and of the weights.
-#[derive(Clone, Copy)]
-struct Range<const D: usize> {
-    least: [f64; D],
-    most: [f64; D],
-    weight: f64,
-}
-
-impl<const D: usize> Range<D> {
-    const NONE: Self =
-        Self { least: [f64::INFINITY; D], most: [f64::NEG_INFINITY; D], weight: 0.0 };
-
-    fn with(mut self, other: Self) -> Self {
-        for j in 0..D {
-            self.least[j] = self.least[j].min(other.least[j]);
-            self.most[j] = self.most[j].max(other.most[j]);
-        }
-        Self { weight: self.weight.max(other.weight), ..self }
-    }
-}
-
-/// Chunks to be summed up at θ.
-struct Block<'a, const D: usize> {
-    table: &'a Table<D>,
-    chunks: &'a [Chunk<D>],
-    theta: &'a [f64],
-}
-
-impl<const D: usize> Work for Block<'_, D> {
-    type Output = At;
 
     #[inline(always)]
-    fn run(self) -> At {
-        self.table.block(self.chunks, self.theta)
-    }
-}
-
-/// Of so many chunks one is in the sample from which a start is found, if that leaves so many rows of each
-/// class that the sample's solution is near. It saves half the passes over all rows.
-const SAMPLED: usize = 16;
-const SAMPLE: f64 = 200.0;
-
-/// Chunks in a block of a sum.
-fn chunk_block(chunks: usize) -> usize {
-    parallel::sum_block(chunks * LANES, 1).div_ceil(LANES)
-}
-
-impl<const D: usize> Table<D> {
-    fn new(scored: &Scored<'_>, targets: Targets, of: impl Fn(f64) -> [f64; D] + Sync) -> Self {
-        let empty = Chunk { x: [[0.0; LANES]; D], weight: [0.0; LANES] };
-        let mut chunks = vec![empty; scored.rows().div_ceil(LANES)];
-        let size = chunk_block(chunks.len());
-        let ranges = parallel::map_into(&mut chunks, 1, size, |_, range, chunks| {
-            let mut block = Range::NONE;
-            for (index, chunk) in range.zip(chunks) {
-                block = block.with(chunk.fill(scored, index * LANES, &of));
+    fn chunk(&self, index: usize) -> Chunk<D> {
+        let first = index * LANES;
+        let z = lanes(&self.scored.logits()[first..], 0.0);
+        let positive = lanes(&self.scored.labels()[first..], false);
+        let mut weight = self.scored.weights_in_lanes(first);
+        let per_unit = 1.0 / self.weight_unit;
+        let mut x = [[0.0; LANES]; D];
+        for lane in 0..LANES {
+            let columns = self.features.of(z[lane]);
+            for j in 0..D {
+                let Unit { scale, centre, deviation } = self.units[j];
+                let standard = (columns[j] * scale - centre) * (1.0 / deviation);
+                // What has no weight may be infinite, and 0 · ∞ is no number.
+                x[j][lane] = if weight[lane] > 0.0 { standard } else { 0.0 };
             }
-            block
-        });
-        let range = ranges.into_iter().fold(Range::NONE, Range::with);
-        let weight_unit = binade(range.weight);
-        let mut table = Self {
-            chunks,
-            targets,
-            units: [Unit { scale: 1.0, centre: 0.0, deviation: 1.0 }; D],
-            weight_unit,
-        };
-        for (j, unit) in table.units.iter_mut().enumerate() {
-            unit.scale = 1.0 / binade(range.most[j].abs().max(range.least[j].abs()));
+            let signed = if positive[lane] { per_unit } else { -per_unit };
+            weight[lane] *= signed;
         }
-        let rows = table.sums(|_, weight| [weight.abs()])[0];
+        Chunk { x, weight }
+    }
+}
+
+impl<'a, const D: usize, F: Features<D>> Rows<'a, F, D> {
+    /// The rows in their units, and the weight of each class, negatives first.
+    fn in_units(scored: &'a Scored<'a>, features: &'a F, intercept: bool) -> (Self, [f64; 2]) {
+        let mut rows = Self { scored, features, units: [Unit::ONE; D], weight_unit: 1.0 };
+        let limits = Limits::of(&rows);
+        rows.weight_unit = binade(limits.weight);
+        for (unit, [least, most]) in rows.units.iter_mut().zip(limits.ends) {
+            unit.scale = 1.0 / binade(most.abs().max(least.abs()));
+        }
+        let Moments { weights, firsts, .. } = Moments::of(&rows);
+        let [negative, positive] = weights;
         // Only where an intercept can take up the mean.
-        if targets.intercept {
-            let means = table.sums(|x, weight| x.map(|x| weight.abs() * x));
-            for (unit, sum) in table.units.iter_mut().zip(means) {
-                unit.centre = sum / rows;
+        if intercept {
+            for (unit, sum) in rows.units.iter_mut().zip(firsts) {
+                unit.centre = sum / (negative + positive);
             }
         }
-        let squares = table.sums(|x, weight| x.map(|x| weight.abs() * x * x));
-        for (j, unit) in table.units.iter_mut().enumerate() {
-            if range.least[j] == range.most[j] && targets.intercept {
+        let squares = Moments::of(&rows).seconds;
+        for (j, unit) in rows.units.iter_mut().enumerate() {
+            let [least, most] = limits.ends[j];
+            if least == most && intercept {
                 // Equal scores: exactly 0 in the unit, so that no slope is seen in rounding.
-                unit.centre = range.least[j] * unit.scale;
+                unit.centre = least * unit.scale;
             } else if squares[j] > 0.0 {
-                unit.deviation = (squares[j] / rows).sqrt();
+                unit.deviation = (squares[j] / (negative + positive)).sqrt();
             }
         }
-        table
-    }
-
-    /// Every sixteenth chunk, if that is a sample worth the name.
-    fn sample(&self) -> Option<Self> {
-        let chunks = self.chunks.iter().step_by(SAMPLED).copied().collect();
-        let Self { targets, units, weight_unit, .. } = *self;
-        let sample = Self { chunks, targets, units, weight_unit };
-        let counts =
-            sample.sums(|_, weight| [weight > 0.0, weight < 0.0].map(|is| f64::from(u8::from(is))));
-        counts.iter().all(|&rows| rows >= SAMPLE).then_some(sample)
-    }
-
-    /// Sums over the rows, of their columns in units and their weight, whose sign is the label.
-    fn sums<const N: usize>(
-        &self,
-        of: impl Fn([f64; D], f64) -> [f64; N] + Sync + Send,
-    ) -> [f64; N] {
-        let (chunks, units) = (&self.chunks, &self.units);
-        let blocks = parallel::map(chunks.len(), chunk_block(chunks.len()), |_, range| {
-            let mut sums = [[0.0; LANES]; N];
-            for chunk in &chunks[range] {
-                for lane in 0..LANES {
-                    let x = std::array::from_fn(|j| units[j].standard(chunk.x[j][lane]));
-                    let terms = of(x, chunk.weight[lane] / self.weight_unit);
-                    for n in 0..N {
-                        sums[n][lane] += terms[n];
-                    }
-                }
-            }
-            sums.map(|lanes| total(&lanes))
-        });
-        blocks.into_iter().fold([0.0; N], |mut sums, block| {
-            sums.iter_mut().zip(block).for_each(|(sum, term)| *sum += term);
-            sums
-        })
-    }
-
-    /// The negative log-likelihood in units.
-    fn objective(&self, theta: &[f64]) -> At {
-        let chunks = &self.chunks;
-        let blocks = parallel::map(chunks.len(), chunk_block(chunks.len()), |_, range| {
-            vectorised(Block { table: self, chunks: &chunks[range], theta })
-        });
-        sum(theta.len(), blocks)
-    }
-
-    #[inline(always)]
-    fn block(&self, chunks: &[Chunk<D>], theta: &[f64]) -> At {
-        let (mut value, mut gradient, mut hessian) =
-            ([0.0; LANES], [[0.0; LANES]; D], [[[0.0; LANES]; D]; D]);
-        // Those of the intercept, whose column is 1.
-        let (mut gradient_1, mut hessian_1, mut mixed_1) =
-            ([0.0; LANES], [0.0; LANES], [[0.0; LANES]; D]);
-        let intercept = theta.get(D).copied().unwrap_or(0.0);
-        let [miss_of_negatives, miss_of_positives] = self.targets.misses;
-        let weight_scale = 1.0 / self.weight_unit;
-        for Chunk { x, weight: signed } in chunks {
-            let (mut eta, mut standard) = ([intercept; LANES], [[0.0; LANES]; D]);
-            for j in 0..D {
-                for lane in 0..LANES {
-                    standard[j][lane] = self.units[j].standard(x[j][lane]);
-                    eta[lane] += theta[j] * standard[j][lane];
-                }
-            }
-            let (mut pull, mut curve) = ([0.0; LANES], [0.0; LANES]);
-            for lane in 0..LANES {
-                let weight = signed[lane] * weight_scale;
-                let positive = weight > 0.0;
-                let toward = if positive { eta[lane] } else { -eta[lane] };
-                let miss = if positive { miss_of_positives } else { miss_of_negatives };
-                // One exponential for the value and both derivatives.
-                let e = exp_of_negative(-toward.abs());
-                let likely = 1.0 / (1.0 + e);
-                let wrong = if toward >= 0.0 { e * likely } else { likely };
-                let loss = (-toward).max(0.0) + ln_1p_of_share(e) + miss * toward;
-                value[lane] += weight.abs() * loss;
-                pull[lane] = -weight * (wrong - miss);
-                curve[lane] = weight.abs() * e * likely * likely;
-                gradient_1[lane] += pull[lane];
-                hessian_1[lane] += curve[lane];
-            }
-            for j in 0..D {
-                for lane in 0..LANES {
-                    gradient[j][lane] += pull[lane] * standard[j][lane];
-                    mixed_1[j][lane] += curve[lane] * standard[j][lane];
-                }
-                for k in 0..=j {
-                    for lane in 0..LANES {
-                        hessian[j][k][lane] += curve[lane] * standard[j][lane] * standard[k][lane];
-                    }
-                }
-            }
-        }
-        let n = theta.len();
-        let gradient_of = |j: usize| total(if j < D { &gradient[j] } else { &gradient_1 });
-        At {
-            value: total(&value),
-            gradient: (0..n).map(gradient_of).collect(),
-            hessian: Mat::from_fn(n, n, |i, j| {
-                let (i, j) = (i.max(j), i.min(j));
-                total(match (i < D, j < D) {
-                    (true, _) => &hessian[i][j],
-                    (false, true) => &mixed_1[j],
-                    (false, false) => &hessian_1,
-                })
-            }),
-        }
+        (rows, weights)
     }
 
     /// From units back to the columns given: θⱼ = θ̃ⱼ sⱼ/dⱼ and c = c̃ − Σ θ̃ⱼ mⱼ/dⱼ.
-    fn in_units(&self, found: &Minimum) -> Columns<D> {
+    fn in_columns(&self, found: &Minimum) -> Columns<D> {
         let n = found.theta.len();
         let back = Mat::from_fn(n, n, |i, j| match (i == D, j == D) {
             (true, false) => -self.units[j].centre / self.units[j].deviation,
@@ -335,40 +255,285 @@ impl<const D: usize> Table<D> {
     }
 }
 
-impl<const D: usize> Chunk<D> {
-    /// Reads the rows from `first` on.
+/// The least and the largest number of each column, and the largest weight.
+struct Limits<const D: usize> {
+    ends: [[f64; 2]; D],
+    weight: f64,
+}
+
+impl<const D: usize> Limits<D> {
+    fn of(source: &impl Source<D>) -> Self {
+        let mut limits = Self { ends: [[f64::INFINITY, f64::NEG_INFINITY]; D], weight: 0.0 };
+        for block in gathered(source, LimitLanes::default) {
+            let largest =
+                |most: f64, lanes: &[f64; LANES]| lanes.iter().copied().fold(most, f64::max);
+            for ([least, most], (low, high)) in
+                limits.ends.iter_mut().zip(block.least.iter().zip(&block.most))
+            {
+                *least = low.iter().copied().fold(*least, f64::min);
+                *most = largest(*most, high);
+            }
+            limits.weight = largest(limits.weight, &block.weight);
+        }
+        limits
+    }
+}
+
+struct LimitLanes<const D: usize> {
+    least: [[f64; LANES]; D],
+    most: [[f64; LANES]; D],
+    weight: [f64; LANES],
+}
+
+impl<const D: usize> Default for LimitLanes<D> {
+    fn default() -> Self {
+        Self {
+            least: [[f64::INFINITY; LANES]; D],
+            most: [[f64::NEG_INFINITY; LANES]; D],
+            weight: [0.0; LANES],
+        }
+    }
+}
+
+impl<const D: usize> Gather<D> for LimitLanes<D> {
     #[inline(always)]
-    fn fill(
-        &mut self,
-        scored: &Scored<'_>,
-        first: usize,
-        of: &impl Fn(f64) -> [f64; D],
-    ) -> Range<D> {
-        let rows = LANES.min(scored.rows() - first);
-        let mut z = [0.0; LANES];
-        z[..rows].copy_from_slice(&scored.logits()[first..first + rows]);
-        for lane in 0..rows {
-            let weight = scored.weight(first + lane);
-            self.weight[lane] = if scored.labels()[first + lane] { weight } else { -weight };
-        }
+    fn add(&mut self, chunk: &Chunk<D>) {
         for lane in 0..LANES {
-            let columns = of(z[lane]);
+            let weight = chunk.weight[lane].abs();
+            self.weight[lane] = self.weight[lane].max(weight);
             for j in 0..D {
-                self.x[j][lane] = columns[j];
+                let (least, most) = (&mut self.least[j][lane], &mut self.most[j][lane]);
+                let x = chunk.x[j][lane];
+                *least = if weight > 0.0 { least.min(x) } else { *least };
+                *most = if weight > 0.0 { most.max(x) } else { *most };
             }
         }
-        let mut range = Range::NONE;
+    }
+}
+
+/// Sums over the weights of each class, negatives first, and over the columns and their squares.
+struct Moments<const D: usize> {
+    weights: [f64; 2],
+    firsts: [f64; D],
+    seconds: [f64; D],
+}
+
+impl<const D: usize> Moments<D> {
+    fn of(source: &impl Source<D>) -> Self {
+        let mut sums = Self { weights: [0.0; 2], firsts: [0.0; D], seconds: [0.0; D] };
+        for block in gathered(source, MomentLanes::default) {
+            let add = |sum: &mut f64, lanes: &[f64; LANES]| *sum += total(lanes);
+            (0..2).for_each(|class| add(&mut sums.weights[class], &block.weights[class]));
+            for j in 0..D {
+                add(&mut sums.firsts[j], &block.firsts[j]);
+                add(&mut sums.seconds[j], &block.seconds[j]);
+            }
+        }
+        sums
+    }
+}
+
+struct MomentLanes<const D: usize> {
+    weights: [[f64; LANES]; 2],
+    firsts: [[f64; LANES]; D],
+    seconds: [[f64; LANES]; D],
+}
+
+impl<const D: usize> Default for MomentLanes<D> {
+    fn default() -> Self {
+        let zeros = [[0.0; LANES]; D];
+        Self { weights: [[0.0; LANES]; 2], firsts: zeros, seconds: zeros }
+    }
+}
+
+impl<const D: usize> Gather<D> for MomentLanes<D> {
+    #[inline(always)]
+    fn add(&mut self, chunk: &Chunk<D>) {
         for lane in 0..LANES {
-            let weight = self.weight[lane].abs();
-            if weight > 0.0 {
-                let x = std::array::from_fn(|j| self.x[j][lane]);
-                range = range.with(Range { least: x, most: x, weight });
-            } else {
-                // What has no weight may be infinite, and 0 · ∞ is no number.
-                (0..D).for_each(|j| self.x[j][lane] = 0.0);
+            let weight = chunk.weight[lane];
+            self.weights[0][lane] += (-weight).max(0.0);
+            self.weights[1][lane] += weight.max(0.0);
+            for j in 0..D {
+                let x = chunk.x[j][lane];
+                self.firsts[j][lane] += weight.abs() * x;
+                self.seconds[j][lane] += weight.abs() * x * x;
             }
         }
-        range
+    }
+}
+
+/// A few rows that stand for all: the mean of each class in each of many narrow bins, with the weight of the
+/// bin. The maximum of their likelihood is near that of all.
+struct Summary<const D: usize>(Vec<Chunk<D>>);
+
+impl<const D: usize> Source<D> for Summary<D> {
+    fn chunks(&self) -> usize {
+        self.0.len()
+    }
+
+    #[inline(always)]
+    fn chunk(&self, index: usize) -> Chunk<D> {
+        self.0[index]
+    }
+}
+
+impl<const D: usize> Summary<D> {
+    /// The summary of rows in units, if it is worth making.
+    fn of(rows: &impl Source<D>) -> Option<Self> {
+        if rows.chunks() * LANES < 32 * BINS {
+            return None;
+        }
+        let bins = gathered(rows, Bins::<D>::default).into_iter().map(|bins| bins.0).collect();
+        let bins = parallel::merge(bins);
+        let empty = Chunk { x: [[0.0; LANES]; D], weight: [0.0; LANES] };
+        let cells = bins.chunks_exact(D + 1).enumerate().filter(|(_, sums)| sums[0] > 0.0);
+        let cells: Vec<(usize, &[f64])> = cells.collect();
+        let chunks = cells.chunks(LANES).map(|cells| {
+            let mut chunk = empty;
+            for (lane, &(cell, sums)) in cells.iter().enumerate() {
+                chunk.weight[lane] = if cell % 2 == 1 { sums[0] } else { -sums[0] };
+                (0..D).for_each(|j| chunk.x[j][lane] = sums[1 + j] / sums[0]);
+            }
+            chunk
+        });
+        Some(Self(chunks.collect()))
+    }
+}
+
+/// Bins of the mean of a row's columns, which rises with the score, and bins in a unit of it. The outermost
+/// have no end.
+const BINS: usize = 2048;
+const FINENESS: f64 = 128.0;
+
+/// The weight and the weighted columns of the negatives and of the positives in each bin.
+struct Bins<const D: usize>(Vec<f64>);
+
+impl<const D: usize> Default for Bins<D> {
+    fn default() -> Self {
+        Self(vec![0.0; BINS * 2 * (D + 1)])
+    }
+}
+
+impl<const D: usize> Gather<D> for Bins<D> {
+    #[inline(always)]
+    fn add(&mut self, chunk: &Chunk<D>) {
+        let mut cells = [0; LANES];
+        for lane in 0..LANES {
+            let mut mean = 0.0;
+            for j in 0..D {
+                mean += chunk.x[j][lane] / D as f64;
+            }
+            // As an integer, what is below the first bin is 0.
+            let bin = ((mean * FINENESS + (BINS / 2) as f64) as usize).min(BINS - 1);
+            cells[lane] = 2 * bin + usize::from(chunk.weight[lane] > 0.0);
+        }
+        for lane in 0..LANES {
+            let weight = chunk.weight[lane].abs();
+            let sums = &mut self.0[cells[lane] * (D + 1)..][..D + 1];
+            sums[0] += weight;
+            for j in 0..D {
+                sums[1 + j] += weight * chunk.x[j][lane];
+            }
+        }
+    }
+}
+
+/// The negative log-likelihood in units.
+fn objective<const D: usize>(source: &impl Source<D>, targets: Targets, theta: &[f64]) -> At {
+    let blocks = gathered(source, || Likelihood::new(targets, theta));
+    let at = |block: Likelihood<D>| block.at(theta.len());
+    sum(theta.len(), blocks.into_iter().map(at).collect())
+}
+
+/// The negative log-likelihood with its derivatives, lane by lane.
+struct Likelihood<const D: usize> {
+    misses: [f64; 2],
+    slopes: [f64; D],
+    intercept: f64,
+    value: [f64; LANES],
+    gradient: [[f64; LANES]; D],
+    hessian: [[[f64; LANES]; D]; D],
+    // Those of the intercept, whose column is 1.
+    gradient_1: [f64; LANES],
+    hessian_1: [f64; LANES],
+    mixed_1: [[f64; LANES]; D],
+}
+
+impl<const D: usize> Likelihood<D> {
+    fn new(targets: Targets, theta: &[f64]) -> Self {
+        let zeros = [0.0; LANES];
+        Self {
+            misses: targets.misses,
+            slopes: std::array::from_fn(|j| theta[j]),
+            intercept: theta.get(D).copied().unwrap_or(0.0),
+            value: zeros,
+            gradient: [zeros; D],
+            hessian: [[zeros; D]; D],
+            gradient_1: zeros,
+            hessian_1: zeros,
+            mixed_1: [zeros; D],
+        }
+    }
+
+    /// The sums over the lanes, with or without an intercept.
+    fn at(&self, parameters: usize) -> At {
+        let gradient_of =
+            |j: usize| total(if j < D { &self.gradient[j] } else { &self.gradient_1 });
+        At {
+            value: total(&self.value),
+            gradient: (0..parameters).map(gradient_of).collect(),
+            hessian: Mat::from_fn(parameters, parameters, |i, j| {
+                let (i, j) = (i.max(j), i.min(j));
+                total(match (i < D, j < D) {
+                    (true, _) => &self.hessian[i][j],
+                    (false, true) => &self.mixed_1[j],
+                    (false, false) => &self.hessian_1,
+                })
+            }),
+        }
+    }
+}
+
+impl<const D: usize> Gather<D> for Likelihood<D> {
+    #[inline(always)]
+    fn add(&mut self, Chunk { x, weight }: &Chunk<D>) {
+        let mut eta = [self.intercept; LANES];
+        for j in 0..D {
+            for lane in 0..LANES {
+                eta[lane] += self.slopes[j] * x[j][lane];
+            }
+        }
+        let [miss_of_negatives, miss_of_positives] = self.misses;
+        let (mut toward, mut e) = (eta, [0.0; LANES]);
+        for lane in 0..LANES {
+            toward[lane] = if weight[lane] > 0.0 { eta[lane] } else { -eta[lane] };
+            // One exponential for the value and both derivatives.
+            e[lane] = exp_of_negative(-toward[lane].abs());
+        }
+        let (mut pull, mut curve) = ([0.0; LANES], [0.0; LANES]);
+        for lane in 0..LANES {
+            let (weight, toward, e) = (weight[lane], toward[lane], e[lane]);
+            let miss = if weight > 0.0 { miss_of_positives } else { miss_of_negatives };
+            let likely = 1.0 / (1.0 + e);
+            let wrong = if toward >= 0.0 { e * likely } else { likely };
+            let loss = (-toward).max(0.0) + ln_1p_of_share(e) + miss * toward;
+            self.value[lane] += weight.abs() * loss;
+            pull[lane] = -weight * (wrong - miss);
+            curve[lane] = weight.abs() * e * likely * likely;
+            self.gradient_1[lane] += pull[lane];
+            self.hessian_1[lane] += curve[lane];
+        }
+        for j in 0..D {
+            for lane in 0..LANES {
+                self.gradient[j][lane] += pull[lane] * x[j][lane];
+                self.mixed_1[j][lane] += curve[lane] * x[j][lane];
+            }
+            for k in 0..=j {
+                for lane in 0..LANES {
+                    self.hessian[j][k][lane] += curve[lane] * x[j][lane] * x[k][lane];
+                }
+            }
+        }
     }
 }
 

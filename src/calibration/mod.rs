@@ -7,6 +7,7 @@ mod columns;
 mod cross_fit;
 mod histogram;
 mod isotonic;
+mod log_odds;
 mod lookup;
 mod newton;
 mod platt;
@@ -41,11 +42,11 @@ pub use training::Training;
 pub use uncalibrated::Uncalibrated;
 pub use venn_abers::{FittedVennAbers, VennAbers};
 
+use crate::Result;
 use crate::error::same_length;
 use crate::loss::numerics::logit;
 use crate::parallel::{self, BLOCK};
-use crate::vector::{Work, vectorised};
-use crate::{Error, Result};
+use crate::vector::{self, Work, vectorised};
 
 /// Learns or derives a map from logits to probabilities.
 pub trait Calibrator: Debug + Send + Sync {
@@ -122,17 +123,28 @@ pub trait Calibrate: Debug + Send + Sync {
         vectorised(InPlace { map: self, scores: logits });
     }
 
+    /// The same for scores that are probabilities; the bits are those of
+    /// [`probability_of`](Self::probability_of).
+    fn probabilities_of_in_place(&self, probabilities: &mut [f64]) {
+        vectorised(vector::Logits(probabilities));
+        self.probabilities_in_place(probabilities);
+    }
+
     /// Writes the probabilities of logits, in one pass on all cores, without allocation.
     ///
     /// # Errors
     /// [`Error::NonFinite`] for a NaN (±∞ are certain scores), and [`Error::LengthMismatch`] for an
     /// output of another length.
     fn probabilities_into(&self, logits: &[f64], out: &mut [f64]) -> Result<()> {
-        let bad = map_into(logits, out, |block| self.probabilities_in_place(block))?;
-        bad.map_or(Ok(()), |row| {
-            let what = "the logits".into();
-            Err(Error::NonFinite { what, row, column: None, value: f64::NAN })
-        })
+        same_length("the output", out.len(), "the scores", logits.len())?;
+        let bad = FirstRow::default();
+        parallel::map_into(out, 1, BLOCK, |_, rows, block| {
+            let first = rows.start;
+            block.copy_from_slice(&logits[rows]);
+            self.probabilities_in_place(block);
+            bad.note_nan(first, block);
+        });
+        bad.found().map_or(Ok(()), |row| Err(scored::no_logit("the logits", row)))
     }
 
     /// The probabilities of logits, in one pass on all cores.
@@ -140,9 +152,8 @@ pub trait Calibrate: Debug + Send + Sync {
     /// # Errors
     /// [`Error::NonFinite`] for a NaN; ±∞ are certain scores.
     fn probabilities(&self, logits: &[f64]) -> Result<Vec<f64>> {
-        let mut out = vec![0.0; logits.len()];
-        self.probabilities_into(logits, &mut out)?;
-        Ok(out)
+        let (p, bad) = mapped(logits, |piece| self.probabilities_in_place(piece));
+        bad.map_or(Ok(p), |row| Err(scored::no_logit("the logits", row)))
     }
 
     /// The probabilities of scores that are probabilities, in one pass on all cores.
@@ -150,12 +161,8 @@ pub trait Calibrate: Debug + Send + Sync {
     /// # Errors
     /// [`Error::InvalidArgument`] for a number outside \[0, 1\].
     fn probabilities_of(&self, probabilities: &[f64]) -> Result<Vec<f64>> {
-        let mut out = vec![0.0; probabilities.len()];
-        let bad = map_into(probabilities, &mut out, |block| {
-            block.iter_mut().for_each(|p| *p = logit(*p));
-            self.probabilities_in_place(block);
-        })?;
-        bad.map_or(Ok(out), |row| Err(scored::no_probability(row, probabilities[row])))
+        let (p, bad) = mapped(probabilities, |piece| self.probabilities_of_in_place(piece));
+        bad.map_or(Ok(p), |row| Err(scored::no_probability(row, probabilities[row])))
     }
 
     /// What was learned; none for a map that was not learned from rows.
@@ -186,24 +193,15 @@ impl<C: Calibrate + ?Sized> Work for InPlace<'_, C> {
     }
 }
 
-/// Copies blocks of the input to the output and maps them there, on all cores. Returns the first row of
-/// which NaN was made, if there is one.
-fn map_into(
-    input: &[f64],
-    out: &mut [f64],
-    map: impl Fn(&mut [f64]) + Sync + Send,
-) -> Result<Option<usize>> {
-    same_length("the output", out.len(), "the scores", input.len())?;
+/// The scores as mapped on all cores, piece by piece, and the first row of which NaN was made, if there is
+/// one.
+fn mapped(scores: &[f64], map: impl Fn(&mut [f64]) + Sync + Send) -> (Vec<f64>, Option<usize>) {
     let bad = FirstRow::default();
-    parallel::map_into(out, 1, BLOCK, |_, rows, block| {
-        let first = rows.start;
-        block.copy_from_slice(&input[rows]);
-        map(block);
-        if let Some(row) = block.iter().position(|p| p.is_nan()) {
-            bad.note(first + row);
-        }
+    let mapped = parallel::mapped(scores, |first, piece| {
+        map(piece);
+        bad.note_nan(first, piece);
     });
-    Ok(bad.found())
+    (mapped, bad.found())
 }
 
 /// The first of the rows that threads note.
@@ -219,6 +217,13 @@ impl Default for FirstRow {
 impl FirstRow {
     fn note(&self, row: usize) {
         self.0.fetch_min(row, Ordering::Relaxed);
+    }
+
+    /// Notes the first NaN of a block whose rows count from `first`.
+    fn note_nan(&self, first: usize, block: &[f64]) {
+        if let Some(row) = parallel::position_in(block, |p| p.is_nan()) {
+            self.note(first + row);
+        }
     }
 
     fn found(&self) -> Option<usize> {
@@ -244,8 +249,14 @@ impl<C: Calibrate + ?Sized> Calibrate for Box<C> {
     fn probability(&self, logit: f64) -> f64 {
         (**self).probability(logit)
     }
+    fn probability_of(&self, probability: f64) -> f64 {
+        (**self).probability_of(probability)
+    }
     fn probabilities_in_place(&self, logits: &mut [f64]) {
         (**self).probabilities_in_place(logits);
+    }
+    fn probabilities_of_in_place(&self, probabilities: &mut [f64]) {
+        (**self).probabilities_of_in_place(probabilities);
     }
     fn calibrated_logit(&self, score: f64) -> f64 {
         (**self).calibrated_logit(score)

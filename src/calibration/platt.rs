@@ -1,7 +1,8 @@
 //! Platt scaling.
 
-use super::report::LogOdds;
-use super::rising::{RisingLine, need_finite, times};
+use super::columns::{Features, Logit};
+use super::log_odds::{Line, LogOdds, probabilities_in_place};
+use super::rising::{RisingLine, need_finite};
 use super::{Calibrate, CalibrationReport, Calibrator, Scored};
 use crate::Result;
 use crate::vector::sigmoid;
@@ -45,6 +46,8 @@ pub struct PlattScaling {
     plain_targets: bool,
 }
 
+const NAME: &str = "PlattScaling";
+
 impl PlattScaling {
     /// Platt scaling on logits, with smoothed targets.
     #[must_use]
@@ -81,7 +84,7 @@ impl Calibrator for PlattScaling {
     /// - [`Numerical`](crate::Error::Numerical) if weights or scores are hundreds of orders of magnitude
     ///   apart.
     fn fit(&self, held_out: &Scored<'_>) -> Result<Self::Fitted> {
-        held_out.need_fair_rows("PlattScaling")?;
+        held_out.need_fair_rows(NAME)?;
         if !self.on_probabilities {
             need_finite(held_out)?;
         }
@@ -91,12 +94,20 @@ impl Calibrator for PlattScaling {
         } else {
             [totals.negative_weight, totals.positive_weight].map(|weight| 1.0 / (weight + 2.0))
         };
-        let on_probabilities = self.on_probabilities;
-        let score = |z| score(z, on_probabilities);
-        let line = RisingLine::fit("PlattScaling", held_out, misses, ["a", "b"], score)?;
-        let map = Line { slope: line.slope, intercept: line.intercept, on_probabilities };
-        let report = CalibrationReport::of_logits("PlattScaling", held_out, line.solution, &map);
-        Ok(FittedPlattScaling { map, report })
+        let Self { on_probabilities, .. } = *self;
+        let names = ["a", "b"];
+        let line = if on_probabilities {
+            RisingLine::fit(NAME, held_out, misses, names, &Probability)?
+        } else {
+            RisingLine::fit(NAME, held_out, misses, names, &Logit)?
+        };
+        let map = Line { slope: line.slope, intercept: line.intercept };
+        let report = if on_probabilities {
+            CalibrationReport::of_logits(NAME, held_out, line.solution, &OnProbabilities(map))
+        } else {
+            CalibrationReport::of_logits(NAME, held_out, line.solution, &map)
+        };
+        Ok(FittedPlattScaling { map, on_probabilities, report })
     }
 }
 
@@ -104,6 +115,7 @@ impl Calibrator for PlattScaling {
 #[derive(Debug, Clone, PartialEq)]
 pub struct FittedPlattScaling {
     map: Line,
+    on_probabilities: bool,
     report: CalibrationReport,
 }
 
@@ -122,14 +134,27 @@ impl FittedPlattScaling {
 }
 
 impl Calibrate for FittedPlattScaling {
-    #[inline(always)]
+    #[inline]
     fn probability(&self, logit: f64) -> f64 {
-        self.map.at(logit)
+        sigmoid(self.calibrated_logit(logit))
     }
 
     #[inline]
     fn calibrated_logit(&self, score: f64) -> f64 {
-        self.map.logit(score)
+        if self.on_probabilities {
+            OnProbabilities(self.map).logit(score)
+        } else {
+            self.map.logit(score)
+        }
+    }
+
+    /// The form is asked for once a block: vector instructions would compute both for every score.
+    fn probabilities_in_place(&self, logits: &mut [f64]) {
+        if self.on_probabilities {
+            probabilities_in_place(&OnProbabilities(self.map), logits);
+        } else {
+            probabilities_in_place(&self.map, logits);
+        }
     }
 
     fn report(&self) -> Option<&CalibrationReport> {
@@ -137,36 +162,29 @@ impl Calibrate for FittedPlattScaling {
     }
 
     fn describe(&self) -> String {
-        let Line { slope, intercept, on_probabilities } = self.map;
-        let score = if on_probabilities { "σ(z)" } else { "z" };
+        let Line { slope, intercept } = self.map;
+        let score = if self.on_probabilities { "σ(z)" } else { "z" };
         let iterations = self.report.iterations;
         format!("Platt scaling: σ({slope:.4} {score} {intercept:+.4}), {iterations} iterations")
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Line {
-    slope: f64,
-    intercept: f64,
-    on_probabilities: bool,
-}
+/// s = σ(z).
+struct Probability;
 
-/// What the line is drawn through.
-#[inline(always)]
-fn score(z: f64, on_probabilities: bool) -> f64 {
-    if on_probabilities { sigmoid(z) } else { z }
-}
-
-impl Line {
+impl Features<1> for Probability {
     #[inline(always)]
-    fn at(&self, z: f64) -> f64 {
-        sigmoid(self.logit(z))
+    fn of(&self, z: f64) -> [f64; 1] {
+        [sigmoid(z)]
     }
 }
 
-impl LogOdds for Line {
+/// slope · σ(z) + intercept.
+struct OnProbabilities(Line);
+
+impl LogOdds for OnProbabilities {
     #[inline(always)]
     fn logit(&self, z: f64) -> f64 {
-        times(self.slope, score(z, self.on_probabilities)) + self.intercept
+        self.0.logit(sigmoid(z))
     }
 }

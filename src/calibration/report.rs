@@ -6,8 +6,9 @@ use std::fmt;
 use std::ops::Range;
 
 use super::Scored;
+use super::log_odds::LogOdds;
 use crate::parallel;
-use crate::vector::{LANES, Work, probability_and_loss, total, vectorised};
+use crate::vector::{LANES, Work, lanes, probability_and_loss, total, vectorised};
 
 /// What a calibrator learned, and what it did to the rows it learned from.
 ///
@@ -119,18 +120,6 @@ impl CalibrationReport {
     }
 }
 
-/// A map to log-odds; `#[inline(always)]` where it is to run on vectors.
-pub(super) trait LogOdds: Sync {
-    fn logit(&self, z: f64) -> f64;
-}
-
-impl<F: Fn(f64) -> f64 + Sync> LogOdds for F {
-    #[inline(always)]
-    fn logit(&self, z: f64) -> f64 {
-        self(z)
-    }
-}
-
 /// The probability that a map makes of a logit, and minus the logarithm of what it gives to the label.
 trait Outcome: Sync {
     fn of(&self, z: f64, positive: bool) -> (f64, f64);
@@ -165,7 +154,7 @@ struct Tally {
     sums: [f64; 4],
 }
 
-/// Rows to be summed up.
+/// Rows to be summed up, from a multiple of [`LANES`] on.
 struct Rows<'a, O> {
     scored: &'a Scored<'a>,
     rows: Range<usize>,
@@ -177,21 +166,14 @@ impl<O: Outcome> Work for Rows<'_, O> {
 
     #[inline(always)]
     fn run(self) -> Tally {
-        let (logits, labels) =
-            (&self.scored.logits()[self.rows.clone()], &self.scored.labels()[self.rows.clone()]);
-        let weights = self.scored.weights().map(|weights| &weights[self.rows.clone()]);
-        let mut lanes = [[0.0; LANES]; 6];
+        let (logits, labels) = (self.scored.logits(), self.scored.labels());
+        let mut sums = [[0.0; LANES]; 6];
         let mut counted = 0;
-        for first in (0..labels.len()).step_by(LANES) {
-            let width = LANES.min(labels.len() - first);
+        for first in self.rows.step_by(LANES) {
             // Lanes without a row have no weight.
-            let (mut weight, mut z, mut positive) = ([0.0; LANES], [0.0; LANES], [false; LANES]);
-            z[..width].copy_from_slice(&logits[first..first + width]);
-            positive[..width].copy_from_slice(&labels[first..first + width]);
-            match weights {
-                None => weight[..width].fill(1.0),
-                Some(weights) => weight[..width].copy_from_slice(&weights[first..first + width]),
-            }
+            let weight = self.scored.weights_in_lanes(first);
+            let z = lanes(&logits[first..], 0.0);
+            let positive = lanes(&labels[first..], false);
             let mut terms = [[0.0; LANES]; 6];
             for lane in 0..LANES {
                 let (p_before, loss_before) = probability_and_loss(z[lane], positive[lane]);
@@ -200,16 +182,15 @@ impl<O: Outcome> Work for Rows<'_, O> {
                 let all = [1.0, share, p_before, loss_before, p, loss];
                 (0..6).for_each(|n| terms[n][lane] = all[n]);
             }
-            for (lanes, terms) in lanes.iter_mut().zip(&terms) {
+            for (sums, terms) in sums.iter_mut().zip(&terms) {
                 for lane in 0..LANES {
                     // What has no weight may have lost infinitely much, and 0 · ∞ is no number.
-                    lanes[lane] +=
-                        if weight[lane] > 0.0 { weight[lane] * terms[lane] } else { 0.0 };
+                    sums[lane] += if weight[lane] > 0.0 { weight[lane] * terms[lane] } else { 0.0 };
                 }
             }
             counted += weight.iter().filter(|&&weight| weight > 0.0).count();
         }
-        let [weight, observed, sums @ ..] = lanes.map(|lanes| total(&lanes));
+        let [weight, observed, sums @ ..] = sums.map(|lanes| total(&lanes));
         Tally { rows: counted, weight, observed, sums }
     }
 }
@@ -218,9 +199,8 @@ impl Tally {
     /// Sums over the rows that have weight, before and `after` the map.
     fn over(scored: &Scored<'_>, after: &impl Outcome) -> Self {
         let n = scored.rows();
-        let blocks = parallel::map(n, parallel::sum_block(n, 1), |_, rows| {
-            vectorised(Rows { scored, rows, after })
-        });
+        let size = parallel::sum_block(n, 1).next_multiple_of(LANES);
+        let blocks = parallel::map(n, size, |_, rows| vectorised(Rows { scored, rows, after }));
         blocks.into_iter().fold(Self::default(), |mut total, block| {
             total.rows += block.rows;
             total.weight += block.weight;

@@ -1,9 +1,9 @@
 //! The line of log-odds on one score, held from falling.
 
 use super::Scored;
-use super::columns::{Columns, Targets};
+use super::columns::{Columns, Features, Targets};
 use super::report::Solution;
-use crate::{Error, Result};
+use crate::{Error, Result, parallel};
 
 /// log-odds = slope · score + intercept with slope ≥ 0, by maximum likelihood.
 pub(super) struct RisingLine {
@@ -14,19 +14,19 @@ pub(super) struct RisingLine {
 }
 
 impl RisingLine {
-    /// Fits the scores `of` the logits to targets that miss 0 and 1 by `misses`, for negatives and
+    /// Fits a score made of the logits to targets that miss 0 and 1 by `misses`, for negatives and
     /// positives.
     pub(super) fn fit(
         calibrator: &'static str,
         scored: &Scored<'_>,
         misses: [f64; 2],
         names: [&str; 2],
-        of: impl Fn(f64) -> f64 + Sync,
+        score: &impl Features<1>,
     ) -> Result<Self> {
         if misses == [0.0; 2] {
-            need_overlap(calibrator, scored, &of)?;
+            need_overlap(calibrator, scored, |z| score.of(z)[0])?;
         }
-        let fit = Columns::fit(scored, Targets { misses, intercept: true }, |z| [of(z)])?;
+        let fit = Columns::fit(scored, Targets { misses, intercept: true }, score)?;
         let bounds = if fit.held(0) { vec![format!("{} = 0", names[0])] } else { Vec::new() };
         let parameters = vec![fit.parameter(0, names[0]), fit.constant(names[1])];
         let solution = Solution { parameters, bounds, iterations: fit.iterations };
@@ -74,6 +74,9 @@ impl Extent {
 
 /// The first row with weight whose logit is infinite, as an error.
 pub(super) fn need_finite(rows: &Scored<'_>) -> Result<()> {
+    if parallel::position(rows.logits(), |logit| !logit.is_finite()).is_none() {
+        return Ok(());
+    }
     let mut logits = rows.logits().iter().enumerate();
     match logits.find(|&(row, logit)| !logit.is_finite() && rows.weight(row) > 0.0) {
         None => Ok(()),
@@ -81,10 +84,4 @@ pub(super) fn need_finite(rows: &Scored<'_>) -> Result<()> {
             Err(Error::NonFinite { what: "the scores".into(), row, column: None, value })
         }
     }
-}
-
-/// A term of log-odds, which is none where its coefficient is 0: there 0 · ∞ would be NaN.
-#[inline(always)]
-pub(super) fn times(coefficient: f64, score: f64) -> f64 {
-    if coefficient == 0.0 && !score.is_nan() { 0.0 } else { coefficient * score }
 }

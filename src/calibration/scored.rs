@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::Training;
+use super::{Training, mapped};
 use crate::data::{IntoColumn, check_weights};
 use crate::error::same_length;
-use crate::loss::numerics::logit;
 use crate::sampling::Distortion;
-use crate::{ClassTotals, Error, Result};
+use crate::vector::{LANES, Logits, lanes, vectorised};
+use crate::{ClassTotals, Error, Result, parallel};
 
 /// Scores of rows with their labels, and the thread back to the population: under which loss and on
 /// what sort of sample the model was trained, and whether these rows themselves are a fair sample.
@@ -43,9 +43,8 @@ impl<'a> Scored<'a> {
     ) -> Result<Self> {
         let (logits, labels) = (logits.into_column(), labels.into_column());
         same_length("labels", labels.len(), "the scores", logits.len())?;
-        if let Some(row) = logits.iter().position(|logit| logit.is_nan()) {
-            let what = "the scores".into();
-            return Err(Error::NonFinite { what, row, column: None, value: f64::NAN });
+        if let Some(row) = parallel::position(&logits, |logit| logit.is_nan()) {
+            return Err(no_logit("the scores", row));
         }
         Ok(Self {
             logits,
@@ -143,6 +142,18 @@ impl<'a> Scored<'a> {
         self.weights().map_or(1.0, |weights| weights[row])
     }
 
+    /// The weights of the rows from `first` on; 0 in lanes without a row.
+    #[inline(always)]
+    pub(super) fn weights_in_lanes(&self, first: usize) -> [f64; LANES] {
+        match self.weights() {
+            Some(weights) => lanes(&weights[first..], 0.0),
+            None => {
+                let rows = self.rows() - first;
+                std::array::from_fn(|lane| if lane < rows { 1.0 } else { 0.0 })
+            }
+        }
+    }
+
     /// How the model behind the scores was trained.
     #[must_use]
     pub fn training(&self) -> &Training {
@@ -187,10 +198,13 @@ impl<'a> Scored<'a> {
 
 /// The logits of probabilities, checked to be such.
 fn logits_of(probabilities: &[f64]) -> Result<Vec<f64>> {
-    if let Some(row) = probabilities.iter().position(|p| !(0.0..=1.0).contains(p)) {
-        return Err(no_probability(row, probabilities[row]));
-    }
-    Ok(probabilities.iter().map(|&p| logit(p)).collect())
+    let (logits, bad) = mapped(probabilities, |piece| vectorised(Logits(piece)));
+    bad.map_or(Ok(logits), |row| Err(no_probability(row, probabilities[row])))
+}
+
+/// The refusal of a score that is no logit.
+pub(super) fn no_logit(what: &str, row: usize) -> Error {
+    Error::NonFinite { what: what.into(), row, column: None, value: f64::NAN }
 }
 
 /// The refusal of a score that is no probability.

@@ -1,9 +1,9 @@
 //! Temperature scaling.
 
 use super::beta::{need_overlap_at_half, one_sided};
-use super::columns::{Columns, Targets};
-use super::report::LogOdds;
-use super::rising::{RisingLine, need_finite, times};
+use super::columns::{Columns, Logit, Targets};
+use super::log_odds::{Line, LogOdds};
+use super::rising::{RisingLine, need_finite};
 use super::{Calibrate, CalibrationReport, Calibrator, Scored};
 use crate::Result;
 use crate::vector::sigmoid;
@@ -71,12 +71,12 @@ impl Calibrator for TemperatureScaling {
         held_out.need_fair_rows(NAME)?;
         need_finite(held_out)?;
         let (map, solution) = if self.bias_corrected {
-            let line = RisingLine::fit(NAME, held_out, [0.0; 2], ["1/T", "b"], |z| z)?;
-            (Heat { inverse: line.slope, offset: line.intercept }, line.solution)
+            let line = RisingLine::fit(NAME, held_out, [0.0; 2], ["1/T", "b"], &Logit)?;
+            (Line { slope: line.slope, intercept: line.intercept }, line.solution)
         } else {
             need_overlap_at_half(NAME, held_out)?;
-            let fit = Columns::fit(held_out, Targets::plain(false), |z| [z])?;
-            (Heat { inverse: fit.coefficients[0], offset: 0.0 }, one_sided(&fit, "1/T"))
+            let fit = Columns::fit(held_out, Targets::plain(false), &Logit)?;
+            (Line { slope: fit.coefficients[0], intercept: 0.0 }, one_sided(&fit, "1/T"))
         };
         let report = CalibrationReport::of_logits(NAME, held_out, solution, &map);
         Ok(FittedTemperatureScaling { map, report })
@@ -86,7 +86,8 @@ impl Calibrator for TemperatureScaling {
 /// A fitted [`TemperatureScaling`] of two classes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FittedTemperatureScaling {
-    map: Heat,
+    /// 1/T and the offset.
+    map: Line,
     report: CalibrationReport,
 }
 
@@ -94,20 +95,20 @@ impl FittedTemperatureScaling {
     /// T; ∞ if the optimum lies at that bound.
     #[must_use]
     pub fn temperature(&self) -> f64 {
-        1.0 / self.map.inverse
+        1.0 / self.map.slope
     }
 
     /// The offset of the positive class; 0 without bias correction.
     #[must_use]
     pub fn offset(&self) -> f64 {
-        self.map.offset
+        self.map.intercept
     }
 }
 
 impl Calibrate for FittedTemperatureScaling {
     #[inline(always)]
     fn probability(&self, logit: f64) -> f64 {
-        self.map.at(logit)
+        sigmoid(self.map.logit(logit))
     }
 
     #[inline(always)]
@@ -120,26 +121,6 @@ impl Calibrate for FittedTemperatureScaling {
     }
 
     fn describe(&self) -> String {
-        format!("temperature scaling: σ(z/{:.4} {:+.4})", self.temperature(), self.map.offset)
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Heat {
-    inverse: f64,
-    offset: f64,
-}
-
-impl Heat {
-    #[inline(always)]
-    fn at(&self, z: f64) -> f64 {
-        sigmoid(self.logit(z))
-    }
-}
-
-impl LogOdds for Heat {
-    #[inline(always)]
-    fn logit(&self, z: f64) -> f64 {
-        times(self.inverse, z) + self.offset
+        format!("temperature scaling: σ(z/{:.4} {:+.4})", self.temperature(), self.map.intercept)
     }
 }

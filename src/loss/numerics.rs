@@ -1,6 +1,6 @@
 //! Scalar functions of logits that stay exact where the textbook formulas overflow or cancel.
 
-use crate::vector::{exp_of_negative, ln_1p_of_share};
+use crate::vector::{self, exp_of_negative, ln_1p_of_share};
 
 /// The logistic function σ(z) = 1 / (1 + e⁻ᶻ).
 ///
@@ -48,9 +48,7 @@ pub fn log_sigmoid(z: f64) -> f64 {
 #[inline]
 #[must_use]
 pub fn logit(p: f64) -> f64 {
-    // Two logarithms rather than one of the quotient: exact for subnormal p, and ln_1p keeps the
-    // small p of rare events from being rounded away in 1 − p.
-    p.ln() - (-p).ln_1p()
+    vector::logit(p)
 }
 
 /// σ(z), σ(−z) and their logarithms, from one exponential and one logarithm.

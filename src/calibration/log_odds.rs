@@ -1,0 +1,59 @@
+//! Maps that have log-odds of their own.
+
+use crate::vector::{PIECE, Work, sigmoids, vectorised};
+
+/// A map to log-odds; `#[inline(always)]` where it is to run on vectors.
+pub(super) trait LogOdds: Sync {
+    fn logit(&self, z: f64) -> f64;
+}
+
+impl<F: Fn(f64) -> f64 + Sync> LogOdds for F {
+    #[inline(always)]
+    fn logit(&self, z: f64) -> f64 {
+        self(z)
+    }
+}
+
+/// slope · z + intercept.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Line {
+    pub(super) slope: f64,
+    pub(super) intercept: f64,
+}
+
+impl LogOdds for Line {
+    #[inline(always)]
+    fn logit(&self, z: f64) -> f64 {
+        times(self.slope, z) + self.intercept
+    }
+}
+
+/// A term of log-odds, which is none where its coefficient is 0: there 0 · ∞ would be NaN.
+#[inline(always)]
+pub(super) fn times(coefficient: f64, score: f64) -> f64 {
+    if coefficient == 0.0 && !score.is_nan() { 0.0 } else { coefficient * score }
+}
+
+/// Replaces each score by the probability whose log-odds the map gives.
+pub(super) fn probabilities_in_place(map: &impl LogOdds, scores: &mut [f64]) {
+    vectorised(Sigmoids { map, scores });
+}
+
+struct Sigmoids<'a, M> {
+    map: &'a M,
+    scores: &'a mut [f64],
+}
+
+impl<M: LogOdds> Work for Sigmoids<'_, M> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for scores in self.scores.chunks_mut(PIECE) {
+            for score in &mut *scores {
+                *score = self.map.logit(*score);
+            }
+            sigmoids(scores);
+        }
+    }
+}
