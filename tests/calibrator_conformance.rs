@@ -222,6 +222,15 @@ fn lawful(case: &Case, map: &dyn Calibrate, z: &[f64], y: &[bool]) {
         assert!((from_logit - p).abs() <= 1e-12 * p, "{name}: {from_logit} {p} at {z}");
     }
 
+    let scores: Vec<f64> = z.iter().map(|&z| sigmoid(z)).chain([0.0, 1e-310, 1.0]).collect();
+    let of = map.probabilities_of(&scores).unwrap();
+    let mut in_place = scores.clone();
+    map.probabilities_of_in_place(&mut in_place);
+    assert_eq!(in_place, of, "{name}");
+    for (&score, &p) in scores.iter().zip(&of).step_by(z.len() / 50 + 1) {
+        assert_eq!(map.probability_of(score), p, "{name}");
+    }
+
     // What the report says of the calibration rows holds.
     let report = map.report().unwrap();
     assert_eq!(report.rows, z.len(), "{name}");
@@ -440,6 +449,13 @@ fn extremes() {
             assert!(error.to_string().contains("-0.5 at row 2"), "{name}: {error}");
             let error = map.probabilities_into(&[0.0; 2], &mut [0.0; 3]).unwrap_err();
             assert!(matches!(error, Error::LengthMismatch { .. }), "{name}: {error}");
+            let mut many = vec![0.25; 20_000];
+            (many[9_999], many[15_000]) = (2.0, -1.0);
+            let error = map.probabilities_of(&many).unwrap_err();
+            assert!(error.to_string().contains("2 at row 9999"), "{name}: {error}");
+            (many[9_999], many[15_000]) = (f64::NAN, f64::NAN);
+            let error = map.probabilities(&many).unwrap_err();
+            assert!(matches!(error, Error::NonFinite { row: 9_999, .. }), "{name}: {error}");
             let one = map.probabilities_of(&[0.25]).unwrap();
             assert_eq!(one[0], map.probability_of(0.25), "{name}");
         };

@@ -554,3 +554,75 @@ pub(super) fn at_least_distinct(
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Seed;
+    use crate::loss::numerics::sigmoid;
+    use crate::vector::log_parts;
+
+    struct Logs;
+
+    impl Features<2> for Logs {
+        #[inline(always)]
+        fn of(&self, z: f64) -> [f64; 2] {
+            log_parts(z).into()
+        }
+    }
+
+    fn uniform(i: usize) -> f64 {
+        Seed::new(i as u64).child("uniform").value() as f64 / 2_f64.powi(64)
+    }
+
+    /// The maximum and the passes to it, from the summary's start and from none.
+    fn both<const D: usize>(scored: &Scored<'_>, features: &impl Features<D>) -> [Columns<D>; 2] {
+        let targets = Targets::plain(true);
+        let near = Columns::fit(scored, targets, features).unwrap();
+        let (rows, [negative, positive]) = Rows::in_units(scored, features, true);
+        let mut start = vec![0.0; D + 1];
+        start[D] = (positive / negative).ln();
+        let mut lower = vec![0.0; D + 1];
+        lower[D] = f64::NEG_INFINITY;
+        let cold = minimise(start, &lower, |theta| objective(&rows, targets, theta)).unwrap();
+        [near, rows.in_columns(&cold)]
+    }
+
+    fn agree<const D: usize>(case: &str, scored: &Scored<'_>, features: &impl Features<D>) {
+        let [near, cold] = both(scored, features);
+        let ends = |fit: &Columns<D>| {
+            let numbers = fit.coefficients.into_iter().chain([fit.intercept]);
+            numbers.collect::<Vec<f64>>()
+        };
+        for (near, cold) in ends(&near).into_iter().zip(ends(&cold)) {
+            assert!((near - cold).abs() <= 1e-10 * (1.0 + cold.abs()), "{case}: {near} {cold}");
+        }
+        assert!(near.iterations <= cold.iterations, "{case}");
+    }
+
+    #[test]
+    fn the_start_from_a_summary_leads_to_the_same_maximum_in_fewer_passes() {
+        let n = 100_000;
+        let z: Vec<f64> = (0..n).map(|i| 8.0 * uniform(3 * i) - 7.0).collect();
+        let labels: Vec<bool> =
+            (0..n).map(|i| uniform(3 * i + 1) < sigmoid(0.7 * z[i] - 0.5)).collect();
+        let weights: Vec<f64> = (0..n).map(|i| (4.0 * uniform(3 * i + 2) - 1.0).max(0.0)).collect();
+        let scored = Scored::from_logits(&z, &labels).unwrap();
+        agree("plain", &scored, &Logit);
+        agree("plain", &scored, &Logs);
+        let [near, cold] = both(&scored, &Logit);
+        assert!(near.iterations <= 1 && cold.iterations > 3);
+        let weighted = scored.with_weights(&weights).unwrap();
+        agree("weighted", &weighted, &Logit);
+        agree("weighted", &weighted, &Logs);
+        // Bins that tell little: scores far out, and scores that are all but equal beside one.
+        let mut far = z.clone();
+        (far[7], far[8]) = (-900.0, 700.0);
+        let scored = Scored::from_logits(&far, &labels).unwrap();
+        agree("far", &scored, &Logit);
+        agree("far", &scored, &Logs);
+        let mut crowded: Vec<f64> = z.iter().map(|z| 1e-3 * z).collect();
+        crowded[7] = 1e5;
+        agree("crowded", &Scored::from_logits(&crowded, &labels).unwrap(), &Logit);
+    }
+}
