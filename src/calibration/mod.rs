@@ -133,8 +133,8 @@ pub trait Calibrate: Debug + Send + Sync {
     /// Writes the probabilities of logits, in one pass on all cores, without allocation.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] for a NaN (±∞ are certain scores), and [`Error::LengthMismatch`] for an
-    /// output of another length.
+    /// [`NonFinite`](crate::Error::NonFinite) for a NaN (±∞ are certain scores), and
+    /// [`LengthMismatch`](crate::Error::LengthMismatch) for an output of another length.
     fn probabilities_into(&self, logits: &[f64], out: &mut [f64]) -> Result<()> {
         same_length("the output", out.len(), "the scores", logits.len())?;
         let bad = FirstRow::default();
@@ -150,7 +150,7 @@ pub trait Calibrate: Debug + Send + Sync {
     /// The probabilities of logits, in one pass on all cores.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] for a NaN; ±∞ are certain scores.
+    /// [`NonFinite`](crate::Error::NonFinite) for a NaN; ±∞ are certain scores.
     fn probabilities(&self, logits: &[f64]) -> Result<Vec<f64>> {
         let (p, bad) = mapped(logits, |piece| self.probabilities_in_place(piece));
         bad.map_or(Ok(p), |row| Err(scored::no_logit("the logits", row)))
@@ -159,7 +159,7 @@ pub trait Calibrate: Debug + Send + Sync {
     /// The probabilities of scores that are probabilities, in one pass on all cores.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a number outside \[0, 1\].
+    /// [`InvalidArgument`](crate::Error::InvalidArgument) for a number outside \[0, 1\].
     fn probabilities_of(&self, probabilities: &[f64]) -> Result<Vec<f64>> {
         let (p, bad) = mapped(probabilities, |piece| self.probabilities_of_in_place(piece));
         bad.map_or(Ok(p), |row| Err(scored::no_probability(row, probabilities[row])))
