@@ -11,13 +11,13 @@ use crate::data::Scalar;
 /// Share of the slope at the start below which the search ends: the next step does the rest.
 const FLAT: f64 = 0.01;
 
-/// Farthest, in steps. Where classes are separated there is no end.
-const FARTHEST: f64 = 4.0;
+/// Farthest, in steps.
+pub(super) const FARTHEST: f64 = 4.0;
 
 /// Most tries; two or three are usual.
 const TRIES: usize = 12;
 
-/// The length t of about the least objective at θ + t·`step`, up to `farthest`: Newton's method on the slope,
+/// The length t of about the least objective at θ + t·`step`, up to `farthest` ≥ 1: Newton's method on the slope,
 /// held between a point where it falls and one where it rises.
 pub(super) fn best_length<F: Scalar>(
     objective: &Objective<'_, F>,
@@ -25,9 +25,9 @@ pub(super) fn best_length<F: Scalar>(
     theta: &[f64],
     step: &[f64],
     moves: &[f64],
-    on_boundary: bool,
+    farthest: f64,
 ) -> f64 {
-    let (mut falls, mut rises) = (0.0, if on_boundary { 1.0 } else { FARTHEST });
+    let (mut falls, mut rises) = (0.0, farthest);
     let start: f64 = at.gradient.iter().zip(step).map(|(g, s)| g * s).sum();
     let mut length = 1.0;
     for _ in 0..TRIES {

@@ -31,6 +31,11 @@ impl Separation {
         Self { possible: objective.l2() == 0.0 && pulls_for_ever(objective.loss()) }
     }
 
+    /// Whether nothing keeps separated classes from drawing coefficients to infinity.
+    pub(super) fn is_possible(&self) -> bool {
+        self.possible
+    }
+
     /// Coefficients that rank every row on its own side prove that larger ones are better yet.
     pub(super) fn refuse_complete(&self, at: &At) -> Result<()> {
         if self.possible && at.margin > 0.0 {

@@ -98,7 +98,11 @@ pub(super) fn minimise<F: Scalar>(
         let length = if formed || converged {
             1.0
         } else {
-            line_search::best_length(objective, &at, &theta, direction, moves, *on_boundary)
+            // Where classes may be separated a step is not drawn out: a logit that runs away must still
+            // move visibly at the end.
+            let whole = *on_boundary || separation.is_possible();
+            let farthest = if whole { 1.0 } else { line_search::FARTHEST };
+            line_search::best_length(objective, &at, &theta, direction, moves, farthest)
         };
         let taken: Vec<f64> = direction.iter().map(|s| length * s).collect();
         let candidate: Vec<f64> = theta.iter().zip(&taken).map(|(t, s)| t + s).collect();
