@@ -7,9 +7,7 @@ use super::log_odds::{Line, LogOdds, probabilities_in_place, times};
 use super::report::Solution;
 use super::rising::{RisingLine, need_finite, need_overlap};
 use super::{Calibrate, CalibrationReport, Calibrator, Scored};
-use crate::vector::{
-    Logits, PIECE, Work, ln, ln_1m, log_parts, logit, sigmoid, sigmoids, vectorised,
-};
+use crate::vector::{Logits, ln, ln_1m, log_parts, logit, sigmoid, vectorised};
 use crate::{Error, Result};
 
 /// Beta calibration: log-odds q = a ln p − b ln(1 − p) + c of the score p = σ(z), with a, b ≥ 0, by
@@ -248,7 +246,7 @@ impl Calibrate for FittedBetaCalibration {
     fn probability_of(&self, probability: f64) -> f64 {
         sigmoid(match self.map.line() {
             Some(line) => line.logit(logit(probability)),
-            None => self.map.logit_of(probability),
+            None => OfProbability(&self.map).logit(probability),
         })
     }
 
@@ -273,7 +271,7 @@ impl Calibrate for FittedBetaCalibration {
                 vectorised(Logits(probabilities));
                 probabilities_in_place(&line, probabilities);
             }
-            None => vectorised(OfProbabilities { map: &self.map, probabilities }),
+            None => probabilities_in_place(&OfProbability(&self.map), probabilities),
         }
     }
 
@@ -301,12 +299,6 @@ impl Beta {
         (self.a == self.b).then_some(Line { slope: self.a, intercept: self.c })
     }
 
-    /// The calibrated log-odds of a score that is a probability.
-    #[inline(always)]
-    fn logit_of(&self, p: f64) -> f64 {
-        self.combine(ln(p), -ln_1m(p))
-    }
-
     #[inline(always)]
     fn combine(&self, ln_p: f64, minus_ln_q: f64) -> f64 {
         times(self.a, ln_p) + times(self.b, minus_ln_q) + self.c
@@ -321,22 +313,12 @@ impl LogOdds for Beta {
     }
 }
 
-/// Probabilities to be replaced by calibrated ones.
-struct OfProbabilities<'a> {
-    map: &'a Beta,
-    probabilities: &'a mut [f64],
-}
+/// The map of a score that is a probability, from the logarithms of p and 1 − p themselves.
+struct OfProbability<'a>(&'a Beta);
 
-impl Work for OfProbabilities<'_> {
-    type Output = ();
-
+impl LogOdds for OfProbability<'_> {
     #[inline(always)]
-    fn run(self) {
-        for piece in self.probabilities.chunks_mut(PIECE) {
-            for p in &mut *piece {
-                *p = self.map.logit_of(*p);
-            }
-            sigmoids(piece);
-        }
+    fn logit(&self, p: f64) -> f64 {
+        self.0.combine(ln(p), -ln_1m(p))
     }
 }

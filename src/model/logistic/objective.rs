@@ -594,9 +594,12 @@ impl<'a, F: Scalar> Objective<'a, F> {
     }
 
     /// The Hessian at `at` of the [leading columns](Self::leading_columns) and the intercept behind them
-    /// (lower triangle).
+    /// (lower triangle). `None` where no column leads, or the Hessian is formed anyway.
     pub(in crate::model) fn leading_block(&self, at: &At, leading: &[usize]) -> Option<Mat<f64>> {
         let Curvature::Rows(rows) = &at.curvature else { return None };
+        if leading.is_empty() {
+            return None;
+        }
         let factors: Vec<f64> = rows.iter().map(|row| row.hessian).collect();
         let k = leading.len() + usize::from(self.intercept);
         let n = factors.len();
@@ -624,7 +627,7 @@ impl<'a, F: Scalar> Objective<'a, F> {
                         add_dense_outer_products(&x, columns, factors, &mut scratch, &mut sum);
                     });
                 }
-                (FeaturesView::Sparse(_), None) => {}
+                (FeaturesView::Sparse(_), None) => {} // no column leads
             }
             sum
         });
