@@ -32,7 +32,7 @@ struct Finds<'f> {
     found: &'f mut [Best],
 }
 
-/// Rows that search together.
+/// A group and what its rows have found.
 struct Seekers<'r, 'f, F> {
     group: Group<'r, F>,
     finds: Finds<'f>,
@@ -59,6 +59,48 @@ impl Blocks {
         Group::new(&self.rounding, x, &self.central[..GROUP.min(self.central.len())])
     }
 
+    /// Whether [`nearest`](Self::nearest) can answer: all points are prepared at once, and queries are not
+    /// better off as each other's points.
+    pub(super) fn prepares_all(&self, points: &[usize], queries: &[usize]) -> bool {
+        points.len() <= self.most() && (self.skip_most() || queries != points)
+    }
+
+    /// What `read` makes of the `k` nearest points of each query: `width` values. What a query has found is
+    /// forgotten when it has been read.
+    pub(super) fn nearest<F: Scalar, T: Copy + Send>(
+        &self,
+        x: &ArrayView2<'_, F>,
+        (points, queries): (&[usize], &[usize]),
+        k: usize,
+        (width, empty): (usize, T),
+        read: impl Fn(&[Place], &mut [T]) + Sync + Send,
+    ) -> Vec<T> {
+        let (order, rows) = in_order(x, queries);
+        let themselves = queries == points;
+        let others = if themselves { Vec::new() } else { in_order(x, points).1 };
+        let groups = Group::of(&self.rounding, x, if themselves { &rows } else { &others });
+        let sampled = self.sampled(x);
+        let mut ordered = vec![empty; queries.len() * width];
+        parallel::map_into(&mut ordered, width, GROUP, |block, range, out| {
+            let mut found: Vec<Best> = range.clone().map(|_| Best::nearest(k)).collect();
+            let apart: Group<'_, F>;
+            let group = if themselves {
+                &groups[block]
+            } else {
+                apart = Group::new(&self.rounding, x, &rows[range]);
+                &apart
+            };
+            self.seek(group, &mut found, &groups, &sampled);
+            let out = out.chunks_exact_mut(width);
+            found.iter().zip(out).for_each(|(best, out)| read(best.places(), out));
+        });
+        let mut values = vec![empty; ordered.len()];
+        for (at, ordered) in order.into_iter().zip(ordered.chunks_exact(width)) {
+            values[at * width..(at + 1) * width].copy_from_slice(ordered);
+        }
+        values
+    }
+
     /// Rows that lie together are searched for, and searched, together.
     pub(super) fn search<F: Scalar>(
         &self,
@@ -67,24 +109,23 @@ impl Blocks {
         queries: &[usize],
         found: &mut [Best],
     ) {
-        let order = arranged::<F, LANES>(x, queries, &Metric::euclidean());
-        let rows: Vec<usize> = order.iter().map(|&at| queries[at]).collect();
+        let (order, rows) = in_order(x, queries);
         let mut ordered: Vec<Best> =
             order.iter().map(|&at| std::mem::take(&mut found[at])).collect();
-        let most = (ROUNDED / x.ncols()).max(GROUP);
-        let themselves = queries == points && points.len() <= most;
-        if themselves && !self.skip_most() {
+        if queries == points && points.len() <= self.most() && !self.skip_most() {
             self.search_one_another(x, &rows, &mut ordered);
-        } else if themselves {
-            self.search_one_sided(x, &rows, &rows, &mut ordered);
         } else {
-            for points in points.chunks(most) {
-                let order = arranged::<F, LANES>(x, points, &Metric::euclidean());
-                let points: Vec<usize> = order.iter().map(|&at| points[at]).collect();
+            for points in points.chunks(self.most()) {
+                let (_, points) = in_order(x, points);
                 self.search_one_sided(x, &points, &rows, &mut ordered);
             }
         }
         order.into_iter().zip(ordered).for_each(|(at, best)| found[at] = best);
+    }
+
+    /// How many points are prepared at once.
+    fn most(&self) -> usize {
+        (ROUNDED / self.rounding.columns()).max(GROUP)
     }
 
     /// Each group of queries meets the groups of points.
@@ -99,42 +140,47 @@ impl Blocks {
         let sampled = self.sampled(x);
         parallel::map_into(found, 1, GROUP, |_, range, found| {
             let group = Group::new(&self.rounding, x, &queries[range]);
-            let mut seekers = self.seekers(group, found);
-            if self.skip_most() {
-                self.visit_all(&mut seekers, &groups);
-            } else {
-                self.sample(&mut seekers, &sampled);
-                self.meet_all(&mut seekers, &groups);
-            }
+            self.seek(&group, found, &groups, &sampled);
         });
     }
 
-    /// For many columns: pack by pack.
-    fn meet_all<F: Scalar>(&self, seekers: &mut Seekers<'_, '_, F>, groups: &[Group<'_, F>]) {
-        let Seekers { group, finds } = seekers;
-        let mut nothing = Finds::nothing();
-        for other in groups {
-            self.meet((group, finds), (other, &mut nothing));
+    /// A group of queries meets groups of points.
+    fn seek<F: Scalar>(
+        &self,
+        group: &Group<'_, F>,
+        found: &mut [Best],
+        groups: &[Group<'_, F>],
+        sampled: &Group<'_, F>,
+    ) {
+        let mut finds = self.finds(group, found);
+        if self.skip_most() {
+            self.visit_all(group, &mut finds, groups);
+        } else {
+            self.sample(group, &mut finds, sampled);
+            let mut nothing = Finds::nothing();
+            for other in groups {
+                self.meet((group, &mut finds), (other, &mut nothing));
+            }
         }
     }
 
     /// For few columns: row by row, because from one row most points are farther than from a box around
     /// several; the probably nearest groups first.
-    fn visit_all<F: Scalar>(&self, seekers: &mut Seekers<'_, '_, F>, groups: &[Group<'_, F>]) {
-        let gap = |other| (seekers.group.between(other), other);
+    fn visit_all<F: Scalar>(
+        &self,
+        one: &Group<'_, F>,
+        ours: &mut Finds<'_>,
+        groups: &[Group<'_, F>],
+    ) {
+        let gap = |other| (one.between(other), other);
         let mut order: Vec<(f32, &Group<'_, F>)> = groups.iter().map(gap).collect();
         order.sort_by(|a, b| a.0.total_cmp(&b.0));
         if let Some((_, nearest)) = order.first() {
-            self.sample(seekers, nearest);
+            self.sample(one, ours, nearest);
         }
-        let Seekers { group: one, finds } = seekers;
-        let mut nothing = Finds::nothing();
+        let (rounding, mut nothing) = (&self.rounding, Finds::nothing());
         for (_, other) in order {
-            if one.apart(other) > greatest(&finds.most) {
-                continue;
-            }
-            let (ours, theirs) = (&mut *finds, &mut nothing);
-            let rounding = &self.rounding;
+            let (ours, theirs) = (&mut *ours, &mut nothing);
             Arch::new().dispatch(Visit(Meeting { rounding, one, ours, other, theirs }));
         }
     }
@@ -154,8 +200,8 @@ impl Blocks {
             members.map(|(group, found)| self.seekers(group, found)).collect();
         parallel::map_into(&mut groups, 1, 1, |_, _, groups| {
             for seekers in groups {
-                self.sample(seekers, &sampled);
                 let Seekers { group, finds } = seekers;
+                self.sample(group, finds, &sampled);
                 self.meet((group, finds), (group, &mut Finds::nothing()));
             }
         });
@@ -183,18 +229,28 @@ impl Blocks {
         group: Group<'r, F>,
         found: &'f mut [Best],
     ) -> Seekers<'r, 'f, F> {
+        let finds = self.finds(&group, found);
+        Seekers { group, finds }
+    }
+
+    fn finds<'f, F: Scalar>(&self, group: &Group<'_, F>, found: &'f mut [Best]) -> Finds<'f> {
         let mut reach = vec![[f32::NEG_INFINITY; LANES]; group.packs()];
         for (at, best) in found.iter().enumerate() {
             reach[at / LANES][at % LANES] = self.rounding.reach(best);
         }
         let mut most = [f32::NEG_INFINITY; LANES];
         most.iter_mut().zip(&reach).for_each(|(most, reach)| *most = greatest(reach));
-        Seekers { group, finds: Finds { reach, most, found } }
+        Finds { reach, most, found }
     }
 
     /// Bounds the reach of rows by a sample of the points, so that few points are measured in vain.
-    fn sample<F: Scalar>(&self, seekers: &mut Seekers<'_, '_, F>, sample: &Group<'_, F>) {
-        Arch::new().dispatch(Sampling { rounding: &self.rounding, seekers, sample });
+    fn sample<F: Scalar>(
+        &self,
+        group: &Group<'_, F>,
+        finds: &mut Finds<'_>,
+        sample: &Group<'_, F>,
+    ) {
+        Arch::new().dispatch(Sampling { rounding: &self.rounding, group, finds, sample });
     }
 
     fn meet<F: Scalar>(
@@ -236,7 +292,8 @@ macro_rules! by_registers {
 
 struct Sampling<'s, 'r, 'f, 't, F> {
     rounding: &'s Rounding,
-    seekers: &'s mut Seekers<'r, 'f, F>,
+    group: &'s Group<'r, F>,
+    finds: &'s mut Finds<'f>,
     sample: &'s Group<'t, F>,
 }
 
@@ -252,13 +309,13 @@ impl<F: Scalar> WithSimd for Sampling<'_, '_, '_, '_, F> {
 impl<F: Scalar> Sampling<'_, '_, '_, '_, F> {
     #[inline(always)]
     fn sample<S: Simd, const Q: usize, const V: usize>(self, simd: S) {
-        let Seekers { group, finds } = self.seekers;
+        let Self { rounding, group, finds, sample } = self;
         // They are all sought alike.
         let Some(k) = finds.found.first().and_then(Best::sought) else { return };
         for pack in 0..group.packs() {
-            let within = group.within::<S, Q, V>(simd, pack, self.sample, k);
+            let within = group.within::<S, Q, V>(simd, pack, sample, k);
             for (reach, within) in finds.reach[pack].iter_mut().zip(within) {
-                let within = self.rounding.widened(f64::from(within));
+                let within = rounding.widened(f64::from(within));
                 // Not `min`: NaN, from numbers too large, says nothing.
                 *reach = if within < *reach { within } else { *reach };
             }
@@ -303,7 +360,7 @@ impl<F: Scalar> Meeting<'_, '_, '_, '_, '_, F> {
                         continue;
                     }
                     for (lane, products) in (first..).zip(products) {
-                        self.consider(&lanes(simd, products), (pack, lane), theirs);
+                        self.consider(simd, products, (pack, lane), theirs);
                     }
                 }
                 self.ours.renew(pack);
@@ -334,30 +391,59 @@ impl<F: Scalar> Meeting<'_, '_, '_, '_, '_, F> {
         others(simd, out) == 0
     }
 
-    /// Measures those of a pack that are not ruled out.
+    /// The rows of a pack that the products of a row do not rule out, as bits.
     #[inline(always)]
-    fn consider(&mut self, products: &Lanes, (pack, lane): (usize, usize), theirs: usize) {
-        let (reach, norm) = (self.ours.reach[pack][lane], self.one.norms[pack][lane]);
-        // Without branches (`&`, not `&&`), so that lanes are compared at once.
-        let points = products.iter().zip(&self.theirs.reach[theirs]);
-        let all_ruled_out = points
-            .fold(true, |all, (&product, &theirs)| all & ruled_out(product, reach, theirs, norm));
-        if !all_ruled_out {
-            self.measure(products, (pack, lane), theirs);
+    fn possible<S: Simd, const V: usize>(
+        &self,
+        simd: S,
+        products: [S::f32s; V],
+        (pack, lane): (usize, usize),
+        theirs: usize,
+    ) -> u32 {
+        let reach = simd.splat_f32s(self.ours.reach[pack][lane]);
+        let norm = simd.splat_f32s(self.one.norms[pack][lane]);
+        let (theirs, _) = S::as_simd_f32s(&self.theirs.reach[theirs]);
+        let mut out = [simd.equal_f32s(norm, norm); V];
+        for ((out, product), &theirs) in out.iter_mut().zip(products).zip(theirs) {
+            let farthest = simd.sub_f32s(simd.max_f32s(reach, theirs), norm);
+            *out = simd.greater_than_f32s(product, farthest);
+        }
+        others(simd, out)
+    }
+
+    /// Measures those of a pack that the products of a row do not rule out.
+    #[inline(always)]
+    fn consider<S: Simd, const V: usize>(
+        &mut self,
+        simd: S,
+        products: [S::f32s; V],
+        row: (usize, usize),
+        theirs: usize,
+    ) {
+        let possible = self.possible(simd, products, row, theirs);
+        if possible != 0 {
+            self.measure(possible, &lanes(simd, products), row, theirs);
         }
     }
 
     #[inline(never)]
-    fn measure(&mut self, products: &Lanes, (pack, lane): (usize, usize), their_pack: usize) {
+    fn measure(
+        &mut self,
+        possible: u32,
+        products: &Lanes,
+        (pack, lane): (usize, usize),
+        their_pack: usize,
+    ) {
         let Self { rounding, one, ours, other, theirs } = self;
         let at = pack * LANES + lane;
         let Some(&own) = one.rows.get(at) else { return };
         let norm = one.norms[pack][lane];
         let (best, reach) = (&mut ours.found[at], &mut ours.reach[pack][lane]);
-        let points = other.rows.iter().enumerate().skip(their_pack * LANES);
-        let reaches = &mut theirs.reach[their_pack];
-        for (((place, &point), &product), their_reach) in points.zip(products).zip(reaches) {
-            if ruled_out(product, *reach, *their_reach, norm) || point == own {
+        for their_lane in each(possible) {
+            let place = their_pack * LANES + their_lane;
+            let Some(&point) = other.rows.get(place) else { return };
+            let their_reach = &mut theirs.reach[their_pack][their_lane];
+            if ruled_out(products[their_lane], *reach, *their_reach, norm) || point == own {
                 continue;
             }
             let back = theirs.found.get_mut(place);
@@ -395,24 +481,33 @@ impl<F: Scalar> Visit<'_, '_, '_, '_, '_, F> {
     fn visit<S: Simd, const V: usize>(self, simd: S) {
         let Self(mut meeting) = self;
         let (one, other) = (meeting.one, meeting.other);
-        for pack in 0..one.packs() {
-            let reach = &meeting.ours.reach[pack];
-            for lane in each(one.rows_near::<S, V>(simd, pack, reach, other)) {
+        let packs = each(one.packs_reaching::<S, V>(simd, &meeting.ours.most, other));
+        for pack in packs.take_while(|&pack| pack < one.packs()) {
+            let mut near = [0; LANES];
+            for lane in each(one.rows_near::<S, V>(simd, pack, &meeting.ours.reach[pack], other)) {
                 // Where equal rows abound, most groups hold none before those found.
                 let best = meeting.ours.found.get(pack * LANES + lane);
-                if !best.is_some_and(|best| best.admits(other.first)) {
-                    continue;
+                if best.is_some_and(|best| best.admits(other.first)) {
+                    let reach = meeting.ours.reach[pack][lane];
+                    near[lane] = one.packs_near::<S, V>(simd, (pack, lane), reach, other);
                 }
-                let reach = meeting.ours.reach[pack][lane];
-                let near = one.packs_near::<S, V>(simd, (pack, lane), reach, other);
+            }
+            for (lane, near) in near.into_iter().enumerate() {
                 for theirs in each(near).take_while(|&theirs| theirs < other.packs()) {
                     let [products] = one.products::<S, 1, V>(simd, (pack, lane), other, theirs);
-                    meeting.consider(&lanes(simd, products), (pack, lane), theirs);
+                    meeting.consider(simd, products, (pack, lane), theirs);
                 }
             }
             meeting.ours.renew(pack);
         }
     }
+}
+
+/// Some rows so that those that lie together follow each other, after their places.
+fn in_order<F: Scalar>(x: &ArrayView2<'_, F>, rows: &[usize]) -> (Vec<usize>, Vec<usize>) {
+    let order = arranged::<F, LANES>(x, rows, &Metric::euclidean());
+    let rows = order.iter().map(|&at| rows[at]).collect();
+    (order, rows)
 }
 
 #[inline(always)]

@@ -2,6 +2,7 @@
 
 use ndarray::ArrayView2;
 use pulp::Simd;
+use pulp::bytemuck::cast;
 
 use super::rounding::Rounding;
 use crate::data::Scalar;
@@ -84,6 +85,12 @@ impl Boxes {
 /// The lanes that are not in a mask, as bits.
 #[inline(always)]
 pub(super) fn others<S: Simd, const V: usize>(simd: S, mask: [S::m32s; V]) -> u32 {
+    // Some machines have masks of bits.
+    if let &[mask] = &mask[..]
+        && size_of::<S::m32s>() == size_of::<u16>()
+    {
+        return u32::from(!cast::<_, u16>(mask));
+    }
     const POWERS: Lanes = {
         let mut powers = [1.0; LANES];
         let mut lane = 1;
@@ -98,6 +105,24 @@ pub(super) fn others<S: Simd, const V: usize>(simd: S, mask: [S::m32s; V]) -> u3
         sum = simd.add_f32s(sum, simd.select_f32s(mask, simd.splat_f32s(0.0), powers));
     }
     simd.reduce_sum_f32s(sum) as u32
+}
+
+/// The lanes whose squared gap, less what rounding may have added, is within reach, as bits.
+#[inline(always)]
+fn near<S: Simd, const V: usize>(
+    simd: S,
+    gaps: [S::f32s; V],
+    (slack, more): (&Lanes, f32),
+    reach: &Lanes,
+) -> u32 {
+    let more = simd.splat_f32s(more);
+    let mut out = [simd.equal_f32s(more, more); V];
+    let (slack, reach) = (S::as_simd_f32s(slack).0, S::as_simd_f32s(reach).0);
+    for (((out, gap), &slack), &reach) in out.iter_mut().zip(gaps).zip(slack).zip(reach) {
+        let apart = simd.sub_f32s(gap, simd.add_f32s(slack, more));
+        *out = simd.greater_than_f32s(apart, reach);
+    }
+    others(simd, out)
 }
 
 /// The places of the bits.
@@ -182,13 +207,25 @@ impl<'r, F: Scalar> Group<'r, F> {
         })
     }
 
-    /// By how much the boxes around two groups are apart, as between packs.
-    pub(super) fn apart(&self, other: &Self) -> f32 {
-        let sum = self.hull.iter().zip(&other.hull).fold(0.0, |sum, (ours, theirs)| {
-            let gap = (ours[0] - theirs[1]).max(theirs[0] - ours[1]).max(0.0);
-            sum + gap * gap
-        });
-        sum - (self.hull_slack + other.hull_slack)
+    /// The packs within whose reach the box around another group may have points, as bits.
+    #[inline(always)]
+    pub(super) fn packs_reaching<S: Simd, const V: usize>(
+        &self,
+        simd: S,
+        reach: &Lanes,
+        other: &Self,
+    ) -> u32 {
+        let mut sums = [simd.splat_f32s(0.0); V];
+        for ([lows, highs], &[low, high]) in self.boxes.sides.iter().zip(&other.hull) {
+            let (low, high) = (simd.splat_f32s(low), simd.splat_f32s(high));
+            let (lows, highs) = (S::as_simd_f32s(lows).0, S::as_simd_f32s(highs).0);
+            for ((sum, &own_low), &own_high) in sums.iter_mut().zip(lows).zip(highs) {
+                let (up, down) = (simd.sub_f32s(own_low, high), simd.sub_f32s(low, own_high));
+                let gap = simd.max_f32s(simd.max_f32s(up, down), simd.splat_f32s(0.0));
+                *sum = simd.mul_add_e_f32s(gap, gap, *sum);
+            }
+        }
+        near(simd, sums, (&self.boxes.slack, other.hull_slack), reach)
     }
 
     /// The rows of a pack within whose reach the box around another group may have points, as bits.
@@ -208,13 +245,8 @@ impl<'r, F: Scalar> Group<'r, F> {
                 *sum = simd.mul_add_e_f32s(gap, gap, *sum);
             }
         }
-        let slack = simd.splat_f32s(self.boxes.slack[pack] + other.hull_slack);
-        let mut out = [simd.equal_f32s(slack, slack); V];
-        let (reach, _) = S::as_simd_f32s(reach);
-        for ((out, sum), &reach) in out.iter_mut().zip(sums).zip(reach) {
-            *out = simd.greater_than_f32s(simd.sub_f32s(sum, slack), reach);
-        }
-        others(simd, out)
+        let slack = self.boxes.slack[pack] + other.hull_slack;
+        near(simd, sums, (&[slack; LANES], 0.0), reach)
     }
 
     /// The packs of another group that may have points within reach of a row, as bits.
@@ -235,14 +267,7 @@ impl<'r, F: Scalar> Group<'r, F> {
                 *sum = simd.mul_add_e_f32s(gap, gap, *sum);
             }
         }
-        let (own, reach) = (simd.splat_f32s(self.boxes.slack[pack]), simd.splat_f32s(reach));
-        let mut out = [simd.equal_f32s(own, own); V];
-        let (slack, _) = S::as_simd_f32s(&other.boxes.slack);
-        for ((out, sum), &slack) in out.iter_mut().zip(sums).zip(slack) {
-            let apart = simd.sub_f32s(sum, simd.add_f32s(slack, own));
-            *out = simd.greater_than_f32s(apart, reach);
-        }
-        others(simd, out)
+        near(simd, sums, (&other.boxes.slack, self.boxes.slack[pack]), &[reach; LANES])
     }
 
     /// How far the `k`-th nearest of a sample may be at most from each row of a pack. The products of all of

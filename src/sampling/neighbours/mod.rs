@@ -244,25 +244,41 @@ impl<'x, 'p, F: Scalar> Neighbours<'x, 'p, F> {
     /// The `k` nearest points of each query in order, one query after the other, as rows. Queries are
     /// rows too; a query is not its own neighbour. There must be `k` other points.
     pub(crate) fn nearest(&self, queries: &[usize], k: usize) -> Vec<usize> {
-        let mut rows = Vec::with_capacity(queries.len() * k);
-        for queries in queries.chunks(stretch(k)) {
-            let found = queries.iter().map(|_| Best::nearest(k)).collect();
-            let found = self.search(queries, &self.points, found);
-            rows.extend(found.iter().flat_map(|best| best.places().iter().map(|place| place.row)));
-        }
-        rows
+        self.read_nearest(queries, k, (k, usize::MAX), |places, rows| {
+            rows.iter_mut().zip(places).for_each(|(row, place)| *row = place.row);
+        })
     }
 
     /// The place of the `k`-th nearest point of each query, [`Place::LAST`] where there are fewer.
     pub(crate) fn kth(&self, queries: &[usize], k: usize) -> Vec<Place> {
-        let mut places = Vec::with_capacity(queries.len());
+        self.read_nearest(queries, k, (1, Place::LAST), |places, kth| {
+            kth.iter_mut().zip(places.get(k - 1)).for_each(|(kth, place)| *kth = *place);
+        })
+    }
+
+    /// What `read` makes of the nearest points of each query: so many values, one query after the other.
+    fn read_nearest<T: Copy + Send>(
+        &self,
+        queries: &[usize],
+        k: usize,
+        (width, empty): (usize, T),
+        read: impl Fn(&[Place], &mut [T]) + Sync + Send,
+    ) -> Vec<T> {
+        if let (FeaturesView::Dense(x), Method::Blocks(blocks)) = (&self.x, &self.method)
+            && blocks.prepares_all(&self.points, queries)
+        {
+            return blocks.nearest(x, (&self.points, queries), k, (width, empty), read);
+        }
+        let mut values = Vec::with_capacity(queries.len() * width);
         for queries in queries.chunks(stretch(k)) {
             let found = queries.iter().map(|_| Best::nearest(k)).collect();
-            let found = self.search(queries, &self.points, found);
-            places
-                .extend(found.iter().map(|best| *best.places().get(k - 1).unwrap_or(&Place::LAST)));
+            for best in self.search(queries, &self.points, found) {
+                let start = values.len();
+                values.resize(start + width, empty);
+                read(best.places(), &mut values[start..]);
+            }
         }
-        places
+        values
     }
 
     /// For each query, whether at least `k` points are nearer than its bound.
