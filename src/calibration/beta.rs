@@ -246,7 +246,7 @@ impl Calibrate for FittedBetaCalibration {
     fn probability_of(&self, probability: f64) -> f64 {
         sigmoid(match self.map.line() {
             Some(line) => line.logit(logit(probability)),
-            None => OfProbability(&self.map).logit(probability),
+            None => OfProbability(self.map).logit(probability),
         })
     }
 
@@ -271,7 +271,7 @@ impl Calibrate for FittedBetaCalibration {
                 vectorised(Logits(probabilities));
                 probabilities_in_place(&line, probabilities);
             }
-            None => probabilities_in_place(&OfProbability(&self.map), probabilities),
+            None => probabilities_in_place(&OfProbability(self.map), probabilities),
         }
     }
 
@@ -314,9 +314,12 @@ impl LogOdds for Beta {
 }
 
 /// The map of a score that is a probability, from the logarithms of p and 1 − p themselves.
-struct OfProbability<'a>(&'a Beta);
+///
+/// It holds the coefficients, not a reference to them: through one, a compiler must think that writing a
+/// result may change them, and makes no vector instructions of the loop.
+struct OfProbability(Beta);
 
-impl LogOdds for OfProbability<'_> {
+impl LogOdds for OfProbability {
     #[inline(always)]
     fn logit(&self, p: f64) -> f64 {
         self.0.combine(ln(p), -ln_1m(p))
