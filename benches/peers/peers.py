@@ -5,9 +5,9 @@
         betacal==1.1.0 vowpalwabbit==9.11.9
     python benches/peers/peers.py [GROUP ...]      # groups: sampling dense sparse ftrl calibration metrics
 
-Both sides load the same arrays and take turns: a run of the peer, a run of this crate, and again. The table
-has the median of each and the ratio of the medians. Where both compute a number (an objective, a metric) it
-is compared, so that nobody is fast by doing less. Threads: all cores on both sides.
+Both sides load the same arrays and take turns: a run of the peer, a run of this crate, and again, with a pause
+before each. The table has the median of each and the ratio of the medians. Where both compute a number (an
+objective, a metric) it is compared, so that nobody is fast by doing less. Threads: all cores on both sides.
 """
 
 import pathlib
@@ -22,6 +22,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 GROUPS = ["sampling", "dense", "sparse", "ftrl", "calibration", "metrics"]
 # A relative difference to the least objective found at which a solver counts as having reached it.
 REACHED = 1e-9
+# Seconds before a turn. The threads of a linear algebra library spin for some hundredths of a second after their
+# work, and would hold a core that belongs to the other side.
+PAUSE = 0.1
 
 
 class Ours:
@@ -62,8 +65,10 @@ def turns(ours, task, peer, theirs, required, repeats=5, same=None):
     ours.run(task)
     theirs()
     for _ in range(repeats):
+        time.sleep(PAUSE)
         second, their_value = timed(theirs)
         seconds[0].append(second)
+        time.sleep(PAUSE)
         second, our_value = ours.run(task)
         seconds[1].append(second)
     if same is not None:
