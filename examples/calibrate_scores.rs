@@ -5,11 +5,13 @@
 //! cargo run --release --example calibrate_scores -- --csv scores.csv.gz --score score --label click \
 //!     --kind logits
 //! cargo run --release --example calibrate_scores -- --generate scores.csv
+//! cargo run --release --example calibrate_scores -- --csv scores.csv --score score --label click \
+//!     --kind logits --time day
 //! ```
 
 use std::error::Error;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
@@ -17,7 +19,7 @@ use imbalance::calibration::{
     BetaCalibration, BetaCdf, BoxCalibrator, Calibrator, HistogramBinning, IsotonicRegression,
     PlattScaling, Scored, TemperatureScaling, Uncalibrated, VennAbers, cross_fit,
 };
-use imbalance::data::{CsvReader, SyntheticClicks};
+use imbalance::data::{CsvReader, SyntheticClicks, SyntheticLog};
 use imbalance::loss::numerics::{logit, sigmoid};
 use imbalance::metrics::{Scorecard, log_loss};
 use imbalance::{Folds, Run};
@@ -70,7 +72,7 @@ struct Arguments {
     /// A column of times, as numbers or as dates: each row is judged by a map of earlier rows only.
     #[arg(long, value_name = "COL", requires = "csv")]
     time: Option<String>,
-    /// Write the synthetic scores to a file (columns `score`, logits, and `click`), and stop.
+    /// Write the synthetic scores to a file (columns `day`, `score`, which is a logit, and `click`), and stop.
     #[arg(long, value_name = "FILE", conflicts_with = "csv")]
     generate: Option<PathBuf>,
     /// Rows of the synthetic scores.
@@ -106,17 +108,13 @@ fn run(arguments: &Arguments) -> Outcome<()> {
     let (scored, times) = match &arguments.csv {
         Some(file) => read(arguments, file)?,
         None => {
-            let (logits, labels) = synthetic(arguments.rows, arguments.seed)?;
+            let log = SyntheticClicks::new(arguments.rows, 0.02)?.categorical(&[]);
+            let log = log.generate(arguments.seed)?;
             if let Some(file) = &arguments.generate {
-                let mut text = String::from("score,click\n");
-                for (score, &click) in logits.iter().zip(&labels) {
-                    writeln!(text, "{score},{}", u8::from(click))?;
-                }
-                std::fs::write(file, text)?;
-                return Ok(());
+                return write(&log, file);
             }
             println!("Synthetic scores: logits of a click log's truth, bent and too high.");
-            (Scored::from_logits(logits, labels)?, None)
+            (Scored::from_logits(scores(&log), log.dataset.labels().to_vec())?, None)
         }
     };
     let folds = match &times {
@@ -154,14 +152,23 @@ fn read(arguments: &Arguments, file: &PathBuf) -> Outcome<(Scored<'static>, Opti
     Ok((scored, times))
 }
 
-/// Logits that rise with the truth, but by a curve, three times too high, and with noise.
-fn synthetic(rows: usize, seed: u64) -> Outcome<(Vec<f64>, Vec<bool>)> {
-    let log = SyntheticClicks::new(rows, 0.02)?.categorical(&[]).generate::<f64>(seed)?;
+/// Logits that rise with the truth, but by a curve, and three times too high.
+fn scores(log: &SyntheticLog<f64>) -> Vec<f64> {
     let bend = |&p: &f64| {
         let p = logit(p);
         p + 3_f64.ln() + 1.5 * sigmoid(2.0 * (p + 3.0))
     };
-    Ok((log.probabilities.iter().map(bend).collect(), log.dataset.labels().to_vec()))
+    log.probabilities.iter().map(bend).collect()
+}
+
+fn write(log: &SyntheticLog<f64>, file: &Path) -> Outcome<()> {
+    let mut text = String::from("day,score,click\n");
+    let days = log.dataset.numbers("day")?;
+    for ((day, score), &click) in days.iter().zip(scores(log)).zip(log.dataset.labels()) {
+        writeln!(text, "{day},{score},{}", u8::from(click))?;
+    }
+    std::fs::write(file, text)?;
+    Ok(())
 }
 
 /// A calibrator, judged on rows its map has not seen.

@@ -1,10 +1,13 @@
 //! Feature matrices, data sets and splits, through the public interface.
 
+mod common;
+
 use std::collections::BTreeSet;
 
+use common::to_sparse;
 use imbalance::ndarray::{Array1, Array2, ArrayView2, Axis, ShapeBuilder, array};
 use imbalance::sampling::Distortion;
-use imbalance::sprs::{CsMat, TriMat};
+use imbalance::sprs::CsMat;
 use imbalance::{
     Attribute, ClassTotals, Dataset, Error, Features, FeaturesView, Row, Scalar, Seed, Split,
 };
@@ -25,16 +28,6 @@ fn address<F: Scalar>(x: FeaturesView<'_, F>) -> *const F {
         FeaturesView::Dense(x) => x.as_ptr(),
         FeaturesView::Sparse(x) => x.data().as_ptr(),
     }
-}
-
-fn sparse<F: Scalar + std::ops::Add<Output = F>>(x: &Array2<F>) -> CsMat<F> {
-    let mut triplets = TriMat::new(x.dim());
-    for ((row, column), &value) in x.indexed_iter() {
-        if value != F::default() {
-            triplets.add_triplet(row, column, value);
-        }
-    }
-    triplets.to_csr()
 }
 
 /// Four rows that carry everything a data set can carry.
@@ -110,7 +103,7 @@ fn dense_matrices_of_any_layout_are_accepted() {
 }
 
 fn accepts_sparse_of_any_storage<F: Scalar + std::ops::Add<Output = F>>(cast: fn(f64) -> F) {
-    let csr = sparse(&small().mapv(cast));
+    let csr = to_sparse(&small().mapv(cast));
     let csc = csr.to_csc();
     let expected = entries(Features::from(&small()).view());
     for features in [
@@ -146,7 +139,7 @@ fn sparse_matrices_of_any_storage_are_accepted() {
 
 #[test]
 fn columns_are_checked_against_a_model() {
-    let csr = sparse(&small());
+    let csr = to_sparse(&small());
     assert!(Features::from(&csr).view().check_columns(3).is_ok());
     let error = Features::from(&csr).view().check_columns(7).unwrap_err();
     assert!(matches!(error, Error::ColumnMismatch { found: 3, expected: 7 }));
@@ -243,7 +236,7 @@ fn the_first_feature_that_is_not_finite_is_named() {
              or drop the row"
         );
         let fortran = x.t().as_standard_layout().into_owned().reversed_axes();
-        let matrix = sparse(&x);
+        let matrix = to_sparse(&x);
         let narrow = x.mapv(|value| value as f32);
         let errors = [
             Dataset::new(&x, &labels).unwrap_err(),
@@ -393,7 +386,7 @@ fn totals_count_and_weigh_each_class() {
 #[test]
 fn a_selection_keeps_everything_that_belongs_to_its_rows() {
     let x = small();
-    let csr = sparse(&x);
+    let csr = to_sparse(&x);
     let labels = vec![true, false, false, true];
     for data in [complete(&x), decorate(Dataset::new(&csr, labels).unwrap())] {
         // Out of order and with repeats.
@@ -427,7 +420,7 @@ fn a_selection_keeps_everything_that_belongs_to_its_rows() {
 #[test]
 fn consecutive_rows_and_views_are_borrowed() {
     let x = small();
-    let csr = sparse(&x);
+    let csr = to_sparse(&x);
     let labels = vec![true, false, false, true];
     let sets = [complete(&x), decorate(Dataset::new(&csr, labels).unwrap())];
     // Where row 1 begins: after 3 entries in the dense matrix, after 2 stored ones in the sparse.
@@ -505,7 +498,7 @@ proptest! {
         let n = x.nrows();
         let labels: Vec<bool> = (0..n as u64).map(|row| (row + seed) % 3 == 0).collect();
         let weights: Vec<f64> = (0..n).map(|row| 1.0 + row as f64).collect();
-        let csr = sparse(&x);
+        let csr = to_sparse(&x);
         let fortran = x.t().as_standard_layout().into_owned().reversed_axes();
         let sets = [Dataset::new(&x, &labels), Dataset::new(&fortran, &labels), Dataset::new(&csr, &labels)];
         for data in sets {
@@ -534,7 +527,7 @@ fn a_selection_of_many_rows_is_a_naive_gather() {
     let x = Array2::from_shape_fn((10_000, 3), |(row, column)| ((row * 3 + column) % 17) as f64);
     let rows: Vec<usize> = (0..10_000).map(|row| row * 7919 % 10_000).collect();
     let labels = vec![false; 10_000];
-    let csr = sparse(&x);
+    let csr = to_sparse(&x);
     for data in [Dataset::new(&x, &labels).unwrap(), Dataset::new(&csr, &labels).unwrap()] {
         let picked = entries(data.select(&rows).unwrap().features());
         assert!(rows.iter().zip(picked).all(|(&row, picked)| x.row(row).to_vec() == picked));

@@ -1,15 +1,17 @@
 //! The samplers that look at neighbours, and random over-sampling: laws, agreement with
 //! imbalanced-learn, and bad input.
 
+mod common;
+
 use std::collections::HashSet;
 
+use common::to_sparse;
 use imbalance::ndarray::{Array2, array};
 use imbalance::prelude::*;
 use imbalance::sampling::{
     Adasyn, BorderlineSmote, EditedNearestNeighbours, RandomOverSampler, Resample, Rows, Smote,
     SmoteNc, TomekLinks, Vote,
 };
-use imbalance::sprs::{CsMat, TriMat};
 use imbalance::{Error, FeaturesView, Result};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -47,14 +49,6 @@ fn rows_of<F: Scalar>(x: FeaturesView<'_, F>) -> Vec<Vec<f64>> {
         FeaturesView::Sparse(x) => x.get(row, column).map_or(0.0, |value| value.to_f64()),
     };
     (0..n).map(|row| (0..d).map(|column| cell(row, column)).collect()).collect()
-}
-
-fn sparse(x: &Array2<f64>) -> CsMat<f64> {
-    let mut triplets = TriMat::new(x.dim());
-    for ((row, column), &value) in x.indexed_iter().filter(|(_, value)| **value != 0.0) {
-        triplets.add_triplet(row, column, value);
-    }
-    triplets.to_csr()
 }
 
 /// The k nearest among `points` of a row, by brute force: by distance, then by index.
@@ -101,7 +95,7 @@ fn the_cleaners_keep_the_rows_that_imbalanced_learn_keeps() {
     let mode = |k| enn(k).vote(Vote::Mode);
     for value in fixtures() {
         let (x, labels) = case(&value);
-        let csr = sparse(&x);
+        let csr = to_sparse(&x);
         for data in [Dataset::new(&x, &labels).unwrap(), Dataset::new(&csr, &labels).unwrap()] {
             for (name, kept) in [
                 ("tomek", kept(&TomekLinks::new(), &data)),
@@ -302,7 +296,7 @@ proptest! {
     ) {
         let positives: Vec<usize> = (0..labels.len()).filter(|&row| labels[row]).collect();
         let ratio = more + positives.len() as f64 / (labels.len() - positives.len()) as f64;
-        let (csr, x32) = (sparse(&x), x.mapv(|value| value as f32));
+        let (csr, x32) = (to_sparse(&x), x.mapv(|value| value as f32));
         let weights: Vec<f64> = (0..labels.len()).map(|row| 0.5 + (row % 5) as f64).collect();
         let rows = rows_of(FeaturesView::Dense(x.view()));
         let rows32 = rows_of(FeaturesView::Dense(x32.view()));
@@ -737,7 +731,7 @@ fn errors_name_the_numbers_and_the_way_out() {
     // Rows 0 to 4 are positive: among themselves, but for the last ones.
     let labels: Vec<bool> = (0..30).map(|row| row < 5).collect();
     let data = Dataset::new(&x, &labels).unwrap();
-    let csr = sparse(&x);
+    let csr = to_sparse(&x);
     let sparse = Dataset::new(&csr, &labels).unwrap();
     let message = |result: Result<Resample<f64>>| result.unwrap_err().to_string();
 

@@ -1,7 +1,10 @@
 //! What every sampler promises. A new sampler is one line in [`samplers`].
 
+mod common;
+
 use std::fmt::Debug;
 
+use common::to_sparse;
 use imbalance::model::Predict;
 use imbalance::ndarray::Array2;
 use imbalance::prelude::*;
@@ -9,7 +12,6 @@ use imbalance::sampling::{
     Adasyn, Band, BorderlineSmote, Draw, EditedNearestNeighbours, PoissonHardNegatives,
     PoissonRuleSampler, RandomOverSampler, Resample, Rows, Rule, Smote, SmoteNc, TomekLinks, Vote,
 };
-use imbalance::sprs::CsMat;
 use imbalance::{Error, FeaturesView};
 
 type Boxed<F> = Box<dyn Sampler<F>>;
@@ -190,18 +192,6 @@ impl Columns {
         }
         data
     }
-}
-
-fn to_sparse<F: Scalar>(x: &Array2<F>) -> CsMat<F> {
-    let (mut starts, mut columns, mut values) = (vec![0], vec![], vec![]);
-    for row in x.rows() {
-        for (column, &value) in row.iter().enumerate().filter(|(_, v)| **v != F::default()) {
-            columns.push(column);
-            values.push(value);
-        }
-        starts.push(columns.len());
-    }
-    CsMat::new(x.dim(), starts, columns, values)
 }
 
 /// Everything that comes out, to the bit.

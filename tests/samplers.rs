@@ -1,7 +1,10 @@
 //! Which rows each sampler keeps, exactly, and what it refuses.
 
+mod common;
+
 use std::sync::Arc;
 
+use common::to_sparse;
 use imbalance::model::Predict;
 use imbalance::ndarray::{Array2, array};
 use imbalance::prelude::*;
@@ -781,18 +784,6 @@ fn bits_of<F: Scalar>(data: &Dataset<'_, F>) -> Vec<Vec<u64>> {
         bits
     };
     (0..data.rows()).map(row).collect()
-}
-
-fn to_sparse<F: Scalar>(x: &Array2<F>) -> CsMat<F> {
-    let (mut starts, mut columns, mut values) = (vec![0], vec![], vec![]);
-    for row in x.rows() {
-        for (column, &value) in row.iter().enumerate().filter(|(_, v)| **v != F::default()) {
-            columns.push(column);
-            values.push(value);
-        }
-        starts.push(columns.len());
-    }
-    CsMat::new(x.dim(), starts, columns, values)
 }
 
 /// 3,000 rows, a tenth of them positive, whose attribute `row` is their number. Three blocks of new rows

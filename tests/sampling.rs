@@ -1,11 +1,13 @@
 //! Samplers, what they report and the data sets that result, through the public interface.
 
+mod common;
+
+use common::to_sparse;
 use imbalance::data::IntoColumn;
 use imbalance::ndarray::{Array2, array};
 use imbalance::sampling::{
     Distortion, NoSampling, RandomUnderSampler, Resample, Rows, Sampler, Synthetic,
 };
-use imbalance::sprs::{CsMat, TriMat};
 use imbalance::{Attribute, Dataset, Error, Features, FeaturesView, Result, Run, Scalar};
 use proptest::prelude::*;
 
@@ -45,14 +47,6 @@ fn dense<F: Scalar>(x: FeaturesView<'_, F>) -> Vec<Vec<f64>> {
         FeaturesView::Sparse(x) => x.get(row, column).map_or(0.0, |value| value.to_f64()),
     };
     (0..x.nrows()).map(|row| (0..x.ncols()).map(|column| entry(row, column)).collect()).collect()
-}
-
-fn sparse(x: &Array2<f64>) -> CsMat<f64> {
-    let mut triplets = TriMat::new(x.dim());
-    for ((row, column), &value) in x.indexed_iter().filter(|(_, value)| **value != 0.0) {
-        triplets.add_triplet(row, column, value);
-    }
-    triplets.to_csr()
 }
 
 fn resample(sampler: &impl Sampler<f64>, data: &Dataset<'_, f64>) -> Result<Resample<f64>> {
@@ -341,7 +335,7 @@ fn synthetic_rows_follow_the_kept_ones_and_inherit_from_their_parents() {
     let x = parents();
     let made = array![[0.0, 7.0, 0.0], [8.0, 0.0, 9.0]];
     let labels = [true, false, true, false];
-    let (x_sparse, made_sparse) = (sparse(&x), sparse(&made));
+    let (x_sparse, made_sparse) = (to_sparse(&x), to_sparse(&made));
     let dense_data = || decorate(Dataset::new(&x, &labels).unwrap());
     let sparse_data = || decorate(Dataset::new(&x_sparse, &labels).unwrap());
     let dense_made = || Features::from(made.clone());

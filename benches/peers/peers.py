@@ -245,9 +245,9 @@ def calibration(folder):
         def fit():
             return fitted() and None
 
-        turns(ours, f"{name} fit", peer, fit, required, 3)
+        turns(ours, f"{name} fit", peer, fit, required, 5)
         model = fitted()
-        turns(ours, f"{name} predict", peer, lambda: model.predict(input).sum(), required, 5, loss)
+        turns(ours, f"{name} predict", peer, lambda: model.predict(input).sum(), required, 15, loss)
 
     both("isotonic", "scikit-learn", lambda: IsotonicRegression(out_of_bounds="clip"), p, 1e-2, "3")
     both("platt", "scikit-learn", _SigmoidCalibration, logits, 1e-3, "5")

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use imbalance::calibration::{
-    BetaCalibration, BoxCalibrator, Calibrator, HistogramBinning, IsotonicRegression,
+    BetaCalibration, BetaCdf, BoxCalibrator, Calibrator, HistogramBinning, IsotonicRegression,
     LinearPriorScaling, PlattScaling, PriorCorrection, TemperatureScaling, Uncalibrated, VennAbers,
 };
 use imbalance::data::{SyntheticClicks, SyntheticLog};
@@ -118,8 +118,8 @@ pub(crate) enum Mean {
     ClosedForm,
     /// From rows, by a map with a free intercept.
     Learned,
-    /// Nowhere, though it learns: temperature and beta `ab` have no intercept to set the mean with, and the
-    /// merged probability of Venn–Abers leans towards one half, the more the fewer positives there are.
+    /// Nowhere, though it learns: temperature, beta `ab` and beta CDF have no intercept to set the mean with,
+    /// and the merged probability of Venn–Abers leans towards one half, the more the fewer positives there are.
     LearnedLoosely,
     /// In a closed form that is no Bayes' rule: equation (15) as printed.
     Scaled,
@@ -141,6 +141,7 @@ pub(crate) const CALIBRATORS: &[(&str, Mean, MakeCalibrator)] = &[
     ("beta abm", Mean::Learned, || Ok(BetaCalibration::abm().boxed())),
     ("beta am", Mean::Learned, || Ok(BetaCalibration::am().boxed())),
     ("beta ab", Mean::LearnedLoosely, || Ok(BetaCalibration::ab().boxed())),
+    ("beta CDF", Mean::LearnedLoosely, || Ok(BetaCdf::new().boxed())),
     ("temperature", Mean::LearnedLoosely, || Ok(TemperatureScaling::new().boxed())),
     ("temperature, bias-corrected", Mean::Learned, || {
         Ok(TemperatureScaling::new().bias_corrected().boxed())

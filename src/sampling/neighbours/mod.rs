@@ -267,7 +267,10 @@ impl<'x, 'p, F: Scalar> Neighbours<'x, 'p, F> {
         if let (FeaturesView::Dense(x), Method::Blocks(blocks)) = (&self.x, &self.method)
             && blocks.prepares_all(&self.points, queries)
         {
-            return blocks.nearest(x, (&self.points, queries), k, (width, empty), read);
+            let stretch = if *queries == *self.points { queries.len() } else { stretch(k) };
+            let search =
+                |queries| blocks.nearest(x, (&self.points, queries), k, (width, empty), &read);
+            return queries.chunks(stretch.max(1)).map(search).collect::<Vec<_>>().concat();
         }
         let mut values = Vec::with_capacity(queries.len() * width);
         for queries in queries.chunks(stretch(k)) {
