@@ -267,6 +267,8 @@ impl<'x, 'p, F: Scalar> Neighbours<'x, 'p, F> {
         if let (FeaturesView::Dense(x), Method::Blocks(blocks)) = (&self.x, &self.method)
             && blocks.prepares_all(&self.points, queries)
         {
+            // Nothing found is remembered there, but each query's place and values are, twice. Queries that
+            // are the points themselves are no more than are prepared at once, and are arranged only once.
             let stretch = if *queries == *self.points { queries.len() } else { stretch(k) };
             let search =
                 |queries| blocks.nearest(x, (&self.points, queries), k, (width, empty), &read);
