@@ -6,8 +6,6 @@
 
 use std::ops::Range;
 
-use crate::vector::PIECE;
-
 #[cfg(feature = "rayon")]
 use rayon::prelude::*;
 
@@ -71,27 +69,6 @@ pub(crate) fn map_into<U: Send, T: Send>(
     {
         output.chunks_mut(size * width).enumerate().map(run).collect()
     }
-}
-
-/// A copy of the numbers, on which `f(first row, piece)` has worked piece by piece. No memory is written
-/// twice, as it would be by work on a vector of zeros: a piece is made on the stack.
-pub(crate) fn mapped(input: &[f64], f: impl Fn(usize, &mut [f64]) + Sync + Send) -> Vec<f64> {
-    let run = |(piece, rows): (usize, &[f64])| {
-        let mut numbers = [0.0; PIECE];
-        let used = &mut numbers[..rows.len()];
-        used.copy_from_slice(rows);
-        f(piece * PIECE, used);
-        numbers
-    };
-    #[cfg(feature = "rayon")]
-    let pieces: Vec<[f64; PIECE]> =
-        input.par_chunks(PIECE).enumerate().with_min_len(BLOCK / PIECE).map(run).collect();
-    #[cfg(not(feature = "rayon"))]
-    let pieces: Vec<[f64; PIECE]> = input.chunks(PIECE).enumerate().map(run).collect();
-    let mut output = pieces.into_flattened();
-    // The last piece has too many.
-    output.truncate(input.len());
-    output
 }
 
 /// The first row of which `found` is true. All rows are looked at, so that blocks without one are left

@@ -190,16 +190,19 @@ pub(crate) fn logit(p: f64) -> f64 {
     ln(p / (1.0 - p))
 }
 
-/// Probabilities to be replaced by their log-odds.
-pub(crate) struct Logits<'a>(pub(crate) &'a mut [f64]);
+/// Writes the log-odds of probabilities.
+pub(crate) struct Logits<'a> {
+    pub(crate) probabilities: &'a [f64],
+    pub(crate) logits: &'a mut [f64],
+}
 
 impl Work for Logits<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
-        for p in self.0 {
-            *p = logit(*p);
+        for (p, z) in self.probabilities.iter().zip(self.logits) {
+            *z = logit(*p);
         }
     }
 }
@@ -369,7 +372,7 @@ mod tests {
         vectorised(Sigmoids(&mut block));
         assert!(z.iter().zip(&block).all(|(&z, &p)| sigmoid(z) == p));
         let p = block.clone();
-        vectorised(Logits(&mut block));
+        vectorised(Logits { probabilities: &p, logits: &mut block });
         assert!(p.iter().zip(&block).all(|(&p, &z)| logit(p) == z));
     }
 }

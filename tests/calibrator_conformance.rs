@@ -208,12 +208,12 @@ fn lawful(case: &Case, map: &dyn Calibrate, z: &[f64], y: &[bool]) {
         assert!(fall.is_none(), "{name}: {fall:?}");
     }
 
-    // One value, a block, and a block in place are the same bits.
+    // One value, a block, and all on all cores are the same bits.
     let mut out = vec![0.0; z.len()];
     map.probabilities_into(z, &mut out).unwrap();
     assert_eq!(out, p, "{name}");
-    out.copy_from_slice(z);
-    map.probabilities_in_place(&mut out);
+    out.fill(0.0);
+    map.map_block(z, &mut out);
     assert_eq!(out, p, "{name}");
     for (&z, &p) in z.iter().zip(&p).step_by(z.len() / 50 + 1) {
         assert_eq!(map.probability(z), p, "{name}");
@@ -224,9 +224,9 @@ fn lawful(case: &Case, map: &dyn Calibrate, z: &[f64], y: &[bool]) {
 
     let scores: Vec<f64> = z.iter().map(|&z| sigmoid(z)).chain([0.0, 1e-310, 1.0]).collect();
     let of = map.probabilities_of(&scores).unwrap();
-    let mut in_place = scores.clone();
-    map.probabilities_of_in_place(&mut in_place);
-    assert_eq!(in_place, of, "{name}");
+    let mut block = vec![0.0; scores.len()];
+    map.map_block_of(&scores, &mut block);
+    assert_eq!(block, of, "{name}");
     for (&score, &p) in scores.iter().zip(&of).step_by(z.len() / 50 + 1) {
         assert_eq!(map.probability_of(score), p, "{name}");
     }
@@ -605,8 +605,8 @@ fn prediction_allocates_nothing_but_its_output() {
             );
         });
         assert_eq!(one.count_total, 0, "{}", case.name);
-        let in_place = allocation_counter::measure(|| map.probabilities_in_place(&mut out));
-        assert_eq!(in_place.count_total, 0, "{}", case.name);
+        let block = allocation_counter::measure(|| map.map_block(&z, &mut out));
+        assert_eq!(block.count_total, 0, "{}", case.name);
         let into = allocation_counter::measure(|| map.probabilities_into(&z, &mut out).unwrap());
         assert!(into.bytes_total <= messages, "{}: {into:?}", case.name);
         let p: Vec<f64> = out.clone();

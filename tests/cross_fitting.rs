@@ -480,9 +480,9 @@ fn one_model_is_refitted_on_all_rows_or_the_folds_models_are_served() {
     let members: f64 = ensemble
         .members()
         .map(|(model, map)| {
-            let mut p = vec![0.0; data.rows()];
-            model.logits_into(data.features(), &mut p).unwrap();
-            map.probabilities_in_place(&mut p);
+            let mut logits = vec![0.0; data.rows()];
+            model.logits_into(data.features(), &mut logits).unwrap();
+            let p = map.probabilities(&logits).unwrap();
             log_loss(data.labels(), &p, None).unwrap() / 5.0
         })
         .sum();

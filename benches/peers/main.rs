@@ -25,8 +25,8 @@ use imbalance::sampling::Smote;
 use imbalance::sprs::CsMat;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
-/// A task: what is timed. It returns the number that is compared.
-type Task = Box<dyn Fn() -> Outcome<f64>>;
+/// A task: what is timed. It returns numbers, whose sum is compared.
+type Task = Box<dyn Fn() -> Outcome<Vec<f64>>>;
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
@@ -50,8 +50,9 @@ fn main() -> Outcome<()> {
         let task = tasks.iter().find(|task| task.0 == line);
         let (_, task) = task.ok_or_else(|| format!("there is no task {line}"))?;
         let start = Instant::now();
-        let value = task()?;
-        println!("{} {value:e}", start.elapsed().as_secs_f64());
+        let values = task()?;
+        let seconds = start.elapsed().as_secs_f64();
+        println!("{seconds} {:e}", ArrayView1::from(&values).sum());
     }
     Ok(())
 }
@@ -76,7 +77,7 @@ fn sampling(folder: &Path) -> Outcome<Vec<(String, Task)>> {
 fn resample(data: Dataset<'static, f64>, sampler: impl Sampler<f64> + 'static) -> Task {
     Box::new(move || {
         let resampled = sampler.resample(&data, &Run::seeded(7))?.apply(&data)?;
-        Ok(black_box(resampled).rows() as f64)
+        Ok(vec![black_box(resampled).rows() as f64])
     })
 }
 
@@ -86,7 +87,7 @@ fn logistic(x: impl Into<Features<'static, f64>>, y: &[bool]) -> Outcome<Vec<(St
     let model = LogisticRegression::new().l2(1.0)?;
     let fit = move || {
         let fitted = model.fit(&data, &LogLoss, &Run::default())?;
-        Ok(fitted.diagnostics().objective)
+        Ok(vec![fitted.diagnostics().objective])
     };
     Ok(vec![("fit".into(), Box::new(fit))])
 }
@@ -97,12 +98,12 @@ fn ftrl(x: CsMat<f64>, y: Vec<bool>) -> Outcome<Vec<(String, Task)>> {
     let pass = move || {
         let mut learner = FtrlProximal::new().learner(data.columns(), LogLoss)?;
         learner.partial_fit(&data)?;
-        Ok(learner.validation().log_loss().unwrap_or(f64::NAN))
+        Ok(vec![learner.validation().log_loss().unwrap_or(f64::NAN)])
     };
     Ok(vec![("pass".into(), Box::new(pass))])
 }
 
-/// The number: of a fit, the log loss of the map on its rows; of a prediction, the sum.
+/// The numbers: of a fit, the log loss of the map on its rows; of a prediction, all of it.
 fn calibration(folder: &Path) -> Outcome<Vec<(String, Task)>> {
     let p = Arc::new(numbers(folder, "scores")?);
     let logits = Arc::new(p.iter().map(|p| (p / (1.0 - p)).ln()).collect::<Vec<_>>());
@@ -130,14 +131,9 @@ fn calibration(folder: &Path) -> Outcome<Vec<(String, Task)>> {
             Ok::<_, Box<dyn Error>>(calibrator.fit(&scored)?)
         };
         let map = fit()?;
-        let fit = move || Ok(fit()?.report().map_or(f64::NAN, |report| report.after.log_loss));
+        let fit = move || Ok(fit()?.report().iter().map(|report| report.after.log_loss).collect());
         let predict = move || {
-            let p = if on_logits {
-                map.probabilities(&scores)?
-            } else {
-                map.probabilities_of(&scores)?
-            };
-            Ok(ArrayView1::from(&black_box(p)).sum())
+            Ok(if on_logits { map.probabilities(&scores)? } else { map.probabilities_of(&scores)? })
         };
         tasks.push((format!("{name} fit"), Box::new(fit)));
         tasks.push((format!("{name} predict"), Box::new(predict)));
@@ -152,7 +148,7 @@ fn metrics(folder: &Path) -> Outcome<Vec<(String, Task)>> {
         [("roc auc", roc_auc), ("average precision", average_precision), ("log loss", log_loss)];
     let task = |(name, metric): (&str, Metric)| {
         let (p, y) = (p.clone(), y.clone());
-        let task: Task = Box::new(move || Ok(metric(&y, &p, None)?));
+        let task: Task = Box::new(move || Ok(vec![metric(&y, &p, None)?]));
         (name.to_owned(), task)
     };
     Ok(metrics.map(task).into())

@@ -3,11 +3,11 @@
 use std::f64::consts::LN_2;
 
 use super::columns::{Columns, Features, Logit, Targets, at_least_distinct};
-use super::log_odds::{Line, LogOdds, probabilities_in_place, times};
+use super::log_odds::{Line, LogOdds, map_block, times};
 use super::report::Solution;
 use super::rising::{RisingLine, need_finite, need_overlap};
 use super::{Calibrate, CalibrationReport, Calibrator, Scored};
-use crate::vector::{Logits, ln, ln_1m, log_parts, logit, sigmoid, vectorised};
+use crate::vector::{ln, ln_1m, log_parts, logit, sigmoid};
 use crate::{Error, Result};
 
 /// Beta calibration: log-odds q = a ln p − b ln(1 − p) + c of the score p = σ(z), with a, b ≥ 0, by
@@ -258,20 +258,17 @@ impl Calibrate for FittedBetaCalibration {
         }
     }
 
-    fn probabilities_in_place(&self, logits: &mut [f64]) {
+    fn map_block(&self, logits: &[f64], out: &mut [f64]) {
         match self.map.line() {
-            Some(line) => probabilities_in_place(&line, logits),
-            None => probabilities_in_place(&self.map, logits),
+            Some(line) => map_block(&line, logits, out),
+            None => map_block(&self.map, logits, out),
         }
     }
 
-    fn probabilities_of_in_place(&self, probabilities: &mut [f64]) {
+    fn map_block_of(&self, probabilities: &[f64], out: &mut [f64]) {
         match self.map.line() {
-            Some(line) => {
-                vectorised(Logits(probabilities));
-                probabilities_in_place(&line, probabilities);
-            }
-            None => probabilities_in_place(&OfProbability(self.map), probabilities),
+            Some(line) => map_block(&move |p| line.logit(logit(p)), probabilities, out),
+            None => map_block(&OfProbability(self.map), probabilities, out),
         }
     }
 

@@ -40,9 +40,8 @@ pub fn cross_fit<C: Calibrator>(
     let (mut rows, mut probabilities) = (Vec::new(), Vec::new());
     for split in folds.splits() {
         let map = calibrator.fit(&scored.select(split.train())?)?;
-        let first = probabilities.len();
-        probabilities.extend(split.test().iter().map(|&row| scored.logits()[row]));
-        map.probabilities_in_place(&mut probabilities[first..]);
+        let logits: Vec<f64> = split.test().iter().map(|&row| scored.logits()[row]).collect();
+        probabilities.append(&mut map.probabilities(&logits)?);
         rows.extend_from_slice(split.test());
     }
     Ok((rows, probabilities))

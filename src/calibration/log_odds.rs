@@ -34,14 +34,15 @@ pub(super) fn times(coefficient: f64, score: f64) -> f64 {
     if coefficient == 0.0 && !score.is_nan() { 0.0 } else { coefficient * score }
 }
 
-/// Replaces each score by the probability whose log-odds the map gives.
-pub(super) fn probabilities_in_place(map: &impl LogOdds, scores: &mut [f64]) {
-    vectorised(Sigmoids { map, scores });
+/// Writes the probabilities whose log-odds the map gives for the scores.
+pub(super) fn map_block(map: &impl LogOdds, scores: &[f64], out: &mut [f64]) {
+    vectorised(Sigmoids { map, scores, out });
 }
 
 struct Sigmoids<'a, M> {
     map: &'a M,
-    scores: &'a mut [f64],
+    scores: &'a [f64],
+    out: &'a mut [f64],
 }
 
 impl<M: LogOdds> Work for Sigmoids<'_, M> {
@@ -49,11 +50,11 @@ impl<M: LogOdds> Work for Sigmoids<'_, M> {
 
     #[inline(always)]
     fn run(self) {
-        for scores in self.scores.chunks_mut(PIECE) {
-            for score in &mut *scores {
-                *score = self.map.logit(*score);
+        for (scores, out) in self.scores.chunks(PIECE).zip(self.out.chunks_mut(PIECE)) {
+            for (score, out) in scores.iter().zip(&mut *out) {
+                *out = self.map.logit(*score);
             }
-            sigmoids(scores);
+            sigmoids(out);
         }
     }
 }

@@ -46,7 +46,7 @@ use crate::Result;
 use crate::error::same_length;
 use crate::loss::numerics::logit;
 use crate::parallel::{self, BLOCK};
-use crate::vector::{self, Work, vectorised};
+use crate::vector::{Logits, PIECE, Work, vectorised};
 
 /// Learns or derives a map from logits to probabilities.
 pub trait Calibrator: Debug + Send + Sync {
@@ -117,17 +117,25 @@ pub trait Calibrate: Debug + Send + Sync {
         self.probability(logit(probability))
     }
 
-    /// Replaces each logit by its probability. One pass, on the calling thread, without allocation; the
-    /// bits are those of [`probability`](Self::probability).
-    fn probabilities_in_place(&self, logits: &mut [f64]) {
-        vectorised(InPlace { map: self, scores: logits });
+    /// Writes the probability of each logit: one pass, on the calling thread, without allocation. The bits are
+    /// those of [`probability`](Self::probability).
+    ///
+    /// This is the work that [`probabilities`](Self::probabilities) spreads over the cores, to be replaced where
+    /// a block of scores takes less time than one score after the other. Nothing is checked; of slices that
+    /// differ in length, the end of the longer one is left alone.
+    fn map_block(&self, logits: &[f64], out: &mut [f64]) {
+        vectorised(EachScore { map: self, scores: logits, out });
     }
 
     /// The same for scores that are probabilities; the bits are those of
     /// [`probability_of`](Self::probability_of).
-    fn probabilities_of_in_place(&self, probabilities: &mut [f64]) {
-        vectorised(vector::Logits(probabilities));
-        self.probabilities_in_place(probabilities);
+    fn map_block_of(&self, probabilities: &[f64], out: &mut [f64]) {
+        let mut logits = [0.0; PIECE];
+        for (p, out) in probabilities.chunks(PIECE).zip(out.chunks_mut(PIECE)) {
+            let logits = &mut logits[..p.len()];
+            vectorised(Logits { probabilities: p, logits });
+            self.map_block(logits, out);
+        }
     }
 
     /// Writes the probabilities of logits, in one pass on all cores, without allocation.
@@ -137,14 +145,8 @@ pub trait Calibrate: Debug + Send + Sync {
     /// [`LengthMismatch`](crate::Error::LengthMismatch) for an output of another length.
     fn probabilities_into(&self, logits: &[f64], out: &mut [f64]) -> Result<()> {
         same_length("the output", out.len(), "the scores", logits.len())?;
-        let bad = FirstRow::default();
-        parallel::map_into(out, 1, BLOCK, |_, rows, block| {
-            let first = rows.start;
-            block.copy_from_slice(&logits[rows]);
-            self.probabilities_in_place(block);
-            bad.note_nan(first, block);
-        });
-        bad.found().map_or(Ok(()), |row| Err(scored::no_logit("the logits", row)))
+        let bad = map_into(logits, out, |logits, out| self.map_block(logits, out));
+        bad.map_or(Ok(()), |row| Err(scored::no_logit("the logits", row)))
     }
 
     /// The probabilities of logits, in one pass on all cores.
@@ -152,8 +154,9 @@ pub trait Calibrate: Debug + Send + Sync {
     /// # Errors
     /// [`NonFinite`](crate::Error::NonFinite) for a NaN; ±∞ are certain scores.
     fn probabilities(&self, logits: &[f64]) -> Result<Vec<f64>> {
-        let (p, bad) = mapped(logits, |piece| self.probabilities_in_place(piece));
-        bad.map_or(Ok(p), |row| Err(scored::no_logit("the logits", row)))
+        let mut out = vec![0.0; logits.len()];
+        self.probabilities_into(logits, &mut out)?;
+        Ok(out)
     }
 
     /// The probabilities of scores that are probabilities, in one pass on all cores.
@@ -161,8 +164,9 @@ pub trait Calibrate: Debug + Send + Sync {
     /// # Errors
     /// [`InvalidArgument`](crate::Error::InvalidArgument) for a number outside \[0, 1\].
     fn probabilities_of(&self, probabilities: &[f64]) -> Result<Vec<f64>> {
-        let (p, bad) = mapped(probabilities, |piece| self.probabilities_of_in_place(piece));
-        bad.map_or(Ok(p), |row| Err(scored::no_probability(row, probabilities[row])))
+        let mut out = vec![0.0; probabilities.len()];
+        let bad = map_into(probabilities, &mut out, |p, out| self.map_block_of(p, out));
+        bad.map_or(Ok(out), |row| Err(scored::no_probability(row, probabilities[row])))
     }
 
     /// What was learned; none for a map that was not learned from rows.
@@ -176,32 +180,37 @@ pub trait Calibrate: Debug + Send + Sync {
     }
 }
 
-/// A block of scores to be replaced by their probabilities.
-struct InPlace<'a, C: ?Sized> {
+/// The probabilities of a block of scores, one after the other.
+struct EachScore<'a, C: ?Sized> {
     map: &'a C,
-    scores: &'a mut [f64],
+    scores: &'a [f64],
+    out: &'a mut [f64],
 }
 
-impl<C: Calibrate + ?Sized> Work for InPlace<'_, C> {
+impl<C: Calibrate + ?Sized> Work for EachScore<'_, C> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
-        for score in self.scores {
-            *score = self.map.probability(*score);
+        for (score, out) in self.scores.iter().zip(self.out) {
+            *out = self.map.probability(*score);
         }
     }
 }
 
-/// The scores as mapped on all cores, piece by piece, and the first row of which NaN was made, if there is
-/// one.
-fn mapped(scores: &[f64], map: impl Fn(&mut [f64]) + Sync + Send) -> (Vec<f64>, Option<usize>) {
+/// Maps the scores on all cores, block by block. The first row of which NaN was made, if there is one.
+fn map_into(
+    scores: &[f64],
+    out: &mut [f64],
+    map: impl Fn(&[f64], &mut [f64]) + Sync + Send,
+) -> Option<usize> {
     let bad = FirstRow::default();
-    let mapped = parallel::mapped(scores, |first, piece| {
-        map(piece);
-        bad.note_nan(first, piece);
+    parallel::map_into(out, 1, BLOCK, |_, rows, out| {
+        let first = rows.start;
+        map(&scores[rows], out);
+        bad.note_nan(first, out);
     });
-    (mapped, bad.found())
+    bad.found()
 }
 
 /// The first of the rows that threads note.
@@ -252,11 +261,11 @@ impl<C: Calibrate + ?Sized> Calibrate for Box<C> {
     fn probability_of(&self, probability: f64) -> f64 {
         (**self).probability_of(probability)
     }
-    fn probabilities_in_place(&self, logits: &mut [f64]) {
-        (**self).probabilities_in_place(logits);
+    fn map_block(&self, logits: &[f64], out: &mut [f64]) {
+        (**self).map_block(logits, out);
     }
-    fn probabilities_of_in_place(&self, probabilities: &mut [f64]) {
-        (**self).probabilities_of_in_place(probabilities);
+    fn map_block_of(&self, probabilities: &[f64], out: &mut [f64]) {
+        (**self).map_block_of(probabilities, out);
     }
     fn calibrated_logit(&self, score: f64) -> f64 {
         (**self).calibrated_logit(score)

@@ -1,7 +1,7 @@
 //! Platt scaling.
 
 use super::columns::{Features, Logit};
-use super::log_odds::{Line, LogOdds, probabilities_in_place};
+use super::log_odds::{Line, LogOdds, map_block};
 use super::rising::{RisingLine, need_finite};
 use super::{Calibrate, CalibrationReport, Calibrator, Scored};
 use crate::Result;
@@ -149,11 +149,11 @@ impl Calibrate for FittedPlattScaling {
     }
 
     /// The form is asked for once a block: vector instructions would compute both for every score.
-    fn probabilities_in_place(&self, logits: &mut [f64]) {
+    fn map_block(&self, logits: &[f64], out: &mut [f64]) {
         if self.on_probabilities {
-            probabilities_in_place(&OnProbabilities(self.map), logits);
+            map_block(&OnProbabilities(self.map), logits, out);
         } else {
-            probabilities_in_place(&self.map, logits);
+            map_block(&self.map, logits, out);
         }
     }
 

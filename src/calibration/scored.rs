@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Training, mapped};
+use super::{Training, map_into};
 use crate::data::{IntoColumn, check_weights};
 use crate::error::same_length;
 use crate::sampling::Distortion;
@@ -198,7 +198,10 @@ impl<'a> Scored<'a> {
 
 /// The logits of probabilities, checked to be such.
 fn logits_of(probabilities: &[f64]) -> Result<Vec<f64>> {
-    let (logits, bad) = mapped(probabilities, |piece| vectorised(Logits(piece)));
+    let mut logits = vec![0.0; probabilities.len()];
+    let bad = map_into(probabilities, &mut logits, |probabilities, logits| {
+        vectorised(Logits { probabilities, logits });
+    });
     bad.map_or(Ok(logits), |row| Err(no_probability(row, probabilities[row])))
 }
 

@@ -239,9 +239,9 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
                 .and_then(|scored| self.calibrator.fit(&scored))
                 .and_then(|map| {
                     let part = &judged[fold];
-                    let mut p = part.logits.clone();
-                    part.training.translate(&first.training, &mut p);
-                    map.probabilities_in_place(&mut p);
+                    let mut logits = part.logits.clone();
+                    part.training.translate(&first.training, &mut logits);
+                    let p = map.probabilities(&logits)?;
                     predicted_over_observed(&part.labels, &p, part.weights.as_deref())
                 })
                 .map_err(|error| error.to_string())

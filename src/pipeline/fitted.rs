@@ -9,6 +9,7 @@ use crate::error::same_length;
 use crate::model::Predict;
 use crate::parallel::{self, BLOCK};
 use crate::sampling::Distortion;
+use crate::vector::PIECE;
 use crate::{Dataset, Error, Result};
 
 /// A fitted [`Pipeline`](super::Pipeline): a model's logits and a map from them to probabilities; or an
@@ -231,7 +232,7 @@ impl<P, K: Calibrate> FittedPipeline<P, K> {
             logits_into(model, x, out)?;
             add(out, offsets);
             let first_bad = parallel::map_into(out, 1, BLOCK, |_, rows, out| {
-                calibrate.probabilities_in_place(out);
+                map_in_place(calibrate, out);
                 let bad = out.iter().position(|&p| !is_probability(p))?;
                 Some((rows.start + bad, out[bad]))
             });
@@ -319,5 +320,15 @@ fn check_numbers(logits: &[f64]) -> Result<()> {
             let what = "the model's logits".into();
             Err(Error::NonFinite { what, row, column: None, value: f64::NAN })
         }
+    }
+}
+
+/// Replaces logits by their probabilities, piece by piece, on this thread.
+fn map_in_place(calibrate: &impl Calibrate, scores: &mut [f64]) {
+    let mut logits = [0.0; PIECE];
+    for piece in scores.chunks_mut(PIECE) {
+        let logits = &mut logits[..piece.len()];
+        logits.copy_from_slice(piece);
+        calibrate.map_block(logits, piece);
     }
 }
