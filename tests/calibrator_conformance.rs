@@ -516,6 +516,19 @@ fn extremes() {
 }
 
 #[test]
+fn scores_that_all_but_separate_the_classes_have_a_steep_map() {
+    // Fifty rows in ten thousand, those nearest to 0, are on the wrong side.
+    let z: Vec<f64> = (0..10_000).map(|i| 8.0 * uniform(11, i) - 4.0).collect();
+    let mut by_size: Vec<usize> = (0..z.len()).collect();
+    by_size.sort_by(|&i, &j| z[i].abs().total_cmp(&z[j].abs()));
+    let mut y: Vec<bool> = z.iter().map(|&z| z > 0.0).collect();
+    by_size[..50].iter().for_each(|&i| y[i] = !y[i]);
+    for case in cases() {
+        lawful(&case, &fit(&case, &z, &y, None), &z, &y);
+    }
+}
+
+#[test]
 fn forms_without_a_constant_leave_equal_scores_on_their_side() {
     // One in eight, at a score above ½: only ½ is near.
     let y = [true, false, false, false, false, false, false, false];

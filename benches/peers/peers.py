@@ -112,14 +112,17 @@ def sampling(folder):
     big = clouds(rng, 1_000_000, 32, 10_000)
     save(folder, x=big[0], y=big[1])
     ours = Ours(folder, "sampling")
-    for name in ["smote 20000x32", "smote 10000x8"]:
+    peers = {"default": 5, "n_jobs=-1": NearestNeighbors(n_neighbors=6, n_jobs=-1)}
+
+    def smote(name, jobs, required, repeats):
         x, y = sizes[name]
-        for peer, neighbours in [
-            ("imbalanced-learn, default", 5),
-            ("imbalanced-learn, n_jobs=-1", NearestNeighbors(n_neighbors=6, n_jobs=-1)),
-        ]:
-            smote = SMOTE(k_neighbors=neighbours, random_state=7)
-            turns(ours, name, peer, lambda: len(smote.fit_resample(x, y)[1]), "5", 3, same=0)
+        theirs = SMOTE(k_neighbors=peers[jobs], random_state=7)
+        run = lambda: len(theirs.fit_resample(x, y)[1])
+        turns(ours, name, f"imbalanced-learn, {jobs}", run, required, repeats, same=0)
+
+    for name in ["smote 20000x32", "smote 10000x8"]:
+        for jobs in peers:
+            smote(name, jobs, "5", 3)
     under = RandomUnderSampler(sampling_strategy=0.1, random_state=7)
     turns(
         ours,
@@ -129,6 +132,9 @@ def sampling(folder):
         "5",
         same=0,
     )
+    # How much longer ten times the positives take, on both sides.
+    for name in ["smote 20000x8", "smote 200000x8"]:
+        smote(name, "n_jobs=-1", "", 1)
     few, many = ([ours.run(f"smote {n}x8")[0] for _ in range(3)] for n in (20_000, 200_000))
     row("smote 200000x8", "this crate, 20000x8 (growth at most 15)", few, many, "1/15")
     ours.close()

@@ -6,6 +6,7 @@ mod class_temperature;
 mod columns;
 mod cross_fit;
 mod histogram;
+mod incomplete_beta;
 mod isotonic;
 mod log_odds;
 mod lookup;

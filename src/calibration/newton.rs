@@ -8,7 +8,7 @@ use crate::{Error, Result};
 /// The squared Newton decrement, relative to the value, at which the last step is taken: what is left of
 /// the distance to the minimum is then far below the accuracy of the arithmetic.
 const DECREMENT: f64 = 1e-20;
-/// A change of the value below this share of it is rounding.
+/// A change of the value below this share of it is rounding, where nothing else is said.
 const ROUNDING: f64 = 1e-13;
 /// Far more than a well-posed problem needs (5 to 20).
 const MAX_ITERATIONS: usize = 200;
@@ -44,13 +44,15 @@ pub(super) fn minimise(
     lower: &[f64],
     f: impl Fn(&[f64]) -> At,
 ) -> Result<Minimum> {
-    minimise_within(f64::INFINITY, theta, lower, f)
+    minimise_within(f64::INFINITY, ROUNDING, theta, lower, f)
 }
 
-/// The same with no step that changes a parameter by more than `most`. Where `f` is not convex, any
-/// positive definite matrix will do for its Hessian, and the minimum is one that no small change betters.
+/// The same with no step that changes a parameter by more than `most`, and with the share of the value that
+/// is `rounding`. Where `f` is not convex, any positive definite matrix will do for its Hessian, and the minimum
+/// is one that no small change betters.
 pub(super) fn minimise_within(
     most: f64,
+    rounding: f64,
     mut theta: Vec<f64>,
     lower: &[f64],
     f: impl Fn(&[f64]) -> At,
@@ -70,13 +72,14 @@ pub(super) fn minimise_within(
             let mut candidate = theta.clone();
             advance(&mut candidate, lower, &step, share);
             let there = f(&candidate);
-            let allowed = at.value + 1e-4 * share * slope + ROUNDING * at.value.abs();
+            let allowed = at.value + 1e-4 * share * slope + rounding * at.value.abs();
             if there.value.is_finite() && there.value <= allowed {
                 (theta, at) = (candidate, there);
                 break;
             }
             share *= 0.5;
-            if share < 1e-30 {
+            // What so short a step gains would not show: the value has more rounding in it than was said.
+            if share * -slope < 1e-20 * at.value.abs() || share < 1e-30 {
                 return Err(no_minimum(at.value));
             }
         }
