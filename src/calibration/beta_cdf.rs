@@ -6,7 +6,7 @@ use faer::Mat;
 
 use super::columns::at_least_distinct;
 use super::incomplete_beta::{Tail, Term, WIDTH, complement};
-use super::newton::{At, Minimum, minimise_within, sum};
+use super::newton::{At, Minimum, Scoring, minimise_by_scoring, sum};
 use super::report::{Parameter, Solution};
 use super::rising::{need_finite, need_overlap};
 use super::{Calibrate, CalibrationReport, Calibrator, Scored};
@@ -25,8 +25,8 @@ use crate::{Result, parallel};
 /// Both ln q and ln(1 − q) are computed from the logit by the continued fraction of the incomplete beta
 /// function, on the side where it converges fast, in logarithms: neither a p of 10⁻⁶ nor one of 1 − 10⁻⁹
 /// loses digits to a difference. The likelihood is maximised in (ln α, ln β) by Fisher scoring with
-/// backtracking, the derivatives being those of the continued fraction itself; standard errors are from
-/// the expected information. Rows are sorted first, those of equal scores count as one, and the passes over
+/// backtracking, corrected by the curvature that the last step showed; the derivatives are those of the continued
+/// fraction itself, and standard errors are from the expected information. Rows are sorted first, those of equal scores count as one, and the passes over
 /// all of them, which the report counts, start at the maximum for a summary of them.
 ///
 /// - Scores whose positives have no higher mean logit than the negatives (ranked the wrong way round, or
@@ -56,11 +56,13 @@ pub struct BetaCdf(());
 
 const NAME: &str = "BetaCdf";
 
-/// The largest change of ln α and ln β in a step: from far away the information says little about how far.
-const REACH: f64 = 1.5;
-
-/// What may be rounding in the likelihood, as a share of it: in steep maps the fraction has thousands of terms.
-const ROUNDING: f64 = 1e-11;
+/// Steps in ln α and ln β.
+const SCORING: Scoring = Scoring {
+    // From far away the information says little about how far.
+    reach: 1.5,
+    // In steep maps the fraction has thousands of terms.
+    rounding: 1e-11,
+};
 
 impl BetaCdf {
     /// The map with α and β free.
@@ -81,8 +83,8 @@ impl Calibrator for BetaCdf {
     /// - As for [`Scored::need_fair_rows`].
     /// - [`NonFinite`](crate::Error::NonFinite) for an infinite logit in a row with weight.
     /// - [`SeparatedScores`](crate::Error::SeparatedScores) if the likelihood has no maximum.
-    /// - [`Numerical`](crate::Error::Numerical) if weights or scores are so many orders of magnitude apart that no
-    ///   maximum is found.
+    /// - [`Numerical`](crate::Error::Numerical) if the scores all but separate the classes, so that α and β are
+    ///   beyond some 10⁶, or if scores or weights are many orders of magnitude apart, and no maximum is found.
     fn fit(&self, held_out: &Scored<'_>) -> Result<Self::Fitted> {
         held_out.need_fair_rows(NAME)?;
         need_finite(held_out)?;
@@ -147,8 +149,7 @@ fn fitted(scored: &Scored<'_>) -> Result<(Map, Solution)> {
 
 /// The maximum of the likelihood, as a point (ln α, ln β).
 fn maximum(ties: &[Tie], start: Vec<f64>) -> Result<Minimum> {
-    let free = [f64::NEG_INFINITY; 2];
-    minimise_within(REACH, ROUNDING, start, &free, |theta| objective(ties, theta))
+    minimise_by_scoring(SCORING, start, |theta| objective(ties, theta))
 }
 
 /// A few rows that stand for many: the mean score of each class in each of many narrow bins, by scores in
@@ -468,6 +469,24 @@ mod tests {
                 );
             }
         }
+    }
+
+    /// Five rows of which the labels nearly contradict the scores: the curvature is 1.9 times the expected one, and
+    /// steps by that alone would go to and fro. The maximum is from Newton's method in mpmath, in 40 digits.
+    #[test]
+    fn few_rows_are_fitted_by_the_curvature_they_show() {
+        let scored = Scored::from_logits(
+            &[-7.75, -7.22, -8.31, -7.10, -7.16],
+            &[false, true, false, false, true],
+        );
+        let scored = scored.unwrap().with_weights(&[0.28, 2.5, 0.05, 2.3, 9.9]).unwrap();
+        let map = BetaCdf::new().fit(&scored).unwrap();
+        for (found, expected) in
+            [(map.alpha(), 0.104_135_009_017_679_97), (map.beta(), 138.150_367_990_233_9)]
+        {
+            assert!((found / expected - 1.0).abs() < 1e-8, "{found} for {expected}");
+        }
+        assert!(map.report().unwrap().iterations < 40);
     }
 
     fn uniform(i: usize) -> f64 {

@@ -1,4 +1,4 @@
-//! Newton's method for a convex function of a few parameters, some of which have a lower bound.
+//! Newton's method for a function of a few parameters, some of which have a lower bound.
 
 use faer::Mat;
 
@@ -8,7 +8,7 @@ use crate::{Error, Result};
 /// The squared Newton decrement, relative to the value, at which the last step is taken: what is left of
 /// the distance to the minimum is then far below the accuracy of the arithmetic.
 const DECREMENT: f64 = 1e-20;
-/// A change of the value below this share of it is rounding, where nothing else is said.
+/// A change of the value below this share of it is rounding.
 const ROUNDING: f64 = 1e-13;
 /// Far more than a well-posed problem needs (5 to 20).
 const MAX_ITERATIONS: usize = 200;
@@ -44,47 +44,96 @@ pub(super) fn minimise(
     lower: &[f64],
     f: impl Fn(&[f64]) -> At,
 ) -> Result<Minimum> {
-    minimise_within(f64::INFINITY, ROUNDING, theta, lower, f)
+    descend(None, theta, lower, f)
 }
 
-/// The same with no step that changes a parameter by more than `most`, and with the share of the value that
-/// is `rounding`. Where `f` is not convex, any positive definite matrix will do for its Hessian, and the minimum
-/// is one that no small change betters.
-pub(super) fn minimise_within(
-    most: f64,
-    rounding: f64,
+/// How to search for a minimum of a function that is not convex, whose Hessian is an expected one: positive
+/// definite, but off by a factor where rows are few.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scoring {
+    /// The largest change of a parameter in a step.
+    pub(super) reach: f64,
+    /// A change of the value below this share of it is rounding.
+    pub(super) rounding: f64,
+}
+
+/// Fisher scoring: Newton's method with the expected Hessian, corrected by what the last step has shown of the
+/// true one. The minimum is one that no small change betters.
+pub(super) fn minimise_by_scoring(
+    scoring: Scoring,
+    theta: Vec<f64>,
+    f: impl Fn(&[f64]) -> At,
+) -> Result<Minimum> {
+    let free = vec![f64::NEG_INFINITY; theta.len()];
+    descend(Some(scoring), theta, &free, f)
+}
+
+fn descend(
+    scoring: Option<Scoring>,
     mut theta: Vec<f64>,
     lower: &[f64],
     f: impl Fn(&[f64]) -> At,
 ) -> Result<Minimum> {
+    let exact = Scoring { reach: f64::INFINITY, rounding: ROUNDING };
+    let Scoring { reach, rounding } = scoring.unwrap_or(exact);
     let mut at = f(&theta);
+    let mut metric = at.hessian.clone();
     for iterations in 0..MAX_ITERATIONS {
-        let (step, held) = direction(&theta, lower, &at);
-        let slope: f64 = step.iter().zip(&at.gradient).map(|(s, g)| s * g).sum();
-        let longest = reach(&theta, lower, &step, most);
+        let (step, held) = direction(&theta, lower, &at.gradient, &metric);
+        let slope = dot(&step, &at.gradient);
+        let longest = longest_share(&theta, lower, &step, reach);
         if -slope <= DECREMENT * at.value.abs() {
             advance(&mut theta, lower, &step, longest);
             let covariance = inverse(&at.hessian, &held);
             return Ok(Minimum { theta, covariance, held, iterations });
         }
         let mut share = longest;
-        loop {
+        let (candidate, there) = loop {
             let mut candidate = theta.clone();
             advance(&mut candidate, lower, &step, share);
             let there = f(&candidate);
             let allowed = at.value + 1e-4 * share * slope + rounding * at.value.abs();
             if there.value.is_finite() && there.value <= allowed {
-                (theta, at) = (candidate, there);
-                break;
+                break (candidate, there);
             }
             share *= 0.5;
             // What so short a step gains would not show: the value has more rounding in it than was said.
             if share * -slope < 1e-20 * at.value.abs() || share < 1e-30 {
                 return Err(no_minimum(at.value));
             }
-        }
+        };
+        metric = if scoring.is_some() {
+            let change =
+                |to: &[f64], from: &[f64]| to.iter().zip(from).map(|(a, b)| a - b).collect();
+            let step: Vec<f64> = change(&candidate, &theta);
+            corrected(&there.hessian, &step, &change(&there.gradient, &at.gradient))
+        } else {
+            there.hessian.clone()
+        };
+        (theta, at) = (candidate, there);
     }
     Err(no_minimum(at.value))
+}
+
+/// A Hessian with the curvature along a step that the change of the gradient shows, where that is positive
+/// (the formula of Broyden, Fletcher, Goldfarb and Shanno).
+fn corrected(hessian: &Mat<f64>, step: &[f64], change: &[f64]) -> Mat<f64> {
+    /// Less than this share of the curvature expected would make the next step too long.
+    const LEAST: f64 = 1e-3;
+    let n = step.len();
+    let at = |i: usize, j: usize| hessian[(i.max(j), i.min(j))];
+    let expected: Vec<f64> = (0..n).map(|i| (0..n).map(|j| at(i, j) * step[j]).sum()).collect();
+    let (shown, foreseen) = (dot(step, change), dot(step, &expected));
+    if !(foreseen > 0.0 && shown > LEAST * foreseen) {
+        return hessian.clone();
+    }
+    Mat::from_fn(n, n, |i, j| {
+        at(i, j) - expected[i] * expected[j] / foreseen + change[i] * change[j] / shown
+    })
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 fn no_minimum(value: f64) -> Error {
@@ -96,11 +145,16 @@ fn no_minimum(value: f64) -> Error {
 }
 
 /// The Newton step, and which parameters it leaves at their bounds.
-fn direction(theta: &[f64], lower: &[f64], at: &At) -> (Vec<f64>, Vec<bool>) {
+fn direction(
+    theta: &[f64],
+    lower: &[f64],
+    gradient: &[f64],
+    metric: &Mat<f64>,
+) -> (Vec<f64>, Vec<bool>) {
     let mut held: Vec<bool> =
-        (0..theta.len()).map(|i| theta[i] <= lower[i] && at.gradient[i] >= 0.0).collect();
+        (0..theta.len()).map(|i| theta[i] <= lower[i] && gradient[i] >= 0.0).collect();
     loop {
-        let step = newton_step(at, &held);
+        let step = newton_step(gradient, metric, &held);
         let below = (0..theta.len()).find(|&i| !held[i] && theta[i] <= lower[i] && step[i] < 0.0);
         match below {
             None => return (step, held),
@@ -110,12 +164,12 @@ fn direction(theta: &[f64], lower: &[f64], at: &At) -> (Vec<f64>, Vec<bool>) {
 }
 
 /// The largest share of the step, at most 1, that stays within the bounds and changes no parameter by
-/// more than `most`.
-fn reach(theta: &[f64], lower: &[f64], step: &[f64], most: f64) -> f64 {
+/// more than `reach`.
+fn longest_share(theta: &[f64], lower: &[f64], step: &[f64], reach: f64) -> f64 {
     let to_bounds =
         (0..theta.len()).filter(|&i| step[i] < 0.0).map(|i| (lower[i] - theta[i]) / step[i]);
     let largest = step.iter().fold(0.0_f64, |largest, step| largest.max(step.abs()));
-    to_bounds.fold(1.0, f64::min).min(most / largest)
+    to_bounds.fold(1.0, f64::min).min(reach / largest)
 }
 
 fn advance(theta: &mut [f64], lower: &[f64], step: &[f64], share: f64) {
@@ -134,11 +188,11 @@ fn free_block(hessian: &Mat<f64>, held: &[bool]) -> Mat<f64> {
     })
 }
 
-fn newton_step(at: &At, held: &[bool]) -> Vec<f64> {
+fn newton_step(gradient: &[f64], metric: &Mat<f64>, held: &[bool]) -> Vec<f64> {
     let n = held.len();
-    let downhill: Vec<f64> = (0..n).map(|i| if held[i] { 0.0 } else { -at.gradient[i] }).collect();
+    let downhill: Vec<f64> = (0..n).map(|i| if held[i] { 0.0 } else { -gradient[i] }).collect();
     // Scaled to a unit diagonal, as parameters differ in size.
-    let block = free_block(&at.hessian, held);
+    let block = free_block(metric, held);
     let scale: Vec<f64> = (0..n).map(|i| block[(i, i)].max(f64::MIN_POSITIVE).sqrt()).collect();
     // A singular Hessian (a flat direction) is lifted by as little as lets it factor.
     let mut lift = 0.0;
