@@ -5,14 +5,14 @@
 use faer::Mat;
 
 use super::columns::at_least_distinct;
-use super::incomplete_beta::{Tail, Term, WIDTH, complement};
+use super::incomplete_beta::{Tail, Term, WIDTH, complement, rest};
 use super::newton::{At, Minimum, Scoring, minimise_by_scoring, sum};
 use super::report::{Parameter, Solution};
 use super::rising::{need_finite, need_overlap};
 use super::{Calibrate, CalibrationReport, Calibrator, Scored};
 use crate::loss::numerics::sigmoid;
 use crate::metrics::{Tie, ties};
-use crate::vector::{PIECE, Work, log_parts, vectorised};
+use crate::vector::{PIECE, Work, exp_of_negative, log_parts, vectorised};
 use crate::{Result, parallel};
 
 /// The beta distribution's cumulative function, q = `I_p(α, β)` of the score p = σ(z), with α, β > 0 by
@@ -312,7 +312,13 @@ impl FittedBetaCdf {
 
 impl Calibrate for FittedBetaCdf {
     fn probability(&self, logit: f64) -> f64 {
-        self.map.at(logit)
+        let mut p = [0.0];
+        self.map_block(&[logit], &mut p);
+        p[0]
+    }
+
+    fn map_block(&self, logits: &[f64], out: &mut [f64]) {
+        vectorised(Block { map: &self.map, logits, out });
     }
 
     fn calibrated_logit(&self, score: f64) -> f64 {
@@ -361,18 +367,14 @@ impl Map {
                 (ln_p, -minus_ln_q)
             }
             Self::Beta { lower, .. } if lower.holds(z) => {
-                let ln_tail = lower.ln(z);
+                let [ln_tail] = lower.ln(&[z]);
                 (ln_tail, ln_complement(ln_tail))
             }
             Self::Beta { upper, .. } => {
-                let ln_tail = upper.ln(-z);
+                let [ln_tail] = upper.ln(&[-z]);
                 (ln_complement(ln_tail), ln_tail)
             }
         }
-    }
-
-    fn at(&self, z: f64) -> f64 {
-        if z.is_nan() { z } else { self.logs(z).0.exp() }
     }
 
     fn logit(&self, z: f64) -> f64 {
@@ -381,6 +383,55 @@ impl Map {
         }
         let (ln_q, ln_rest) = self.logs(z);
         ln_q - ln_rest
+    }
+}
+
+/// Writes the probabilities of logits.
+struct Block<'a> {
+    map: &'a Map,
+    logits: &'a [f64],
+    out: &'a mut [f64],
+}
+
+impl Work for Block<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (logits, out) in self.logits.chunks(PIECE).zip(self.out.chunks_mut(PIECE)) {
+            match self.map {
+                Map::Constant { logit } => out.fill(sigmoid(*logit)),
+                Map::Beta { lower, upper } => {
+                    write([lower, upper], false, logits, out);
+                    write([lower, upper], true, logits, out);
+                }
+            }
+            for (z, out) in logits.iter().zip(out) {
+                *out = if z.is_nan() { *z } else { *out };
+            }
+        }
+    }
+}
+
+/// Writes the probabilities of those logits of a piece that are below the mean or, `mirrored`, above it.
+#[inline(always)]
+fn write([lower, upper]: [&Tail; 2], mirrored: bool, logits: &[f64], out: &mut [f64]) {
+    let mut places = [0; PIECE];
+    let mut count = 0;
+    for (place, _) in out.iter().enumerate().take(logits.len()) {
+        places[count] = place;
+        count += usize::from(lower.holds(logits[place]) != mirrored);
+    }
+    for places in places[..count].chunks(WIDTH) {
+        // Lanes without a row repeat one.
+        let mut z = [logits[places[0]]; WIDTH];
+        places.iter().zip(&mut z).for_each(|(&place, z)| *z = logits[place]);
+        let p = if mirrored {
+            upper.ln(&z.map(|z| -z)).map(rest)
+        } else {
+            lower.ln(&z).map(exp_of_negative)
+        };
+        places.iter().zip(p).for_each(|(&place, p)| out[place] = p);
     }
 }
 

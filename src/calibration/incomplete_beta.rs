@@ -24,6 +24,8 @@ pub(super) struct Tail {
     b: f64,
     /// The logit of the mean.
     centre: f64,
+    /// The logit of (a + 1)/(a + b + 2), up to which the continued fraction converges fast.
+    limit: f64,
     /// The mean and what it leaves, and their logarithms.
     mean: [f64; 2],
     ln_mean: [f64; 2],
@@ -40,6 +42,7 @@ impl Tail {
             a,
             b,
             centre: a.ln() - b.ln(),
+            limit: (a + 1.0).ln() - (b + 1.0).ln(),
             mean,
             ln_mean: [-(b / a).ln_1p(), -(a / b).ln_1p()],
             ln_scale: of_a.0 + of_b.0 - of_both.0 + (a / b).ln_1p(),
@@ -54,14 +57,20 @@ impl Tail {
 
     /// Whether p = σ(z) lies on the tail's side of the mean, or little beyond.
     pub(super) fn holds(&self, z: f64) -> bool {
-        sigmoid(z) * (self.a + self.b + 2.0) < self.a + 1.0
+        z < self.limit
     }
 
-    /// ln `I_p(a, b)`.
-    pub(super) fn ln(&self, z: f64) -> f64 {
-        let [own, other] = self.off_mean(z);
-        let (fraction, _) = self.fraction(sigmoid(z));
-        (fraction.ln() - (self.a * own + self.b * other) - self.ln_scale).min(0.0)
+    /// ln `I_p(a, b)`; the bits do not depend on how many are worked on at a time.
+    #[inline(always)]
+    pub(super) fn ln<const N: usize>(&self, z: &[f64; N]) -> [f64; N] {
+        let (fraction, _) = self.fraction(&z.map(sigmoid));
+        let mut value = [0.0; N];
+        for lane in 0..N {
+            let [own, other] = self.off_mean(z[lane]);
+            let far = self.a * own + self.b * other;
+            value[lane] = (ln(fraction[lane]) - far - self.ln_scale).min(0.0);
+        }
+        value
     }
 
     /// ln `I_p(a, b)` and its derivatives by ln a and ln b. `terms` are as many as the largest of `z` needs.
@@ -106,7 +115,7 @@ impl Tail {
     pub(super) fn terms(&self, z: f64) -> Vec<Term> {
         // Where b is a whole number the fraction ends early, but its derivatives do not.
         let endless = Self { b: self.b.floor() + 0.5, ..*self };
-        let (_, steps) = endless.fraction(sigmoid(z));
+        let (_, steps) = endless.fraction(&[sigmoid(z)]);
         // Derivatives converge as the fraction does, a little later.
         let enough = steps + steps / 4 + 4;
         (1..=enough).map(|n| self.term(n)).collect()
@@ -114,17 +123,23 @@ impl Tail {
 
     /// The continued fraction 1/(1 + d₁x/(1 + d₂x/(1 + …))) in `I_x(a, b)` = xᵃ(1 − x)ᵇ/(a B(a, b)) times it,
     /// and how many terms it took. By Steed's method: the sum of the differences of successive convergents.
-    fn fraction(&self, x: f64) -> (f64, u32) {
-        let (mut share, mut difference, mut sum) = (1.0, 1.0, 1.0);
+    #[inline(always)]
+    fn fraction<const N: usize>(&self, x: &[f64; N]) -> ([f64; N], u32) {
+        let (mut share, mut difference, mut sum) = ([1.0; N], [1.0; N], [1.0; N]);
         for n in 1..MOST_TERMS {
-            let d = self.factor(n) * x;
-            let next = 1.0 / (1.0 + d * share);
-            difference *= -d * share * next;
-            share = next;
-            sum += difference;
-            // Differences may fall slowly, so that many more count. NaN ends the search for a better value.
-            let settled = f64::abs(difference) <= 0.01 * f64::EPSILON * sum;
-            if settled || sum.is_nan() {
+            let factor = self.factor(n);
+            let mut settled = true;
+            for lane in 0..N {
+                let ratio = factor * x[lane] * share[lane];
+                share[lane] = 1.0 / (1.0 + ratio);
+                let change = difference[lane] * (-ratio * share[lane]);
+                sum[lane] += change;
+                // Differences may fall slowly, so that many more count. What is NaN stays NaN.
+                let counts = change.abs() > 0.01 * f64::EPSILON * sum[lane];
+                difference[lane] = if counts { change } else { 0.0 };
+                settled &= !counts;
+            }
+            if settled {
                 return (sum, n);
             }
         }
@@ -238,6 +253,12 @@ pub(super) fn complement(ln_p: f64) -> (f64, f64) {
         let rest = (-exp_m1_near_0(ln_p)[0]).max(f64::MIN_POSITIVE);
         (ln(rest), p / rest)
     }
+}
+
+/// Of a probability's logarithm, 1 − p without a difference of near numbers.
+#[inline(always)]
+pub(super) fn rest(ln_p: f64) -> f64 {
+    if ln_p < -0.5 { 1.0 - exp_of_negative(ln_p) } else { -exp_m1_near_0(ln_p)[0] }
 }
 
 #[cfg(test)]
