@@ -212,9 +212,10 @@ fn lawful(case: &Case, map: &dyn Calibrate, z: &[f64], y: &[bool]) {
     let mut out = vec![0.0; z.len()];
     map.probabilities_into(z, &mut out).unwrap();
     assert_eq!(out, p, "{name}");
-    out.fill(0.0);
-    map.map_block(z, &mut out);
-    assert_eq!(out, p, "{name}");
+    let mut longer = vec![2.0; z.len() + 3];
+    map.map_block(z, &mut longer);
+    assert_eq!(longer[..z.len()], p, "{name}");
+    assert_eq!(longer[z.len()..], [2.0; 3], "{name}");
     for (&z, &p) in z.iter().zip(&p).step_by(z.len() / 50 + 1) {
         assert_eq!(map.probability(z), p, "{name}");
         let from_logit = sigmoid(map.calibrated_logit(z));
@@ -224,9 +225,10 @@ fn lawful(case: &Case, map: &dyn Calibrate, z: &[f64], y: &[bool]) {
 
     let scores: Vec<f64> = z.iter().map(|&z| sigmoid(z)).chain([0.0, 1e-310, 1.0]).collect();
     let of = map.probabilities_of(&scores).unwrap();
-    let mut block = vec![0.0; scores.len()];
-    map.map_block_of(&scores, &mut block);
-    assert_eq!(block, of, "{name}");
+    let mut longer = vec![2.0; scores.len() + 3];
+    map.map_block_of(&scores, &mut longer);
+    assert_eq!(longer[..scores.len()], of, "{name}");
+    assert_eq!(longer[scores.len()..], [2.0; 3], "{name}");
     for (&score, &p) in scores.iter().zip(&of).step_by(z.len() / 50 + 1) {
         assert_eq!(map.probability_of(score), p, "{name}");
     }

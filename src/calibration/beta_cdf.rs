@@ -9,7 +9,7 @@ use super::incomplete_beta::{Tail, Term, WIDTH, complement, rest};
 use super::newton::{At, Minimum, Scoring, minimise_by_scoring, sum};
 use super::report::{Parameter, Solution};
 use super::rising::{need_finite, need_overlap};
-use super::{Calibrate, CalibrationReport, Calibrator, Scored};
+use super::{Calibrate, CalibrationReport, Calibrator, Scored, in_step};
 use crate::loss::numerics::sigmoid;
 use crate::metrics::{Tie, ties};
 use crate::vector::{PIECE, Work, exp_of_negative, log_parts, vectorised};
@@ -25,9 +25,10 @@ use crate::{Result, parallel};
 /// Both ln q and ln(1 − q) are computed from the logit by the continued fraction of the incomplete beta
 /// function, on the side where it converges fast, in logarithms: neither a p of 10⁻⁶ nor one of 1 − 10⁻⁹
 /// loses digits to a difference. The likelihood is maximised in (ln α, ln β) by Fisher scoring with
-/// backtracking, corrected by the curvature that the last step showed; the derivatives are those of the continued
-/// fraction itself, and standard errors are from the expected information. Rows are sorted first, those of equal scores count as one, and the passes over
-/// all of them, which the report counts, start at the maximum for a summary of them.
+/// backtracking, corrected by the curvature that the last step showed; the derivatives are those of the
+/// continued fraction itself, and standard errors are from the expected information. Rows are sorted first,
+/// those of equal scores count as one, and the passes over all of them, which the report counts, start at the
+/// maximum for a summary of them.
 ///
 /// - Scores whose positives have no higher mean logit than the negatives (ranked the wrong way round, or
 ///   all equal) give the limit α, β → 0 at the best ratio, which is the constant base rate. The report has
@@ -318,6 +319,7 @@ impl Calibrate for FittedBetaCdf {
     }
 
     fn map_block(&self, logits: &[f64], out: &mut [f64]) {
+        let (logits, out) = in_step(logits, out);
         vectorised(Block { map: &self.map, logits, out });
     }
 
@@ -418,9 +420,9 @@ impl Work for Block<'_> {
 fn write([lower, upper]: [&Tail; 2], mirrored: bool, logits: &[f64], out: &mut [f64]) {
     let mut places = [0; PIECE];
     let mut count = 0;
-    for (place, _) in out.iter().enumerate().take(logits.len()) {
+    for (place, &z) in logits.iter().enumerate() {
         places[count] = place;
-        count += usize::from(lower.holds(logits[place]) != mirrored);
+        count += usize::from(lower.holds(z) != mirrored);
     }
     for places in places[..count].chunks(WIDTH) {
         // Lanes without a row repeat one.

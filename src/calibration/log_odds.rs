@@ -1,5 +1,6 @@
 //! Maps that have log-odds of their own.
 
+use super::in_step;
 use crate::vector::{PIECE, Work, sigmoids, vectorised};
 
 /// A map to log-odds; `#[inline(always)]` where it is to run on vectors.
@@ -36,6 +37,7 @@ pub(super) fn times(coefficient: f64, score: f64) -> f64 {
 
 /// Writes the probabilities whose log-odds the map gives for the scores.
 pub(super) fn map_block(map: &impl LogOdds, scores: &[f64], out: &mut [f64]) {
+    let (scores, out) = in_step(scores, out);
     vectorised(Sigmoids { map, scores, out });
 }
 

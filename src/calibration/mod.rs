@@ -199,6 +199,12 @@ impl<C: Calibrate + ?Sized> Work for EachScore<'_, C> {
     }
 }
 
+/// As many of both as the shorter one has.
+fn in_step<'a>(scores: &'a [f64], out: &'a mut [f64]) -> (&'a [f64], &'a mut [f64]) {
+    let rows = scores.len().min(out.len());
+    (&scores[..rows], &mut out[..rows])
+}
+
 /// Maps the scores on all cores, block by block. The first row of which NaN was made, if there is one.
 fn map_into(
     scores: &[f64],
