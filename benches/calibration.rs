@@ -11,8 +11,8 @@ use imbalance::calibration::{
     LinearPriorScaling, PlattScaling, PriorCorrection, Scored, ScoredClasses, TemperatureScaling,
     VennAbers,
 };
-use imbalance::loss::numerics::sigmoid;
 use imbalance::ndarray::Array2;
+use imbalance::numerics::sigmoid;
 
 const ROWS: usize = 1_000_000;
 

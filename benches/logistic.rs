@@ -3,9 +3,9 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use imbalance::loss::LogLoss;
-use imbalance::loss::numerics::sigmoid;
 use imbalance::model::RareEvents;
 use imbalance::model::logistic::{Covariance, Objective};
+use imbalance::numerics::sigmoid;
 use imbalance::prelude::*;
 use imbalance::sprs::CsMat;
 

@@ -20,8 +20,8 @@ use imbalance::calibration::{
     PlattScaling, Scored, TemperatureScaling, Uncalibrated, VennAbers, cross_fit,
 };
 use imbalance::data::{CsvReader, SyntheticClicks, SyntheticLog};
-use imbalance::loss::numerics::{logit, sigmoid};
 use imbalance::metrics::{Scorecard, log_loss};
+use imbalance::numerics::{logit, sigmoid};
 use imbalance::{Folds, Run};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;

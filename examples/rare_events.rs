@@ -12,7 +12,8 @@
 use std::error::Error;
 use std::path::Path;
 
-use imbalance::data::{Categories, CsvReader};
+use imbalance::Categories;
+use imbalance::data::CsvReader;
 use imbalance::model::{FittedRareEvents, RareEvents};
 use imbalance::ndarray::Array2;
 use imbalance::prelude::*;

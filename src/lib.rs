@@ -2,7 +2,7 @@
 //!
 //! Samplers, losses, models and calibrators that compose into a [`Pipeline`], and one promise:
 //! **whatever you do to the training set or to the loss, the probabilities that come out are right for
-//! the population.** A sampler says what it distorted ([`Distortion`](sampling::Distortion)), a loss
+//! the population.** A sampler says what it distorted ([`Distortion`]), a loss
 //! knows its own map to a probability ([`Loss::posterior`](loss::Loss::posterior)), and the calibrator
 //! undoes exactly that, or refuses with an error that says why.
 //!
@@ -45,35 +45,31 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr))]
 
 pub mod calibration;
+mod core;
 pub mod data;
-mod error;
 pub mod evaluation;
-mod linalg;
+mod exec;
+mod knn;
 pub mod loss;
 pub mod metrics;
 pub mod model;
-mod parallel;
+pub mod numerics;
 pub mod pipeline;
 #[cfg(feature = "plot")]
 pub mod plot;
 #[cfg(feature = "progress")]
 pub mod progress;
-mod random;
-mod run;
 pub mod sampling;
-mod vector;
 
 pub use ndarray;
 pub use sprs;
 
-pub use data::{
-    Attribute, ClassTotals, Dataset, Features, FeaturesView, Folds, Row, Scalar, Split,
+pub use crate::core::{
+    Attribute, Categories, ClassTotals, Dataset, Distortion, Error, Features, FeaturesView, Folds,
+    IntoColumn, Progress, Result, Row, Run, Scalar, Seed, Split,
 };
-pub use error::{Error, Result};
 pub use evaluation::{Evaluation, EvaluationReport};
 pub use pipeline::{CrossFit, DynPipeline, FittedPipeline, HoldOut, Pipeline};
-pub use random::Seed;
-pub use run::{Progress, Run};
 
 #[cfg(all(doctest, feature = "csv"))]
 #[doc = include_str!("../README.md")]
@@ -92,11 +88,11 @@ pub mod prelude {
     pub use crate::metrics::Scorecard;
     pub use crate::model::{FtrlProximal, LogisticRegression, Model, Predict};
     pub use crate::sampling::{
-        Distortion, HardNegativeMining, LocalCaseControl, NoSampling, Pilot, RandomOverSampler,
+        HardNegativeMining, LocalCaseControl, NoSampling, Pilot, RandomOverSampler,
         RandomUnderSampler, RuleSampler, Sampler, Smote,
     };
     pub use crate::{
-        Attribute, CrossFit, Dataset, DynPipeline, Error, Evaluation, Features, FittedPipeline,
-        Folds, HoldOut, Pipeline, Row, Run, Scalar, Seed, Split,
+        Attribute, CrossFit, Dataset, Distortion, DynPipeline, Error, Evaluation, Features,
+        FittedPipeline, Folds, HoldOut, Pipeline, Row, Run, Scalar, Seed, Split,
     };
 }

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use imbalance::Distortion;
 use imbalance::calibration::{
     BetaCalibration, BetaCdf, BoxCalibrator, Calibrator, HistogramBinning, IsotonicRegression,
     LinearPriorScaling, PlattScaling, PriorCorrection, TemperatureScaling, Uncalibrated, VennAbers,
@@ -16,10 +17,9 @@ use imbalance::loss::{
 use imbalance::model::{FittedLogisticRegression, LogisticRegression, Model};
 use imbalance::pipeline::Warning;
 use imbalance::sampling::{
-    Adasyn, Band, BorderlineSmote, Distortion, EditedNearestNeighbours, HardNegativeMining,
-    LocalCaseControl, NoSampling, Pilot, PoissonHardNegatives, PoissonRuleSampler,
-    RandomOverSampler, RandomUnderSampler, Resample, Rule, RuleSampler, Sampler, Smote, SmoteNc,
-    TomekLinks,
+    Adasyn, Band, BorderlineSmote, EditedNearestNeighbours, HardNegativeMining, LocalCaseControl,
+    NoSampling, Pilot, PoissonHardNegatives, PoissonRuleSampler, RandomOverSampler,
+    RandomUnderSampler, Resample, Rule, RuleSampler, Sampler, Smote, SmoteNc, TomekLinks,
 };
 use imbalance::{CrossFit, Dataset, Error, Pipeline, Result, Run, Seed, Split};
 

@@ -1,10 +1,10 @@
 //! The estimators for rare events where the truth is known: what is simulated, for the program that
 //! prints the tables and for the test that holds them to their bounds.
 
-use imbalance::loss::numerics::sigmoid;
 use imbalance::model::RareEvents;
 use imbalance::model::logistic::Covariance;
 use imbalance::ndarray::Array2;
+use imbalance::numerics::sigmoid;
 use imbalance::prelude::*;
 use ndarray_rand::rand::{Rng, SeedableRng};
 use ndarray_rand::rand_distr::StandardNormal;

@@ -7,7 +7,7 @@ use super::log_odds::{Line, LogOdds, map_block, times};
 use super::report::Solution;
 use super::rising::{RisingLine, need_finite, need_overlap};
 use super::{Calibrate, CalibrationReport, Calibrator, Scored};
-use crate::vector::{ln, ln_1m, log_parts, logit, sigmoid};
+use crate::numerics::vector::{ln, ln_1m, log_parts, logit, sigmoid};
 use crate::{Error, Result};
 
 /// Beta calibration: log-odds q = a ln p − b ln(1 − p) + c of the score p = σ(z), with a, b ≥ 0, by

@@ -5,15 +5,17 @@
 use faer::Mat;
 
 use super::columns::at_least_distinct;
-use super::incomplete_beta::{Tail, Term, WIDTH, complement, rest};
 use super::newton::{At, Minimum, Scoring, minimise_by_scoring, sum};
 use super::report::{Parameter, Solution};
 use super::rising::{need_finite, need_overlap};
 use super::{Calibrate, CalibrationReport, Calibrator, Scored, in_step};
-use crate::loss::numerics::sigmoid;
+use crate::Result;
+use crate::exec::parallel;
+use crate::exec::simd::{PIECE, Work, vectorised};
 use crate::metrics::{Tie, ties};
-use crate::vector::{PIECE, Work, exp_of_negative, log_parts, vectorised};
-use crate::{Result, parallel};
+use crate::numerics::incomplete_beta::{Tail, Term, WIDTH, complement, rest};
+use crate::numerics::sigmoid;
+use crate::numerics::vector::{exp_of_negative, log_parts};
 
 /// The beta distribution's cumulative function, q = `I_p(α, β)` of the score p = σ(z), with α, β > 0 by
 /// maximum likelihood (equation 17).

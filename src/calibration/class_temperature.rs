@@ -8,11 +8,12 @@ use ndarray::{Array2, ArrayView1, ArrayView2};
 
 use super::newton::{At, minimise, sum};
 use super::{FirstRow, Parameter, TemperatureScaling};
-use crate::data::check_weights;
-use crate::error::same_length;
-use crate::parallel::{self, BLOCK};
-use crate::sampling::Distortion;
-use crate::vector::{Work, exp_of_negative, vectorised};
+use crate::core::Distortion;
+use crate::core::check_weights;
+use crate::core::same_length;
+use crate::exec::parallel::{self, BLOCK};
+use crate::exec::simd::{Work, vectorised};
+use crate::numerics::vector::exp_of_negative;
 use crate::{Error, Result};
 
 const NAME: &str = "TemperatureScaling";
@@ -24,7 +25,7 @@ const NAME: &str = "TemperatureScaling";
 /// use imbalance::Error;
 /// use imbalance::calibration::{ScoredClasses, TemperatureScaling};
 /// use imbalance::ndarray::array;
-/// use imbalance::sampling::Distortion;
+/// use imbalance::Distortion;
 ///
 /// let logits = array![[2.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 2.0], [2.0, 0.0, 0.0]];
 /// let resampled = ScoredClasses::new(&logits, &[0, 1, 2, 1])?

@@ -8,10 +8,12 @@ use faer::Mat;
 
 use super::newton::{At, Minimum, minimise, sum};
 use super::{Parameter, Scored};
-use crate::linalg::sandwich;
+use crate::Result;
+use crate::exec::parallel;
+use crate::exec::simd::{LANES, Work, lanes, total, vectorised};
 use crate::metrics::binade;
-use crate::vector::{LANES, Work, exp_of_negative, lanes, ln_1p_of_share, total, vectorised};
-use crate::{Result, parallel};
+use crate::numerics::linalg::sandwich;
+use crate::numerics::vector::{exp_of_negative, ln_1p_of_share};
 
 /// The functions of a logit that make the columns; `#[inline(always)]`, to run on vectors.
 pub(super) trait Features<const D: usize>: Sync {
@@ -559,8 +561,8 @@ pub(super) fn at_least_distinct(
 mod tests {
     use super::*;
     use crate::Seed;
-    use crate::loss::numerics::sigmoid;
-    use crate::vector::log_parts;
+    use crate::numerics::sigmoid;
+    use crate::numerics::vector::log_parts;
 
     struct Logs;
 

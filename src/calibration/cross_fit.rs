@@ -1,7 +1,7 @@
 //! Cross-fitting of a calibrator on plain scores.
 
 use super::{Calibrate, Calibrator, Scored};
-use crate::error::same_length;
+use crate::core::same_length;
 use crate::{Folds, Result};
 
 /// Calibrated probabilities of scored rows, each by a map that has not seen the row: what tells

@@ -1,11 +1,11 @@
 //! Histogram binning.
 
 use super::isotonic::middle;
-use super::lookup::Lookup;
 use super::report::Solution;
 use super::{Calibrate, CalibrationReport, Calibrator, Scored};
-use crate::loss::numerics::logit;
 use crate::metrics::{Tie, ties};
+use crate::numerics::bucket_index::Lookup;
+use crate::numerics::logit;
 use crate::{Error, Result};
 
 /// Histogram binning: the share of positives among the calibration rows in the score's bin.

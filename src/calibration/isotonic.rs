@@ -1,10 +1,10 @@
 //! Isotonic regression.
 
-use super::lookup::Lookup;
 use super::report::Solution;
 use super::{Calibrate, CalibrationReport, Calibrator, Scored};
-use crate::loss::numerics::sigmoid;
 use crate::metrics::{Tie, ties};
+use crate::numerics::bucket_index::Lookup;
+use crate::numerics::sigmoid;
 use crate::{Error, Result};
 
 /// Isotonic regression: of all maps that do not fall, the one that minimises Σ w (p − y)², which

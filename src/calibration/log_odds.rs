@@ -1,7 +1,8 @@
 //! Maps that have log-odds of their own.
 
 use super::in_step;
-use crate::vector::{PIECE, Work, sigmoids, vectorised};
+use crate::exec::simd::{PIECE, Work, vectorised};
+use crate::numerics::vector::sigmoids;
 
 /// A map to log-odds; `#[inline(always)]` where it is to run on vectors.
 pub(super) trait LogOdds: Sync {

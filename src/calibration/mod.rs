@@ -6,10 +6,8 @@ mod class_temperature;
 mod columns;
 mod cross_fit;
 mod histogram;
-mod incomplete_beta;
 mod isotonic;
 mod log_odds;
-mod lookup;
 mod newton;
 mod platt;
 mod prior_correction;
@@ -44,10 +42,11 @@ pub use uncalibrated::Uncalibrated;
 pub use venn_abers::{FittedVennAbers, VennAbers};
 
 use crate::Result;
-use crate::error::same_length;
-use crate::loss::numerics::logit;
-use crate::parallel::{self, BLOCK};
-use crate::vector::{Logits, PIECE, Work, vectorised};
+use crate::core::same_length;
+use crate::exec::parallel::{self, BLOCK};
+use crate::exec::simd::{PIECE, Work, vectorised};
+use crate::numerics::logit;
+use crate::numerics::vector::Logits;
 
 /// Learns or derives a map from logits to probabilities.
 pub trait Calibrator: Debug + Send + Sync {

@@ -2,7 +2,7 @@
 
 use faer::Mat;
 
-use crate::linalg::Llt;
+use crate::numerics::linalg::Llt;
 use crate::{Error, Result};
 
 /// The squared Newton decrement, relative to the value, at which the last step is taken: what is left of

@@ -5,7 +5,7 @@ use super::log_odds::{Line, LogOdds, map_block};
 use super::rising::{RisingLine, need_finite};
 use super::{Calibrate, CalibrationReport, Calibrator, Scored};
 use crate::Result;
-use crate::vector::sigmoid;
+use crate::numerics::vector::sigmoid;
 
 /// Platt scaling: p = σ(a s + b) by maximum likelihood, on logits s = z by default (equation 16).
 ///

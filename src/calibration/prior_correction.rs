@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::report::Solution;
 use super::{Calibrate, CalibrationReport, Calibrator, Scored, Training};
+use crate::core::Distortion;
 use crate::loss::Loss;
-use crate::loss::numerics::{logit, sigmoid};
 use crate::model::ShiftLogits;
-use crate::sampling::Distortion;
+use crate::numerics::{logit, sigmoid};
 use crate::{Error, Result};
 
 /// Undoes the loss, then the sampling, by Bayes' rule; learns nothing and needs no rows.
@@ -35,7 +35,7 @@ use crate::{Error, Result};
 /// use std::sync::Arc;
 /// use imbalance::calibration::{Calibrate, Calibrator, PriorCorrection, Scored, Training};
 /// use imbalance::loss::LogLoss;
-/// use imbalance::sampling::Distortion;
+/// use imbalance::Distortion;
 ///
 /// // One in ten negatives was kept.
 /// let distortion = Distortion::PriorShift { log_odds: 10_f64.ln() };
@@ -189,7 +189,7 @@ impl FittedPriorCorrection {
     ///
     /// ```
     /// use imbalance::prelude::*;
-    /// use imbalance::loss::numerics::sigmoid;
+    /// use imbalance::numerics::sigmoid;
     /// # let x = imbalance::ndarray::array![[0.0], [1.0], [0.2], [0.7], [0.3], [0.5]];
     /// # let data = Dataset::new(&x, vec![false, true, false, false, true, false])?;
     /// let fitted = Pipeline::new(LogisticRegression::new())

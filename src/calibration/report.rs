@@ -7,8 +7,9 @@ use std::ops::Range;
 
 use super::Scored;
 use super::log_odds::LogOdds;
-use crate::parallel;
-use crate::vector::{LANES, Work, lanes, probability_and_loss, total, vectorised};
+use crate::exec::parallel;
+use crate::exec::simd::{LANES, Work, lanes, total, vectorised};
+use crate::numerics::vector::probability_and_loss;
 
 /// What a calibrator learned, and what it did to the rows it learned from.
 ///

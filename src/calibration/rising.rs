@@ -3,7 +3,8 @@
 use super::Scored;
 use super::columns::{Columns, Features, Targets};
 use super::report::Solution;
-use crate::{Error, Result, parallel};
+use crate::exec::parallel;
+use crate::{Error, Result};
 
 /// log-odds = slope · score + intercept with slope ≥ 0, by maximum likelihood.
 pub(super) struct RisingLine {

@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 
 use super::{Training, map_into};
-use crate::data::{IntoColumn, check_weights};
-use crate::error::same_length;
-use crate::sampling::Distortion;
-use crate::vector::{LANES, Logits, lanes, vectorised};
-use crate::{ClassTotals, Error, Result, parallel};
+use crate::core::Distortion;
+use crate::core::same_length;
+use crate::core::{IntoColumn, check_weights};
+use crate::exec::parallel;
+use crate::exec::simd::{LANES, lanes, vectorised};
+use crate::numerics::vector::Logits;
+use crate::{ClassTotals, Error, Result};
 
 /// Scores of rows with their labels, and the thread back to the population: under which loss and on
 /// what sort of sample the model was trained, and whether these rows themselves are a fair sample.

@@ -6,7 +6,7 @@ use super::log_odds::{Line, LogOdds};
 use super::rising::{RisingLine, need_finite};
 use super::{Calibrate, CalibrationReport, Calibrator, Scored};
 use crate::Result;
-use crate::vector::sigmoid;
+use crate::numerics::vector::sigmoid;
 
 /// Temperature scaling: p = σ(z/T), or softmax(z/T) over classes, with T > 0 minimising the negative
 /// log-likelihood (equation 18).

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::core::Distortion;
+use crate::exec::parallel::{self, BLOCK};
 use crate::loss::{LogLoss, Loss};
-use crate::parallel::{self, BLOCK};
-use crate::sampling::Distortion;
 
 /// How the model behind the scores was trained.
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 
 use super::{Calibrate, Calibrator, Scored};
 use crate::Result;
-use crate::loss::numerics::sigmoid;
+use crate::numerics::sigmoid;
 
 /// Undoes nothing: the probability is σ(z), right or wrong.
 ///

@@ -1,10 +1,10 @@
 //! Venn–Abers prediction.
 
-use super::lookup::Lookup;
 use super::report::Solution;
 use super::{Calibrate, CalibrationReport, Calibrator, Scored};
 use crate::Result;
 use crate::metrics::{Tie, ties};
+use crate::numerics::bucket_index::Lookup;
 
 /// Inductive Venn–Abers prediction: two isotonic fits per score, one with the score added as a
 /// negative, one as a positive. They give the interval \[p₀, p₁\], one end of which is calibrated whatever

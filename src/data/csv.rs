@@ -11,9 +11,9 @@ use jiff::civil::Time;
 use jiff::fmt::temporal::Pieces;
 use jiff::tz::Offset;
 
-use super::column::{Texts, new_name};
+use super::Table;
 use super::table::{column_seed, value_hash};
-use super::{Attribute, Table};
+use crate::core::{Attribute, Texts, new_name};
 use crate::{Error, Progress, Result, Run};
 
 /// Bytes on disk, and rows, after which progress is reported.

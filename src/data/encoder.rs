@@ -4,11 +4,10 @@ use std::fmt;
 
 use sprs::CsMat;
 
-use super::column::find;
-use super::features::dense;
+use super::Table;
 use super::table::{column_seed, value_hash};
-use super::{Dataset, Features, Row, Scalar, Table};
-use crate::parallel::{self, BLOCK};
+use crate::core::{Dataset, Features, Row, Scalar, dense, find};
+use crate::exec::parallel::{self, BLOCK};
 use crate::{Error, Result};
 
 /// How a [`Table`] becomes features: numeric columns standardised, categorical columns hashed.

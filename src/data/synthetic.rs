@@ -6,9 +6,9 @@ use ndarray_rand::rand_distr::{Exp1, StandardNormal};
 use rand_chacha::ChaCha8Rng;
 use sprs::CsMat;
 
-use super::{ADDRESSABLE, Attribute, Features, FeaturesView, Scalar, sparse_row};
-use crate::loss::numerics::{logit, sigmoid};
-use crate::parallel::{self, BLOCK};
+use crate::core::{ADDRESSABLE, Attribute, Features, FeaturesView, Scalar, sparse_row};
+use crate::exec::parallel::{self, BLOCK};
+use crate::numerics::{logit, sigmoid};
 use crate::{Dataset, Error, Result, Seed};
 
 /// A synthetic click log with **known true probabilities**: numeric and categorical effects, and a

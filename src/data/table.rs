@@ -5,9 +5,11 @@ use std::fmt;
 
 use twox_hash::XxHash64;
 
-use super::column::{Attributes, Selection, find, new_name};
-use super::{Attribute, ClassTotals, IntoColumn, Split, check_offsets, check_weights};
-use crate::error::same_length;
+use crate::core::same_length;
+use crate::core::{
+    Attribute, Attributes, ClassTotals, IntoColumn, Selection, Split, check_offsets, check_weights,
+    find, new_name,
+};
 use crate::{Error, Result};
 
 /// Labelled rows of a log, read but not yet encoded: the input of an [`Encoder`](super::Encoder).

@@ -9,7 +9,7 @@ mod html;
 mod sections;
 mod text;
 
-use crate::data::{Categories, Folds};
+use crate::core::{Categories, Folds};
 use crate::metrics::{
     Axis, Bootstrap, BrierDecomposition, Choice, Confusion, Corp, DecileTable, GainCurve, Goal,
     HonestChoice, HosmerLemeshow, Interval, Ordered, Partition, PrecisionRecallCurve,
@@ -564,7 +564,7 @@ fn reached<T>(choice: Result<T>) -> Result<Option<T>> {
 mod tests {
     use super::*;
     use crate::data::SyntheticClicks;
-    use crate::parallel;
+    use crate::exec::parallel;
 
     #[test]
     fn one_sort_per_model_does_for_everything() {

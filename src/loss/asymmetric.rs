@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::numerics::Logistic;
 use super::{Derivatives, FocalLoss, Loss};
+use crate::numerics::Logistic;
 use crate::{ClassTotals, Error, Result};
 
 /// Asymmetric loss (Ridnik et al. 2021): focal with a γ for each class, and a margin below which

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::numerics::Logistic;
 use super::{Derivatives, Loss};
+use crate::numerics::Logistic;
 use crate::{ClassTotals, Error, Result};
 
 /// Focal loss, `−α_t (1 − p_t)^γ ln p_t` (equations 11–13; Lin et al. 2017), with `p_t` the probability of

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::numerics::sigmoid;
 use super::{Block, Derivatives, Loss, STRETCH};
+use crate::numerics::sigmoid;
 use crate::{ClassTotals, Error, Result};
 
 /// Any loss with smoothed labels: (1 − ε/2) ℓ(z, y) + (ε/2) ℓ(z, 1 − y), that is targets ε/2 and

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Derivatives, Loss};
-use crate::vector::{exp_of_negative, ln_1p_of_share};
+use crate::numerics::vector::{exp_of_negative, ln_1p_of_share};
 use crate::{ClassTotals, Result};
 
 /// Binary cross-entropy on logits, ℓ(z, y) = ln(1 + eᶻ) − y z (equation 7): the negative

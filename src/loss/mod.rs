@@ -6,7 +6,6 @@ mod focal;
 mod label_smoothing;
 mod log_loss;
 mod logit_adjusted;
-pub mod numerics;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -18,8 +17,8 @@ pub use label_smoothing::LabelSmoothing;
 pub use log_loss::LogLoss;
 pub use logit_adjusted::LogitAdjusted;
 
-use crate::error::same_length;
-use crate::vector::{LANES, Work, total, vectorised};
+use crate::core::same_length;
+use crate::exec::simd::{LANES, Work, total, vectorised};
 use crate::{ClassTotals, Error, Result};
 
 /// A loss at one logit, with its first two derivatives there.
@@ -100,7 +99,7 @@ pub trait Loss: Debug + Send + Sync {
 
     /// The class probability at which `logit` minimises the expected loss: g₀ / (g₀ − g₁).
     fn posterior(&self, logit: f64) -> f64 {
-        numerics::sigmoid(self.posterior_logit(logit))
+        crate::numerics::sigmoid(self.posterior_logit(logit))
     }
 }
 

@@ -8,8 +8,9 @@ use super::interval::{Interval, check_level, two_sided_quantile};
 use super::ordered::Ordered;
 use super::ranked::{Ranked, Scored};
 use super::rows::{Domain, Weighted};
-use crate::error::same_length;
-use crate::{Error, Result, Seed, parallel};
+use crate::core::same_length;
+use crate::exec::parallel;
+use crate::{Error, Result, Seed};
 
 /// The bootstrap: intervals for any metric, from the metric on rows drawn with replacement.
 ///
@@ -101,7 +102,7 @@ impl<'a> Bootstrap<'a> {
 
     /// The same, drawing whole groups: rows of one code are drawn together.
     ///
-    /// [`Categories::codes`](crate::data::Categories::codes) are such codes.
+    /// [`Categories::codes`](crate::core::Categories::codes) are such codes.
     #[must_use]
     pub fn by_group(mut self, codes: &'a [u32]) -> Self {
         self.groups = Some(codes);

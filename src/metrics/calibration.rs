@@ -3,7 +3,7 @@
 use super::line::{fit_intercept, fit_line};
 use super::ranked::{Ranked, Tie};
 use super::rows::{Domain, Rows, Sum, Weighted};
-use crate::loss::numerics::logit;
+use crate::numerics::logit;
 use crate::{Error, Result};
 
 /// Predicted over observed: the number of positives the model expects, per positive there is.

@@ -6,7 +6,7 @@ use super::ordered::Ordered;
 use super::ranked::Ranked;
 use super::reliability::probabilities_ranked;
 use super::rows::{Domain, Sum, Weighted, binade};
-use crate::error::same_length;
+use crate::core::same_length;
 use crate::{Error, Folds, Result};
 
 /// What a threshold is to achieve. Rows with score ≥ threshold are flagged.

@@ -2,7 +2,7 @@
 
 use super::ranked::Ranked;
 use super::rows::{Sum, Weighted};
-use crate::loss::numerics::{logit, sigmoid};
+use crate::numerics::{logit, sigmoid};
 use crate::{Error, Result};
 
 /// The scale on which an axis of probabilities is even.

@@ -1,8 +1,8 @@
 //! The two-parameter logistic regression on one score, behind Cox recalibration and Platt scaling.
 
 use super::rows::{Sum, Weights, binade};
-use crate::error::{Error, Result};
-use crate::parallel;
+use crate::core::{Error, Result};
+use crate::exec::parallel;
 
 /// Newton's method has converged when the pulls up and down on each parameter cancel to this share.
 const BALANCE: f64 = 1e-12;
@@ -428,7 +428,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::loss::numerics::sigmoid;
+    use crate::numerics::sigmoid;
 
     fn numbers(value: &Value) -> Vec<f64> {
         value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()

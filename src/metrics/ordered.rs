@@ -2,7 +2,8 @@
 
 use super::ranked::{Ranked, Scored, scored};
 use super::rows::{Domain, Rows, Weighted};
-use crate::{Result, parallel};
+use crate::Result;
+use crate::exec::parallel;
 
 /// Rows sorted by score, and where each of them stood among the caller's: what bootstrap, comparison,
 /// cross-fitting and slices start from, which treat a row alike in all models. Rows without weight are

@@ -2,7 +2,7 @@
 
 use super::rows::{Domain, Rows, Weighted};
 use crate::Result;
-use crate::loss::numerics::log1p_exp;
+use crate::numerics::log1p_exp;
 
 /// The log loss: the mean negative log-likelihood, in nats.
 ///

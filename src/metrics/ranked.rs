@@ -6,7 +6,8 @@ use super::calibration::{
 use super::probability::{base_rate_entropy_of, brier_score_of, log_loss_of};
 use super::ranking::{auc_of, average_precision_of};
 use super::rows::{Domain, Rows, Sum, Weighted, binade, class_weights};
-use crate::{Error, Result, parallel};
+use crate::exec::parallel;
+use crate::{Error, Result};
 
 /// A row as it is sorted: its score, and its weight with the sign of its label.
 ///

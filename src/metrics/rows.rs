@@ -1,7 +1,7 @@
 //! What every metric starts from: checked rows, accurate sums, and rows sorted by score.
 
-use crate::error::{Error, Result, same_length};
-use crate::parallel;
+use crate::core::{Error, Result, same_length};
+use crate::exec::parallel;
 
 /// A running sum with Neumaier's compensation: its error does not grow with the number of terms,
 /// so the order of the rows does not show in the result.

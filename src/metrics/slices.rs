@@ -13,9 +13,10 @@ use super::ranked::{Ranked, Scored};
 use super::ranking::average_precision_of;
 use super::rows::{Sum, Weighted};
 use super::scorecard::Scorecard;
-use crate::data::Categories;
-use crate::error::same_length;
-use crate::{Error, Result, parallel};
+use crate::core::Categories;
+use crate::core::same_length;
+use crate::exec::parallel;
+use crate::{Error, Result};
 
 /// A metric that a [`Slice`] does not have, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +88,7 @@ pub struct Slice {
 }
 
 /// The metrics of the rows of each category, in the order of
-/// [`levels`](crate::data::Categories::levels); categories without a row of positive weight are left
+/// [`levels`](crate::core::Categories::levels); categories without a row of positive weight are left
 /// out.
 ///
 /// Slices with too few positives keep what can be computed. Intervals are at 95 %. One sort for all.

@@ -3,7 +3,8 @@
 use super::ranked::Ranked;
 use super::reliability::probabilities_ranked;
 use super::rows::{Sum, Weighted};
-use crate::{Result, parallel};
+use crate::Result;
+use crate::exec::parallel;
 
 /// Grid cells per standard deviation of the kernel.
 const CELLS_PER_SIGMA: f64 = 16.0;

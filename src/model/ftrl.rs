@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::linear::Linear;
 use super::{Model, Predict, ShiftLogits};
-use crate::data::{FeaturesView, Row, Scalar, sparse_row};
+use crate::core::{FeaturesView, Row, Scalar, sparse_row};
 use crate::loss::{LogLoss, Loss, need_adapted};
 use crate::{Dataset, Error, Progress, Result, Run};
 

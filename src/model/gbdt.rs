@@ -8,10 +8,10 @@ use perpetual::{Matrix, PerpetualBooster};
 use sprs::CsMat;
 
 use super::{FittedLogisticRegression, LogisticRegression, Model, Predict};
-use crate::data::{FeaturesView, Scalar};
-use crate::error::same_length;
+use crate::core::same_length;
+use crate::core::{FeaturesView, Scalar};
+use crate::exec::parallel::{self, BLOCK};
 use crate::loss::{Derivatives, Loss};
-use crate::parallel::{self, BLOCK};
 use crate::{Dataset, Error, Progress, Result, Run};
 
 /// Gradient-boosted decision trees under any loss, by the `perpetual` crate: a logit that is a sum of

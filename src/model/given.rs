@@ -6,10 +6,10 @@ use std::marker::PhantomData;
 use ndarray::Axis;
 
 use super::Predict;
-use crate::data::{FeaturesView, Scalar, sparse_row};
-use crate::error::same_length;
-use crate::loss::numerics::logit;
-use crate::parallel::{self, BLOCK};
+use crate::core::same_length;
+use crate::core::{FeaturesView, Scalar, sparse_row};
+use crate::exec::parallel::{self, BLOCK};
+use crate::numerics::logit;
 use crate::{Error, Result, Row};
 
 /// A closure that gives the logit of a row: a model of your own, as the pilot of a sampler or to be

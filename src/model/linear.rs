@@ -3,10 +3,10 @@
 
 use ndarray::ArrayView2;
 
-use crate::data::{FeaturesView, Row, Scalar, sparse_row};
-use crate::error::same_length;
-use crate::parallel::{self, BLOCK};
-use crate::vector::{Work, vectorised};
+use crate::core::same_length;
+use crate::core::{FeaturesView, Row, Scalar, sparse_row};
+use crate::exec::parallel::{self, BLOCK};
+use crate::exec::simd::{Work, vectorised};
 use crate::{Error, Result};
 
 /// Rows that are worked on at a time: with 32 columns of `f64` they fill 64 KiB, so they are still in

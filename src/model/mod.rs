@@ -18,7 +18,7 @@ pub use given::{FnPredict, GivenLogits};
 pub use logistic::{FittedLogisticRegression, LogisticRegression};
 pub use rare_events::{FittedRareEvents, RareEvents};
 
-use crate::data::{FeaturesView, Row, Scalar};
+use crate::core::{FeaturesView, Row, Scalar};
 use crate::loss::Loss;
 use crate::{Dataset, Result, Run};
 

@@ -4,11 +4,12 @@ use std::fmt;
 
 use super::{Cut, FittedPipeline, Pipeline, Report, Trained, logits_of};
 use crate::calibration::{Calibrate, Calibrator, Scored, Training};
-use crate::data::{Scalar, check_count};
+use crate::core::Distortion;
+use crate::core::{Scalar, check_count};
 use crate::loss::Loss;
 use crate::metrics::predicted_over_observed;
 use crate::model::Model;
-use crate::sampling::{Distortion, Sampler};
+use crate::sampling::Sampler;
 use crate::{ClassTotals, Dataset, Error, Folds, Progress, Result, Run, Seed};
 
 /// Cross-fitting: the training rows are cut into folds, a model is trained on each fold's training rows,

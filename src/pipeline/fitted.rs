@@ -4,12 +4,12 @@ use std::fmt;
 
 use super::Report;
 use crate::calibration::Calibrate;
-use crate::data::{Features, FeaturesView, Row, Scalar};
-use crate::error::same_length;
+use crate::core::Distortion;
+use crate::core::same_length;
+use crate::core::{Features, FeaturesView, Row, Scalar};
+use crate::exec::parallel::{self, BLOCK};
+use crate::exec::simd::PIECE;
 use crate::model::Predict;
-use crate::parallel::{self, BLOCK};
-use crate::sampling::Distortion;
-use crate::vector::PIECE;
 use crate::{Dataset, Error, Result};
 
 /// A fitted [`Pipeline`](super::Pipeline): a model's logits and a map from them to probabilities; or an

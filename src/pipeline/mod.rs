@@ -15,10 +15,11 @@ pub use report::Report;
 pub use warning::Warning;
 
 use crate::calibration::{BoxCalibrator, Calibrate, Calibrator, Scored, Training, Uncalibrated};
-use crate::data::Scalar;
+use crate::core::Distortion;
+use crate::core::Scalar;
 use crate::loss::{LogLoss, Loss};
 use crate::model::{BoxModel, Model, Predict};
-use crate::sampling::{Distortion, NoSampling, Sampler};
+use crate::sampling::{NoSampling, Sampler};
 use crate::{ClassTotals, Dataset, Error, Progress, Result, Run, Seed, Split};
 
 /// Resamples, fits and calibrates, and never loses the thread: the sampler says what it distorted, the

@@ -5,7 +5,7 @@ use std::fmt;
 use super::{FoldReport, Warning};
 use crate::ClassTotals;
 use crate::calibration::CalibrationReport;
-use crate::sampling::Distortion;
+use crate::core::Distortion;
 
 /// What each stage of a pipeline did; printed as a table.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::ClassTotals;
 use crate::calibration::Training;
-use crate::sampling::Distortion;
+use crate::core::Distortion;
 
 /// Why the probabilities of a pipeline are not those of the population.
 ///

@@ -1,6 +1,6 @@
 //! Axes: how a number becomes a place, and which numbers are written beside it.
 
-use crate::loss::numerics::logit;
+use crate::numerics::logit;
 
 /// How an axis measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use super::axis::{Axis, Measure, Unit};
 use super::figure::{Figure, Key, Look, Mark, Panel};
 use super::{Options, Picture, need_models};
-use crate::data::{FeaturesView, Scalar, sparse_row};
+use crate::core::{FeaturesView, Scalar, sparse_row};
 use crate::{Dataset, Error, Result};
 
 /// The rows of one or several data sets in two of their columns, a dot for each: what a sampler did to

@@ -1,10 +1,10 @@
 //! Adaptive synthetic sampling.
 
-use super::neighbours::Neighbours;
 use super::over::{Kin, Target, check_k, checked_k, grown, rows_of};
 use super::{Resample, Sampler, Synthetic};
-use crate::data::Scalar;
-use crate::random::Chosen;
+use crate::core::Chosen;
+use crate::core::Scalar;
+use crate::knn::Neighbours;
 use crate::{Dataset, Error, Result, Run, Seed};
 
 /// ADASYN: the more negatives surround a positive, the more new positives it is the parent of.

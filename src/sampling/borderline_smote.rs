@@ -1,9 +1,9 @@
 //! SMOTE at the border between the classes.
 
-use super::neighbours::Neighbours;
 use super::over::{Kin, Target, check_k, checked_k, grown, rows_of, spread};
 use super::{Resample, Sampler, Synthetic};
-use crate::data::Scalar;
+use crate::core::Scalar;
+use crate::knn::Neighbours;
 use crate::{Dataset, Error, Result, Run};
 
 /// Borderline-SMOTE: new positives only from those in danger of being taken for negatives.

@@ -1,7 +1,8 @@
 //! What the samplers that remove rows by their neighbours share.
 
-use super::{Distortion, Resample};
-use crate::data::Scalar;
+use super::Resample;
+use crate::core::Distortion;
+use crate::core::Scalar;
 use crate::{ClassTotals, Dataset, Error, Result};
 
 /// Whether both classes are cleaned, or the negatives alone.

@@ -1,10 +1,10 @@
 //! Edited nearest neighbours.
 
 use super::clean::{Clean, cleaned};
-use super::neighbours::{Neighbours, STRETCH};
 use super::over::checked_k;
 use super::{Resample, Sampler};
-use crate::data::{FeaturesView, Scalar};
+use crate::core::{FeaturesView, Scalar};
+use crate::knn::{Neighbours, STRETCH};
 use crate::{Dataset, Error, Result, Run};
 
 /// Removes negatives whose k nearest neighbours among all rows are not negative enough.
@@ -25,7 +25,7 @@ use crate::{Dataset, Error, Result, Run};
 /// A negative is not compared with all rows: it stays as soon as enough negatives are found that are
 /// nearer than its nearest positives.
 ///
-/// **Distortion.** [`FeatureDependent`](super::Distortion::FeatureDependent), with
+/// **Distortion.** [`FeatureDependent`](crate::Distortion::FeatureDependent), with
 /// ln\[(W₊′/W₊)/(W₋′/W₋)\] from the realised weights as the nominal shift; none if nothing is removed.
 ///
 /// Sources: D. L. Wilson, *Asymptotic properties of nearest neighbor rules using edited data*, and

@@ -2,9 +2,9 @@
 
 use super::kept::{Top, by_features, poisson};
 use super::{Pilot, Resample, Sampler};
-use crate::data::{Scalar, round};
-use crate::parallel::{self, BLOCK};
-use crate::random::Chosen;
+use crate::core::Chosen;
+use crate::core::{Scalar, round};
+use crate::exec::parallel::{self, BLOCK};
 use crate::{Dataset, Error, Result, Run};
 
 /// Which negatives are hard, by the pilot's probability p̂ of the **population** (see [`Pilot`]).
@@ -99,7 +99,7 @@ impl Band {
 /// probabilities that are right, draw by [`PoissonHardNegatives`], where every negative has a chance, by
 /// [`LocalCaseControl`](super::LocalCaseControl), or calibrate on untouched rows.
 ///
-/// [`Distortion::FeatureDependent`]: super::Distortion::FeatureDependent
+/// [`Distortion::FeatureDependent`]: crate::Distortion::FeatureDependent
 ///
 /// ```
 /// use imbalance::prelude::*;
@@ -179,7 +179,7 @@ impl<F: Scalar> Sampler<F> for HardNegativeMining<F> {
 /// Keeps every positive and draws negatives on their own (Poisson sampling), hard ones with a higher
 /// inclusion probability πᵢ, none with less than a floor above 0. Rows stay in their order.
 ///
-/// **Distortion.** [`FeatureDependent`](super::Distortion::FeatureDependent); with
+/// **Distortion.** [`FeatureDependent`](crate::Distortion::FeatureDependent); with
 /// [`reweight`](Self::reweight) each kept negative weighs 1/πᵢ times its own weight (Horvitz & Thompson
 /// 1952), every weighted total is unbiased, and nothing is distorted.
 ///

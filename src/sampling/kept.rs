@@ -2,9 +2,10 @@
 
 use ndarray_rand::rand::Rng;
 
-use super::{Distortion, Resample};
-use crate::data::Scalar;
-use crate::parallel::{self, BLOCK};
+use super::Resample;
+use crate::core::Distortion;
+use crate::core::Scalar;
+use crate::exec::parallel::{self, BLOCK};
 use crate::{ClassTotals, Dataset, Error, Result, Seed};
 
 /// Rows of `0..n` kept each on its own, row i with probability `probability(i)`.

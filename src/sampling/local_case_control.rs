@@ -1,10 +1,11 @@
 //! Local case-control sampling.
 
 use super::kept::{independently, need_kept};
-use super::{Distortion, Pilot, Resample, Sampler};
-use crate::data::Scalar;
-use crate::loss::numerics::{logit, sigmoid};
-use crate::parallel::{self, BLOCK};
+use super::{Pilot, Resample, Sampler};
+use crate::core::Distortion;
+use crate::core::Scalar;
+use crate::exec::parallel::{self, BLOCK};
+use crate::numerics::{logit, sigmoid};
 use crate::{Dataset, Error, Result, Run};
 
 /// Keeps the rows that surprise a pilot model, and tells the model so by offsets: the consistent form of

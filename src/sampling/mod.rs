@@ -3,12 +3,10 @@
 mod adasyn;
 mod borderline_smote;
 mod clean;
-mod distortion;
 mod enn;
 mod hard_negative;
 mod kept;
 mod local_case_control;
-mod neighbours;
 mod none;
 mod over;
 mod pilot;
@@ -27,7 +25,6 @@ use std::fmt::Debug;
 
 pub use adasyn::Adasyn;
 pub use borderline_smote::{BorderlineSmote, Regions};
-pub use distortion::Distortion;
 pub use enn::{EditedNearestNeighbours, Vote};
 pub use hard_negative::{Band, HardNegativeMining, PoissonHardNegatives};
 pub use local_case_control::LocalCaseControl;
@@ -44,12 +41,12 @@ pub use synthetic::Synthetic;
 pub use then::Then;
 pub use tomek::TomekLinks;
 
-use crate::data::Scalar;
+use crate::core::Scalar;
 use crate::{Dataset, Result, Run};
 
 /// Chooses, repeats or makes rows, and says what that did to the odds.
 ///
-/// An implementation reports its [`Distortion`] from what really happened (realised, weighted
+/// An implementation reports its [`Distortion`](crate::Distortion) from what really happened (realised, weighted
 /// counts), draws only from the seed of `run`, and gives the same rows for any number of threads.
 pub trait Sampler<F: Scalar>: Debug + Send + Sync {
     /// Resamples the rows.

@@ -1,7 +1,7 @@
 //! The identity among the samplers.
 
 use super::{Resample, Sampler};
-use crate::data::Scalar;
+use crate::core::Scalar;
 use crate::{Dataset, Result, Run};
 
 /// Keeps every row as it is. Nothing is copied.

@@ -2,11 +2,12 @@
 
 use ndarray_rand::rand::Rng;
 
-use super::neighbours::Neighbours;
-use super::{Distortion, Resample, Synthetic};
-use crate::data::{Scalar, round};
-use crate::parallel::{self, BLOCK};
-use crate::random::Chosen;
+use super::{Resample, Synthetic};
+use crate::core::Chosen;
+use crate::core::Distortion;
+use crate::core::{Scalar, round};
+use crate::exec::parallel::{self, BLOCK};
+use crate::knn::Neighbours;
 use crate::{ClassTotals, Dataset, Error, Result, Seed};
 
 /// The positives per negative that an over-sampler promises, N₊′/N₋.

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Distortion, RandomUnderSampler, Sampler};
+use super::{RandomUnderSampler, Sampler};
 use crate::calibration::{Calibrate, Calibrator, PriorCorrection};
-use crate::data::Scalar;
+use crate::core::Distortion;
+use crate::core::Scalar;
 use crate::loss::Loss;
-use crate::loss::numerics::sigmoid;
 use crate::model::{Model, Predict};
+use crate::numerics::sigmoid;
 use crate::pipeline::{FittedPipeline, Pipeline, logits_of};
 use crate::{Dataset, Error, Result, Run};
 
@@ -21,7 +22,7 @@ use crate::{Dataset, Error, Result, Run};
 /// for every pilot. Known offsets of the rows are added to the pilot's logits.
 ///
 /// Where the rows were chosen or made by their features before
-/// ([`FeatureDependent`](super::Distortion::FeatureDependent), as after another sampler of a chain),
+/// ([`FeatureDependent`](crate::Distortion::FeatureDependent), as after another sampler of a chain),
 /// nothing leads back to the population: a pilot that is trained inside then gives the probability among
 /// the rows as they are. A given one still gives the population's.
 ///

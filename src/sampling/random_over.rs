@@ -3,8 +3,9 @@
 use ndarray::{ArrayView2, Axis};
 
 use super::over::{Target, gain, grown, rows_of, spread};
-use super::{Distortion, Resample, Sampler, Synthetic};
-use crate::data::{FeaturesView, Scalar};
+use super::{Resample, Sampler, Synthetic};
+use crate::core::Distortion;
+use crate::core::{FeaturesView, Scalar};
 use crate::{Dataset, Error, Result, Run};
 
 /// Repeats positives, as they are or with noise.
@@ -30,7 +31,8 @@ use crate::{Dataset, Error, Result, Run};
 ///
 /// ```
 /// use imbalance::{Dataset, Run, ndarray::Array2};
-/// use imbalance::sampling::{Distortion, RandomOverSampler, Sampler};
+/// use imbalance::Distortion;
+/// use imbalance::sampling::{RandomOverSampler, Sampler};
 ///
 /// let x = Array2::<f64>::zeros((1000, 1));
 /// let labels: Vec<bool> = (0..1000).map(|row| row % 100 == 0).collect(); // 10 positives

@@ -3,9 +3,10 @@
 use ndarray_rand::rand::Rng;
 
 use super::kept::{independently, need_kept};
-use super::{Distortion, Resample, Sampler};
-use crate::data::Scalar;
-use crate::random::Chosen;
+use super::{Resample, Sampler};
+use crate::core::Chosen;
+use crate::core::Distortion;
+use crate::core::Scalar;
 use crate::{ClassTotals, Dataset, Error, Result, Run, Seed};
 
 /// Keeps every positive and a random subset of the negatives.
@@ -29,7 +30,8 @@ use crate::{ClassTotals, Dataset, Error, Result, Run, Seed};
 ///
 /// ```
 /// use imbalance::{Dataset, Run, ndarray::Array2};
-/// use imbalance::sampling::{Distortion, RandomUnderSampler, Sampler};
+/// use imbalance::Distortion;
+/// use imbalance::sampling::{RandomUnderSampler, Sampler};
 ///
 /// let x = Array2::<f64>::zeros((1000, 1));
 /// let labels: Vec<bool> = (0..1000).map(|row| row % 100 == 0).collect(); // 10 positives

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::{Distortion, Synthetic};
-use crate::data::{Scalar, Selection, check_finite};
-use crate::error::same_length;
+use super::Synthetic;
+use crate::core::Distortion;
+use crate::core::same_length;
+use crate::core::{Scalar, Selection, check_finite};
 use crate::{Dataset, Result};
 
 /// What a sampler did: which rows it kept, which it made, how it weighted them, and what that

@@ -4,8 +4,8 @@ use std::fmt;
 use std::ops::Not;
 use std::sync::Arc;
 
-use crate::data::{Attributes, Scalar};
-use crate::parallel::{self, BLOCK};
+use crate::core::{Attributes, Scalar};
+use crate::exec::parallel::{self, BLOCK};
 use crate::{Dataset, Error, Result};
 
 /// A predicate on the attributes of a row, for [`RuleSampler`](super::RuleSampler).

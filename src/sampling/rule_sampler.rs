@@ -6,9 +6,9 @@ use ndarray_rand::rand_distr::Exp1;
 use super::kept::{Top, by_features, poisson};
 use super::rule::first_that_holds;
 use super::{Resample, Rule, Sampler};
-use crate::data::{Scalar, round};
-use crate::parallel::{self, BLOCK};
-use crate::random::Chosen;
+use crate::core::Chosen;
+use crate::core::{Scalar, round};
+use crate::exec::parallel::{self, BLOCK};
 use crate::{Dataset, Error, Result, Run};
 
 /// Keeps rows by rules on their attribute columns. Rows stay in their order.
@@ -22,7 +22,7 @@ use crate::{Dataset, Error, Result, Run};
 ///
 /// With several rules the first that holds decides. A missing attribute makes a comparison false.
 ///
-/// **Distortion.** [`FeatureDependent`](super::Distortion::FeatureDependent) with the realised shift of
+/// **Distortion.** [`FeatureDependent`](crate::Distortion::FeatureDependent) with the realised shift of
 /// the overall log-odds: attributes and features go together. Rows that can never be kept cannot be made
 /// up for by weights; where each row has a chance, [`PoissonRuleSampler`] can weight.
 ///
@@ -232,7 +232,7 @@ impl RuleSampler {
 /// A row is kept with the share πᵢ > 0 of the first rule that holds. Rules act on the negatives, and
 /// every positive is kept, unless [`on_all_rows`](Self::on_all_rows) says otherwise.
 ///
-/// **Distortion.** [`FeatureDependent`](super::Distortion::FeatureDependent); with
+/// **Distortion.** [`FeatureDependent`](crate::Distortion::FeatureDependent); with
 /// [`reweight`](Self::reweight) each kept row weighs 1/πᵢ times its own weight (Horvitz & Thompson
 /// 1952), every weighted total is unbiased, and nothing is distorted.
 ///

@@ -1,9 +1,9 @@
 //! Synthetic minority over-sampling.
 
-use super::neighbours::Neighbours;
 use super::over::{Kin, Target, check_k, checked_k, grown, rows_of, spread};
 use super::{Resample, Sampler, Synthetic};
-use crate::data::Scalar;
+use crate::core::Scalar;
+use crate::knn::Neighbours;
 use crate::{Dataset, Result, Run};
 
 /// SMOTE: makes new positives between each positive and its nearest positives (equations 3–6).
@@ -25,7 +25,7 @@ use crate::{Dataset, Result, Run};
 /// * `f32` stays `f32`. Sparse stays sparse, and a new row stores no column that neither end stores.
 ///
 /// **Distortion.** New rows fill the space between the positives, so P(x | y) changes and no closed form
-/// undoes that: [`FeatureDependent`](super::Distortion::FeatureDependent), with ln(W₊′/W₊) from the
+/// undoes that: [`FeatureDependent`](crate::Distortion::FeatureDependent), with ln(W₊′/W₊) from the
 /// realised weights as the nominal shift.
 ///
 /// Source: N. V. Chawla et al., *SMOTE: Synthetic Minority Over-sampling Technique*, JAIR 16, 2002.

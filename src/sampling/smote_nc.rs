@@ -2,13 +2,13 @@
 
 use ndarray::ArrayView2;
 
-use super::neighbours::{Metric, Neighbours};
 use super::over::{Kin, Target, check_k, checked_k, grown, rows_of, spread};
 use super::random_over::deviation;
 use super::synthetic::Categories;
 use super::{Resample, Sampler, Synthetic};
-use crate::data::{FeaturesView, Scalar};
-use crate::parallel::{self, BLOCK};
+use crate::core::{FeaturesView, Scalar};
+use crate::exec::parallel::{self, BLOCK};
+use crate::knn::{Metric, Neighbours};
 use crate::{Dataset, Error, Result, Run};
 
 /// SMOTE-NC: SMOTE where some columns hold categories, as codes.

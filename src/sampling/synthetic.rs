@@ -6,12 +6,12 @@ use ndarray_rand::rand_distr::StandardNormal;
 use rand_chacha::ChaCha8Rng;
 use sprs::{CsMat, CsMatView};
 
-use crate::data::{
+use crate::core::same_length;
+use crate::core::{
     CsrRows, Features, FeaturesView, Scalar, Selection, dense, gather_into, sparse_row,
     sparse_union,
 };
-use crate::error::same_length;
-use crate::parallel::{self, BLOCK};
+use crate::exec::parallel::{self, BLOCK};
 use crate::{Dataset, Error, Result, Seed};
 
 /// New positive rows made by a sampler. Weight, offset and attributes of each are its parent's.

@@ -4,8 +4,8 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use super::{Resample, Rows, Sampler, Synthetic};
-use crate::data::{Scalar, Selection};
-use crate::error::same_length;
+use crate::core::same_length;
+use crate::core::{Scalar, Selection};
 use crate::{Dataset, Error, Result, Run};
 
 /// One sampler, then another on the rows that result; made by [`Sampler::then`].

@@ -1,10 +1,10 @@
 //! Tomek links.
 
 use super::clean::{Clean, cleaned};
-use super::neighbours::Neighbours;
 use super::over::rows_of;
 use super::{Resample, Sampler};
-use crate::data::Scalar;
+use crate::core::Scalar;
+use crate::knn::Neighbours;
 use crate::{Dataset, Result, Run};
 
 /// Removes the negatives of Tomek links: pairs of a positive and a negative, each of which is the
@@ -17,7 +17,7 @@ use crate::{Dataset, Result, Run};
 /// Only the positives and the negatives next to them are searched for, so with few positives it costs
 /// about N₊ · N distances, not N².
 ///
-/// **Distortion.** [`FeatureDependent`](super::Distortion::FeatureDependent), with
+/// **Distortion.** [`FeatureDependent`](crate::Distortion::FeatureDependent), with
 /// ln\[(W₊′/W₊)/(W₋′/W₋)\] from the realised weights as the nominal shift; none if there is no link.
 ///
 /// Source: I. Tomek, *Two modifications of CNN*, IEEE Transactions on Systems, Man, and Cybernetics 6,

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Coordinate, FtrlProximal, FtrlState, ProgressiveValidation};
-use crate::data::check_finite;
-use crate::error::same_length;
+use crate::core::check_finite;
+use crate::core::same_length;
 use crate::{Error, Result};
 
 /// Raised when the fields or their meaning change.

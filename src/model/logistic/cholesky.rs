@@ -2,7 +2,7 @@
 
 use faer::Mat;
 
-use crate::linalg::Llt;
+use crate::numerics::linalg::Llt;
 
 /// A pivot of the scaled matrix (unit diagonal) below this counts as zero: the column is, to within
 /// a millionth of its length, a combination of the ones before it, and f64 leaves few digits of it.

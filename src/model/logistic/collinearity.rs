@@ -5,7 +5,7 @@ use faer::Mat;
 use super::Collinearity;
 use super::cholesky::Cholesky;
 use super::objective::Objective;
-use crate::data::Scalar;
+use crate::core::Scalar;
 
 /// Looks among the columns that `matter`, of the intercept always, on rows that weigh something.
 ///

@@ -6,8 +6,8 @@ use std::ops::Range;
 use faer::Mat;
 use sprs::CsMatView;
 
-use crate::data::Scalar;
-use crate::parallel;
+use crate::core::Scalar;
+use crate::exec::parallel;
 
 /// A sparse matrix whose columns are numbered anew: the most frequent is 0, and columns without an entry
 /// have no number.

@@ -8,10 +8,10 @@ use ndarray::{Array2, ArrayView2};
 use statrs::function::erf::{erfc, erfc_inv};
 
 use super::{Cholesky, FittedLogisticRegression, LogisticRegression, Objective, RowAt};
-use crate::data::Scalar;
-use crate::linalg::sandwich;
+use crate::core::Scalar;
 use crate::loss::Loss;
-use crate::loss::numerics::log1p_exp;
+use crate::numerics::linalg::sandwich;
+use crate::numerics::log1p_exp;
 use crate::{Dataset, Error, Result, Run};
 
 /// How the covariance of the coefficients is estimated, and with it what a sample weight means.

@@ -6,7 +6,7 @@
 //! it is bent up a hundredfold.
 
 use super::objective::{At, Objective};
-use crate::data::Scalar;
+use crate::core::Scalar;
 
 /// Share of the slope at the start below which the search ends: the next step does the rest.
 const FLAT: f64 = 0.01;

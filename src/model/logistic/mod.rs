@@ -22,7 +22,7 @@ pub(super) use objective::{RowAt, quadratic_forms};
 
 use super::linear::Linear;
 use super::{Model, Predict, ShiftLogits};
-use crate::data::{FeaturesView, Row, Scalar};
+use crate::core::{FeaturesView, Row, Scalar};
 use crate::loss::Loss;
 use crate::{Dataset, Error, Result, Run};
 

@@ -9,11 +9,11 @@ use faer::{Accum, Mat, MatRef, Par};
 use ndarray::{ArrayView2, Axis};
 
 use super::compact::Compact;
-use crate::data::{FeaturesView, Scalar, sparse_row};
+use crate::core::{FeaturesView, Scalar, sparse_row};
+use crate::exec::parallel;
+use crate::exec::simd::{Work, vectorised};
 use crate::loss::{Block, Loss};
 use crate::model::linear::{TILE, add_products, add_rows};
-use crate::parallel;
-use crate::vector::{Work, vectorised};
 use crate::{Dataset, Error, Result};
 
 /// Σ wᵢ ℓ(xᵢβ + b + oᵢ, yᵢ) + (λ/2)‖β‖², as a function of θ = (β, b).
@@ -148,7 +148,7 @@ impl<'a, F: Scalar> Objective<'a, F> {
     /// # Errors
     /// [`Error::LengthMismatch`] unless θ has [`parameters`](Self::parameters) entries.
     pub fn value_and_gradient(&self, theta: &[f64]) -> Result<(f64, Vec<f64>)> {
-        crate::error::same_length("theta", theta.len(), "the objective", self.parameters())?;
+        crate::core::same_length("theta", theta.len(), "the objective", self.parameters())?;
         let at = self.slope_at(theta);
         Ok((at.value, at.gradient))
     }

@@ -9,7 +9,7 @@ use faer::Mat;
 use super::objective::{Objective, RowAt};
 use super::trust_region::{GAP, ROUNDING, Solution};
 use super::{Diagnostics, StopReason, collinearity};
-use crate::data::{FeaturesView, Scalar, sparse_row};
+use crate::core::{FeaturesView, Scalar, sparse_row};
 use crate::{Error, Progress, Result, Run};
 
 /// Sufficient decrease of the line search; the usual small number.

@@ -1,7 +1,7 @@
 //! Classes that the features separate, so that no finite coefficients minimise the loss.
 
 use super::objective::{At, Objective};
-use crate::data::Scalar;
+use crate::core::Scalar;
 use crate::loss::Loss;
 use crate::{Error, Result};
 

@@ -15,7 +15,7 @@ use super::cholesky::Cholesky;
 use super::objective::{At, Curvature, Objective};
 use super::separation::Separation;
 use super::{Collinearity, Diagnostics, StopReason, collinearity, line_search};
-use crate::data::Scalar;
+use crate::core::Scalar;
 use crate::{Error, Progress, Result, Run};
 
 /// Relative gap to the minimum, as estimated by the quadratic model, at which the solver takes one last

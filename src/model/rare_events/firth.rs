@@ -5,10 +5,10 @@
 
 use faer::Mat;
 
-use crate::data::Scalar;
+use crate::core::Scalar;
 use crate::loss::LogLoss;
-use crate::loss::numerics::sigmoid;
 use crate::model::logistic::{Cholesky, Objective, StopReason, quadratic_forms};
+use crate::numerics::sigmoid;
 use crate::{Dataset, Error, Progress, Result, Run};
 
 /// Fisher's scoring stops when the next step is this short: the square of its length in standard

@@ -16,10 +16,10 @@ use super::logistic::{
     Objective, quadratic_forms,
 };
 use super::{Model, Predict};
-use crate::data::{FeaturesView, Scalar};
-use crate::loss::numerics::{logit, sigmoid};
+use crate::core::Distortion;
+use crate::core::{FeaturesView, Scalar};
 use crate::loss::{LogLoss, Loss, WeightedLogLoss};
-use crate::sampling::Distortion;
+use crate::numerics::{logit, sigmoid};
 use crate::{Dataset, Error, Result, Run};
 use firth::Firth;
 

@@ -1,0 +1,486 @@
+//! The feature matrix: dense or sparse, borrowed or owned.
+
+use std::ops::Range;
+
+use ndarray::{Array2, ArrayBase, ArrayView1, ArrayView2, Axis, Ix2, Slice, ViewRepr};
+use sprs::{CsMat, CsMatView};
+
+use super::Scalar;
+use super::attribute::Selection;
+use crate::exec::parallel::{self, BLOCK};
+use crate::{Error, Result};
+
+/// A feature matrix, rows × columns, like a `Cow`: borrowed or owned, dense (`ndarray`) or sparse
+/// (`sprs`, compressed rows), holding `f32` or `f64`.
+///
+/// Anything that takes `impl Into<Features>` takes an `Array2`, a reference to one, an `ArrayView2`, a
+/// `CsMat`, a reference to one or a `CsMatView`. Borrowed matrices are not copied, except a sparse
+/// matrix stored by columns, which is converted to rows.
+///
+/// ```
+/// use imbalance::Features;
+/// use imbalance::ndarray::array;
+///
+/// let x = array![[1.0, 2.0], [3.0, 4.0]];
+/// let features = Features::from(&x);
+/// assert_eq!((features.nrows(), features.ncols()), (2, 2));
+/// ```
+#[derive(Debug, Clone)]
+pub struct Features<'a, F: Scalar>(Storage<'a, F>);
+
+#[derive(Debug, Clone)]
+enum Storage<'a, F: Scalar> {
+    OwnedDense(Array2<F>),
+    Dense(CovariantView<'a, F>),
+    OwnedSparse(CsMat<F>),
+    Sparse(CsMatView<'a, F>),
+}
+
+/// `ArrayView2` with its element type spelled out. The alias leaves it to a projection, which would make
+/// [`Features`], and all that hold it, invariant in their lifetime.
+type CovariantView<'a, F> = ArrayBase<ViewRepr<&'a F>, Ix2, F>;
+
+/// A borrowed feature matrix to match on: what models and samplers read.
+#[derive(Debug, Clone, Copy)]
+pub enum FeaturesView<'a, F: Scalar> {
+    /// A dense matrix, of any memory layout.
+    Dense(ArrayView2<'a, F>),
+    /// A sparse matrix of compressed rows.
+    Sparse(CsMatView<'a, F>),
+}
+
+/// One row of features.
+///
+/// ```
+/// use imbalance::Row;
+/// let dense = Row::from(&[0.0, 2.5, 0.0]);
+/// let sparse = Row::sparse(3, &[1], &[2.5])?;
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a, F: Scalar>(RowKind<'a, F>);
+
+#[derive(Debug, Clone, Copy)]
+enum RowKind<'a, F: Scalar> {
+    Dense(&'a [F]),
+    Sparse { columns: usize, indices: &'a [usize], values: &'a [F] },
+}
+
+impl<'a, F: Scalar> Row<'a, F> {
+    /// A row of `columns` columns that is zero but at `indices`.
+    ///
+    /// # Errors
+    /// [`Error::LengthMismatch`] if `indices` and `values` differ in length;
+    /// [`Error::InvalidArgument`] unless the indices rise strictly and stay below `columns`.
+    pub fn sparse(columns: usize, indices: &'a [usize], values: &'a [F]) -> Result<Self> {
+        crate::core::same_length("indices", indices.len(), "values", values.len())?;
+        if let Some(pair) = indices.windows(2).find(|pair| pair[0] >= pair[1]) {
+            return Err(Error::invalid(
+                "indices",
+                format!("{} then {}", pair[0], pair[1]),
+                "strictly rising",
+            ));
+        }
+        match indices.last() {
+            Some(&last) if last >= columns => {
+                Err(Error::invalid("indices", last, format!("below the {columns} columns")))
+            }
+            _ => Ok(Self(RowKind::Sparse { columns, indices, values })),
+        }
+    }
+
+    /// Calls `f` with this row as a matrix of one row. Nothing is allocated.
+    pub(crate) fn with_view<T>(self, f: impl FnOnce(FeaturesView<'_, F>) -> T) -> T {
+        match self.0 {
+            RowKind::Dense(values) => {
+                f(FeaturesView::Dense(ArrayView1::from(values).insert_axis(Axis(0))))
+            }
+            RowKind::Sparse { columns, indices, values } => {
+                let bounds = [0, indices.len()];
+                let row = CsMatView::new((1, columns), &bounds[..], indices, values);
+                f(FeaturesView::Sparse(row))
+            }
+        }
+    }
+}
+
+impl<'a, F: Scalar, T: AsRef<[F]> + ?Sized> From<&'a T> for Row<'a, F> {
+    fn from(values: &'a T) -> Self {
+        Self(RowKind::Dense(values.as_ref()))
+    }
+}
+
+impl<'a, F: Scalar> Features<'a, F> {
+    /// Number of rows.
+    #[must_use]
+    pub fn nrows(&self) -> usize {
+        self.view().nrows()
+    }
+
+    /// Number of columns.
+    #[must_use]
+    pub fn ncols(&self) -> usize {
+        self.view().ncols()
+    }
+
+    /// The matrix, borrowed, to match on.
+    #[must_use]
+    pub fn view(&self) -> FeaturesView<'_, F> {
+        match &self.0 {
+            Storage::OwnedDense(x) => FeaturesView::Dense(x.view()),
+            Storage::Dense(x) => FeaturesView::Dense(*x),
+            Storage::OwnedSparse(x) => FeaturesView::Sparse(x.view()),
+            Storage::Sparse(x) => FeaturesView::Sparse(*x),
+        }
+    }
+}
+
+impl<'a, F: Scalar> FeaturesView<'a, F> {
+    /// Number of rows.
+    #[must_use]
+    pub fn nrows(&self) -> usize {
+        match self {
+            Self::Dense(x) => x.nrows(),
+            Self::Sparse(x) => x.rows(),
+        }
+    }
+
+    /// Number of columns.
+    #[must_use]
+    pub fn ncols(&self) -> usize {
+        match self {
+            Self::Dense(x) => x.ncols(),
+            Self::Sparse(x) => x.cols(),
+        }
+    }
+
+    /// Whether the matrix is sparse.
+    #[must_use]
+    pub fn is_sparse(&self) -> bool {
+        matches!(self, Self::Sparse(_))
+    }
+
+    /// Number of stored entries: all of them in a dense matrix.
+    #[must_use]
+    pub fn stored(&self) -> usize {
+        match self {
+            Self::Dense(x) => x.len(),
+            Self::Sparse(x) => x.nnz(),
+        }
+    }
+
+    /// Checks that a model fitted on `columns` columns can read these rows.
+    ///
+    /// # Errors
+    /// [`Error::ColumnMismatch`], or [`Error::NotCsr`] for a sparse matrix stored by columns.
+    pub fn check_columns(&self, columns: usize) -> Result<()> {
+        if self.ncols() != columns {
+            return Err(Error::ColumnMismatch { found: self.ncols(), expected: columns });
+        }
+        match self {
+            Self::Sparse(x) if !x.is_csr() => Err(Error::NotCsr),
+            _ => Ok(()),
+        }
+    }
+
+    /// The rows of a range, borrowed.
+    pub(crate) fn slice(self, rows: Range<usize>) -> Self {
+        match self {
+            Self::Dense(mut x) => {
+                x.slice_axis_inplace(Axis(0), Slice::from(rows));
+                Self::Dense(x)
+            }
+            Self::Sparse(x) => Self::Sparse(x.slice_outer_rbr(rows)),
+        }
+    }
+
+    /// The given rows, in the given order, copied.
+    pub(crate) fn gather(self, rows: &[usize]) -> Features<'static, F> {
+        match self {
+            Self::Dense(x) => gather_dense(&x, rows).into(),
+            Self::Sparse(x) => gather_sparse(&x, rows).into(),
+        }
+    }
+
+    /// The first entry that is not a finite number, as (row, column, value).
+    pub(crate) fn first_non_finite(self) -> Option<(usize, usize, f64)> {
+        parallel::map(self.nrows(), BLOCK, |_, rows| match self.slice(rows.clone()) {
+            Self::Dense(x) => x
+                .indexed_iter()
+                .find_map(|((row, column), value)| non_finite(rows.start + row, column, *value)),
+            Self::Sparse(x) => x
+                .iter()
+                .find_map(|(value, (row, column))| non_finite(rows.start + row, column, *value)),
+        })
+        .into_iter()
+        .flatten()
+        .next()
+    }
+}
+
+/// The columns and values stored in a row of a CSR matrix.
+pub(crate) fn sparse_row<'x, F: Scalar>(
+    x: &'x CsMatView<'_, F>,
+    row: usize,
+) -> (&'x [usize], &'x [F]) {
+    let stored = x.indptr().outer_inds_sz(row);
+    (&x.indices()[stored.clone()], &x.data()[stored])
+}
+
+/// The columns stored in either of two rows of a CSR matrix, ascending, with both values; zero where
+/// a row stores none.
+pub(crate) fn sparse_union<'x, F: Scalar>(
+    (mut a, mut a_values): (&'x [usize], &'x [F]),
+    (mut b, mut b_values): (&'x [usize], &'x [F]),
+) -> impl Iterator<Item = (usize, F, F)> {
+    std::iter::from_fn(move || {
+        let column = match (a.first(), b.first()) {
+            (Some(a), Some(b)) => *a.min(b),
+            (Some(only), None) | (None, Some(only)) => *only,
+            (None, None) => return None,
+        };
+        let mut values = [F::default(); 2];
+        if a.first() == Some(&column) {
+            values[0] = a_values[0];
+            (a, a_values) = (&a[1..], &a_values[1..]);
+        }
+        if b.first() == Some(&column) {
+            values[1] = b_values[0];
+            (b, b_values) = (&b[1..], &b_values[1..]);
+        }
+        Some((column, values[0], values[1]))
+    })
+}
+
+fn non_finite<F: Scalar>(row: usize, column: usize, value: F) -> Option<(usize, usize, f64)> {
+    let value = value.to_f64();
+    (!value.is_finite()).then_some((row, column, value))
+}
+
+/// A dense matrix from the values of its rows, one row after the other.
+pub(crate) fn dense<F: Scalar>(data: Vec<F>, rows: usize, columns: usize) -> Array2<F> {
+    Array2::from_shape_vec((rows, columns), data)
+        .expect("the caller collected rows × columns values")
+}
+
+fn gather_dense<F: Scalar>(x: &ArrayView2<'_, F>, rows: &[usize]) -> Array2<F> {
+    let mut data = vec![F::default(); rows.len() * x.ncols()];
+    gather_into(x, &Selection::List(rows), &mut data);
+    dense(data, rows.len(), x.ncols())
+}
+
+/// Writes the given rows one after the other.
+pub(crate) fn gather_into<F: Scalar>(x: &ArrayView2<'_, F>, rows: &Selection<'_>, out: &mut [F]) {
+    let width = x.ncols();
+    parallel::map_into(out, width.max(1), BLOCK, |_, range, out| {
+        for (at, out) in range.zip(out.chunks_exact_mut(width)) {
+            let row = x.row(rows.row(at));
+            match row.as_slice() {
+                Some(row) => out.copy_from_slice(row),
+                None => out.iter_mut().zip(row).for_each(|(out, value)| *out = *value),
+            }
+        }
+    });
+}
+
+fn gather_sparse<F: Scalar>(x: &CsMatView<'_, F>, rows: &[usize]) -> CsMat<F> {
+    let part = (&FeaturesView::Sparse(*x), &Selection::List(rows));
+    CsrRows::of(x.cols(), &[part]).finish()
+}
+
+/// A sparse matrix in the making, one row after the other, in memory asked for once.
+#[derive(Debug)]
+pub(crate) struct CsrRows<F> {
+    width: usize,
+    ends: Vec<usize>,
+    columns: Vec<usize>,
+    values: Vec<F>,
+}
+
+impl<F: Scalar> CsrRows<F> {
+    /// Rows of some matrices, one below the other. Of dense rows what is not zero is stored.
+    pub(crate) fn of(width: usize, parts: &[(&FeaturesView<'_, F>, &Selection<'_>)]) -> Self {
+        let nonzero = |value: &F| *value != F::default();
+        let stored = |x: &FeaturesView<'_, F>, row| match x {
+            FeaturesView::Dense(x) => x.row(row).into_iter().filter(|value| nonzero(value)).count(),
+            FeaturesView::Sparse(x) => sparse_row(x, row).0.len(),
+        };
+        let mut ends = Vec::with_capacity(1 + parts.iter().map(|part| part.1.len()).sum::<usize>());
+        let mut end = 0;
+        ends.push(end);
+        for (x, rows) in parts {
+            for at in 0..rows.len() {
+                end += stored(x, rows.row(at));
+                ends.push(end);
+            }
+        }
+        let (mut columns, mut values) = (Vec::with_capacity(end), Vec::with_capacity(end));
+        for (x, rows) in parts {
+            for at in 0..rows.len() {
+                match x {
+                    FeaturesView::Dense(x) => {
+                        let row = x.row(rows.row(at));
+                        for (column, &value) in row.iter().enumerate().filter(|(_, v)| nonzero(v)) {
+                            columns.push(column);
+                            values.push(value);
+                        }
+                    }
+                    FeaturesView::Sparse(x) => {
+                        let (stored, entries) = sparse_row(x, rows.row(at));
+                        columns.extend_from_slice(stored);
+                        values.extend_from_slice(entries);
+                    }
+                }
+            }
+        }
+        Self { width, ends, columns, values }
+    }
+
+    /// Rows below these that store so many entries each, to be filled in, `block` rows at a time.
+    pub(crate) fn extend(
+        &mut self,
+        sizes: &[usize],
+        block: usize,
+    ) -> Vec<(&mut [usize], &mut [F])> {
+        let start = self.columns.len();
+        let mut end = start;
+        self.ends.reserve_exact(sizes.len());
+        for size in sizes {
+            end += size;
+            self.ends.push(end);
+        }
+        self.columns.reserve_exact(end - start);
+        self.values.reserve_exact(end - start);
+        self.columns.resize(end, 0);
+        self.values.resize(end, F::default());
+        let (mut columns, mut values) = (&mut self.columns[start..], &mut self.values[start..]);
+        let cut = |sizes: &[usize]| {
+            let n = sizes.iter().sum();
+            let (columns_here, columns_left) = std::mem::take(&mut columns).split_at_mut(n);
+            let (values_here, values_left) = std::mem::take(&mut values).split_at_mut(n);
+            (columns, values) = (columns_left, values_left);
+            (columns_here, values_here)
+        };
+        sizes.chunks(block).map(cut).collect()
+    }
+
+    pub(crate) fn finish(self) -> CsMat<F> {
+        let shape = (self.ends.len() - 1, self.width);
+        CsMat::new(shape, self.ends, self.columns, self.values)
+    }
+}
+
+impl<F: Scalar> From<Array2<F>> for Features<'_, F> {
+    fn from(x: Array2<F>) -> Self {
+        Self(Storage::OwnedDense(x))
+    }
+}
+
+impl<'a, F: Scalar> From<&'a Array2<F>> for Features<'a, F> {
+    fn from(x: &'a Array2<F>) -> Self {
+        Self(Storage::Dense(x.view()))
+    }
+}
+
+impl<'a, F: Scalar> From<ArrayView2<'a, F>> for Features<'a, F> {
+    fn from(x: ArrayView2<'a, F>) -> Self {
+        Self(Storage::Dense(x))
+    }
+}
+
+impl<F: Scalar> From<CsMat<F>> for Features<'_, F> {
+    fn from(x: CsMat<F>) -> Self {
+        Self(Storage::OwnedSparse(if x.is_csr() { x } else { x.to_other_storage() }))
+    }
+}
+
+impl<'a, F: Scalar> From<&'a CsMat<F>> for Features<'a, F> {
+    fn from(x: &'a CsMat<F>) -> Self {
+        x.view().into()
+    }
+}
+
+impl<'a, F: Scalar> From<CsMatView<'a, F>> for Features<'a, F> {
+    fn from(x: CsMatView<'a, F>) -> Self {
+        if x.is_csr() {
+            Self(Storage::Sparse(x))
+        } else {
+            Self(Storage::OwnedSparse(x.to_other_storage()))
+        }
+    }
+}
+
+impl<'a, F: Scalar> From<FeaturesView<'a, F>> for Features<'a, F> {
+    fn from(x: FeaturesView<'a, F>) -> Self {
+        match x {
+            FeaturesView::Dense(x) => x.into(),
+            FeaturesView::Sparse(x) => x.into(),
+        }
+    }
+}
+
+impl<'a, F: Scalar> From<&'a Features<'_, F>> for Features<'a, F> {
+    fn from(x: &'a Features<'_, F>) -> Self {
+        x.view().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_a_matrix_of_one_row_over_the_same_memory() {
+        let values = [0.0, 2.5, -1.0];
+        Row::from(&values).with_view(|x| {
+            let FeaturesView::Dense(x) = x else { panic!("{x:?}") };
+            assert_eq!((x.dim(), x.as_ptr()), ((1, 3), values.as_ptr()));
+            assert_eq!(x.as_slice(), Some(&values[..]));
+        });
+        let (indices, values) = ([1, 4], [2.5_f32, -1.0]);
+        Row::sparse(6, &indices, &values).unwrap().with_view(|x| {
+            let FeaturesView::Sparse(x) = x else { panic!("{x:?}") };
+            assert_eq!((x.shape(), x.is_csr()), ((1, 6), true));
+            assert_eq!(sparse_row(&x, 0), (&indices[..], &values[..]));
+            assert_eq!(sparse_row(&x, 0).1.as_ptr(), values.as_ptr());
+        });
+        // Nothing stored, and not even a column.
+        for columns in [0, 3] {
+            let row = Row::<f64>::sparse(columns, &[], &[]).unwrap();
+            assert_eq!(row.with_view(|x| (x.nrows(), x.ncols(), x.stored())), (1, columns, 0));
+        }
+        assert_eq!(Row::<f64>::from(&[]).with_view(|x| (x.nrows(), x.ncols())), (1, 0));
+    }
+
+    #[test]
+    fn parts_of_sparse_matrices_count_from_their_own_first_row() {
+        let matrix = |rows, indptr, indices: Vec<usize>, first: f64| {
+            let values = (0..indices.len()).map(|k| first + k as f64).collect();
+            CsMat::new((rows, 2), indptr, indices, values)
+        };
+        let top = matrix(3, vec![0, 2, 2, 3], vec![0, 1, 0], 1.0);
+        let bottom = matrix(3, vec![0, 1, 2, 3], vec![1, 0, 1], 10.0);
+        let [top, bottom] = [&top, &bottom].map(|x| FeaturesView::Sparse(x.view()).slice(1..3));
+        let both = Selection::Range(0..2);
+        let mut stacked = CsrRows::of(2, &[(&top, &both), (&bottom, &both)]);
+        let blocks = stacked.extend(&[0, 1, 2], 2);
+        assert_eq!(blocks.iter().map(|block| block.0.len()).collect::<Vec<_>>(), [1, 2]);
+        for (columns, values) in blocks {
+            values.fill(5.0);
+            columns.iter_mut().enumerate().for_each(|(at, column)| *column = at);
+        }
+        let x = stacked.finish();
+        let x = x.view();
+        let rows: Vec<_> = (0..7).map(|row| sparse_row(&x, row)).collect();
+        let expected: [(&[usize], &[f64]); 7] = [
+            (&[], &[]),
+            (&[0], &[3.0]),
+            (&[0], &[11.0]),
+            (&[1], &[12.0]),
+            (&[], &[]),
+            (&[0], &[5.0]),
+            (&[0, 1], &[5.0, 5.0]),
+        ];
+        assert_eq!(rows, expected);
+    }
+}

@@ -1,0 +1,4 @@
+//! How work runs: cut into blocks of rows, on all cores, on vector registers.
+
+pub(crate) mod parallel;
+pub(crate) mod simd;

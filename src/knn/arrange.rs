@@ -1,0 +1,67 @@
+//! Rows in an order in which those that lie together follow each other.
+
+use ndarray::ArrayView2;
+
+use super::Metric;
+use crate::core::Scalar;
+use crate::exec::parallel;
+
+/// Rows from which on the two halves of a split are split at the same time.
+const FORK: usize = 1 << 12;
+
+/// Rows that tell which column spreads most.
+const SAMPLE: usize = 256;
+
+/// The places of some rows, leaf after leaf of `LANES` rows, `LANES` leaves to a node.
+pub(crate) fn arranged<F: Scalar, const LANES: usize>(
+    x: &ArrayView2<'_, F>,
+    rows: &[usize],
+    metric: &Metric,
+) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..rows.len()).collect();
+    arrange::<F, LANES>(x, rows, metric, &mut places);
+    places
+}
+
+/// Halves the leaves, as nearly as whole nodes allow, with the lower values of the column that spreads
+/// most in the first ones, and goes on in both parts. Equal values are told apart by their place, so
+/// that equal points come in the order of their rows and nodes of later ones can be skipped.
+fn arrange<F: Scalar, const LANES: usize>(
+    x: &ArrayView2<'_, F>,
+    rows: &[usize],
+    metric: &Metric,
+    places: &mut [usize],
+) {
+    let leaves = places.len().div_ceil(LANES);
+    if leaves <= 1 {
+        return;
+    }
+    // The leaves of a full node of the level that is to be split.
+    let mut full = 1;
+    while full * LANES < leaves {
+        full *= LANES;
+    }
+    let cut = leaves.div_ceil(full) / 2 * full * LANES;
+    let mut limits = vec![(f64::INFINITY, f64::NEG_INFINITY); x.ncols()];
+    for &place in places.iter().step_by(places.len().div_ceil(SAMPLE)) {
+        for ((low, high), value) in limits.iter_mut().zip(x.row(rows[place])) {
+            *low = low.min(value.to_f64());
+            *high = high.max(value.to_f64());
+        }
+    }
+    let spread = |column: usize| metric.term(column, limits[column].0, limits[column].1);
+    if let Some(column) = (0..x.ncols()).max_by(|&a, &b| spread(a).total_cmp(&spread(b))) {
+        // Next to each other: looked up in the rows, each comparison would wait for memory.
+        let mut keys: Vec<(f64, usize)> =
+            places.iter().map(|&place| (x[[rows[place], column]].to_f64(), place)).collect();
+        keys.select_nth_unstable_by(cut, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        places.iter_mut().zip(keys).for_each(|(out, (_, place))| *out = place);
+    }
+    let fork = places.len() > FORK;
+    let (left, right) = places.split_at_mut(cut);
+    parallel::join(
+        fork,
+        || arrange::<F, LANES>(x, rows, metric, left),
+        || arrange::<F, LANES>(x, rows, metric, right),
+    );
+}

@@ -1,0 +1,6 @@
+//! Calibrators.
+
+mod calibrators;
+mod conformance;
+mod fixtures;
+mod prior_correction;

@@ -1,0 +1,4 @@
+//! Reports and pictures.
+
+mod plot;
+mod report;

@@ -1,0 +1,4 @@
+//! Metrics.
+
+mod curves;
+mod numbers;

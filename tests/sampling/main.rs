@@ -1,0 +1,9 @@
+//! Samplers.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod conformance;
+mod neighbours;
+mod over;
+mod statistics;
+mod under;
