@@ -5,6 +5,7 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use imbalance::Evaluation;
+use imbalance::Precision;
 use imbalance::metrics::Goal;
 use imbalance::prelude::SyntheticClicks;
 
@@ -13,7 +14,7 @@ fn report(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("evaluation");
     let n = 1_000_000;
     let log = SyntheticClicks::new(n, 0.005).unwrap().numeric(1).categorical(&[]);
-    let log = log.generate::<f32>(1).unwrap();
+    let log = log.precision(Precision::F32).generate(1).unwrap();
     let doubled: Vec<f64> = log.probabilities.iter().map(|p| (2.0 * p).min(0.99)).collect();
     let evaluation = Evaluation::new(log.dataset.labels(), &log.probabilities)
         .against("doubled", &doubled)

@@ -10,7 +10,7 @@ use imbalance::prelude::*;
 use imbalance::sprs::CsMat;
 
 /// (name, data): 32 dense columns, and 6 numeric with 3 one-hot columns of 1,124 levels in all.
-fn logs(rows: usize) -> Vec<(String, Dataset<'static, f64>)> {
+fn logs(rows: usize) -> Vec<(String, Dataset<'static>)> {
     let clicks = SyntheticClicks::new(rows, 0.01).unwrap();
     let dense = clicks.clone().numeric(32).categorical(&[]).generate(1).unwrap();
     let sparse = clicks.generate(1).unwrap();
@@ -58,7 +58,7 @@ fn solvers(criterion: &mut Criterion) {
         });
     }
     let clicks = SyntheticClicks::new(10_000, 0.01).unwrap().numeric(8).categorical(&[]);
-    let data = clicks.generate::<f64>(1).unwrap().dataset;
+    let data = clicks.generate(1).unwrap().dataset;
     let fitted = LogisticRegression::new().l2(0.0).unwrap();
     let fitted = fitted.fit(&data, &LogLoss, &Run::default()).unwrap();
     group.bench_function("inference/10000x8", |bencher| {
@@ -96,7 +96,7 @@ fn variants(criterion: &mut Criterion) {
 }
 
 /// Hashed rows: 20 fields of 10 to 300,000 levels, whose frequencies fall off, in 2²⁰ signed columns.
-fn hashed(rows: usize) -> Dataset<'static, f64> {
+fn hashed(rows: usize) -> Dataset<'static> {
     const BITS: u32 = 20;
     let mix = |value: u64| {
         // The finaliser of SplitMix64.

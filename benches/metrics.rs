@@ -5,6 +5,7 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use imbalance::Folds;
+use imbalance::Precision;
 use imbalance::metrics::{
     Axis, Bootstrap, Goal, Ranked, average_precision, brier_score, calibration_line,
     compare_roc_auc, confusion, ece, log_loss, normalised_entropy, roc_auc, roc_auc_interval,
@@ -15,7 +16,7 @@ use imbalance::prelude::SyntheticClicks;
 /// Labels and true probabilities of a click log at 0.5 %.
 fn rows(n: usize) -> (Vec<bool>, Vec<f64>) {
     let log = SyntheticClicks::new(n, 0.005).unwrap().numeric(1).categorical(&[]);
-    let log = log.generate::<f32>(1).unwrap();
+    let log = log.precision(Precision::F32).generate(1).unwrap();
     (log.dataset.labels().to_vec(), log.probabilities)
 }
 

@@ -8,7 +8,7 @@ use imbalance::sampling::{
 };
 
 /// As many positives as negatives, so that the positives to be searched are half of the rows.
-fn log(positives: usize, columns: usize) -> Dataset<'static, f64> {
+fn log(positives: usize, columns: usize) -> Dataset<'static> {
     let clicks = SyntheticClicks::new(2 * positives, 0.5).unwrap().numeric(columns);
     clicks.categorical(&[]).generate(1).unwrap().dataset
 }
@@ -38,7 +38,7 @@ fn search(criterion: &mut Criterion) {
     group.sample_size(10);
     for positives in [1_000, 5_000, 10_000] {
         let clicks = SyntheticClicks::new(2 * positives, 0.5).unwrap();
-        let data = clicks.generate::<f64>(1).unwrap().dataset;
+        let data = clicks.generate(1).unwrap().dataset;
         group.throughput(Throughput::Elements(positives as u64));
         let id = BenchmarkId::from_parameter(format!("{positives}x{}", data.columns()));
         group.bench_function(id, |b| b.iter(|| smote.resample(&data, &Run::seeded(7)).unwrap()));
@@ -50,10 +50,10 @@ fn search(criterion: &mut Criterion) {
 fn samplers(criterion: &mut Criterion) {
     for rows in [2_000, 20_000, 100_000] {
         let clicks = SyntheticClicks::new(rows, 0.05).unwrap().numeric(8).categorical(&[]);
-        let data = clicks.generate::<f64>(1).unwrap().dataset;
+        let data = clicks.generate(1).unwrap().dataset;
         let enn = EditedNearestNeighbours::new(3).unwrap();
         let over = RandomOverSampler::positives_per_negative(0.5).unwrap();
-        let samplers: [(&str, &dyn Sampler<f64>); 12] = [
+        let samplers: [(&str, &dyn Sampler); 12] = [
             ("random_over", &over),
             ("smoothed_random_over", &over.shrinkage(1.0).unwrap()),
             ("smote", &Smote::positives_per_negative(0.5).unwrap()),

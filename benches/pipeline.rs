@@ -10,7 +10,7 @@ fn pipeline() -> Pipeline<RandomUnderSampler, LogLoss, LogisticRegression, Prior
         .calibrator(PriorCorrection::new())
 }
 
-fn log(rows: usize, sparse: bool) -> Dataset<'static, f32> {
+fn log(rows: usize, sparse: bool) -> Dataset<'static> {
     let clicks = SyntheticClicks::new(rows, 0.01).unwrap();
     let clicks = if sparse { clicks } else { clicks.numeric(32).categorical(&[]) };
     clicks.generate(1).unwrap().dataset

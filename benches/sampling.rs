@@ -14,7 +14,7 @@ fn under_sampling(criterion: &mut Criterion) {
     let run = Run::seeded(7);
     for rows in [100_000, 1_000_000] {
         let clicks = SyntheticClicks::new(rows, 0.01).unwrap().numeric(32).categorical(&[]);
-        let data = clicks.generate::<f64>(1).unwrap().dataset;
+        let data = clicks.generate(1).unwrap().dataset;
         let size = format!("{rows}x{}", data.columns());
 
         let mut group = criterion.benchmark_group("random_under_sampler");
@@ -32,7 +32,7 @@ fn under_sampling(criterion: &mut Criterion) {
 /// Choosing the rows, and gathering them, a million rows of 32 columns each time.
 fn choosing_rows(criterion: &mut Criterion) {
     let clicks = SyntheticClicks::new(1_000_000, 0.01).unwrap().numeric(32).categorical(&[]);
-    let data = clicks.generate::<f64>(1).unwrap().dataset;
+    let data = clicks.generate(1).unwrap().dataset;
     // Yesterday's model, so that its training is not measured.
     let model = Pipeline::new(LogisticRegression::new())
         .sampler(RandomUnderSampler::default())
@@ -46,7 +46,7 @@ fn choosing_rows(criterion: &mut Criterion) {
         active.and(Rule::number("impressions").at_least(5.0))
     };
     let hardest = Band::hardest(100_000).unwrap();
-    let samplers: Vec<(&str, Box<dyn Sampler<f64>>)> = vec![
+    let samplers: Vec<(&str, Box<dyn Sampler>)> = vec![
         ("with_replacement", Box::new(under.draw(Draw::WithReplacement))),
         ("bernoulli", Box::new(under.draw(Draw::Bernoulli))),
         ("hard_negative_mining", Box::new(HardNegativeMining::new(pilot.clone(), hardest))),
@@ -80,11 +80,11 @@ fn choosing_rows(criterion: &mut Criterion) {
 /// The chains that are named after what they do, 1,000 positives of 20,000 rows.
 fn chains(criterion: &mut Criterion) {
     let clicks = SyntheticClicks::new(20_000, 0.05).unwrap().numeric(8).categorical(&[]);
-    let data = clicks.generate::<f64>(1).unwrap().dataset;
+    let data = clicks.generate(1).unwrap().dataset;
     let smote = Smote::positives_per_negative(0.5).unwrap();
     let enn = EditedNearestNeighbours::new(3).unwrap().both_classes(true);
     let under = RandomUnderSampler::negatives_per_positive(10.0).unwrap();
-    let samplers: [(&str, &dyn Sampler<f64>); 3] = [
+    let samplers: [(&str, &dyn Sampler); 3] = [
         ("smote_then_enn", &smote.then(enn)),
         ("smote_then_tomek_links", &smote.then(TomekLinks::new().both_classes(true))),
         ("random_under_then_smote", &under.then(smote)),

@@ -153,7 +153,7 @@ fn read(arguments: &Arguments, file: &PathBuf) -> Outcome<(Scored<'static>, Opti
 }
 
 /// Logits that rise with the truth, but by a curve, and three times too high.
-fn scores(log: &SyntheticLog<f64>) -> Vec<f64> {
+fn scores(log: &SyntheticLog) -> Vec<f64> {
     let bend = |&p: &f64| {
         let p = logit(p);
         p + 3_f64.ln() + 1.5 * sigmoid(2.0 * (p + 3.0))
@@ -161,7 +161,7 @@ fn scores(log: &SyntheticLog<f64>) -> Vec<f64> {
     log.probabilities.iter().map(bend).collect()
 }
 
-fn write(log: &SyntheticLog<f64>, file: &Path) -> Outcome<()> {
+fn write(log: &SyntheticLog, file: &Path) -> Outcome<()> {
     let mut text = String::from("day,score,click\n");
     let days = log.dataset.numbers("day")?;
     for ((day, score), &click) in days.iter().zip(scores(log)).zip(log.dataset.labels()) {

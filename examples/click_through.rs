@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use imbalance::Precision;
 use imbalance::data::{CsvReader, Encoder, SyntheticClicks};
 use imbalance::metrics::Scorecard;
 use imbalance::prelude::*;
@@ -127,8 +128,8 @@ fn csv(
     };
     let (train, test) = announced("encoding", table.rows(), || {
         let (train, test) = table.split(&split)?;
-        let encoder = Encoder::default().fit(&train)?;
-        Ok((encoder.encode::<f32>(&train)?, encoder.encode::<f32>(&test)?))
+        let encoder = Encoder::default().precision(Precision::F32).fit(&train)?;
+        Ok((encoder.encode(&train)?, encoder.encode(&test)?))
     })?;
     compare(arguments, &train, &test, None, l2)
 }
@@ -141,7 +142,7 @@ fn synthetic(arguments: &Arguments, numbers: &[String]) -> Outcome<()> {
         rate.parse().map_err(|_| format!("RATE is `{rate}`, but it must be a number"))?;
     println!("Synthetic log with known true probabilities");
     let log = announced("drawing the log", rows, || {
-        SyntheticClicks::new(rows, rate)?.generate::<f32>(arguments.seed)
+        SyntheticClicks::new(rows, rate)?.precision(Precision::F32).generate(arguments.seed)
     })?;
     let split = Split::by_time(log.dataset.numbers("day")?, arguments.test_share)?;
     let (train, test) = log.dataset.split(&split)?;
@@ -181,8 +182,8 @@ struct Results {
 
 fn compare(
     arguments: &Arguments,
-    train: &Dataset<'_, f32>,
-    test: &Dataset<'_, f32>,
+    train: &Dataset<'_>,
+    test: &Dataset<'_>,
     truth: Option<&[f64]>,
     default_l2: f64,
 ) -> Outcome<Results> {
@@ -262,12 +263,12 @@ struct Timed<P, K> {
 /// Fits with a progress bar of its own, which is gone when the results are printed.
 fn fit<S, L, M, C>(
     pipeline: &Pipeline<S, L, M, C>,
-    train: &Dataset<'_, f32>,
+    train: &Dataset<'_>,
 ) -> imbalance::Result<Timed<M::Fitted, C::Fitted>>
 where
-    S: Sampler<f32> + Clone,
+    S: Sampler + Clone,
     L: Loss + Clone,
-    M: Model<f32> + Clone,
+    M: Model + Clone,
     C: Calibrator + Clone,
 {
     let start = Instant::now();
@@ -275,9 +276,9 @@ where
     Ok(Timed { pipeline, seconds: start.elapsed().as_secs_f64() })
 }
 
-fn predict<P: Predict<f32>, K: Calibrate>(
+fn predict<P: Predict, K: Calibrate>(
     fitted: &Timed<P, K>,
-    test: &Dataset<'_, f32>,
+    test: &Dataset<'_>,
 ) -> imbalance::Result<Vec<f64>> {
     announced("predicting", test.rows(), || fitted.pipeline.probabilities_of(test))
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use imbalance::Evaluation;
+use imbalance::Precision;
 use imbalance::data::{CsvReader, Encoder, SyntheticClicks};
 use imbalance::metrics::Goal;
 use imbalance::plot::Options;
@@ -59,8 +60,8 @@ fn open_bandit(arguments: &Arguments) -> Outcome<()> {
         .read(&file, &Run::default())?;
     let split = Split::by_time(table.numbers("timestamp")?, 0.3)?;
     let (train, test) = table.split(&split)?;
-    let encoder = Encoder::default().fit(&train)?;
-    let (train, test) = (encoder.encode::<f32>(&train)?, encoder.encode::<f32>(&test)?);
+    let encoder = Encoder::default().precision(Precision::F32).fit(&train)?;
+    let (train, test) = (encoder.encode(&train)?, encoder.encode(&test)?);
     let probabilities = fit(arguments, &train, &test, 100.0)?;
     let evaluation = compare(arguments, &test, &probabilities)?
         .by_day("day", test.numbers("timestamp")?)
@@ -70,7 +71,8 @@ fn open_bandit(arguments: &Arguments) -> Outcome<()> {
 
 fn synthetic(arguments: &Arguments, rows: usize, rate: f64) -> Outcome<()> {
     println!("Synthetic log\n");
-    let log = SyntheticClicks::new(rows, rate)?.generate::<f32>(arguments.seed)?;
+    let log =
+        SyntheticClicks::new(rows, rate)?.precision(Precision::F32).generate(arguments.seed)?;
     let split = Split::by_time(log.dataset.numbers("day")?, 0.3)?;
     let (train, test) = log.dataset.split(&split)?;
     let probabilities = fit(arguments, &train, &test, 1.0)?;
@@ -83,8 +85,8 @@ fn synthetic(arguments: &Arguments, rows: usize, rate: f64) -> Outcome<()> {
 /// corrects for it; the other balances the classes, as is often advised, and believes the result.
 fn fit(
     arguments: &Arguments,
-    train: &Dataset<'_, f32>,
-    test: &Dataset<'_, f32>,
+    train: &Dataset<'_>,
+    test: &Dataset<'_>,
     l2: f64,
 ) -> Outcome<[Vec<f64>; 2]> {
     let under_sampled = |negatives_per_positive| -> Outcome<_> {
@@ -100,7 +102,7 @@ fn fit(
 
 fn compare<'a>(
     arguments: &Arguments,
-    test: &'a Dataset<'a, f32>,
+    test: &'a Dataset<'a>,
     [corrected, balanced]: &'a [Vec<f64>; 2],
 ) -> Outcome<Evaluation<'a>> {
     Ok(Evaluation::new(test.labels(), corrected)

@@ -84,11 +84,7 @@ fn texts<'t>(table: &'t Table, name: &str) -> imbalance::Result<&'t Categories<'
 type Named = (&'static str, FittedRareEvents);
 
 /// Fits and prints the summary.
-fn fit(
-    name: &'static str,
-    model: &RareEvents,
-    data: &Dataset<'_, f64>,
-) -> imbalance::Result<Named> {
+fn fit(name: &'static str, model: &RareEvents, data: &Dataset<'_>) -> imbalance::Result<Named> {
     let fitted = model.fit(data, &LogLoss, &Run::default())?.with_feature_names(FEATURES)?;
     println!("== {name}\n{fitted}\n");
     Ok((name, fitted))

@@ -10,6 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
+use imbalance::Precision;
 use imbalance::plot::{self, Options};
 use imbalance::prelude::*;
 use imbalance::sampling::{
@@ -17,7 +18,7 @@ use imbalance::sampling::{
     PoissonRuleSampler, RandomOverSampler, Rule, Smote, SmoteNc, TomekLinks, Vote,
 };
 
-type Named = (&'static str, Box<dyn Sampler<f32>>);
+type Named = (&'static str, Box<dyn Sampler>);
 
 /// Each sampler under its name. A new one is a line here. `last` is the last column, which plays the part
 /// of a category, and `hard` the number of hard negatives.
@@ -75,7 +76,7 @@ fn samplers(last: usize, hard: usize) -> imbalance::Result<Vec<Named>> {
 /// A log of 20,000 rows at 2 % whose columns are few, so that neighbours mean something.
 fn main() -> imbalance::Result<()> {
     let clicks = SyntheticClicks::new(20_000, 0.02)?.numeric(4).categorical(&[]);
-    let log = clicks.generate::<f32>(7)?;
+    let log = clicks.precision(Precision::F32).generate(7)?;
     let data = &log.dataset;
     let totals = data.totals();
     println!(
@@ -114,7 +115,7 @@ fn pictures(folder: &Path) -> imbalance::Result<()> {
     let io = |source| imbalance::Error::Io { file: folder.into(), source };
     fs::create_dir_all(folder).map_err(io)?;
     let clicks = SyntheticClicks::new(400, 0.08)?.numeric(2).categorical(&[]);
-    let log = clicks.generate::<f32>(7)?;
+    let log = clicks.precision(Precision::F32).generate(7)?;
     let before = &log.dataset;
     let mut drawn = 0;
     for (name, sampler) in samplers(1, 60)? {

@@ -13,6 +13,7 @@ use std::process::Command;
 
 use clap::Parser;
 use imbalance::Error;
+use imbalance::Precision;
 use imbalance::prelude::*;
 use imbalance::sampling::{
     Adasyn, Band, BorderlineSmote, Draw, EditedNearestNeighbours, PoissonHardNegatives,
@@ -38,7 +39,7 @@ struct Arguments {
     sampler: Option<String>,
 }
 
-type Named = (&'static str, Box<dyn Sampler<f32>>);
+type Named = (&'static str, Box<dyn Sampler>);
 
 /// Each sampler under its name. A new one is a line here.
 fn samplers() -> Result<Vec<Named>, Error> {
@@ -115,7 +116,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .find(|(known, _)| known == name)
         .ok_or_else(|| format!("there is no sampler `{name}`"))?;
     let clicks = SyntheticClicks::new(arguments.rows, arguments.rate)?;
-    let data = clicks.numeric(arguments.columns).categorical(&[]).generate::<f32>(7)?.dataset;
+    let data = clicks
+        .numeric(arguments.columns)
+        .categorical(&[])
+        .precision(Precision::F32)
+        .generate(7)?
+        .dataset;
 
     // Sets the high-water mark back to what is in use now.
     fs::write("/proc/self/clear_refs", "5")?;

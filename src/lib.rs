@@ -11,7 +11,7 @@
 //! use imbalance::metrics::{normalised_entropy, predicted_over_observed};
 //!
 //! // A click log with 1 % positives; your own comes from `Dataset::new` or `CsvReader`.
-//! let log = SyntheticClicks::new(40_000, 0.01)?.generate::<f32>(7)?;
+//! let log = SyntheticClicks::new(40_000, 0.01)?.generate(7)?;
 //! let (train, test) = log.dataset.stratified_split(0.5, 7)?;
 //!
 //! // Ten negatives per positive, a logistic regression, and Bayes' rule to undo the sampling.
@@ -66,7 +66,7 @@ pub use sprs;
 
 pub use crate::core::{
     Attribute, Categories, ClassTotals, Dataset, Distortion, Error, Features, FeaturesView, Folds,
-    IntoColumn, Progress, Result, Row, Run, Scalar, Seed, Split,
+    IntoColumn, Matrix, Precision, Progress, Result, Row, Run, Scalar, Seed, Split,
 };
 pub use evaluation::{Evaluation, EvaluationReport};
 pub use pipeline::{CrossFit, DynPipeline, FittedPipeline, HoldOut, Pipeline};

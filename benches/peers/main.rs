@@ -62,7 +62,7 @@ fn sampling(folder: &Path) -> Outcome<Vec<(String, Task)>> {
     for (name, columns) in
         [("smote 20000x32", 32), ("smote 10000x8", 8), ("smote 20000x8", 8), ("smote 200000x8", 8)]
     {
-        let x: Features<'static, f64> = dense(folder, name, columns)?.into();
+        let x: Features<'static> = dense(folder, name, columns)?.into();
         let data = Dataset::new(x, labels(folder, &format!("{name} y"))?)?;
         let sampler = Smote::positives_per_negative(1.0)?.neighbours(5)?;
         tasks.push((name.into(), resample(data, sampler)));
@@ -74,7 +74,7 @@ fn sampling(folder: &Path) -> Outcome<Vec<(String, Task)>> {
 }
 
 /// Choosing, making and gathering rows. The number: rows in the result.
-fn resample(data: Dataset<'static, f64>, sampler: impl Sampler<f64> + 'static) -> Task {
+fn resample(data: Dataset<'static>, sampler: impl Sampler + 'static) -> Task {
     Box::new(move || {
         let resampled = sampler.resample(&data, &Run::seeded(7))?.apply(&data)?;
         Ok(vec![black_box(resampled).rows() as f64])
@@ -82,7 +82,7 @@ fn resample(data: Dataset<'static, f64>, sampler: impl Sampler<f64> + 'static) -
 }
 
 /// The number: the objective that was reached.
-fn logistic(x: impl Into<Features<'static, f64>>, y: &[bool]) -> Outcome<Vec<(String, Task)>> {
+fn logistic(x: impl Into<Features<'static>>, y: &[bool]) -> Outcome<Vec<(String, Task)>> {
     let data = Dataset::new(x, y.to_vec())?;
     let model = LogisticRegression::new().l2(1.0)?;
     let fit = move || {

@@ -23,11 +23,11 @@ use imbalance::sampling::{
 };
 use imbalance::{CrossFit, Dataset, Error, Pipeline, Result, Run, Seed, Split};
 
-type MakeSampler = fn() -> Result<Box<dyn Sampler<f64>>>;
+type MakeSampler = fn() -> Result<Box<dyn Sampler>>;
 type MakeLoss = fn() -> Result<Box<dyn Loss>>;
 type MakeCalibrator = fn() -> Result<BoxCalibrator>;
 
-fn pilot() -> Pilot<f64> {
+fn pilot() -> Pilot {
     Pilot::trained(LogisticRegression::new(), LogLoss)
 }
 
@@ -310,7 +310,7 @@ pub(crate) fn fit_all(
 
 /// The stages that combinations share.
 struct Trained {
-    sampler: Remembering<Box<dyn Sampler<f64>>, Resample<f64>>,
+    sampler: Remembering<Box<dyn Sampler>, Resample>,
     model: Remembering<LogisticRegression, Arc<FittedLogisticRegression>>,
 }
 
@@ -344,16 +344,16 @@ impl<S, T: Clone> Remembering<S, T> {
     }
 }
 
-impl Sampler<f64> for Remembering<Box<dyn Sampler<f64>>, Resample<f64>> {
-    fn resample(&self, data: &Dataset<'_, f64>, run: &Run) -> Result<Resample<f64>> {
+impl Sampler for Remembering<Box<dyn Sampler>, Resample> {
+    fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         self.recall(run.seed(), |sampler| sampler.resample(data, run))
     }
 }
 
-impl Model<f64> for Remembering<LogisticRegression, Arc<FittedLogisticRegression>> {
+impl Model for Remembering<LogisticRegression, Arc<FittedLogisticRegression>> {
     type Fitted = Arc<FittedLogisticRegression>;
 
-    fn fit(&self, train: &Dataset<'_, f64>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
+    fn fit(&self, train: &Dataset<'_>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
         self.recall(run.seed(), |model| Ok(Arc::new(model.fit(train, loss, run)?)))
     }
 }
@@ -365,11 +365,7 @@ impl Model<f64> for Remembering<LogisticRegression, Arc<FittedLogisticRegression
 /// differently, and no more than there were: repeated and synthetic rows tell nothing new. A map that
 /// learns sets the mean anew, to the clicks it learned from: 1/n₊ of all training rows. The refitted
 /// model's draw of negatives is another than the folds': 1/n₋ stays.
-fn standard_error(
-    sample: &Dataset<'_, f64>,
-    train: &Dataset<'_, f64>,
-    learned: Option<usize>,
-) -> f64 {
+fn standard_error(sample: &Dataset<'_>, train: &Dataset<'_>, learned: Option<usize>) -> f64 {
     let effective = |class: bool| {
         let weight = |row: usize| sample.weights().map_or(1.0, |weights| weights[row]);
         let rows = (0..sample.rows()).filter(|&row| sample.labels()[row] == class);
@@ -405,7 +401,7 @@ pub(crate) struct Measured {
 /// A synthetic log, half of which trains.
 #[derive(Debug)]
 pub(crate) struct Experiment {
-    pub(crate) log: SyntheticLog<f64>,
+    pub(crate) log: SyntheticLog,
     pub(crate) split: Split,
     pub(crate) seed: Seed,
 }
@@ -417,7 +413,7 @@ impl Experiment {
         Ok(Self { log, split, seed: Seed::new(seed) })
     }
 
-    pub(crate) fn train(&self) -> Result<Dataset<'_, f64>> {
+    pub(crate) fn train(&self) -> Result<Dataset<'_>> {
         self.log.dataset.select(self.split.train())
     }
 }

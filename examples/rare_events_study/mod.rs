@@ -35,7 +35,7 @@ pub(crate) enum Design {
 }
 
 impl Design {
-    fn draw(self, seed: Seed) -> imbalance::Result<Dataset<'static, f64>> {
+    fn draw(self, seed: Seed) -> imbalance::Result<Dataset<'static>> {
         let mut random = ChaCha8Rng::seed_from_u64(seed.value());
         let (mut x, mut labels) = (Vec::new(), Vec::new());
         let mut missing = match self {

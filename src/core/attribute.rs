@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use ndarray::{Array1, ArrayView1};
 
-use crate::core::same_length;
-use crate::{Error, Result};
+use super::{Error, Result, same_length};
 
 /// Whatever can be read as one value per row: a `Vec`, a slice, or a one-dimensional `ndarray` array.
 ///

@@ -8,7 +8,7 @@ use ndarray::Array2;
 use super::attribute::{Attributes, Selection};
 use super::{
     ADDRESSABLE, Attribute, Categories, ClassTotals, Distortion, Error, Features, FeaturesView,
-    IntoColumn, Result, Scalar, Seed, Split, same_length,
+    IntoColumn, Result, Seed, Split, same_length,
 };
 
 /// Features and labels, with what else is known of each row.
@@ -33,8 +33,8 @@ use super::{
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Dataset<'a, F: Scalar> {
-    features: Features<'a, F>,
+pub struct Dataset<'a> {
+    features: Features<'a>,
     labels: Cow<'a, [bool]>,
     weights: Option<Cow<'a, [f64]>>,
     offsets: Option<Cow<'a, [f64]>>,
@@ -42,14 +42,14 @@ pub struct Dataset<'a, F: Scalar> {
     distortion: Distortion,
 }
 
-impl<'a, F: Scalar> Dataset<'a, F> {
+impl<'a> Dataset<'a> {
     /// Rows with their labels.
     ///
     /// # Errors
     /// [`Error::NoRows`], [`Error::LengthMismatch`], [`Error::NonFinite`] for a feature that is NaN or
     /// infinite, or [`Error::InvalidArgument`] for more columns than a list of coefficients can have.
     pub fn new(
-        features: impl Into<Features<'a, F>>,
+        features: impl Into<Features<'a>>,
         labels: impl IntoColumn<'a, bool>,
     ) -> Result<Self> {
         let features = features.into();
@@ -148,7 +148,7 @@ impl<'a, F: Scalar> Dataset<'a, F> {
 
     /// The features.
     #[must_use]
-    pub fn features(&self) -> FeaturesView<'_, F> {
+    pub fn features(&self) -> FeaturesView<'_> {
         self.features.view()
     }
 
@@ -222,7 +222,7 @@ impl<'a, F: Scalar> Dataset<'a, F> {
     ///
     /// # Errors
     /// [`Error::NoRows`] or [`Error::RowOutOfRange`].
-    pub fn select(&self, rows: &[usize]) -> Result<Dataset<'_, F>> {
+    pub fn select(&self, rows: &[usize]) -> Result<Dataset<'_>> {
         let selection = Selection::checked(rows, self.rows())?;
         let features = match &selection {
             Selection::Range(range) => self.features().slice(range.clone()).into(),
@@ -240,7 +240,7 @@ impl<'a, F: Scalar> Dataset<'a, F> {
 
     /// The same rows, borrowed from this data set.
     #[must_use]
-    pub fn view(&self) -> Dataset<'_, F> {
+    pub fn view(&self) -> Dataset<'_> {
         let all = Selection::Range(0..self.rows());
         Dataset {
             features: self.features().into(),
@@ -253,15 +253,15 @@ impl<'a, F: Scalar> Dataset<'a, F> {
     }
 
     /// The same with no columns, for what labels, weights and attributes decide.
-    pub(crate) fn without_features(&self) -> Dataset<'_, F> {
-        Dataset { features: Array2::default((self.rows(), 0)).into(), ..self.view() }
+    pub(crate) fn without_features(&self) -> Dataset<'_> {
+        Dataset { features: Array2::<f64>::default((self.rows(), 0)).into(), ..self.view() }
     }
 
     /// Both sides of a split.
     ///
     /// # Errors
     /// As for [`select`](Self::select).
-    pub fn split(&self, split: &Split) -> Result<(Dataset<'_, F>, Dataset<'_, F>)> {
+    pub fn split(&self, split: &Split) -> Result<(Dataset<'_>, Dataset<'_>)> {
         Ok((self.select(split.train())?, self.select(split.test())?))
     }
 
@@ -274,7 +274,7 @@ impl<'a, F: Scalar> Dataset<'a, F> {
         &self,
         test_share: f64,
         seed: impl Into<Seed>,
-    ) -> Result<(Dataset<'_, F>, Dataset<'_, F>)> {
+    ) -> Result<(Dataset<'_>, Dataset<'_>)> {
         self.split(&Split::stratified(&self.labels, test_share, seed)?)
     }
 
@@ -287,7 +287,7 @@ impl<'a, F: Scalar> Dataset<'a, F> {
         &self,
         attribute: &str,
         test_share: f64,
-    ) -> Result<(Dataset<'_, F>, Dataset<'_, F>)> {
+    ) -> Result<(Dataset<'_>, Dataset<'_>)> {
         self.split(&Split::by_time(self.numbers(attribute)?, test_share)?)
     }
 
@@ -295,10 +295,10 @@ impl<'a, F: Scalar> Dataset<'a, F> {
     /// their parents; `features` are those of all of them.
     pub(crate) fn grown(
         &self,
-        features: Features<'static, F>,
+        features: Features<'static>,
         kept: &Selection<'_>,
         parents: &[usize],
-    ) -> Dataset<'static, F> {
+    ) -> Dataset<'static> {
         let column = |values: &[f64]| kept.column_and(values, parents).into();
         let mut labels = kept.column_and(&self.labels, parents);
         labels[kept.len()..].fill(true);
@@ -347,7 +347,7 @@ pub(crate) fn check_finite(what: &str, values: &[f64]) -> Result<()> {
     }
 }
 
-impl<F: Scalar> fmt::Debug for Dataset<'_, F> {
+impl fmt::Debug for Dataset<'_> {
     /// A line about the data set; the rows themselves are too many to print.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Dataset")

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::{Error, Result};
+use super::{Error, Result};
 
 /// What was done to a sample of the population, so that a later stage can undo it or refuse.
 ///

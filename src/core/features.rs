@@ -2,16 +2,15 @@
 
 use std::ops::Range;
 
-use ndarray::{Array2, ArrayBase, ArrayView1, ArrayView2, Axis, Ix2, Slice, ViewRepr};
+use ndarray::{Array2, ArrayBase, ArrayView1, ArrayView2, Axis, Ix1, Ix2, Slice, ViewRepr};
 use sprs::{CsMat, CsMatView};
 
-use super::Scalar;
 use super::attribute::Selection;
+use super::{Error, Precision, Result, Scalar, same_length};
 use crate::exec::parallel::{self, BLOCK};
-use crate::{Error, Result};
 
 /// A feature matrix, rows × columns, like a `Cow`: borrowed or owned, dense (`ndarray`) or sparse
-/// (`sprs`, compressed rows), holding `f32` or `f64`.
+/// (`sprs`, compressed rows), of `f32` or `f64`.
 ///
 /// Anything that takes `impl Into<Features>` takes an `Array2`, a reference to one, an `ArrayView2`, a
 /// `CsMat`, a reference to one or a `CsMatView`. Borrowed matrices are not copied, except a sparse
@@ -26,28 +25,61 @@ use crate::{Error, Result};
 /// assert_eq!((features.nrows(), features.ncols()), (2, 2));
 /// ```
 #[derive(Debug, Clone)]
-pub struct Features<'a, F: Scalar>(Storage<'a, F>);
+pub struct Features<'a>(pub(super) Storage<'a>);
 
 #[derive(Debug, Clone)]
-enum Storage<'a, F: Scalar> {
-    OwnedDense(Array2<F>),
-    Dense(CovariantView<'a, F>),
-    OwnedSparse(CsMat<F>),
-    Sparse(CsMatView<'a, F>),
+pub(super) enum Storage<'a> {
+    Borrowed(FeaturesView<'a>),
+    DenseF32(Array2<f32>),
+    DenseF64(Array2<f64>),
+    SparseF32(CsMat<f32>),
+    SparseF64(CsMat<f64>),
 }
 
-/// `ArrayView2` with its element type spelled out. The alias leaves it to a projection, which would make
-/// [`Features`], and all that hold it, invariant in their lifetime.
-type CovariantView<'a, F> = ArrayBase<ViewRepr<&'a F>, Ix2, F>;
-
 /// A borrowed feature matrix to match on: what models and samplers read.
+///
+/// An implementation that is fast for one number type matches on the variants. One that does not care reads
+/// [`rows`](Self::rows), whose entries are `f64`.
+///
+/// ```
+/// use imbalance::Features;
+/// use imbalance::ndarray::array;
+///
+/// let x = array![[1.0_f32, 0.0], [3.0, 4.0]];
+/// let features = Features::from(&x);
+/// let sums: Vec<f64> =
+///     features.view().rows().map(|row| row.entries().map(|(_, value)| value).sum()).collect();
+/// assert_eq!(sums, [1.0, 7.0]);
+/// ```
 #[derive(Debug, Clone, Copy)]
-pub enum FeaturesView<'a, F: Scalar> {
-    /// A dense matrix, of any memory layout.
-    Dense(ArrayView2<'a, F>),
+pub enum FeaturesView<'a> {
+    /// Features stored as `f32`.
+    F32(Matrix<'a, f32>),
+    /// Features stored as `f64`.
+    F64(Matrix<'a, f64>),
+}
+
+/// A borrowed matrix of one number type.
+#[derive(Debug, Clone, Copy)]
+pub enum Matrix<'a, F> {
+    /// A dense matrix, of any memory layout (an `ArrayView2`).
+    // The third parameter is spelled out. The alias `ArrayView2` leaves it to a projection, which would make
+    // this type, and every type that holds it, invariant in its lifetime.
+    Dense(ArrayBase<ViewRepr<&'a F>, Ix2, F>),
     /// A sparse matrix of compressed rows.
     Sparse(CsMatView<'a, F>),
 }
+
+/// Evaluates an expression for the matrix in a [`FeaturesView`], whichever its number type.
+macro_rules! visit {
+    ($features:expr, |$matrix:ident| $body:expr) => {
+        match $features {
+            $crate::core::FeaturesView::F32($matrix) => $body,
+            $crate::core::FeaturesView::F64($matrix) => $body,
+        }
+    };
+}
+pub(crate) use visit;
 
 /// One row of features.
 ///
@@ -55,25 +87,39 @@ pub enum FeaturesView<'a, F: Scalar> {
 /// use imbalance::Row;
 /// let dense = Row::from(&[0.0, 2.5, 0.0]);
 /// let sparse = Row::sparse(3, &[1], &[2.5])?;
+/// assert!(sparse.entries().eq([(1, 2.5)]));
+/// assert_eq!(dense.to_vec(), sparse.to_vec());
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy)]
-pub struct Row<'a, F: Scalar>(RowKind<'a, F>);
+pub struct Row<'a>(pub(super) RowKind<'a>);
 
 #[derive(Debug, Clone, Copy)]
-enum RowKind<'a, F: Scalar> {
-    Dense(&'a [F]),
-    Sparse { columns: usize, indices: &'a [usize], values: &'a [F] },
+pub(super) enum RowKind<'a> {
+    F32(Entries<'a, f32>),
+    F64(Entries<'a, f64>),
 }
 
-impl<'a, F: Scalar> Row<'a, F> {
+/// The stored entries of a row: those of all columns, or those of some `indices`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entries<'a, F> {
+    pub(super) columns: usize,
+    pub(super) indices: Option<&'a [usize]>,
+    pub(super) values: ArrayBase<ViewRepr<&'a F>, Ix1, F>,
+}
+
+impl<'a> Row<'a> {
     /// A row of `columns` columns that is zero but at `indices`.
     ///
     /// # Errors
     /// [`Error::LengthMismatch`] if `indices` and `values` differ in length;
     /// [`Error::InvalidArgument`] unless the indices rise strictly and stay below `columns`.
-    pub fn sparse(columns: usize, indices: &'a [usize], values: &'a [F]) -> Result<Self> {
-        crate::core::same_length("indices", indices.len(), "values", values.len())?;
+    pub fn sparse<F: Scalar>(
+        columns: usize,
+        indices: &'a [usize],
+        values: &'a [F],
+    ) -> Result<Self> {
+        same_length("indices", indices.len(), "values", values.len())?;
         if let Some(pair) = indices.windows(2).find(|pair| pair[0] >= pair[1]) {
             return Err(Error::invalid(
                 "indices",
@@ -85,32 +131,109 @@ impl<'a, F: Scalar> Row<'a, F> {
             Some(&last) if last >= columns => {
                 Err(Error::invalid("indices", last, format!("below the {columns} columns")))
             }
-            _ => Ok(Self(RowKind::Sparse { columns, indices, values })),
+            _ => Ok(F::row(columns, Some(indices), values.into())),
         }
+    }
+
+    /// Number of columns.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        match &self.0 {
+            RowKind::F32(entries) => entries.columns,
+            RowKind::F64(entries) => entries.columns,
+        }
+    }
+
+    /// The stored entries, as (column, value) in rising order of columns: every column of a dense row.
+    pub fn entries(&self) -> impl Iterator<Item = (usize, f64)> + use<'a> {
+        let (singles, doubles) = match self.0 {
+            RowKind::F32(entries) => (Some(entries.iter()), None),
+            RowKind::F64(entries) => (None, Some(entries.iter())),
+        };
+        singles.into_iter().flatten().chain(doubles.into_iter().flatten())
+    }
+
+    /// The value of a column.
+    ///
+    /// # Panics
+    /// If there are not that many columns.
+    #[must_use]
+    pub fn get(&self, column: usize) -> f64 {
+        match &self.0 {
+            RowKind::F32(entries) => entries.get(column),
+            RowKind::F64(entries) => entries.get(column),
+        }
+    }
+
+    /// The value of every column.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<f64> {
+        let mut values = vec![0.0; self.columns()];
+        self.entries().for_each(|(column, value)| values[column] = value);
+        values
     }
 
     /// Calls `f` with this row as a matrix of one row. Nothing is allocated.
-    pub(crate) fn with_view<T>(self, f: impl FnOnce(FeaturesView<'_, F>) -> T) -> T {
+    pub(crate) fn with_view<T>(self, f: impl FnOnce(FeaturesView<'_>) -> T) -> T {
         match self.0 {
-            RowKind::Dense(values) => {
-                f(FeaturesView::Dense(ArrayView1::from(values).insert_axis(Axis(0))))
-            }
-            RowKind::Sparse { columns, indices, values } => {
-                let bounds = [0, indices.len()];
-                let row = CsMatView::new((1, columns), &bounds[..], indices, values);
-                f(FeaturesView::Sparse(row))
-            }
+            RowKind::F32(entries) => entries.with_matrix(|x| f(FeaturesView::F32(x))),
+            RowKind::F64(entries) => entries.with_matrix(|x| f(FeaturesView::F64(x))),
         }
     }
 }
 
-impl<'a, F: Scalar, T: AsRef<[F]> + ?Sized> From<&'a T> for Row<'a, F> {
-    fn from(values: &'a T) -> Self {
-        Self(RowKind::Dense(values.as_ref()))
+impl<'a, F: Scalar> Entries<'a, F> {
+    fn get(&self, column: usize) -> f64 {
+        assert!(column < self.columns, "column {column} of {}", self.columns);
+        let place = match self.indices {
+            None => Ok(column),
+            Some(indices) => indices.binary_search(&column),
+        };
+        place.map_or(0.0, |place| self.values[place].to_f64())
+    }
+
+    fn iter(self) -> impl Iterator<Item = (usize, f64)> + 'a {
+        let column = move |place| self.indices.map_or(place, |indices| indices[place]);
+        self.values.into_iter().enumerate().map(move |(place, v)| (column(place), v.to_f64()))
+    }
+
+    fn with_matrix<T>(self, f: impl FnOnce(Matrix<'_, F>) -> T) -> T {
+        match (self.indices, self.values.to_slice()) {
+            (Some(indices), Some(values)) => {
+                let bounds = [0, indices.len()];
+                let row = CsMatView::new((1, self.columns), &bounds[..], indices, values);
+                f(Matrix::Sparse(row))
+            }
+            _ => f(Matrix::Dense(self.values.insert_axis(Axis(0)))),
+        }
     }
 }
 
-impl<'a, F: Scalar> Features<'a, F> {
+impl<'a, F: Scalar> From<ArrayView1<'a, F>> for Row<'a> {
+    fn from(values: ArrayView1<'a, F>) -> Self {
+        F::row(values.len(), None, values)
+    }
+}
+
+impl<'a, F: Scalar> From<&'a [F]> for Row<'a> {
+    fn from(values: &'a [F]) -> Self {
+        ArrayView1::from(values).into()
+    }
+}
+
+impl<'a, F: Scalar, const N: usize> From<&'a [F; N]> for Row<'a> {
+    fn from(values: &'a [F; N]) -> Self {
+        values[..].into()
+    }
+}
+
+impl<'a, F: Scalar> From<&'a Vec<F>> for Row<'a> {
+    fn from(values: &'a Vec<F>) -> Self {
+        values[..].into()
+    }
+}
+
+impl Features<'_> {
     /// Number of rows.
     #[must_use]
     pub fn nrows(&self) -> usize {
@@ -123,50 +246,68 @@ impl<'a, F: Scalar> Features<'a, F> {
         self.view().ncols()
     }
 
+    /// The same features in this precision: borrowed where they have it already, else rounded copies.
+    #[must_use]
+    pub fn with_precision(&self, precision: Precision) -> Features<'_> {
+        fn convert<F: Scalar, G: Scalar>(x: Matrix<'_, F>) -> Features<'static> {
+            let round = |value: &F| G::from_f64(value.to_f64());
+            match x {
+                Matrix::Dense(x) => x.map(round).into(),
+                Matrix::Sparse(x) => x.map(round).into(),
+            }
+        }
+        match (self.view(), precision) {
+            (FeaturesView::F32(x), Precision::F64) => convert::<f32, f64>(x),
+            (FeaturesView::F64(x), Precision::F32) => convert::<f64, f32>(x),
+            (view, _) => view.into(),
+        }
+    }
+
     /// The matrix, borrowed, to match on.
     #[must_use]
-    pub fn view(&self) -> FeaturesView<'_, F> {
+    pub fn view(&self) -> FeaturesView<'_> {
         match &self.0 {
-            Storage::OwnedDense(x) => FeaturesView::Dense(x.view()),
-            Storage::Dense(x) => FeaturesView::Dense(*x),
-            Storage::OwnedSparse(x) => FeaturesView::Sparse(x.view()),
-            Storage::Sparse(x) => FeaturesView::Sparse(*x),
+            Storage::Borrowed(x) => *x,
+            Storage::DenseF32(x) => FeaturesView::F32(Matrix::Dense(x.view())),
+            Storage::DenseF64(x) => FeaturesView::F64(Matrix::Dense(x.view())),
+            Storage::SparseF32(x) => FeaturesView::F32(Matrix::Sparse(x.view())),
+            Storage::SparseF64(x) => FeaturesView::F64(Matrix::Sparse(x.view())),
         }
     }
 }
 
-impl<'a, F: Scalar> FeaturesView<'a, F> {
+impl<'a> FeaturesView<'a> {
     /// Number of rows.
     #[must_use]
     pub fn nrows(&self) -> usize {
-        match self {
-            Self::Dense(x) => x.nrows(),
-            Self::Sparse(x) => x.rows(),
-        }
+        visit!(self, |x| x.nrows())
     }
 
     /// Number of columns.
     #[must_use]
     pub fn ncols(&self) -> usize {
+        visit!(self, |x| x.ncols())
+    }
+
+    /// How precisely the features are stored.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
         match self {
-            Self::Dense(x) => x.ncols(),
-            Self::Sparse(x) => x.cols(),
+            Self::F32(_) => Precision::F32,
+            Self::F64(_) => Precision::F64,
         }
     }
 
     /// Whether the matrix is sparse.
     #[must_use]
     pub fn is_sparse(&self) -> bool {
-        matches!(self, Self::Sparse(_))
+        visit!(self, |x| x.is_sparse())
     }
 
     /// Number of stored entries: all of them in a dense matrix.
     #[must_use]
     pub fn stored(&self) -> usize {
-        match self {
-            Self::Dense(x) => x.len(),
-            Self::Sparse(x) => x.nnz(),
-        }
+        visit!(self, |x| x.stored())
     }
 
     /// Checks that a model fitted on `columns` columns can read these rows.
@@ -174,12 +315,100 @@ impl<'a, F: Scalar> FeaturesView<'a, F> {
     /// # Errors
     /// [`Error::ColumnMismatch`], or [`Error::NotCsr`] for a sparse matrix stored by columns.
     pub fn check_columns(&self, columns: usize) -> Result<()> {
+        visit!(self, |x| x.check_columns(columns))
+    }
+
+    /// One row.
+    ///
+    /// # Panics
+    /// If there are not that many rows.
+    #[must_use]
+    pub fn row(&self, row: usize) -> Row<'a> {
+        visit!(*self, |x| x.row(row))
+    }
+
+    /// The rows in order.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = Row<'a>> + use<'a> {
+        let x = *self;
+        (0..x.nrows()).map(move |row| x.row(row))
+    }
+
+    /// The rows of a range, borrowed.
+    pub(crate) fn slice(self, rows: Range<usize>) -> Self {
+        match self {
+            Self::F32(x) => Self::F32(x.slice(rows)),
+            Self::F64(x) => Self::F64(x.slice(rows)),
+        }
+    }
+
+    /// The given rows, in the given order, copied.
+    pub(crate) fn gather(self, rows: &[usize]) -> Features<'static> {
+        visit!(self, |x| x.gather(rows))
+    }
+
+    /// The first entry that is not a finite number, as (row, column, value).
+    pub(crate) fn first_non_finite(self) -> Option<(usize, usize, f64)> {
+        visit!(self, |x| x.first_non_finite())
+    }
+}
+
+impl<'a, F: Scalar> Matrix<'a, F> {
+    pub(crate) fn nrows(&self) -> usize {
+        match self {
+            Self::Dense(x) => x.nrows(),
+            Self::Sparse(x) => x.rows(),
+        }
+    }
+
+    pub(crate) fn ncols(&self) -> usize {
+        match self {
+            Self::Dense(x) => x.ncols(),
+            Self::Sparse(x) => x.cols(),
+        }
+    }
+
+    /// Bytes of a stored value.
+    pub(crate) fn entry_size(&self) -> usize {
+        size_of::<F>()
+    }
+
+    fn stored(&self) -> usize {
+        match self {
+            Self::Dense(x) => x.len(),
+            Self::Sparse(x) => x.nnz(),
+        }
+    }
+
+    pub(crate) fn is_sparse(&self) -> bool {
+        matches!(self, Self::Sparse(_))
+    }
+
+    pub(crate) fn check_columns(&self, columns: usize) -> Result<()> {
         if self.ncols() != columns {
             return Err(Error::ColumnMismatch { found: self.ncols(), expected: columns });
         }
         match self {
             Self::Sparse(x) if !x.is_csr() => Err(Error::NotCsr),
             _ => Ok(()),
+        }
+    }
+
+    /// The value of an entry.
+    pub(crate) fn get(&self, row: usize, column: usize) -> f64 {
+        match self {
+            Self::Dense(x) => x[[row, column]].to_f64(),
+            Self::Sparse(x) => x.get(row, column).map_or(0.0, |value| value.to_f64()),
+        }
+    }
+
+    fn row(self, row: usize) -> Row<'a> {
+        match self {
+            Self::Dense(x) => x.index_axis_move(Axis(0), row).into(),
+            Self::Sparse(x) => {
+                let (columns, stored) = (x.cols(), x.indptr().outer_inds_sz(row));
+                let (_, indices, values) = x.into_raw_storage();
+                F::row(columns, Some(&indices[stored.clone()]), values[stored].into())
+            }
         }
     }
 
@@ -195,7 +424,7 @@ impl<'a, F: Scalar> FeaturesView<'a, F> {
     }
 
     /// The given rows, in the given order, copied.
-    pub(crate) fn gather(self, rows: &[usize]) -> Features<'static, F> {
+    fn gather(self, rows: &[usize]) -> Features<'static> {
         match self {
             Self::Dense(x) => gather_dense(&x, rows).into(),
             Self::Sparse(x) => gather_sparse(&x, rows).into(),
@@ -284,7 +513,7 @@ pub(crate) fn gather_into<F: Scalar>(x: &ArrayView2<'_, F>, rows: &Selection<'_>
 }
 
 fn gather_sparse<F: Scalar>(x: &CsMatView<'_, F>, rows: &[usize]) -> CsMat<F> {
-    let part = (&FeaturesView::Sparse(*x), &Selection::List(rows));
+    let part = (&Matrix::Sparse(*x), &Selection::List(rows));
     CsrRows::of(x.cols(), &[part]).finish()
 }
 
@@ -299,11 +528,11 @@ pub(crate) struct CsrRows<F> {
 
 impl<F: Scalar> CsrRows<F> {
     /// Rows of some matrices, one below the other. Of dense rows what is not zero is stored.
-    pub(crate) fn of(width: usize, parts: &[(&FeaturesView<'_, F>, &Selection<'_>)]) -> Self {
+    pub(crate) fn of(width: usize, parts: &[(&Matrix<'_, F>, &Selection<'_>)]) -> Self {
         let nonzero = |value: &F| *value != F::default();
-        let stored = |x: &FeaturesView<'_, F>, row| match x {
-            FeaturesView::Dense(x) => x.row(row).into_iter().filter(|value| nonzero(value)).count(),
-            FeaturesView::Sparse(x) => sparse_row(x, row).0.len(),
+        let stored = |x: &Matrix<'_, F>, row| match x {
+            Matrix::Dense(x) => x.row(row).into_iter().filter(|value| nonzero(value)).count(),
+            Matrix::Sparse(x) => sparse_row(x, row).0.len(),
         };
         let mut ends = Vec::with_capacity(1 + parts.iter().map(|part| part.1.len()).sum::<usize>());
         let mut end = 0;
@@ -318,14 +547,14 @@ impl<F: Scalar> CsrRows<F> {
         for (x, rows) in parts {
             for at in 0..rows.len() {
                 match x {
-                    FeaturesView::Dense(x) => {
+                    Matrix::Dense(x) => {
                         let row = x.row(rows.row(at));
                         for (column, &value) in row.iter().enumerate().filter(|(_, v)| nonzero(v)) {
                             columns.push(column);
                             values.push(value);
                         }
                     }
-                    FeaturesView::Sparse(x) => {
+                    Matrix::Sparse(x) => {
                         let (stored, entries) = sparse_row(x, rows.row(at));
                         columns.extend_from_slice(stored);
                         values.extend_from_slice(entries);
@@ -370,57 +599,68 @@ impl<F: Scalar> CsrRows<F> {
     }
 }
 
-impl<F: Scalar> From<Array2<F>> for Features<'_, F> {
-    fn from(x: Array2<F>) -> Self {
-        Self(Storage::OwnedDense(x))
-    }
-}
-
-impl<'a, F: Scalar> From<&'a Array2<F>> for Features<'a, F> {
-    fn from(x: &'a Array2<F>) -> Self {
-        Self(Storage::Dense(x.view()))
-    }
-}
-
-impl<'a, F: Scalar> From<ArrayView2<'a, F>> for Features<'a, F> {
+impl<'a, F: Scalar> From<ArrayView2<'a, F>> for FeaturesView<'a> {
     fn from(x: ArrayView2<'a, F>) -> Self {
-        Self(Storage::Dense(x))
+        F::view(Matrix::Dense(x))
     }
 }
 
-impl<F: Scalar> From<CsMat<F>> for Features<'_, F> {
+impl<'a, F: Scalar> From<CsMatView<'a, F>> for FeaturesView<'a> {
+    fn from(x: CsMatView<'a, F>) -> Self {
+        F::view(Matrix::Sparse(x))
+    }
+}
+
+impl<F: Scalar> From<Array2<F>> for Features<'_> {
+    fn from(x: Array2<F>) -> Self {
+        F::dense(x)
+    }
+}
+
+impl<'a, F: Scalar> From<&'a Array2<F>> for Features<'a> {
+    fn from(x: &'a Array2<F>) -> Self {
+        x.view().into()
+    }
+}
+
+impl<'a, F: Scalar> From<ArrayView2<'a, F>> for Features<'a> {
+    fn from(x: ArrayView2<'a, F>) -> Self {
+        Matrix::Dense(x).into()
+    }
+}
+
+impl<F: Scalar> From<CsMat<F>> for Features<'_> {
     fn from(x: CsMat<F>) -> Self {
-        Self(Storage::OwnedSparse(if x.is_csr() { x } else { x.to_other_storage() }))
+        F::sparse(if x.is_csr() { x } else { x.to_other_storage() })
     }
 }
 
-impl<'a, F: Scalar> From<&'a CsMat<F>> for Features<'a, F> {
+impl<'a, F: Scalar> From<&'a CsMat<F>> for Features<'a> {
     fn from(x: &'a CsMat<F>) -> Self {
         x.view().into()
     }
 }
 
-impl<'a, F: Scalar> From<CsMatView<'a, F>> for Features<'a, F> {
+impl<'a, F: Scalar> From<CsMatView<'a, F>> for Features<'a> {
     fn from(x: CsMatView<'a, F>) -> Self {
-        if x.is_csr() {
-            Self(Storage::Sparse(x))
-        } else {
-            Self(Storage::OwnedSparse(x.to_other_storage()))
-        }
+        if x.is_csr() { Matrix::Sparse(x).into() } else { F::sparse(x.to_other_storage()) }
     }
 }
 
-impl<'a, F: Scalar> From<FeaturesView<'a, F>> for Features<'a, F> {
-    fn from(x: FeaturesView<'a, F>) -> Self {
-        match x {
-            FeaturesView::Dense(x) => x.into(),
-            FeaturesView::Sparse(x) => x.into(),
-        }
+impl<'a, F: Scalar> From<Matrix<'a, F>> for Features<'a> {
+    fn from(x: Matrix<'a, F>) -> Self {
+        F::view(x).into()
     }
 }
 
-impl<'a, F: Scalar> From<&'a Features<'_, F>> for Features<'a, F> {
-    fn from(x: &'a Features<'_, F>) -> Self {
+impl<'a> From<FeaturesView<'a>> for Features<'a> {
+    fn from(x: FeaturesView<'a>) -> Self {
+        Self(Storage::Borrowed(x))
+    }
+}
+
+impl<'a> From<&'a Features<'_>> for Features<'a> {
+    fn from(x: &'a Features<'_>) -> Self {
         x.view().into()
     }
 }
@@ -433,23 +673,23 @@ mod tests {
     fn a_row_is_a_matrix_of_one_row_over_the_same_memory() {
         let values = [0.0, 2.5, -1.0];
         Row::from(&values).with_view(|x| {
-            let FeaturesView::Dense(x) = x else { panic!("{x:?}") };
+            let FeaturesView::F64(Matrix::Dense(x)) = x else { panic!("{x:?}") };
             assert_eq!((x.dim(), x.as_ptr()), ((1, 3), values.as_ptr()));
             assert_eq!(x.as_slice(), Some(&values[..]));
         });
         let (indices, values) = ([1, 4], [2.5_f32, -1.0]);
         Row::sparse(6, &indices, &values).unwrap().with_view(|x| {
-            let FeaturesView::Sparse(x) = x else { panic!("{x:?}") };
+            let FeaturesView::F32(Matrix::Sparse(x)) = x else { panic!("{x:?}") };
             assert_eq!((x.shape(), x.is_csr()), ((1, 6), true));
             assert_eq!(sparse_row(&x, 0), (&indices[..], &values[..]));
             assert_eq!(sparse_row(&x, 0).1.as_ptr(), values.as_ptr());
         });
         // Nothing stored, and not even a column.
         for columns in [0, 3] {
-            let row = Row::<f64>::sparse(columns, &[], &[]).unwrap();
+            let row = Row::sparse::<f64>(columns, &[], &[]).unwrap();
             assert_eq!(row.with_view(|x| (x.nrows(), x.ncols(), x.stored())), (1, columns, 0));
         }
-        assert_eq!(Row::<f64>::from(&[]).with_view(|x| (x.nrows(), x.ncols())), (1, 0));
+        assert_eq!(Row::from(&[0.0; 0]).with_view(|x| (x.nrows(), x.ncols())), (1, 0));
     }
 
     #[test]
@@ -460,7 +700,7 @@ mod tests {
         };
         let top = matrix(3, vec![0, 2, 2, 3], vec![0, 1, 0], 1.0);
         let bottom = matrix(3, vec![0, 1, 2, 3], vec![1, 0, 1], 10.0);
-        let [top, bottom] = [&top, &bottom].map(|x| FeaturesView::Sparse(x.view()).slice(1..3));
+        let [top, bottom] = [&top, &bottom].map(|x| Matrix::Sparse(x.view()).slice(1..3));
         let both = Selection::Range(0..2);
         let mut stacked = CsrRows::of(2, &[(&top, &both), (&bottom, &both)]);
         let blocks = stacked.extend(&[0, 1, 2], 2);

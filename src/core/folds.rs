@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use ndarray_rand::rand::Rng;
 
+use super::{Error, Result, Seed};
 use super::{Split, check_finite};
-use crate::{Error, Result, Seed};
 
 /// Rows cut into folds for cross-fitting: each [`Split`] trains on some rows and judges others, and no
 /// row is judged twice.

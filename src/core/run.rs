@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::{Error, Result, Seed};
+use super::{Error, Result, Seed};
 
 /// A report on work in progress.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,8 +1,7 @@
 //! Which rows train and which rows judge.
 
 use super::ADDRESSABLE;
-use crate::core::Chosen;
-use crate::{Error, Result, Seed};
+use super::{Chosen, Error, Result, Seed};
 
 /// Two disjoint sets of rows: one to train on, one to test on. Both are in rising row order unless the
 /// split is by time.

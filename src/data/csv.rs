@@ -13,8 +13,7 @@ use jiff::tz::Offset;
 
 use super::Table;
 use super::table::{column_seed, value_hash};
-use crate::core::{Attribute, Texts, new_name};
-use crate::{Error, Progress, Result, Run};
+use crate::core::{Attribute, Error, Progress, Result, Run, Texts, new_name};
 
 /// Bytes on disk, and rows, after which progress is reported.
 const REPORT_BYTES: u64 = 1 << 20;
@@ -50,7 +49,7 @@ const GZIP: &[u8] = b"\x1f\x8b";
 ///     .read_from(log.as_bytes(), "log.csv")?;
 /// assert_eq!(table.labels(), [false, true]);
 /// assert_eq!(table.numbers("time")?, [1574553617.0, 1574553619.0]);
-/// let data = Encoder::default().fit(&table)?.encode::<f64>(&table)?;
+/// let data = Encoder::default().fit(&table)?.encode(&table)?;
 /// assert_eq!(data.columns(), 1 + 1 + (1 << 18)); // price, price missing, hashes of devices
 /// # Ok::<(), imbalance::Error>(())
 /// ```

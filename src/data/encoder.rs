@@ -6,9 +6,8 @@ use sprs::CsMat;
 
 use super::Table;
 use super::table::{column_seed, value_hash};
-use crate::core::{Dataset, Features, Row, Scalar, dense, find};
+use crate::core::{Dataset, Error, Features, Precision, Result, Row, Scalar, dense, find};
 use crate::exec::parallel::{self, BLOCK};
-use crate::{Error, Result};
 
 /// How a [`Table`] becomes features: numeric columns standardised, categorical columns hashed.
 ///
@@ -39,7 +38,7 @@ use crate::{Error, Result};
 /// assert_eq!(encoder.columns(), 1 + 1 + 1024);
 /// assert_eq!(encoder.column_names().nth(1).as_deref(), Some("recency missing"));
 ///
-/// let data = encoder.encode::<f32>(&train)?;
+/// let data = encoder.encode(&train)?;
 /// assert!(data.features().is_sparse());
 /// # Ok::<(), imbalance::Error>(())
 /// ```
@@ -49,6 +48,7 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Encoder {
     bits: u32,
+    precision: Precision,
 }
 
 /// An [`Encoder`] that knows the training rows' means and standard deviations.
@@ -59,6 +59,7 @@ pub struct FittedEncoder {
     /// Number of columns left of the hashed ones.
     unhashed: usize,
     bits: u32,
+    precision: Precision,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -78,7 +79,14 @@ struct Hashed {
 
 /// The memory [`FittedEncoder::encode_row`] works in, reused from row to row.
 #[derive(Debug, Clone, Default)]
-pub struct EncodedRow<F: Scalar> {
+pub struct EncodedRow {
+    f32: Entries<f32>,
+    f64: Entries<f64>,
+}
+
+/// Encoded rows, one after the other, and what their making needs.
+#[derive(Debug, Clone, Default)]
+struct Entries<F> {
     /// Standardised numbers and indicators of one row.
     numbers: Vec<F>,
     /// Hashed columns of one row, as packed by [`FittedEncoder::slot`].
@@ -94,10 +102,17 @@ impl Encoder {
     /// [`Error::InvalidArgument`] unless 1 ≤ `bits` ≤ 30.
     pub fn hashing(bits: u32) -> Result<Self> {
         if (1..=30).contains(&bits) {
-            Ok(Self { bits })
+            Ok(Self { bits, precision: Precision::F64 })
         } else {
             Err(Error::invalid("bits", bits, "from 1 to 30"))
         }
+    }
+
+    /// How precisely features are stored. Default: `f64`.
+    #[must_use]
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
     }
 
     /// Learns means, standard deviations and which columns have missing numbers.
@@ -129,14 +144,15 @@ impl Encoder {
             *indicator = unhashed;
             unhashed += 1;
         }
-        Ok(FittedEncoder { numeric, categorical, unhashed, bits: self.bits })
+        let Self { bits, precision } = *self;
+        Ok(FittedEncoder { numeric, categorical, unhashed, bits, precision })
     }
 }
 
 impl Default for Encoder {
     /// 2¹⁸ hashed columns.
     fn default() -> Self {
-        Self { bits: 18 }
+        Self { bits: 18, precision: Precision::F64 }
     }
 }
 
@@ -241,7 +257,7 @@ impl FittedEncoder {
     /// # Errors
     /// [`Error::UnknownColumn`] for a column that is missing or that the encoder does not know;
     /// [`Error::NonFinite`] for a number too far from the mean to be standardised.
-    pub fn encode<F: Scalar>(&self, table: &Table) -> Result<Dataset<'static, F>> {
+    pub fn encode(&self, table: &Table) -> Result<Dataset<'static>> {
         for name in table.numeric_names() {
             find("fitted numeric", name, self.numeric_names().map(|known| (known, ())))?;
         }
@@ -253,10 +269,9 @@ impl FittedEncoder {
         let hashes =
             self.categorical_names().map(|name| table.hashes(name)).collect::<Result<Vec<_>>>()?;
 
-        let features = if hashes.is_empty() {
-            self.encode_dense(&numbers, table.rows())
-        } else {
-            self.encode_sparse(&numbers, &hashes, table.rows())
+        let features = match self.precision {
+            Precision::F32 => self.features::<f32>(&numbers, &hashes, table.rows()),
+            Precision::F64 => self.features::<f64>(&numbers, &hashes, table.rows()),
         };
         let mut data = Dataset::new(features, table.labels().to_vec())?;
         if let Some(weights) = table.weights() {
@@ -271,7 +286,20 @@ impl FittedEncoder {
         Ok(data)
     }
 
-    fn encode_dense<F: Scalar>(&self, numbers: &[&[f64]], rows: usize) -> Features<'static, F> {
+    fn features<F: Scalar>(
+        &self,
+        numbers: &[&[f64]],
+        hashes: &[&[u64]],
+        rows: usize,
+    ) -> Features<'static> {
+        if hashes.is_empty() {
+            self.encode_dense::<F>(numbers, rows)
+        } else {
+            self.encode_sparse::<F>(numbers, hashes, rows)
+        }
+    }
+
+    fn encode_dense<F: Scalar>(&self, numbers: &[&[f64]], rows: usize) -> Features<'static> {
         let width = self.columns();
         let mut data = vec![F::default(); rows * width];
         parallel::map_into(&mut data, width, BLOCK, |_, range, out| {
@@ -287,10 +315,9 @@ impl FittedEncoder {
         numbers: &[&[f64]],
         hashes: &[&[u64]],
         rows: usize,
-    ) -> Features<'static, F> {
+    ) -> Features<'static> {
         let blocks = parallel::map(rows, BLOCK, |_, range| {
-            let (mut block, mut ends) =
-                (EncodedRow::<F>::default(), Vec::with_capacity(range.len()));
+            let (mut block, mut ends) = (Entries::<F>::default(), Vec::with_capacity(range.len()));
             for row in range {
                 let numbers = numbers.iter().map(|column| column[row]);
                 self.append(numbers, hashes.iter().map(|column| column[row]), &mut block);
@@ -323,7 +350,7 @@ impl FittedEncoder {
     ///     .with_numeric("recency", vec![3.0, 7.0])?
     ///     .with_categorical("channel", ["web", "phone"])?;
     /// let encoder = Encoder::default().fit(&train)?;
-    /// let mut buffer = EncodedRow::<f64>::default();
+    /// let mut buffer = EncodedRow::default();
     /// let row = encoder.encode_row(&[4.0], &["phone"], &mut buffer)?;
     /// # Ok::<(), imbalance::Error>(())
     /// ```
@@ -331,12 +358,24 @@ impl FittedEncoder {
     /// # Errors
     /// [`Error::InvalidArgument`] for a wrong number of numbers or categories; [`Error::NonFinite`] for
     /// an infinity or a number too far from the mean to be standardised.
-    pub fn encode_row<'b, F: Scalar>(
+    pub fn encode_row<'b>(
         &self,
         numbers: &[f64],
         categories: &[&str],
-        buffer: &'b mut EncodedRow<F>,
-    ) -> Result<Row<'b, F>> {
+        buffer: &'b mut EncodedRow,
+    ) -> Result<Row<'b>> {
+        match self.precision {
+            Precision::F32 => self.encode_entries(numbers, categories, &mut buffer.f32),
+            Precision::F64 => self.encode_entries(numbers, categories, &mut buffer.f64),
+        }
+    }
+
+    fn encode_entries<'b, F: Scalar>(
+        &self,
+        numbers: &[f64],
+        categories: &[&str],
+        buffer: &'b mut Entries<F>,
+    ) -> Result<Row<'b>> {
         one_each("numbers", numbers.len(), "numeric", self.numeric_names())?;
         one_each("categories", categories.len(), "categorical", self.categorical_names())?;
         let hash = |(value, column): (&&str, &Hashed)| value_hash(column.seed, value.as_bytes());
@@ -368,9 +407,9 @@ impl FittedEncoder {
         &self,
         numbers: impl Iterator<Item = f64>,
         hashes: impl Iterator<Item = u64>,
-        out: &mut EncodedRow<F>,
+        out: &mut Entries<F>,
     ) {
-        let EncodedRow { numbers: standardised, slots, indices, values } = out;
+        let Entries { numbers: standardised, slots, indices, values } = out;
         standardised.resize(self.unhashed, F::default());
         self.standardise(numbers, standardised);
         slots.clear();
@@ -458,23 +497,12 @@ mod tests {
     }
 
     /// The rows as (column, bits) pairs without zeros, dense or sparse.
-    fn entries<F: Scalar>(features: FeaturesView<'_, F>) -> Vec<Vec<(usize, u64)>> {
-        let entry = |column: usize, value: F| (column, value.to_f64().to_bits());
-        match features {
-            FeaturesView::Dense(x) => {
-                let row = |row: ndarray::ArrayView1<'_, F>| {
-                    let stored = row.iter().enumerate().filter(|(_, v)| **v != F::default());
-                    stored.map(|(column, value)| entry(column, *value)).collect()
-                };
-                x.rows().into_iter().map(row).collect()
-            }
-            FeaturesView::Sparse(x) => {
-                let row = |row: sprs::CsVecView<'_, F>| {
-                    row.iter().map(|(column, value)| entry(column, *value)).collect()
-                };
-                x.outer_iterator().map(row).collect()
-            }
-        }
+    fn entries(features: FeaturesView<'_>) -> Vec<Vec<(usize, u64)>> {
+        let row = |row: Row<'_>| {
+            let stored = row.entries().filter(|(_, value)| *value != 0.0);
+            stored.map(|(column, value)| (column, value.to_bits())).collect()
+        };
+        features.rows().map(row).collect()
     }
 
     fn bits(row: &[(usize, f64)]) -> Vec<(usize, u64)> {
@@ -507,7 +535,7 @@ mod tests {
             let train = table(1).with_categorical(name, [value]).unwrap();
             let encoder = Encoder::hashing(18).unwrap().fit(&train).unwrap();
             assert_eq!(encoder.hashed(name, value).unwrap(), (column, sign));
-            let data = encoder.encode::<f64>(&train).unwrap();
+            let data = encoder.encode(&train).unwrap();
             assert_eq!(entries(data.features()), [bits(&[(column, sign)])]);
         }
     }
@@ -542,7 +570,7 @@ mod tests {
         assert_eq!(encoder.standardisation("b").unwrap(), (1.0, 3.0_f64.sqrt()));
         assert_eq!(encoder.standardisation("c").unwrap(), (7.0, 1.0));
 
-        let data = encoder.encode::<f64>(&train).unwrap();
+        let data = encoder.encode(&train).unwrap();
         let (s, t) = ((8.0_f64 / 3.0).sqrt(), 3.0_f64.sqrt());
         let expected = [
             vec![(0, -2.0 / s), (1, -1.0 / t), (4, 1.0), encoder.hashed("d", "x").unwrap()],
@@ -568,7 +596,7 @@ mod tests {
         let (other, _) = fit(&with(&[1.0, 2.0, 4.0, 0.0, f64::NAN, 5.0]));
         assert_eq!(encoder, other);
         // Missing in the test rows only: the mean, and no indicator.
-        let data = encoder.encode::<f64>(&test).unwrap();
+        let data = encoder.encode(&test).unwrap();
         let (mean, scale) = encoder.standardisation("x").unwrap();
         let expected = [vec![], vec![(0, (1e6 - mean) / scale)], vec![(0, (-1e6 - mean) / scale)]];
         assert_eq!(entries(data.features()), expected.map(|row| bits(&row)));
@@ -614,7 +642,7 @@ mod tests {
         let train = table(2).with_numeric("x", vec![1.0, 1.5]).unwrap();
         let train = train.with_categorical("c", ["a", "b"]).unwrap();
         let encoder = Encoder::default().fit(&train).unwrap();
-        let message = |table: Table| encoder.encode::<f64>(&table).unwrap_err().to_string();
+        let message = |table: Table| encoder.encode(&table).unwrap_err().to_string();
         assert_eq!(
             message(table(1).with_categorical("c", ["a"]).unwrap()),
             "there is no numeric column `x`; there are: none"
@@ -630,11 +658,11 @@ mod tests {
         let far = table(2).with_numeric("x", vec![1.0, f64::MAX]).unwrap();
         let far = far.with_categorical("c", ["a", "b"]).unwrap();
         assert!(matches!(
-            encoder.encode::<f64>(&far).unwrap_err(),
+            encoder.encode(&far).unwrap_err(),
             Error::NonFinite { row: 1, column: Some(0), .. }
         ));
 
-        let mut buffer = EncodedRow::<f64>::default();
+        let mut buffer = EncodedRow::default();
         let mut message = |numbers: &[f64], categories: &[&str]| {
             encoder.encode_row(numbers, categories, &mut buffer).unwrap_err().to_string()
         };
@@ -663,10 +691,10 @@ mod tests {
             .with_categorical("c", ["a", "b", ""])
             .unwrap();
         let encoder = Encoder::default().fit(&train).unwrap();
-        let mut buffer = EncodedRow::<f32>::default();
+        let mut buffer = EncodedRow::default();
         encoder.encode_row(&[f64::NAN], &["a"], &mut buffer).unwrap();
-        let memory = |buffer: &EncodedRow<f32>| {
-            let EncodedRow { numbers, slots, indices, values } = buffer;
+        let memory = |buffer: &EncodedRow| {
+            let Entries { numbers, slots, indices, values } = &buffer.f64;
             (numbers.as_ptr(), slots.as_ptr(), indices.as_ptr(), values.as_ptr())
         };
         let before = memory(&buffer);
@@ -691,7 +719,7 @@ mod tests {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
                 let encoder = Encoder::hashing(5).unwrap().fit(&train).unwrap();
-                let rows = entries(encoder.encode::<f64>(&train).unwrap().features());
+                let rows = entries(encoder.encode(&train).unwrap().features());
                 (encoder, rows)
             })
         };
@@ -746,10 +774,10 @@ mod tests {
                 train = train.with_categorical(format!("c{i}"), column).unwrap();
             }
             let encoder = Encoder::hashing(bits_).unwrap().fit(&train).unwrap();
-            let data = encoder.encode::<f64>(&train).unwrap();
+            let data = encoder.encode(&train).unwrap();
             prop_assert_eq!(data.features().is_sparse(), !categories.is_empty());
             let encoded = entries(data.features());
-            let mut buffer = EncodedRow::<f64>::default();
+            let mut buffer = EncodedRow::default();
             for row in 0..rows {
                 let numbers: Vec<f64> = numbers.iter().map(|column| column[row]).collect();
                 let texts: Vec<String> = categories.iter().map(|column| column[row].clone()).collect();

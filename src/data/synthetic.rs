@@ -6,10 +6,12 @@ use ndarray_rand::rand_distr::{Exp1, StandardNormal};
 use rand_chacha::ChaCha8Rng;
 use sprs::CsMat;
 
-use crate::core::{ADDRESSABLE, Attribute, Features, FeaturesView, Scalar, sparse_row};
+use crate::core::{
+    ADDRESSABLE, Attribute, Dataset, Error, Features, Matrix, Precision, Result, Scalar, Seed,
+    sparse_row, visit,
+};
 use crate::exec::parallel::{self, BLOCK};
 use crate::numerics::{logit, sigmoid};
-use crate::{Dataset, Error, Result, Seed};
 
 /// A synthetic click log with **known true probabilities**: numeric and categorical effects, and a
 /// base rate of your choice. For tests and examples.
@@ -43,7 +45,7 @@ use crate::{Dataset, Error, Result, Seed};
 /// use imbalance::data::SyntheticClicks;
 ///
 /// let log = SyntheticClicks::new(10_000, 0.01)?.numeric(4).categorical(&[10, 200]).generate(7)?;
-/// let data: &imbalance::Dataset<f32> = &log.dataset;
+/// let data = &log.dataset;
 /// assert_eq!((data.rows(), data.columns()), (10_000, 4 + 10 + 200));
 ///
 /// let mean = log.probabilities.iter().sum::<f64>() / 10_000.0;
@@ -61,14 +63,15 @@ pub struct SyntheticClicks {
     levels: Vec<usize>,
     signal: f64,
     days: usize,
+    precision: Precision,
 }
 
 /// A synthetic click log and the truth behind it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct SyntheticLog<F: Scalar> {
+pub struct SyntheticLog {
     /// What a click log would hold.
-    pub dataset: Dataset<'static, F>,
+    pub dataset: Dataset<'static>,
     /// The true probability of a click in each row.
     pub probabilities: Vec<f64>,
     /// The effect of each feature column on the logit.
@@ -94,7 +97,15 @@ impl SyntheticClicks {
         if !(base_rate > 0.0 && base_rate < 1.0) {
             return Err(Error::invalid("base_rate", base_rate, "between 0 and 1, both excluded"));
         }
-        Ok(Self { rows, base_rate, numeric: 6, levels: vec![24, 100, 1000], signal: 1.5, days: 14 })
+        Ok(Self {
+            rows,
+            base_rate,
+            numeric: 6,
+            levels: vec![24, 100, 1000],
+            signal: 1.5,
+            days: 14,
+            precision: Precision::F64,
+        })
     }
 
     /// Number of numeric columns. Default: 6.
@@ -127,19 +138,33 @@ impl SyntheticClicks {
         self
     }
 
+    /// How precisely features are stored. Default: `f64`.
+    #[must_use]
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
+    }
+
     /// Draws the log.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if a setting is out of its range, or if there are neither numeric
     /// nor categorical columns.
-    pub fn generate<F: Scalar>(&self, seed: impl Into<Seed>) -> Result<SyntheticLog<F>> {
+    pub fn generate(&self, seed: impl Into<Seed>) -> Result<SyntheticLog> {
+        self.generate_from(seed.into())
+    }
+
+    fn generate_from(&self, seed: Seed) -> Result<SyntheticLog> {
         self.check()?;
-        let (rows, seed) = (self.rows, seed.into());
+        let rows = self.rows;
         let laws: Vec<_> = self.levels.iter().map(|&levels| zipf(levels)).collect();
         let coefficients = self.coefficients(&laws, seed.child("coefficients"));
-        let features: Features<'static, F> = self.features(&laws, seed);
+        let features = match self.precision {
+            Precision::F32 => self.features::<f32>(&laws, seed),
+            Precision::F64 => self.features::<f64>(&laws, seed),
+        };
 
-        let scores = scores(features.view(), &coefficients);
+        let scores = visit!(features.view(), |x| scores(x, &coefficients));
         let intercept = intercept(&scores, self.base_rate);
         let mut probabilities = scores.clone();
         parallel::map_into(&mut probabilities, 1, BLOCK, |_, _, out| {
@@ -217,7 +242,7 @@ impl SyntheticClicks {
         effects
     }
 
-    fn features<F: Scalar>(&self, laws: &[Vec<f64>], seed: Seed) -> Features<'static, F> {
+    fn features<F: Scalar>(&self, laws: &[Vec<f64>], seed: Seed) -> Features<'static> {
         let (rows, numeric, width) = (self.rows, self.numeric, self.numeric + laws.len());
         let sigma = LOG_NORMAL_SIGMA;
         let mut values = vec![F::from_f64(1.0); rows * width];
@@ -303,15 +328,15 @@ fn draw<T: Clone + Default + Send>(
 }
 
 /// Σⱼ βⱼ xⱼ for each row.
-fn scores<F: Scalar>(x: FeaturesView<'_, F>, coefficients: &[f64]) -> Vec<f64> {
+fn scores<F: Scalar>(x: Matrix<'_, F>, coefficients: &[f64]) -> Vec<f64> {
     let mut scores = vec![0.0; x.nrows()];
     parallel::map_into(&mut scores, 1, BLOCK, |_, rows, out| {
         for (row, out) in rows.zip(out) {
             *out = match &x {
-                FeaturesView::Dense(x) => {
+                Matrix::Dense(x) => {
                     x.row(row).iter().zip(coefficients).map(|(x, beta)| x.to_f64() * beta).sum()
                 }
-                FeaturesView::Sparse(x) => {
+                Matrix::Sparse(x) => {
                     let (columns, values) = sparse_row(x, row);
                     let betas = columns.iter().map(|&column| coefficients[column]);
                     values.iter().zip(betas).map(|(x, beta)| x.to_f64() * beta).sum()
@@ -399,26 +424,12 @@ mod tests {
         [(centre, (variance / n).sqrt()), (deviation, error)]
     }
 
-    fn dense_row<F: Scalar>(x: &FeaturesView<'_, F>, row: usize) -> Vec<f64> {
-        let mut dense = vec![0.0; x.ncols()];
-        match x {
-            FeaturesView::Dense(x) => {
-                x.row(row).iter().zip(&mut dense).for_each(|(x, out)| *out = x.to_f64());
-            }
-            FeaturesView::Sparse(x) => {
-                let (columns, values) = sparse_row(x, row);
-                columns.iter().zip(values).for_each(|(&column, x)| dense[column] = x.to_f64());
-            }
-        }
-        dense
-    }
-
-    fn the_model_is_exact<F: Scalar>(settings: &SyntheticClicks) {
-        let log: SyntheticLog<F> = settings.generate(3).unwrap();
+    fn the_model_is_exact(settings: &SyntheticClicks) {
+        let log = settings.generate(3).unwrap();
         let x = log.dataset.features();
         assert_eq!(log.coefficients.len(), x.ncols());
         for (row, &p) in log.probabilities.iter().enumerate() {
-            let terms = dense_row(&x, row).into_iter().zip(&log.coefficients);
+            let terms = x.row(row).to_vec().into_iter().zip(&log.coefficients);
             let z = log.intercept + terms.map(|(x, beta)| x * beta).sum::<f64>();
             // The same sum but for zeros, so the same bits.
             assert_eq!(p, sigmoid(z), "row {row}");
@@ -439,8 +450,8 @@ mod tests {
             log(5_000, 0.2).signal(100.0).categorical(&[]),
             log(1, 0.25),
         ] {
-            the_model_is_exact::<f32>(&settings);
-            the_model_is_exact::<f64>(&settings);
+            the_model_is_exact(&settings.clone().precision(Precision::F32));
+            the_model_is_exact(&settings);
         }
     }
 
@@ -464,7 +475,7 @@ mod tests {
 
     #[test]
     fn labels_follow_the_probabilities() {
-        let log: SyntheticLog<f32> = log(200_000, 0.05).generate(1).unwrap();
+        let log = log(200_000, 0.05).precision(Precision::F32).generate(1).unwrap();
         let mut order: Vec<usize> = (0..log.probabilities.len()).collect();
         order.sort_by(|&a, &b| log.probabilities[a].total_cmp(&log.probabilities[b]));
         // All rows, and each tenth of them from the least to the most likely to be clicked.
@@ -484,13 +495,13 @@ mod tests {
     fn features_and_logits_have_the_law_that_is_documented() {
         for signal in [0.5, 1.5] {
             let settings = log(100_000, 0.05).categorical(&[4, 50]).signal(signal);
-            let log: SyntheticLog<f64> = settings.generate(5).unwrap();
+            let log = settings.generate(5).unwrap();
             let x = log.dataset.features();
             let logits: Vec<f64> = log.probabilities.iter().map(|&p| logit(p)).collect();
             let [_, (deviation, error)] = moments(&logits);
             assert!((deviation - signal).abs() <= ERRORS * error, "{deviation} ± {error}");
 
-            let rows: Vec<_> = (0..x.nrows()).map(|row| dense_row(&x, row)).collect();
+            let rows: Vec<_> = x.rows().map(|row| row.to_vec()).collect();
             for column in 0..6 {
                 let values: Vec<f64> = rows.iter().map(|row| row[column]).collect();
                 let [(centre, centre_error), (deviation, error)] = moments(&values);
@@ -522,11 +533,10 @@ mod tests {
 
     #[test]
     fn the_matrix_is_dense_without_categorical_columns() {
-        let dense: SyntheticLog<f64> =
-            log(100, 0.1).numeric(3).categorical(&[]).generate(1).unwrap();
+        let dense: SyntheticLog = log(100, 0.1).numeric(3).categorical(&[]).generate(1).unwrap();
         assert!(!dense.dataset.features().is_sparse());
         assert_eq!(dense.dataset.columns(), 3);
-        let sparse: SyntheticLog<f64> = log(100, 0.1).generate(1).unwrap();
+        let sparse = log(100, 0.1).generate(1).unwrap();
         assert!(sparse.dataset.features().is_sparse());
         assert_eq!(sparse.dataset.columns(), 6 + 24 + 100 + 1000);
         assert_eq!(sparse.dataset.features().stored(), 100 * (6 + 3));
@@ -534,7 +544,7 @@ mod tests {
 
     #[test]
     fn attributes_are_made_for_splits_and_rules() {
-        let log: SyntheticLog<f32> = log(20_000, 0.05).days(7).generate(2).unwrap();
+        let log = log(20_000, 0.05).days(7).precision(Precision::F32).generate(2).unwrap();
         let data = &log.dataset;
         let days = data.numbers("day").unwrap();
         assert!(days.is_sorted());
@@ -575,17 +585,13 @@ mod tests {
     }
 
     /// Everything in a log, bit by bit.
-    fn bits(log: &SyntheticLog<f64>) -> Vec<u64> {
+    fn bits(log: &SyntheticLog) -> Vec<u64> {
         let data = &log.dataset;
         let mut all = vec![log.intercept];
         all.extend(&log.coefficients);
         all.extend(&log.probabilities);
-        match data.features() {
-            FeaturesView::Dense(x) => all.extend(x),
-            FeaturesView::Sparse(x) => {
-                all.extend(x.data());
-                all.extend(x.indices().iter().map(|&column| column as f64));
-            }
+        for (column, value) in data.features().rows().flat_map(|row| row.entries()) {
+            all.extend([column as f64, value]);
         }
         all.extend(data.labels().iter().map(|&label| f64::from(u8::from(label))));
         for name in ["day", "last_active_days", "impressions"] {
@@ -613,7 +619,7 @@ mod tests {
 
     #[test]
     fn settings_out_of_range_are_refused() {
-        let message = |result: Result<SyntheticLog<f64>>| {
+        let message = |result: Result<SyntheticLog>| {
             let error = result.unwrap_err();
             assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
             error.to_string()

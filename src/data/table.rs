@@ -5,12 +5,10 @@ use std::fmt;
 
 use twox_hash::XxHash64;
 
-use crate::core::same_length;
 use crate::core::{
-    Attribute, Attributes, ClassTotals, IntoColumn, Selection, Split, check_offsets, check_weights,
-    find, new_name,
+    Attribute, Attributes, ClassTotals, Error, IntoColumn, Result, Selection, Split, check_offsets,
+    check_weights, find, new_name, same_length,
 };
-use crate::{Error, Result};
 
 /// Labelled rows of a log, read but not yet encoded: the input of an [`Encoder`](super::Encoder).
 ///

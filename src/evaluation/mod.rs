@@ -25,7 +25,7 @@ use crate::{Error, Result, Seed};
 /// use imbalance::evaluation::ModelEvaluation;
 /// use imbalance::metrics::Goal;
 ///
-/// let log = SyntheticClicks::new(20_000, 0.01)?.generate::<f32>(7)?;
+/// let log = SyntheticClicks::new(20_000, 0.01)?.generate(7)?;
 /// let doubled: Vec<f64> = log.probabilities.iter().map(|p| (2.0 * p).min(0.99)).collect();
 ///
 /// let report = Evaluation::new(log.dataset.labels(), &log.probabilities)
@@ -568,7 +568,7 @@ mod tests {
 
     #[test]
     fn one_sort_per_model_does_for_everything() {
-        let log = SyntheticClicks::new(5_000, 0.02).unwrap().generate::<f32>(1).unwrap();
+        let log = SyntheticClicks::new(5_000, 0.02).unwrap().generate(1).unwrap();
         let days = log.dataset.numbers("day").unwrap();
         let groups: Vec<u32> = (0..5_000).map(|row| row / 5).collect();
         let halved: Vec<f64> = log.probabilities.iter().map(|p| 0.5 * p).collect();

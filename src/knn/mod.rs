@@ -39,10 +39,9 @@ mod tree;
 use std::borrow::Cow;
 
 use blocks::Blocks;
-use ndarray::ArrayView2;
 use tree::Tree;
 
-use crate::core::{FeaturesView, Scalar};
+use crate::core::{FeaturesView, Matrix, Scalar};
 
 /// From this many columns on the rounding errors of products in `f32` cannot be bounded usefully.
 const TOO_WIDE: usize = 1 << 20;
@@ -203,8 +202,62 @@ impl Best {
 
 /// Some rows of a feature matrix, ready to be searched.
 #[derive(Debug)]
-pub(crate) struct Neighbours<'x, 'p, F: Scalar> {
-    x: FeaturesView<'x, F>,
+pub(crate) enum Neighbours<'x, 'p> {
+    F32(Typed<'x, 'p, f32>),
+    F64(Typed<'x, 'p, f64>),
+}
+
+impl<'x, 'p> Neighbours<'x, 'p> {
+    /// Prepares the rows `points` of `x`, at least one, for Euclidean searches.
+    pub(crate) fn new(x: FeaturesView<'x>, points: impl Into<Cow<'p, [usize]>>) -> Self {
+        match x {
+            FeaturesView::F32(x) => Self::F32(Typed::new(x, points)),
+            FeaturesView::F64(x) => Self::F64(Typed::new(x, points)),
+        }
+    }
+
+    /// Prepares dense rows for searches by another metric; sparse ones are none of its business.
+    pub(crate) fn by_metric(
+        x: FeaturesView<'x>,
+        points: impl Into<Cow<'p, [usize]>>,
+        metric: Metric,
+    ) -> Self {
+        match x {
+            FeaturesView::F32(x) => Self::F32(Typed::by_metric(x, points, metric)),
+            FeaturesView::F64(x) => Self::F64(Typed::by_metric(x, points, metric)),
+        }
+    }
+
+    /// The `k` nearest points of each query in order, one query after the other, as rows. Queries are
+    /// rows too; a query is not its own neighbour. There must be `k` other points.
+    pub(crate) fn nearest(&self, queries: &[usize], k: usize) -> Vec<usize> {
+        match self {
+            Self::F32(search) => search.nearest(queries, k),
+            Self::F64(search) => search.nearest(queries, k),
+        }
+    }
+
+    /// The place of the `k`-th nearest point of each query, [`Place::LAST`] where there are fewer.
+    pub(crate) fn kth(&self, queries: &[usize], k: usize) -> Vec<Place> {
+        match self {
+            Self::F32(search) => search.kth(queries, k),
+            Self::F64(search) => search.kth(queries, k),
+        }
+    }
+
+    /// For each query, whether at least `k` points are nearer than its bound.
+    pub(crate) fn at_least(&self, queries: &[usize], bounds: &[Place], k: usize) -> Vec<bool> {
+        match self {
+            Self::F32(search) => search.at_least(queries, bounds, k),
+            Self::F64(search) => search.at_least(queries, bounds, k),
+        }
+    }
+}
+
+/// The same for one number type.
+#[derive(Debug)]
+pub(crate) struct Typed<'x, 'p, F: Scalar> {
+    x: Matrix<'x, F>,
     points: Cow<'p, [usize]>,
     method: Method<F>,
 }
@@ -216,29 +269,32 @@ enum Method<F> {
     Sparse,
 }
 
-impl<'x, 'p, F: Scalar> Neighbours<'x, 'p, F> {
+impl<'x, 'p, F: Scalar> Typed<'x, 'p, F> {
     /// Prepares the rows `points` of `x`, at least one, for Euclidean searches.
-    pub(crate) fn new(x: FeaturesView<'x, F>, points: impl Into<Cow<'p, [usize]>>) -> Self {
+    pub(crate) fn new(x: Matrix<'x, F>, points: impl Into<Cow<'p, [usize]>>) -> Self {
         let points = points.into();
         let method = match &x {
-            FeaturesView::Dense(x) if (1..TOO_WIDE).contains(&x.ncols()) => {
+            Matrix::Dense(x) if (1..TOO_WIDE).contains(&x.ncols()) => {
                 Method::Blocks(Blocks::new(x, &points))
             }
-            FeaturesView::Dense(x) => Method::Tree(Tree::new(x, &points, Metric::euclidean())),
-            FeaturesView::Sparse(_) => Method::Sparse,
+            Matrix::Dense(x) => Method::Tree(Tree::new(x, &points, Metric::euclidean())),
+            Matrix::Sparse(_) => Method::Sparse,
         };
         Self { x, points, method }
     }
 
     /// Prepares dense rows for searches by another metric.
     pub(crate) fn by_metric(
-        x: &ArrayView2<'x, F>,
+        x: Matrix<'x, F>,
         points: impl Into<Cow<'p, [usize]>>,
         metric: Metric,
     ) -> Self {
         let points = points.into();
-        let method = Method::Tree(Tree::new(x, &points, metric));
-        Self { x: FeaturesView::Dense(*x), points, method }
+        let method = match &x {
+            Matrix::Dense(x) => Method::Tree(Tree::new(x, &points, metric)),
+            Matrix::Sparse(_) => Method::Sparse,
+        };
+        Self { x, points, method }
     }
 
     /// The `k` nearest points of each query in order, one query after the other, as rows. Queries are
@@ -264,7 +320,7 @@ impl<'x, 'p, F: Scalar> Neighbours<'x, 'p, F> {
         (width, empty): (usize, T),
         read: impl Fn(&[Place], &mut [T]) + Sync + Send,
     ) -> Vec<T> {
-        if let (FeaturesView::Dense(x), Method::Blocks(blocks)) = (&self.x, &self.method)
+        if let (Matrix::Dense(x), Method::Blocks(blocks)) = (&self.x, &self.method)
             && blocks.prepares_all(&self.points, queries)
         {
             // Nothing found is remembered there, but each query's place and values are, twice. Queries that
@@ -334,12 +390,12 @@ impl<'x, 'p, F: Scalar> Neighbours<'x, 'p, F> {
 
     fn search(&self, queries: &[usize], points: &[usize], mut found: Vec<Best>) -> Vec<Best> {
         match (&self.x, &self.method) {
-            (FeaturesView::Dense(x), Method::Tree(tree)) => tree.search(x, queries, &mut found),
-            (FeaturesView::Dense(x), Method::Blocks(blocks)) => {
+            (Matrix::Dense(x), Method::Tree(tree)) => tree.search(x, queries, &mut found),
+            (Matrix::Dense(x), Method::Blocks(blocks)) => {
                 blocks.search(x, points, queries, &mut found);
             }
-            (FeaturesView::Sparse(x), _) => sparse::search(x, points, queries, &mut found),
-            (FeaturesView::Dense(_), Method::Sparse) => unreachable!("dense rows have an index"),
+            (Matrix::Sparse(x), _) => sparse::search(x, points, queries, &mut found),
+            (Matrix::Dense(_), Method::Sparse) => unreachable!("dense rows have an index"),
         }
         found
     }

@@ -33,13 +33,13 @@ fn methods<'a>(
     x: &'a Array2<f64>,
     sparse: &'a CsMat<f64>,
     points: &'a [usize],
-) -> [(&'static str, Neighbours<'a, 'a, f64>); 3] {
-    let dense = FeaturesView::Dense(x.view());
+) -> [(&'static str, Typed<'a, 'a, f64>); 3] {
+    let dense = Matrix::Dense(x.view());
     let blocks = Method::Blocks(Blocks::new(&x.view(), points));
     [
-        ("tree", Neighbours::by_metric(&x.view(), points, Metric::euclidean())),
-        ("blocks", Neighbours { x: dense, points: points.into(), method: blocks }),
-        ("sparse", Neighbours::new(FeaturesView::Sparse(sparse.view()), points)),
+        ("tree", Typed::by_metric(dense, points, Metric::euclidean())),
+        ("blocks", Typed { x: dense, points: points.into(), method: blocks }),
+        ("sparse", Typed::new(Matrix::Sparse(sparse.view()), points)),
     ]
 }
 
@@ -130,7 +130,7 @@ proptest! {
         let all: Vec<usize> = (0..n).collect();
         let k = k.min(n - 1);
         let metric = Metric::mixed(categorical.clone(), penalty);
-        let found = Neighbours::by_metric(&x.view(), &all, metric).nearest(&all, k);
+        let found = Typed::by_metric(Matrix::Dense(x.view()), &all, metric).nearest(&all, k);
         for (query, found) in found.chunks(k).enumerate() {
             let distance = |row: usize| (0..4).fold(0.0, |sum, column| {
                 let (a, b) = (x[[query, column]], x[[row, column]]);
@@ -202,7 +202,7 @@ fn searched_one_another<F: Scalar>(x: &Array2<F>, wide: &Array2<f64>) {
         _ => Place { distance: 0.0, row: 9 },
     };
     let bounds: Vec<Place> = all.iter().map(bound).collect();
-    let search = Neighbours::new(FeaturesView::Dense(x.view()), &all);
+    let search = Typed::new(Matrix::Dense(x.view()), &all);
     assert!(matches!(search.method, Method::Blocks(_)));
     for k in [1, 3, 6] {
         let expected: Vec<usize> =
@@ -237,10 +237,10 @@ fn methods_agree_over_many_blocks() {
         assert_eq!(search.at_least(&queries, &bounds, 3), vec![true; queries.len()], "{name}");
         assert_eq!(search.at_least(&queries, &bounds, 4), vec![false; queries.len()], "{name}");
     }
-    let search = Neighbours::new(FeaturesView::Dense(x.view()), &points);
+    let search = Typed::new(Matrix::Dense(x.view()), &points);
     assert!(matches!(search.method, Method::Blocks(_)));
     assert_eq!(search.nearest(&queries, 5), expected);
-    let tree = Neighbours::by_metric(&x.view(), &points, Metric::euclidean());
+    let tree = Typed::by_metric(Matrix::Dense(x.view()), &points, Metric::euclidean());
     assert_eq!(tree.nearest(&queries, 5), expected);
 }
 
@@ -249,20 +249,20 @@ fn methods_agree_over_many_blocks() {
 #[test]
 fn equal_points_do_not_make_the_tree_slow() {
     let x = Array2::from_elem((200_000, 3), 0.7);
-    found_the_first_of_equals(FeaturesView::Dense(x.view()));
+    found_the_first_of_equals(Matrix::Dense(x.view()));
 }
 
 /// The other methods look at every pair, but measure few of them.
 #[test]
 fn of_equal_points_the_first_are_the_nearest() {
     let x = Array2::from_elem((5_000, 13), 0.7);
-    found_the_first_of_equals(FeaturesView::Dense(x.view()));
-    found_the_first_of_equals(FeaturesView::Sparse(sparse(&x).view()));
+    found_the_first_of_equals(Matrix::Dense(x.view()));
+    found_the_first_of_equals(Matrix::Sparse(sparse(&x).view()));
 }
 
-fn found_the_first_of_equals(x: FeaturesView<'_, f64>) {
+fn found_the_first_of_equals(x: Matrix<'_, f64>) {
     let all: Vec<usize> = (0..x.nrows()).collect();
-    let found = Neighbours::new(x, &all).nearest(&all, 2);
+    let found = Typed::new(x, &all).nearest(&all, 2);
     assert_eq!(found[..6], [1, 2, 0, 2, 0, 1]);
     assert!(found[6..].chunks(2).all(|pair| pair == [0, 1]));
 }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use super::linear::Linear;
 use super::{Model, Predict, ShiftLogits};
-use crate::core::{FeaturesView, Row, Scalar, sparse_row};
+use crate::core::{
+    Dataset, Error, FeaturesView, Matrix, Progress, Result, Row, Run, Scalar, sparse_row, visit,
+};
 use crate::loss::{LogLoss, Loss, need_adapted};
-use crate::{Dataset, Error, Progress, Result, Run};
 
 /// FTRL-Proximal (McMahan et al. 2013, Algorithm 1): a linear logit learned from one row after the other,
 /// with a learning rate for each coordinate, and sparse under L1.
@@ -36,7 +37,7 @@ use crate::{Dataset, Error, Progress, Result, Run};
 /// use imbalance::prelude::*;
 /// use imbalance::model::FtrlProximal;
 ///
-/// let log = SyntheticClicks::new(20_000, 0.02)?.generate::<f32>(7)?;
+/// let log = SyntheticClicks::new(20_000, 0.02)?.generate(7)?;
 /// let mut learner = FtrlProximal::new().alpha(0.1)?.learner(log.dataset.columns(), LogLoss)?;
 /// for day in [&log.dataset] {
 ///     learner.partial_fit(day)?; // as the batches come
@@ -170,10 +171,10 @@ fn not_negative(argument: &'static str, value: f64) -> Result<f64> {
     }
 }
 
-impl<F: Scalar> Model<F> for FtrlProximal {
+impl Model for FtrlProximal {
     type Fitted = FittedFtrl;
 
-    fn fit(&self, train: &Dataset<'_, F>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
+    fn fit(&self, train: &Dataset<'_>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
         let totals = train.totals();
         totals.need_both("FTRL-Proximal")?;
         let mut learner = self.learner(train.columns(), loss.adapted(&totals)?)?;
@@ -265,7 +266,7 @@ impl FtrlLearner {
     /// # Errors
     /// [`Error::ColumnMismatch`], or [`Error::Numerical`] if a row's features are too large for the
     /// arithmetic. The rows before it are learned then, and nothing of it.
-    pub fn partial_fit<F: Scalar>(&mut self, batch: &Dataset<'_, F>) -> Result<()> {
+    pub fn partial_fit(&mut self, batch: &Dataset<'_>) -> Result<()> {
         self.learn(batch, &mut |_, _| Ok(()))
     }
 
@@ -294,9 +295,9 @@ impl FtrlLearner {
         }
     }
 
-    fn learn<F: Scalar>(
+    fn learn(
         &mut self,
-        batch: &Dataset<'_, F>,
+        batch: &Dataset<'_>,
         report: &mut dyn FnMut(&Self, usize) -> Result<()>,
     ) -> Result<()> {
         let x = batch.features();
@@ -304,15 +305,15 @@ impl FtrlLearner {
         let mut scratch = Vec::new();
         for start in (0..batch.rows()).step_by(REPORT_EVERY) {
             let rows = start..batch.rows().min(start + REPORT_EVERY);
-            match x {
-                FeaturesView::Sparse(x) => {
+            visit!(x, |x| match x {
+                Matrix::Sparse(x) => {
                     for row in rows.clone() {
                         let (columns, values) = sparse_row(&x, row);
                         let entries = columns.iter().zip(values).map(|(&c, v)| (c, v.to_f64()));
                         self.learn_row(batch, row, entries, &mut scratch)?;
                     }
                 }
-                FeaturesView::Dense(x) => {
+                Matrix::Dense(x) => {
                     for row in rows.clone() {
                         let values = x.row(row);
                         // A zero moves nothing.
@@ -321,7 +322,7 @@ impl FtrlLearner {
                         self.learn_row(batch, row, entries, &mut scratch)?;
                     }
                 }
-            }
+            });
             report(self, rows.end)?;
         }
         Ok(())
@@ -329,9 +330,9 @@ impl FtrlLearner {
 
     /// One round of Algorithm 1.
     #[inline]
-    fn learn_row<F: Scalar>(
+    fn learn_row(
         &mut self,
-        batch: &Dataset<'_, F>,
+        batch: &Dataset<'_>,
         row: usize,
         entries: impl Iterator<Item = (usize, f64)> + Clone,
         coefficients: &mut Vec<f64>,
@@ -475,12 +476,12 @@ impl ShiftLogits for FittedFtrl {
     }
 }
 
-impl<F: Scalar> Predict<F> for FittedFtrl {
-    fn logits_into(&self, x: FeaturesView<'_, F>, out: &mut [f64]) -> Result<()> {
+impl Predict for FittedFtrl {
+    fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
         self.linear.logits_into(x, out)
     }
 
-    fn logit(&self, row: Row<'_, F>) -> Result<f64> {
+    fn logit(&self, row: Row<'_>) -> Result<f64> {
         self.linear.logit(row)
     }
 

@@ -8,11 +8,11 @@ use perpetual::{Matrix, PerpetualBooster};
 use sprs::CsMat;
 
 use super::{FittedLogisticRegression, LogisticRegression, Model, Predict};
-use crate::core::same_length;
-use crate::core::{FeaturesView, Scalar};
+use crate::core::{
+    self, Dataset, Error, Features, FeaturesView, Progress, Result, Run, Scalar, same_length, visit,
+};
 use crate::exec::parallel::{self, BLOCK};
 use crate::loss::{Derivatives, Loss};
-use crate::{Dataset, Error, Progress, Result, Run};
 
 /// Gradient-boosted decision trees under any loss, by the `perpetual` crate: a logit that is a sum of
 /// trees, for interactions and thresholds that a linear model misses.
@@ -43,8 +43,8 @@ use crate::{Dataset, Error, Progress, Result, Run};
 /// let labels: Vec<bool> = x.rows().into_iter().map(|row| row[0] * row[1] > 0.0).collect();
 /// let data = Dataset::new(&x, labels)?;
 /// let trees = BoostedTrees::new().fit(&data, &LogLoss, &Run::seeded(7))?;
-/// assert!(Predict::<f64>::logit(&trees, (&[0.5, 0.5]).into())? > 0.0);
-/// assert!(Predict::<f64>::logit(&trees, (&[0.5, -0.5]).into())? < 0.0);
+/// assert!(trees.logit((&[0.5, 0.5]).into())? > 0.0);
+/// assert!(trees.logit((&[0.5, -0.5]).into())? < 0.0);
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -108,29 +108,22 @@ impl Default for BoostedTrees {
     }
 }
 
-impl<F: Scalar> Model<F> for BoostedTrees {
+impl Model for BoostedTrees {
     type Fitted = FittedBoostedTrees;
 
     /// # Errors
     /// [`Error::Unsupported`] for sparse rows, [`Error::OneClass`], whatever the loss refuses,
     /// [`Error::Cancelled`], or [`Error::Numerical`] where the fit leaves the finite numbers.
-    fn fit(&self, train: &Dataset<'_, F>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
+    fn fit(&self, train: &Dataset<'_>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
         let totals = train.totals();
         totals.need_both("boosted trees")?;
-        let FeaturesView::Dense(x) = train.features() else { return Err(sparse_rows()) };
+        if train.features().is_sparse() {
+            return Err(sparse_rows());
+        }
         let rows = RowLosses::new(train, loss.adapted(&totals)?, run);
         let base = rows.best_constant();
 
-        // `perpetual` refuses a column without variance. Columns lie one after the other.
-        let mut used = Vec::new();
-        let mut values = Vec::new();
-        for (column, entries) in x.columns().into_iter().enumerate() {
-            let first = entries.first().copied();
-            if entries.iter().any(|&value| Some(value) != first) {
-                used.push(column);
-                values.extend(entries.iter().map(|value| value.to_f64()));
-            }
-        }
+        let (used, values) = varying_columns(train.features());
         let mut fitted = FittedBoostedTrees { columns: train.columns(), base, trees: Vec::new() };
         if used.is_empty() {
             return Ok(fitted);
@@ -242,8 +235,24 @@ impl Watch {
     }
 }
 
+/// The numbers of the columns that vary, and their values, one column after the other. `perpetual` refuses a
+/// column without variance.
+fn varying_columns(x: FeaturesView<'_>) -> (Vec<usize>, Vec<f64>) {
+    let (mut used, mut values) = (Vec::new(), Vec::new());
+    visit!(x, |x| if let core::Matrix::Dense(x) = x {
+        for (column, entries) in x.columns().into_iter().enumerate() {
+            let first = entries.first().copied();
+            if entries.iter().any(|&value| Some(value) != first) {
+                used.push(column);
+                values.extend(entries.iter().map(|value| value.to_f64()));
+            }
+        }
+    });
+    (used, values)
+}
+
 impl RowLosses {
-    fn new<F: Scalar>(train: &Dataset<'_, F>, loss: Arc<dyn Loss>, run: &Run) -> Self {
+    fn new(train: &Dataset<'_>, loss: Arc<dyn Loss>, run: &Run) -> Self {
         let mean = train.totals().weight() / train.rows() as f64;
         let weights = match train.weights() {
             None => vec![1.0; train.rows()],
@@ -443,7 +452,7 @@ impl FittedBoostedTrees {
     ///
     /// # Errors
     /// As for [`Predict::logits_into`], and [`Error::Unsupported`] for sparse rows.
-    pub fn leaves<F: Scalar>(&self, x: FeaturesView<'_, F>) -> Result<CsMat<F>> {
+    pub fn leaves(&self, x: FeaturesView<'_>) -> Result<CsMat<f32>> {
         let width = self.trees.len();
         let mut indices = vec![0; x.nrows() * width];
         self.for_rows(x, &mut indices, width, |row, out| {
@@ -454,20 +463,22 @@ impl FittedBoostedTrees {
             }
         })?;
         let bounds = (0..=x.nrows()).map(|row| row * width).collect();
-        let ones = vec![F::from_f64(1.0); indices.len()];
+        let ones = vec![1.0; indices.len()];
         Ok(CsMat::new((x.nrows(), self.leaf_count()), bounds, indices, ones))
     }
 
     /// Calls `f` with each row and its `width` entries of `out`.
-    fn for_rows<F: Scalar, U: Send>(
+    fn for_rows<U: Send>(
         &self,
-        x: FeaturesView<'_, F>,
+        x: FeaturesView<'_>,
         out: &mut [U],
         width: usize,
         f: impl Fn(&[f64], &mut [U]) + Sync + Send,
     ) -> Result<()> {
         x.check_columns(self.columns)?;
-        let FeaturesView::Dense(dense) = x else { return Err(sparse_rows()) };
+        if x.is_sparse() {
+            return Err(sparse_rows());
+        }
         if let Some((row, column, value)) = x.first_non_finite() {
             let what = "the feature matrix".into();
             return Err(Error::NonFinite { what, row, column: Some(column), value });
@@ -478,9 +489,7 @@ impl FittedBoostedTrees {
         parallel::map_into(out, width, BLOCK, |_, rows, out| {
             let mut row = vec![0.0; self.columns];
             for (number, out) in rows.zip(out.chunks_mut(width)) {
-                for (value, feature) in row.iter_mut().zip(dense.row(number)) {
-                    *value = feature.to_f64();
-                }
+                x.row(number).entries().for_each(|(column, value)| row[column] = value);
                 f(&row, out);
             }
         });
@@ -488,10 +497,10 @@ impl FittedBoostedTrees {
     }
 }
 
-impl<F: Scalar> Predict<F> for FittedBoostedTrees {
+impl Predict for FittedBoostedTrees {
     /// # Errors
     /// Also [`Error::Unsupported`] for sparse rows.
-    fn logits_into(&self, x: FeaturesView<'_, F>, out: &mut [f64]) -> Result<()> {
+    fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
         x.check_columns(self.columns)?;
         same_length("the output", out.len(), "the feature matrix", x.nrows())?;
         self.for_rows(x, out, 1, |row, out| {
@@ -532,10 +541,10 @@ impl BoostedLeaves {
     }
 }
 
-impl<F: Scalar> Model<F> for BoostedLeaves {
+impl Model for BoostedLeaves {
     type Fitted = FittedBoostedLeaves;
 
-    fn fit(&self, train: &Dataset<'_, F>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
+    fn fit(&self, train: &Dataset<'_>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
         let loss = loss.adapted(&train.totals())?;
         let trees = self.trees.fit(train, &loss, &run.child("trees"))?;
         let mut leaves = Dataset::new(trees.leaves(train.features())?, train.labels())?;
@@ -571,17 +580,17 @@ impl FittedBoostedLeaves {
     }
 }
 
-impl<F: Scalar> Predict<F> for FittedBoostedLeaves {
+impl Predict for FittedBoostedLeaves {
     /// # Errors
     /// Also [`Error::Unsupported`] for sparse rows.
-    fn logits_into(&self, x: FeaturesView<'_, F>, out: &mut [f64]) -> Result<()> {
+    fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
         let leaves = self.trees.leaves(x)?;
-        self.regression.logits_into(FeaturesView::Sparse(leaves.view()), out)
+        self.regression.logits_into(Features::from(&leaves).view(), out)
     }
 
     fn describe(&self) -> String {
-        let trees = Predict::<F>::describe(&self.trees);
-        format!("{trees}; on them {}", Predict::<F>::describe(&self.regression))
+        let trees = Predict::describe(&self.trees);
+        format!("{trees}; on them {}", Predict::describe(&self.regression))
     }
 }
 

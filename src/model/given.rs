@@ -1,70 +1,40 @@
 //! Scorers that come from elsewhere.
 
 use std::fmt;
-use std::marker::PhantomData;
-
-use ndarray::Axis;
 
 use super::Predict;
-use crate::core::same_length;
-use crate::core::{FeaturesView, Scalar, sparse_row};
+use crate::core::{Error, FeaturesView, Result, Row, same_length};
 use crate::exec::parallel::{self, BLOCK};
 use crate::numerics::logit;
-use crate::{Error, Result, Row};
 
 /// A closure that gives the logit of a row: a model of your own, as the pilot of a sampler or to be
 /// calibrated.
 ///
-/// The closure is given each row as a slice of all columns; a row of a sparse matrix is spread out for it,
-/// once for each block of rows. It must not return NaN; ±∞ are certain answers.
+/// It must not return NaN; ±∞ are certain answers.
 ///
 /// ```
+/// use imbalance::Row;
 /// use imbalance::model::{FnPredict, Predict};
 ///
-/// let rule = FnPredict::new(2, |row: &[f64]| 3.0 * row[0] - row[1] - 4.6);
+/// let rule = FnPredict::new(2, |row: Row<'_>| 3.0 * row.get(0) - row.get(1) - 4.6);
 /// assert_eq!(rule.logit((&[1.0, 0.0]).into())?, 3.0 - 4.6);
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct FnPredict<F, T> {
+pub struct FnPredict<T> {
     columns: usize,
     function: T,
-    feature: PhantomData<fn(F)>,
 }
 
-impl<F: Scalar, T: Fn(&[F]) -> f64 + Send + Sync> FnPredict<F, T> {
+impl<T: Fn(Row<'_>) -> f64 + Send + Sync> FnPredict<T> {
     /// A scorer of rows of `columns` columns.
     pub fn new(columns: usize, function: T) -> Self {
-        Self { columns, function, feature: PhantomData }
-    }
-
-    /// The first row of `x` whose score is NaN, after writing all scores.
-    fn score(&self, x: FeaturesView<'_, F>, out: &mut [f64]) -> Option<usize> {
-        match x {
-            FeaturesView::Dense(x) => {
-                for (row, out) in x.axis_iter(Axis(0)).zip(out.iter_mut()) {
-                    *out = match row.as_slice() {
-                        Some(row) => (self.function)(row),
-                        None => (self.function)(&row.to_vec()),
-                    };
-                }
-            }
-            FeaturesView::Sparse(x) => {
-                let mut spread = vec![F::default(); self.columns];
-                for (row, out) in out.iter_mut().enumerate() {
-                    let (columns, values) = sparse_row(&x, row);
-                    columns.iter().zip(values).for_each(|(&c, &value)| spread[c] = value);
-                    *out = (self.function)(&spread);
-                    columns.iter().for_each(|&c| spread[c] = F::default());
-                }
-            }
-        }
-        out.iter().position(|logit| logit.is_nan())
+        Self { columns, function }
     }
 }
 
-impl<F: Scalar, T: Fn(&[F]) -> f64 + Send + Sync> Predict<F> for FnPredict<F, T> {
-    fn logits_into(&self, x: FeaturesView<'_, F>, out: &mut [f64]) -> Result<()> {
+impl<T: Fn(Row<'_>) -> f64 + Send + Sync> Predict for FnPredict<T> {
+    fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
         x.check_columns(self.columns)?;
         same_length("the output", out.len(), "the feature matrix", x.nrows())?;
         if let Some((row, column, value)) = x.first_non_finite() {
@@ -72,7 +42,10 @@ impl<F: Scalar, T: Fn(&[F]) -> f64 + Send + Sync> Predict<F> for FnPredict<F, T>
             return Err(Error::NonFinite { what, row, column: Some(column), value });
         }
         let first_bad = parallel::map_into(out, 1, BLOCK, |_, rows, out| {
-            self.score(x.slice(rows.clone()), out).map(|row| rows.start + row)
+            for (row, out) in rows.clone().zip(&mut *out) {
+                *out = (self.function)(x.row(row));
+            }
+            out.iter().position(|logit| logit.is_nan()).map(|row| rows.start + row)
         });
         match first_bad.into_iter().flatten().next() {
             None => Ok(()),
@@ -84,7 +57,7 @@ impl<F: Scalar, T: Fn(&[F]) -> f64 + Send + Sync> Predict<F> for FnPredict<F, T>
     }
 }
 
-impl<F, T> fmt::Debug for FnPredict<F, T> {
+impl<T> fmt::Debug for FnPredict<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FnPredict").field("columns", &self.columns).finish_non_exhaustive()
     }
@@ -96,14 +69,14 @@ impl<F, T> fmt::Debug for FnPredict<F, T> {
 /// single row. For rows that are selected or split, select the logits alike.
 ///
 /// ```
-/// use imbalance::FeaturesView;
+/// use imbalance::Features;
 /// use imbalance::model::{GivenLogits, Predict};
 /// use imbalance::ndarray::array;
 ///
 /// let x = array![[0.5], [0.1]];
 /// let scores = GivenLogits::from_probabilities(&[0.5, 0.0])?;
 /// let mut out = [0.0; 2];
-/// scores.logits_into(FeaturesView::Dense(x.view()), &mut out)?;
+/// scores.logits_into(Features::from(&x).view(), &mut out)?;
 /// assert_eq!(out, [0.0, f64::NEG_INFINITY]);
 /// # Ok::<(), imbalance::Error>(())
 /// ```
@@ -140,15 +113,15 @@ impl GivenLogits {
     }
 }
 
-impl<F: Scalar> Predict<F> for GivenLogits {
-    fn logits_into(&self, x: FeaturesView<'_, F>, out: &mut [f64]) -> Result<()> {
+impl Predict for GivenLogits {
+    fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
         same_length("the given logits", self.logits.len(), "the feature matrix", x.nrows())?;
         same_length("the output", out.len(), "the feature matrix", x.nrows())?;
         out.copy_from_slice(&self.logits);
         Ok(())
     }
 
-    fn logit(&self, row: Row<'_, F>) -> Result<f64> {
+    fn logit(&self, row: Row<'_>) -> Result<f64> {
         let _ = row;
         Err(Error::Unsupported {
             stage: "GivenLogits",

@@ -3,34 +3,34 @@
 
 use ndarray::ArrayView2;
 
-use crate::core::same_length;
-use crate::core::{FeaturesView, Row, Scalar, sparse_row};
+use crate::core::{
+    Error, FeaturesView, Matrix, Result, Row, Scalar, same_length, sparse_row, visit,
+};
 use crate::exec::parallel::{self, BLOCK};
 use crate::exec::simd::{Work, vectorised};
-use crate::{Error, Result};
 
 /// Rows that are worked on at a time: with 32 columns of `f64` they fill 64 KiB, so they are still in
 /// the L2 cache when they are read a second time, for the gradient.
 pub(crate) const TILE: usize = 256;
 
 /// `out[i] += xᵢ · coefficients`.
-pub(crate) fn add_products<F: Scalar>(
-    x: FeaturesView<'_, F>,
-    coefficients: &[f64],
-    out: &mut [f64],
-) {
+pub(crate) fn add_products(x: FeaturesView<'_>, coefficients: &[f64], out: &mut [f64]) {
+    visit!(x, |x| add_products_of(x, coefficients, out));
+}
+
+fn add_products_of<F: Scalar>(x: Matrix<'_, F>, coefficients: &[f64], out: &mut [f64]) {
     match x {
-        FeaturesView::Dense(x) if has_contiguous_rows(x.strides()) => {
+        Matrix::Dense(x) if has_contiguous_rows(x.strides()) => {
             vectorised(Products { x, coefficients, out });
         }
-        FeaturesView::Dense(x) => {
+        Matrix::Dense(x) => {
             for (column, &coefficient) in x.columns().into_iter().zip(coefficients) {
                 for (out, value) in out.iter_mut().zip(column) {
                     *out += coefficient * value.to_f64();
                 }
             }
         }
-        FeaturesView::Sparse(x) => {
+        Matrix::Sparse(x) => {
             for (row, out) in out.iter_mut().enumerate() {
                 let (columns, values) = sparse_row(&x, row);
                 for (&column, value) in columns.iter().zip(values) {
@@ -42,24 +42,33 @@ pub(crate) fn add_products<F: Scalar>(
 }
 
 /// `sums += Σᵢ factors[i] · map(xᵢ)`, with `map` applied to each entry; `map(0)` must be 0.
-pub(crate) fn add_rows<F: Scalar>(
-    x: FeaturesView<'_, F>,
+pub(crate) fn add_rows(
+    x: FeaturesView<'_>,
+    factors: &[f64],
+    map: impl Fn(f64) -> f64,
+    sums: &mut [f64],
+) {
+    visit!(x, |x| add_rows_of(x, factors, map, sums));
+}
+
+fn add_rows_of<F: Scalar>(
+    x: Matrix<'_, F>,
     factors: &[f64],
     map: impl Fn(f64) -> f64,
     sums: &mut [f64],
 ) {
     match x {
-        FeaturesView::Dense(x) if has_contiguous_rows(x.strides()) => {
+        Matrix::Dense(x) if has_contiguous_rows(x.strides()) => {
             vectorised(WeightedRows { x, factors, map, sums });
         }
-        FeaturesView::Dense(x) => {
+        Matrix::Dense(x) => {
             for (column, sum) in x.columns().into_iter().zip(sums) {
                 for (&factor, value) in factors.iter().zip(column) {
                     *sum += factor * map(value.to_f64());
                 }
             }
         }
-        FeaturesView::Sparse(x) => {
+        Matrix::Sparse(x) => {
             for (row, &factor) in factors.iter().enumerate() {
                 let (columns, values) = sparse_row(&x, row);
                 for (&column, value) in columns.iter().zip(values) {
@@ -141,11 +150,7 @@ pub(crate) struct Linear {
 
 impl Linear {
     /// The logit of each row, on all cores.
-    pub(crate) fn logits_into<F: Scalar>(
-        &self,
-        x: FeaturesView<'_, F>,
-        out: &mut [f64],
-    ) -> Result<()> {
+    pub(crate) fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
         x.check_columns(self.coefficients.len())?;
         same_length("the output", out.len(), "the feature matrix", x.nrows())?;
         let first_bad = parallel::map_into(out, 1, BLOCK, |_, rows, out| {
@@ -159,7 +164,7 @@ impl Linear {
     }
 
     /// The logit of one row; nothing is allocated.
-    pub(crate) fn logit<F: Scalar>(&self, row: Row<'_, F>) -> Result<f64> {
+    pub(crate) fn logit(&self, row: Row<'_>) -> Result<f64> {
         row.with_view(|x| {
             x.check_columns(self.coefficients.len())?;
             let mut out = [0.0];
@@ -168,14 +173,14 @@ impl Linear {
         })
     }
 
-    fn products<F: Scalar>(&self, x: FeaturesView<'_, F>, out: &mut [f64]) {
+    fn products(&self, x: FeaturesView<'_>, out: &mut [f64]) {
         out.fill(self.intercept);
         add_products(x, &self.coefficients, out);
     }
 }
 
 /// A logit that is not finite comes from such a feature, or from finite ones that overflow.
-fn not_finite<F: Scalar>(x: FeaturesView<'_, F>, row: usize, logit: f64) -> Error {
+fn not_finite(x: FeaturesView<'_>, row: usize, logit: f64) -> Error {
     match x.slice(row..row + 1).first_non_finite() {
         Some((_, column, value)) => {
             Error::NonFinite { what: "the feature matrix".into(), row, column: Some(column), value }

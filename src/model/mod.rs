@@ -18,28 +18,27 @@ pub use given::{FnPredict, GivenLogits};
 pub use logistic::{FittedLogisticRegression, LogisticRegression};
 pub use rare_events::{FittedRareEvents, RareEvents};
 
-use crate::core::{FeaturesView, Row, Scalar};
+use crate::core::{Dataset, FeaturesView, Result, Row, Run};
 use crate::loss::Loss;
-use crate::{Dataset, Result, Run};
 
 /// Something that learns a logit from rows.
-pub trait Model<F: Scalar>: Debug + Send + Sync {
+pub trait Model: Debug + Send + Sync {
     /// What a fit returns.
-    type Fitted: Predict<F>;
+    type Fitted: Predict;
 
     /// Learns from the rows, their weights and their offsets, under any loss.
     ///
     /// # Errors
     /// Depends on the model.
-    fn fit(&self, train: &Dataset<'_, F>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted>;
+    fn fit(&self, train: &Dataset<'_>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted>;
 
     /// This model with its fitted type erased, to be chosen while the program runs.
     ///
     /// ```
     /// use imbalance::model::{BoxModel, LogisticRegression, Model};
-    /// let model: BoxModel<f32> = Model::<f32>::boxed(LogisticRegression::new());
+    /// let model: BoxModel = LogisticRegression::new().boxed();
     /// ```
-    fn boxed(self) -> BoxModel<F>
+    fn boxed(self) -> BoxModel
     where
         Self: Sized + 'static,
         Self::Fitted: 'static,
@@ -49,23 +48,23 @@ pub trait Model<F: Scalar>: Debug + Send + Sync {
 }
 
 /// A model chosen while the program runs; made by [`Model::boxed`].
-pub type BoxModel<F> = Box<dyn Model<F, Fitted = Box<dyn Predict<F>>>>;
+pub type BoxModel = Box<dyn Model<Fitted = Box<dyn Predict>>>;
 
 /// Something that gives a logit for each row.
-pub trait Predict<F: Scalar>: Debug + Send + Sync {
+pub trait Predict: Debug + Send + Sync {
     /// Writes the logit of each row of `x` to `out`.
     ///
     /// # Errors
     /// [`Error::ColumnMismatch`](crate::Error::ColumnMismatch),
     /// [`Error::LengthMismatch`](crate::Error::LengthMismatch) if `out` has another length than `x`
     /// has rows, [`Error::NonFinite`](crate::Error::NonFinite) for a feature that is not finite.
-    fn logits_into(&self, x: FeaturesView<'_, F>, out: &mut [f64]) -> Result<()>;
+    fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()>;
 
     /// The logit of one row, without allocating.
     ///
     /// # Errors
     /// As for [`logits_into`](Self::logits_into).
-    fn logit(&self, row: Row<'_, F>) -> Result<f64> {
+    fn logit(&self, row: Row<'_>) -> Result<f64> {
         let mut out = [0.0];
         row.with_view(|x| self.logits_into(x, &mut out))?;
         Ok(out[0])
@@ -93,19 +92,19 @@ pub trait ShiftLogits: Sized {
     fn shifted(&self, shift: f64) -> Self;
 }
 
-impl<F: Scalar, M: Model<F> + ?Sized> Model<F> for Box<M> {
+impl<M: Model + ?Sized> Model for Box<M> {
     type Fitted = M::Fitted;
 
-    fn fit(&self, train: &Dataset<'_, F>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
+    fn fit(&self, train: &Dataset<'_>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
         (**self).fit(train, loss, run)
     }
 }
 
-impl<F: Scalar, P: Predict<F> + ?Sized> Predict<F> for Box<P> {
-    fn logits_into(&self, x: FeaturesView<'_, F>, out: &mut [f64]) -> Result<()> {
+impl<P: Predict + ?Sized> Predict for Box<P> {
+    fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
         (**self).logits_into(x, out)
     }
-    fn logit(&self, row: Row<'_, F>) -> Result<f64> {
+    fn logit(&self, row: Row<'_>) -> Result<f64> {
         (**self).logit(row)
     }
     fn undoes_sampling(&self) -> bool {
@@ -116,11 +115,11 @@ impl<F: Scalar, P: Predict<F> + ?Sized> Predict<F> for Box<P> {
     }
 }
 
-impl<F: Scalar, P: Predict<F> + ?Sized> Predict<F> for Arc<P> {
-    fn logits_into(&self, x: FeaturesView<'_, F>, out: &mut [f64]) -> Result<()> {
+impl<P: Predict + ?Sized> Predict for Arc<P> {
+    fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
         (**self).logits_into(x, out)
     }
-    fn logit(&self, row: Row<'_, F>) -> Result<f64> {
+    fn logit(&self, row: Row<'_>) -> Result<f64> {
         (**self).logit(row)
     }
     fn undoes_sampling(&self) -> bool {
@@ -135,13 +134,13 @@ impl<F: Scalar, P: Predict<F> + ?Sized> Predict<F> for Arc<P> {
 #[derive(Debug)]
 struct Erased<M>(M);
 
-impl<F: Scalar, M: Model<F>> Model<F> for Erased<M>
+impl<M: Model> Model for Erased<M>
 where
     M::Fitted: 'static,
 {
-    type Fitted = Box<dyn Predict<F>>;
+    type Fitted = Box<dyn Predict>;
 
-    fn fit(&self, train: &Dataset<'_, F>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
+    fn fit(&self, train: &Dataset<'_>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
         Ok(Box::new(self.0.fit(train, loss, run)?))
     }
 }

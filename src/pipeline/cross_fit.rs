@@ -4,13 +4,13 @@ use std::fmt;
 
 use super::{Cut, FittedPipeline, Pipeline, Report, Trained, logits_of};
 use crate::calibration::{Calibrate, Calibrator, Scored, Training};
-use crate::core::Distortion;
-use crate::core::{Scalar, check_count};
+use crate::core::{
+    ClassTotals, Dataset, Distortion, Error, Folds, Progress, Result, Run, Seed, check_count,
+};
 use crate::loss::Loss;
 use crate::metrics::predicted_over_observed;
 use crate::model::Model;
 use crate::sampling::Sampler;
-use crate::{ClassTotals, Dataset, Error, Folds, Progress, Result, Run, Seed};
 
 /// Cross-fitting: the training rows are cut into folds, a model is trained on each fold's training rows,
 /// and the calibrator learns from the logits of all rows judged, each by a model that has not seen it.
@@ -76,7 +76,7 @@ impl CrossFit {
     /// ```
     /// use imbalance::prelude::*;
     ///
-    /// let log = SyntheticClicks::new(4_000, 0.05)?.numeric(2).categorical(&[]).generate::<f64>(7)?;
+    /// let log = SyntheticClicks::new(4_000, 0.05)?.numeric(2).categorical(&[]).generate(7)?;
     /// let fitted = Pipeline::new(LogisticRegression::new())
     ///     .calibrator(PlattScaling::new())
     ///     .cross_fit(CrossFit::by_time("day", 3)?)
@@ -121,7 +121,7 @@ impl CrossFit {
         self.cut != Cut::Stratified
     }
 
-    fn folds<F: Scalar>(&self, data: &Dataset<'_, F>, seed: Seed) -> Result<Folds> {
+    fn folds(&self, data: &Dataset<'_>, seed: Seed) -> Result<Folds> {
         let labels = data.labels();
         match &self.cut {
             Cut::Stratified => Folds::stratified(labels, self.folds, seed),
@@ -174,17 +174,16 @@ struct Judged {
 }
 
 impl<S, L, M, C> Pipeline<S, L, M, C> {
-    pub(super) fn fit_folds<F>(
+    pub(super) fn fit_folds(
         &self,
-        train: &Dataset<'_, F>,
+        train: &Dataset<'_>,
         config: &CrossFit,
         run: &Run,
     ) -> Result<FittedPipeline<M::Fitted, C::Fitted>>
     where
-        F: Scalar,
-        S: Sampler<F>,
+        S: Sampler,
         L: Loss,
-        M: Model<F>,
+        M: Model,
         C: Calibrator,
     {
         let folds = config.folds(train, run.seed().child("folds"))?;

@@ -4,13 +4,10 @@ use std::fmt;
 
 use super::Report;
 use crate::calibration::Calibrate;
-use crate::core::Distortion;
-use crate::core::same_length;
-use crate::core::{Features, FeaturesView, Row, Scalar};
+use crate::core::{Dataset, Distortion, Error, Features, FeaturesView, Result, Row, same_length};
 use crate::exec::parallel::{self, BLOCK};
 use crate::exec::simd::PIECE;
 use crate::model::Predict;
-use crate::{Dataset, Error, Result};
 
 /// A fitted [`Pipeline`](super::Pipeline): a model's logits and a map from them to probabilities; or an
 /// ensemble of them, whose probability is the mean of its members' ([`CrossFit`](super::CrossFit)).
@@ -72,9 +69,9 @@ impl<P, K: Calibrate> FittedPipeline<P, K> {
     ///
     /// # Errors
     /// As for [`Predict::logits_into`].
-    pub fn logits<'x, F: Scalar>(&self, x: impl Into<Features<'x, F>>) -> Result<Vec<f64>>
+    pub fn logits<'x>(&self, x: impl Into<Features<'x>>) -> Result<Vec<f64>>
     where
-        P: Predict<F>,
+        P: Predict,
     {
         let x = x.into();
         let mut out = vec![0.0; x.nrows()];
@@ -90,9 +87,9 @@ impl<P, K: Calibrate> FittedPipeline<P, K> {
     /// # Errors
     /// As for [`Predict::logits_into`]; [`Error::Contract`] for a calibrator of your own whose answer is no
     /// probability.
-    pub fn probabilities<'x, F: Scalar>(&self, x: impl Into<Features<'x, F>>) -> Result<Vec<f64>>
+    pub fn probabilities<'x>(&self, x: impl Into<Features<'x>>) -> Result<Vec<f64>>
     where
-        P: Predict<F>,
+        P: Predict,
     {
         let x = x.into();
         let mut out = vec![0.0; x.nrows()];
@@ -105,13 +102,9 @@ impl<P, K: Calibrate> FittedPipeline<P, K> {
     ///
     /// # Errors
     /// As for [`probabilities`](Self::probabilities).
-    pub fn probabilities_into<'x, F: Scalar>(
-        &self,
-        x: impl Into<Features<'x, F>>,
-        out: &mut [f64],
-    ) -> Result<()>
+    pub fn probabilities_into<'x>(&self, x: impl Into<Features<'x>>, out: &mut [f64]) -> Result<()>
     where
-        P: Predict<F>,
+        P: Predict,
     {
         self.write(x.into().view(), None, out)
     }
@@ -123,9 +116,9 @@ impl<P, K: Calibrate> FittedPipeline<P, K> {
     /// # Errors
     /// As for [`probabilities`](Self::probabilities), and [`Error::Unsupported`] for rows whose offsets tell how
     /// a sampler chose them ([`Distortion::Offset`]): with these, the answers would be the sample's.
-    pub fn probabilities_of<F: Scalar>(&self, data: &Dataset<'_, F>) -> Result<Vec<f64>>
+    pub fn probabilities_of(&self, data: &Dataset<'_>) -> Result<Vec<f64>>
     where
-        P: Predict<F>,
+        P: Predict,
     {
         if let Distortion::Offset { sampler, .. } = data.distortion() {
             return Err(Error::Unsupported {
@@ -138,12 +131,9 @@ impl<P, K: Calibrate> FittedPipeline<P, K> {
     }
 
     /// The probabilities among the rows as they are, whoever made their offsets.
-    pub(crate) fn probabilities_as_sampled<F: Scalar>(
-        &self,
-        data: &Dataset<'_, F>,
-    ) -> Result<Vec<f64>>
+    pub(crate) fn probabilities_as_sampled(&self, data: &Dataset<'_>) -> Result<Vec<f64>>
     where
-        P: Predict<F>,
+        P: Predict,
     {
         let mut out = vec![0.0; data.rows()];
         self.write(data.features(), data.offsets(), &mut out)?;
@@ -165,9 +155,9 @@ impl<P, K: Calibrate> FittedPipeline<P, K> {
     ///
     /// # Errors
     /// As for [`Predict::logit`] and [`probabilities`](Self::probabilities).
-    pub fn probability<'x, F: Scalar>(&self, row: impl Into<Row<'x, F>>) -> Result<f64>
+    pub fn probability<'x>(&self, row: impl Into<Row<'x>>) -> Result<f64>
     where
-        P: Predict<F>,
+        P: Predict,
     {
         self.probability_with_offset(row, 0.0)
     }
@@ -177,13 +167,9 @@ impl<P, K: Calibrate> FittedPipeline<P, K> {
     /// # Errors
     /// As for [`probability`](Self::probability), and [`Error::InvalidArgument`] for an offset that is not
     /// finite.
-    pub fn probability_with_offset<'x, F: Scalar>(
-        &self,
-        row: impl Into<Row<'x, F>>,
-        offset: f64,
-    ) -> Result<f64>
+    pub fn probability_with_offset<'x>(&self, row: impl Into<Row<'x>>, offset: f64) -> Result<f64>
     where
-        P: Predict<F>,
+        P: Predict,
     {
         if !offset.is_finite() {
             return Err(Error::invalid("offset", offset, "finite"));
@@ -199,9 +185,9 @@ impl<P, K: Calibrate> FittedPipeline<P, K> {
     ///
     /// # Errors
     /// As for [`Predict::logit`].
-    pub fn logit<'x, F: Scalar>(&self, row: impl Into<Row<'x, F>>) -> Result<f64>
+    pub fn logit<'x>(&self, row: impl Into<Row<'x>>) -> Result<f64>
     where
-        P: Predict<F>,
+        P: Predict,
     {
         let row = row.into();
         let mean = self.mean_of(|model, _| logit_of(model, row))?;
@@ -219,14 +205,9 @@ impl<P, K: Calibrate> FittedPipeline<P, K> {
         Ok(sum / (1 + self.others.len()) as f64)
     }
 
-    fn write<F: Scalar>(
-        &self,
-        x: FeaturesView<'_, F>,
-        offsets: Option<&[f64]>,
-        out: &mut [f64],
-    ) -> Result<()>
+    fn write(&self, x: FeaturesView<'_>, offsets: Option<&[f64]>, out: &mut [f64]) -> Result<()>
     where
-        P: Predict<F>,
+        P: Predict,
     {
         self.mean(out, |model, calibrate, out| {
             logits_into(model, x, out)?;
@@ -279,27 +260,20 @@ fn no_probability(row: usize, p: f64) -> Error {
     Error::Contract { stage: "the calibrator".into(), problem }
 }
 
-fn logit_of<F: Scalar>(model: &impl Predict<F>, row: Row<'_, F>) -> Result<f64> {
+fn logit_of(model: &impl Predict, row: Row<'_>) -> Result<f64> {
     let logit = model.logit(row)?;
     check_numbers(&[logit])?;
     Ok(logit)
 }
 
-fn logits_into<F: Scalar>(
-    model: &impl Predict<F>,
-    x: FeaturesView<'_, F>,
-    out: &mut [f64],
-) -> Result<()> {
+fn logits_into(model: &impl Predict, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
     same_length("the output", out.len(), "the feature matrix", x.nrows())?;
     model.logits_into(x, out)?;
     check_numbers(out)
 }
 
 /// The model's logits plus the offsets of the rows.
-pub(crate) fn logits_of<F: Scalar>(
-    model: &impl Predict<F>,
-    data: &Dataset<'_, F>,
-) -> Result<Vec<f64>> {
+pub(crate) fn logits_of(model: &impl Predict, data: &Dataset<'_>) -> Result<Vec<f64>> {
     let mut out = vec![0.0; data.rows()];
     logits_into(model, data.features(), &mut out)?;
     add(&mut out, data.offsets());

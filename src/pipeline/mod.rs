@@ -15,12 +15,10 @@ pub use report::Report;
 pub use warning::Warning;
 
 use crate::calibration::{BoxCalibrator, Calibrate, Calibrator, Scored, Training, Uncalibrated};
-use crate::core::Distortion;
-use crate::core::Scalar;
+use crate::core::{ClassTotals, Dataset, Distortion, Error, Progress, Result, Run, Seed, Split};
 use crate::loss::{LogLoss, Loss};
 use crate::model::{BoxModel, Model, Predict};
 use crate::sampling::{NoSampling, Sampler};
-use crate::{ClassTotals, Dataset, Error, Progress, Result, Run, Seed, Split};
 
 /// Resamples, fits and calibrates, and never loses the thread: the sampler says what it distorted, the
 /// loss knows its map to a probability, and the calibrator undoes exactly that, or refuses.
@@ -30,7 +28,7 @@ use crate::{ClassTotals, Dataset, Error, Progress, Result, Run, Seed, Split};
 /// ```
 /// use imbalance::prelude::*;
 ///
-/// let log = SyntheticClicks::new(20_000, 0.01)?.generate::<f64>(7)?;
+/// let log = SyntheticClicks::new(20_000, 0.01)?.generate(7)?;
 /// let (train, test) = log.dataset.stratified_split(0.3, 7)?;
 ///
 /// let fitted = Pipeline::new(LogisticRegression::new())
@@ -56,7 +54,7 @@ pub struct Pipeline<S, L, M, C> {
 }
 
 /// A pipeline all of whose stages were chosen while the program runs; made by [`Pipeline::boxed`].
-pub type DynPipeline<F> = Pipeline<Box<dyn Sampler<F>>, Box<dyn Loss>, BoxModel<F>, BoxCalibrator>;
+pub type DynPipeline = Pipeline<Box<dyn Sampler>, Box<dyn Loss>, BoxModel, BoxCalibrator>;
 
 /// Where a calibrator that learns gets its rows.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,7 +106,7 @@ impl HoldOut {
     /// ```
     /// use imbalance::prelude::*;
     ///
-    /// let log = SyntheticClicks::new(4_000, 0.05)?.numeric(2).categorical(&[]).generate::<f64>(7)?;
+    /// let log = SyntheticClicks::new(4_000, 0.05)?.numeric(2).categorical(&[]).generate(7)?;
     /// let fitted = Pipeline::new(LogisticRegression::new())
     ///     .calibrator(PlattScaling::new())
     ///     .hold_out(HoldOut::by_time("day", 0.25)?)
@@ -132,7 +130,7 @@ impl HoldOut {
         }
     }
 
-    fn split<F: Scalar>(&self, data: &Dataset<'_, F>, seed: Seed) -> Result<Split> {
+    fn split(&self, data: &Dataset<'_>, seed: Seed) -> Result<Split> {
         match &self.cut {
             Cut::Stratified => Split::stratified(data.labels(), self.share, seed),
             Cut::InOrder => Split::last(data.rows(), self.share),
@@ -200,7 +198,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
     /// ```
     /// use imbalance::prelude::*;
     ///
-    /// let log = SyntheticClicks::new(4_000, 0.05)?.numeric(2).categorical(&[]).generate::<f64>(7)?;
+    /// let log = SyntheticClicks::new(4_000, 0.05)?.numeric(2).categorical(&[]).generate(7)?;
     /// let fitted = Pipeline::new(LogisticRegression::new())
     ///     .sampler(RandomUnderSampler::negatives_per_positive(5.0)?)
     ///     .calibrator(PlattScaling::new())
@@ -241,7 +239,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
     ///
     /// let thin_out = true; // from a configuration file
     /// let model = LogisticRegression::new();
-    /// let pipeline: DynPipeline<f64> = if thin_out {
+    /// let pipeline: DynPipeline = if thin_out {
     ///     Pipeline::new(model)
     ///         .sampler(RandomUnderSampler::negatives_per_positive(10.0)?)
     ///         .calibrator(PriorCorrection::new())
@@ -249,16 +247,15 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
     /// } else {
     ///     Pipeline::new(model).boxed()
     /// };
-    /// # let log = SyntheticClicks::new(4_000, 0.05)?.numeric(2).categorical(&[]).generate::<f64>(7)?;
+    /// # let log = SyntheticClicks::new(4_000, 0.05)?.numeric(2).categorical(&[]).generate(7)?;
     /// # assert!(pipeline.fit(&log.dataset)?.report().warnings.is_empty());
     /// # Ok::<(), imbalance::Error>(())
     /// ```
-    pub fn boxed<F>(self) -> DynPipeline<F>
+    pub fn boxed(self) -> DynPipeline
     where
-        F: Scalar,
-        S: Sampler<F> + 'static,
+        S: Sampler + 'static,
         L: Loss + 'static,
-        M: Model<F> + 'static,
+        M: Model + 'static,
         M::Fitted: 'static,
         C: Calibrator + 'static,
         C::Fitted: 'static,
@@ -282,28 +279,26 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
     /// [`Folds::stratified`](crate::Folds::stratified), [`Folds::forward`](crate::Folds::forward) and
     /// [`Folds::by_time`](crate::Folds::by_time). [`Error::DistortedCalibration`], before any work, where the
     /// calibrator learns and `train` is no fair sample.
-    pub fn fit<F>(&self, train: &Dataset<'_, F>) -> Result<FittedPipeline<M::Fitted, C::Fitted>>
+    pub fn fit(&self, train: &Dataset<'_>) -> Result<FittedPipeline<M::Fitted, C::Fitted>>
     where
-        F: Scalar,
-        S: Sampler<F>,
+        S: Sampler,
         L: Loss,
-        M: Model<F>,
+        M: Model,
         C: Calibrator,
     {
         self.fit_in(train, &self.run)
     }
 
     /// [`fit`](Self::fit) as a part of other work: with that run instead of its own.
-    pub(crate) fn fit_in<F>(
+    pub(crate) fn fit_in(
         &self,
-        train: &Dataset<'_, F>,
+        train: &Dataset<'_>,
         run: &Run,
     ) -> Result<FittedPipeline<M::Fitted, C::Fitted>>
     where
-        F: Scalar,
-        S: Sampler<F>,
+        S: Sampler,
         L: Loss,
-        M: Model<F>,
+        M: Model,
         C: Calibrator,
     {
         if self.calibrator.learns() {
@@ -336,16 +331,15 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
     /// Whatever a stage refuses; see there. [`Error::DistortedCalibration`], before any work, where the
     /// calibrator learns and `calibration` is no fair sample. [`Error::InvalidArgument`] if the pipeline was
     /// also told to hold rows out or to cross-fit.
-    pub fn fit_with<F>(
+    pub fn fit_with(
         &self,
-        train: &Dataset<'_, F>,
-        calibration: &Dataset<'_, F>,
+        train: &Dataset<'_>,
+        calibration: &Dataset<'_>,
     ) -> Result<FittedPipeline<M::Fitted, C::Fitted>>
     where
-        F: Scalar,
-        S: Sampler<F>,
+        S: Sampler,
         L: Loss,
-        M: Model<F>,
+        M: Model,
         C: Calibrator,
     {
         if let Some(rows) = &self.calibration_rows {
@@ -361,17 +355,16 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         self.fit_stages(train, Some(calibration), &self.run)
     }
 
-    fn fit_stages<F>(
+    fn fit_stages(
         &self,
-        train: &Dataset<'_, F>,
-        calibration: Option<&Dataset<'_, F>>,
+        train: &Dataset<'_>,
+        calibration: Option<&Dataset<'_>>,
         run: &Run,
     ) -> Result<FittedPipeline<M::Fitted, C::Fitted>>
     where
-        F: Scalar,
-        S: Sampler<F>,
+        S: Sampler,
         L: Loss,
-        M: Model<F>,
+        M: Model,
         C: Calibrator,
     {
         let trained = self.train(train, run)?;
@@ -396,12 +389,11 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
     }
 
     /// Sampler, loss and model.
-    fn train<F>(&self, train: &Dataset<'_, F>, run: &Run) -> Result<Trained<M::Fitted>>
+    fn train(&self, train: &Dataset<'_>, run: &Run) -> Result<Trained<M::Fitted>>
     where
-        F: Scalar,
-        S: Sampler<F>,
+        S: Sampler,
         L: Loss,
-        M: Model<F>,
+        M: Model,
         C: Calibrator,
     {
         run.report(&Progress::Stage { name: "sampling", rows: train.rows() })?;
@@ -475,7 +467,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
 }
 
 /// Refuses, before any work, rows that no calibrator may learn from.
-fn need_fair<F: Scalar>(rows: &Dataset<'_, F>) -> Result<()> {
+fn need_fair(rows: &Dataset<'_>) -> Result<()> {
     if rows.distortion().is_none() {
         return Ok(());
     }

@@ -3,9 +3,8 @@
 use std::fmt;
 
 use super::{FoldReport, Warning};
-use crate::ClassTotals;
 use crate::calibration::CalibrationReport;
-use crate::core::Distortion;
+use crate::core::{ClassTotals, Distortion};
 
 /// What each stage of a pipeline did; printed as a table.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use crate::ClassTotals;
 use crate::calibration::Training;
-use crate::core::Distortion;
+use crate::core::{ClassTotals, Distortion};
 
 /// Why the probabilities of a pipeline are not those of the population.
 ///

@@ -3,7 +3,6 @@
 use super::axis::{Axis, Measure, Unit};
 use super::figure::{Figure, Key, Look, Mark, Panel};
 use super::{Options, Picture, need_models};
-use crate::core::{FeaturesView, Scalar, sparse_row};
 use crate::{Dataset, Error, Result};
 
 /// The rows of one or several data sets in two of their columns, a dot for each: what a sampler did to
@@ -18,15 +17,15 @@ use crate::{Dataset, Error, Result};
 /// use imbalance::plot::{Options, rows};
 /// use imbalance::prelude::*;
 ///
-/// let log = SyntheticClicks::new(300, 0.1)?.numeric(2).categorical(&[]).generate::<f32>(7)?;
+/// let log = SyntheticClicks::new(300, 0.1)?.numeric(2).categorical(&[]).generate(7)?;
 /// let before = &log.dataset;
 /// let after = RandomUnderSampler::default().resample(before, &Run::seeded(7))?.apply(before)?;
 /// let picture = rows(&[("before", before), ("after", &after)], [0, 1], &Options::default())?;
 /// assert!(picture.svg().contains("after"));
 /// # Ok::<(), imbalance::Error>(())
 /// ```
-pub fn rows<F: Scalar>(
-    samples: &[(&str, &Dataset<'_, F>)],
+pub fn rows(
+    samples: &[(&str, &Dataset<'_>)],
     columns: [usize; 2],
     options: &Options,
 ) -> Result<Picture> {
@@ -75,12 +74,6 @@ pub fn rows<F: Scalar>(
     Picture::new("rows", Figure { title, panels, legend, note: String::new() })
 }
 
-fn entry<F: Scalar>(data: &Dataset<'_, F>, row: usize, column: usize) -> f64 {
-    match data.features() {
-        FeaturesView::Dense(x) => x[[row, column]].to_f64(),
-        FeaturesView::Sparse(x) => {
-            let (columns, values) = sparse_row(&x, row);
-            columns.binary_search(&column).map_or(0.0, |at| values[at].to_f64())
-        }
-    }
+fn entry(data: &Dataset<'_>, row: usize, column: usize) -> f64 {
+    data.features().row(row).get(column)
 }

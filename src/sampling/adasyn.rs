@@ -2,10 +2,8 @@
 
 use super::over::{Kin, Target, check_k, checked_k, grown, rows_of};
 use super::{Resample, Sampler, Synthetic};
-use crate::core::Chosen;
-use crate::core::Scalar;
+use crate::core::{Chosen, Dataset, Error, Result, Run, Seed};
 use crate::knn::Neighbours;
-use crate::{Dataset, Error, Result, Run, Seed};
 
 /// ADASYN: the more negatives surround a positive, the more new positives it is the parent of.
 ///
@@ -26,7 +24,7 @@ use crate::{Dataset, Error, Result, Run, Seed};
 /// use imbalance::prelude::*;
 /// use imbalance::sampling::Adasyn;
 ///
-/// let log = SyntheticClicks::new(5_000, 0.05)?.categorical(&[]).generate::<f32>(7)?;
+/// let log = SyntheticClicks::new(5_000, 0.05)?.categorical(&[]).generate(7)?;
 /// let sample = Adasyn::positives_per_negative(0.4)?.resample(&log.dataset, &Run::seeded(7))?;
 /// let totals = sample.apply(&log.dataset)?.totals();
 /// assert_eq!(totals.positives, (0.4 * totals.negatives as f64).round() as usize);
@@ -58,11 +56,11 @@ impl Adasyn {
     }
 }
 
-impl<F: Scalar> Sampler<F> for Adasyn {
+impl Sampler for Adasyn {
     /// # Errors
     /// [`Error::OneClass`]; [`Error::InvalidArgument`] if there are more positives than the ratio asks
     /// for, or no more than neighbours; [`Error::Unsuitable`] if no positive has a negative neighbour.
-    fn resample(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Resample<F>> {
+    fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         let totals = data.totals();
         let missing = self.target.missing("ADASYN", data, &totals)?;
         if missing == 0 {

@@ -2,9 +2,8 @@
 
 use super::over::{Kin, Target, check_k, checked_k, grown, rows_of, spread};
 use super::{Resample, Sampler, Synthetic};
-use crate::core::Scalar;
+use crate::core::{Dataset, Error, Result, Run};
 use crate::knn::Neighbours;
-use crate::{Dataset, Error, Result, Run};
 
 /// Borderline-SMOTE: new positives only from those in danger of being taken for negatives.
 ///
@@ -30,7 +29,7 @@ use crate::{Dataset, Error, Result, Run};
 /// use imbalance::prelude::*;
 /// use imbalance::sampling::BorderlineSmote;
 ///
-/// let log = SyntheticClicks::new(5_000, 0.1)?.categorical(&[]).generate::<f32>(7)?;
+/// let log = SyntheticClicks::new(5_000, 0.1)?.categorical(&[]).generate(7)?;
 /// let sampler = BorderlineSmote::first(0.5)?;
 /// let regions = sampler.regions(&log.dataset)?;
 /// let made = sampler.resample(&log.dataset, &Run::seeded(7))?.synthetic;
@@ -102,7 +101,7 @@ impl BorderlineSmote {
     ///
     /// # Errors
     /// [`Error::OneClass`], or [`Error::InvalidArgument`] if there are no more than m rows.
-    pub fn regions<F: Scalar>(&self, data: &Dataset<'_, F>) -> Result<Regions> {
+    pub fn regions(&self, data: &Dataset<'_>) -> Result<Regions> {
         data.totals().need_both("Borderline-SMOTE")?;
         need_rows("m", self.m, data.rows())?;
         let labels = data.labels();
@@ -136,12 +135,12 @@ fn need_rows(argument: &'static str, neighbours: usize, rows: usize) -> Result<(
     Err(Error::invalid(argument, neighbours, expected))
 }
 
-impl<F: Scalar> Sampler<F> for BorderlineSmote {
+impl Sampler for BorderlineSmote {
     /// # Errors
     /// [`Error::OneClass`]; [`Error::InvalidArgument`] if there are more positives than the ratio asks
     /// for, no more positives than k (for kind 2, no more rows than k), or no more rows than m; [`Error::Unsuitable`] if no positive is in
     /// danger.
-    fn resample(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Resample<F>> {
+    fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         let totals = data.totals();
         let missing = self.target.missing("Borderline-SMOTE", data, &totals)?;
         if missing == 0 {

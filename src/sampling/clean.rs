@@ -1,9 +1,7 @@
 //! What the samplers that remove rows by their neighbours share.
 
 use super::Resample;
-use crate::core::Distortion;
-use crate::core::Scalar;
-use crate::{ClassTotals, Dataset, Error, Result};
+use crate::core::{ClassTotals, Dataset, Distortion, Error, Result};
 
 /// Whether both classes are cleaned, or the negatives alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,11 +21,11 @@ impl Clean {
 }
 
 /// The rows `kept`, in order, with ln\[(W₊′/W₊)/(W₋′/W₋)\] as the nominal shift.
-pub(super) fn cleaned<F: Scalar>(
+pub(super) fn cleaned(
     sampler: &'static str,
-    data: &Dataset<'_, F>,
+    data: &Dataset<'_>,
     kept: Vec<usize>,
-) -> Result<Resample<F>> {
+) -> Result<Resample> {
     if kept.len() == data.rows() {
         return Ok(Resample::identity());
     }

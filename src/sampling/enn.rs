@@ -3,9 +3,8 @@
 use super::clean::{Clean, cleaned};
 use super::over::checked_k;
 use super::{Resample, Sampler};
-use crate::core::{FeaturesView, Scalar};
+use crate::core::{Dataset, Error, FeaturesView, Result, Run};
 use crate::knn::{Neighbours, STRETCH};
-use crate::{Dataset, Error, Result, Run};
 
 /// Removes negatives whose k nearest neighbours among all rows are not negative enough.
 ///
@@ -122,9 +121,9 @@ impl EditedNearestNeighbours {
     }
 
     /// The rows of `kept` that survive a pass.
-    fn pass<F: Scalar>(
+    fn pass(
         &self,
-        x: FeaturesView<'_, F>,
+        x: FeaturesView<'_>,
         labels: &[bool],
         kept: &[usize],
         k: usize,
@@ -165,11 +164,11 @@ fn need_others(k: usize, rows: usize) -> Result<()> {
     Err(Error::invalid("k", k, format!("below the number of rows, {rows}: each needs {k} others")))
 }
 
-impl<F: Scalar> Sampler<F> for EditedNearestNeighbours {
+impl Sampler for EditedNearestNeighbours {
     /// # Errors
     /// [`Error::OneClass`], [`Error::InvalidArgument`] if there are no more rows than neighbours, or
     /// [`Error::Unsuitable`] if nothing of a class would be left.
-    fn resample(&self, data: &Dataset<'_, F>, _: &Run) -> Result<Resample<F>> {
+    fn resample(&self, data: &Dataset<'_>, _: &Run) -> Result<Resample> {
         let totals = data.totals();
         totals.need_both("edited nearest neighbours")?;
         need_others(self.k, data.rows())?;

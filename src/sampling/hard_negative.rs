@@ -2,10 +2,8 @@
 
 use super::kept::{Top, by_features, poisson};
 use super::{Pilot, Resample, Sampler};
-use crate::core::Chosen;
-use crate::core::{Scalar, round};
+use crate::core::{Chosen, Dataset, Error, Result, Run, round};
 use crate::exec::parallel::{self, BLOCK};
-use crate::{Dataset, Error, Result, Run};
 
 /// Which negatives are hard, by the pilot's probability p̂ of the **population** (see [`Pilot`]).
 ///
@@ -105,7 +103,7 @@ impl Band {
 /// use imbalance::prelude::*;
 /// use imbalance::sampling::{Band, HardNegativeMining, Pilot};
 ///
-/// let log = SyntheticClicks::new(20_000, 0.02)?.numeric(4).categorical(&[]).generate::<f64>(7)?;
+/// let log = SyntheticClicks::new(20_000, 0.02)?.numeric(4).categorical(&[]).generate(7)?;
 /// let rows = &log.dataset;
 /// let pilot = Pilot::trained(LogisticRegression::new(), LogLoss);
 ///
@@ -121,16 +119,16 @@ impl Band {
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct HardNegativeMining<F: Scalar> {
-    pilot: Pilot<F>,
+pub struct HardNegativeMining {
+    pilot: Pilot,
     band: Band,
     random_share: f64,
 }
 
-impl<F: Scalar> HardNegativeMining<F> {
+impl HardNegativeMining {
     /// Keeps the negatives in the band.
     #[must_use]
-    pub fn new(pilot: Pilot<F>, band: Band) -> Self {
+    pub fn new(pilot: Pilot, band: Band) -> Self {
         Self { pilot, band, random_share: 0.0 }
     }
 
@@ -149,8 +147,8 @@ impl<F: Scalar> HardNegativeMining<F> {
     }
 }
 
-impl<F: Scalar> Sampler<F> for HardNegativeMining<F> {
-    fn resample(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Resample<F>> {
+impl Sampler for HardNegativeMining {
+    fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         let totals = data.totals();
         totals.need_both("hard negative mining")?;
         let scores = self.pilot.probabilities(data, run)?;
@@ -187,7 +185,7 @@ impl<F: Scalar> Sampler<F> for HardNegativeMining<F> {
 /// use imbalance::prelude::*;
 /// use imbalance::sampling::{Pilot, PoissonHardNegatives};
 ///
-/// let log = SyntheticClicks::new(50_000, 0.02)?.numeric(4).categorical(&[]).generate::<f64>(7)?;
+/// let log = SyntheticClicks::new(50_000, 0.02)?.numeric(4).categorical(&[]).generate(7)?;
 /// let pilot = Pilot::trained(LogisticRegression::new(), LogLoss);
 /// let sampler = PoissonHardNegatives::proportional(pilot, 5.0, 0.02)?.reweight(true);
 /// let fitted = Pipeline::new(LogisticRegression::new()).sampler(sampler).fit(&log.dataset)?;
@@ -198,8 +196,8 @@ impl<F: Scalar> Sampler<F> for HardNegativeMining<F> {
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct PoissonHardNegatives<F: Scalar> {
-    pilot: Pilot<F>,
+pub struct PoissonHardNegatives {
+    pilot: Pilot,
     law: Law,
     floor: f64,
     reweight: bool,
@@ -212,12 +210,12 @@ enum Law {
     Proportional { negatives_per_positive: f64 },
 }
 
-impl<F: Scalar> PoissonHardNegatives<F> {
+impl PoissonHardNegatives {
     /// Keeps all negatives in the band, πᵢ = 1, and each of the others with πᵢ = `floor`.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] unless 0 < `floor` ≤ 1.
-    pub fn band(pilot: Pilot<F>, band: Band, floor: f64) -> Result<Self> {
+    pub fn band(pilot: Pilot, band: Band, floor: f64) -> Result<Self> {
         Self::checked(pilot, Law::Band(band), floor)
     }
 
@@ -229,7 +227,7 @@ impl<F: Scalar> PoissonHardNegatives<F> {
     /// # Errors
     /// [`Error::InvalidArgument`] unless `negatives_per_positive` is positive and finite and
     /// 0 < `floor` ≤ 1.
-    pub fn proportional(pilot: Pilot<F>, negatives_per_positive: f64, floor: f64) -> Result<Self> {
+    pub fn proportional(pilot: Pilot, negatives_per_positive: f64, floor: f64) -> Result<Self> {
         if !(negatives_per_positive > 0.0 && negatives_per_positive.is_finite()) {
             let expected = "positive and finite";
             return Err(Error::invalid("negatives_per_positive", negatives_per_positive, expected));
@@ -237,7 +235,7 @@ impl<F: Scalar> PoissonHardNegatives<F> {
         Self::checked(pilot, Law::Proportional { negatives_per_positive }, floor)
     }
 
-    fn checked(pilot: Pilot<F>, law: Law, floor: f64) -> Result<Self> {
+    fn checked(pilot: Pilot, law: Law, floor: f64) -> Result<Self> {
         if !(floor > 0.0 && floor <= 1.0) {
             let expected = "above 0 and at most 1: every negative needs a chance";
             return Err(Error::invalid("floor", floor, expected));
@@ -326,8 +324,8 @@ fn sum(labels: &[bool], scores: &[f64], f: impl Fn(f64) -> f64 + Sync + Send) ->
     .sum()
 }
 
-impl<F: Scalar> Sampler<F> for PoissonHardNegatives<F> {
-    fn resample(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Resample<F>> {
+impl Sampler for PoissonHardNegatives {
+    fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         let totals = data.totals();
         totals.need_both("hard negative sampling")?;
         let labels = data.labels();

@@ -3,10 +3,8 @@
 use ndarray_rand::rand::Rng;
 
 use super::Resample;
-use crate::core::Distortion;
-use crate::core::Scalar;
+use crate::core::{ClassTotals, Dataset, Distortion, Error, Result, Seed};
 use crate::exec::parallel::{self, BLOCK};
-use crate::{ClassTotals, Dataset, Error, Result, Seed};
 
 /// Rows of `0..n` kept each on its own, row i with probability `probability(i)`.
 ///
@@ -64,7 +62,7 @@ impl Top {
 }
 
 /// Rows and weight of each class among some rows of a data set.
-pub(super) fn totals_of<F: Scalar>(data: &Dataset<'_, F>, rows: &[usize]) -> ClassTotals {
+pub(super) fn totals_of(data: &Dataset<'_>, rows: &[usize]) -> ClassTotals {
     let (mut counts, mut sums) = ([0; 2], [0.0; 2]);
     for &row in rows {
         let class = usize::from(data.labels()[row]);
@@ -76,8 +74,8 @@ pub(super) fn totals_of<F: Scalar>(data: &Dataset<'_, F>, rows: &[usize]) -> Cla
 }
 
 /// The rows of both classes that a sampler kept: their totals, or why there are none.
-pub(super) fn need_kept<F: Scalar>(
-    data: &Dataset<'_, F>,
+pub(super) fn need_kept(
+    data: &Dataset<'_>,
     rows: &[usize],
     sampler: &'static str,
     why: impl Fn() -> String,
@@ -103,12 +101,12 @@ pub(super) fn need_kept<F: Scalar>(
 }
 
 /// Distinct rows kept by their features, in order.
-pub(super) fn by_features<F: Scalar>(
-    data: &Dataset<'_, F>,
+pub(super) fn by_features(
+    data: &Dataset<'_>,
     rows: Vec<usize>,
     sampler: &'static str,
     why: impl Fn() -> String,
-) -> Result<Resample<F>> {
+) -> Result<Resample> {
     if rows.len() == data.rows() {
         return Ok(Resample::identity());
     }
@@ -120,13 +118,13 @@ pub(super) fn by_features<F: Scalar>(
 
 /// Poisson sampling: each row on its own, row i with the inclusion probability πᵢ = `inclusion(i)` in
 /// (0, 1]. With `reweight` a kept row weighs 1/πᵢ times its own weight, and nothing is distorted.
-pub(super) fn poisson<F: Scalar>(
-    data: &Dataset<'_, F>,
+pub(super) fn poisson(
+    data: &Dataset<'_>,
     inclusion: impl Fn(usize) -> f64 + Sync + Send,
     reweight: bool,
     seed: Seed,
     sampler: &'static str,
-) -> Result<Resample<F>> {
+) -> Result<Resample> {
     let rows = independently(data.rows(), seed, &inclusion);
     let why = || {
         "each row is drawn on its own, and none was drawn; raise the inclusion probabilities".into()

@@ -2,11 +2,9 @@
 
 use super::kept::{independently, need_kept};
 use super::{Pilot, Resample, Sampler};
-use crate::core::Distortion;
-use crate::core::Scalar;
+use crate::core::{Dataset, Distortion, Error, Result, Run};
 use crate::exec::parallel::{self, BLOCK};
 use crate::numerics::{logit, sigmoid};
-use crate::{Dataset, Error, Result, Run};
 
 /// Keeps the rows that surprise a pilot model, and tells the model so by offsets: the consistent form of
 /// hard negative mining (Fithian & Hastie 2014, *Local case-control sampling*, §3).
@@ -39,7 +37,7 @@ use crate::{Dataset, Error, Result, Run};
 /// use imbalance::prelude::*;
 /// use imbalance::sampling::{LocalCaseControl, Pilot};
 ///
-/// let log = SyntheticClicks::new(50_000, 0.02)?.numeric(4).categorical(&[]).generate::<f64>(7)?;
+/// let log = SyntheticClicks::new(50_000, 0.02)?.numeric(4).categorical(&[]).generate(7)?;
 /// let pilot = Pilot::trained(LogisticRegression::new(), LogLoss);
 /// let fitted = Pipeline::new(LogisticRegression::new())
 ///     .sampler(LocalCaseControl::new(pilot))
@@ -51,18 +49,18 @@ use crate::{Dataset, Error, Result, Run};
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct LocalCaseControl<F: Scalar> {
-    pilot: Pilot<F>,
+pub struct LocalCaseControl {
+    pilot: Pilot,
     scale: f64,
 }
 
 /// Largest |logit p̃|: e⁻³⁰ is 10⁻¹³, beyond what any model knows.
 const MAX_LOGIT: f64 = 30.0;
 
-impl<F: Scalar> LocalCaseControl<F> {
+impl LocalCaseControl {
     /// Local case-control sampling by this pilot, with c = 1.
     #[must_use]
-    pub fn new(pilot: Pilot<F>) -> Self {
+    pub fn new(pilot: Pilot) -> Self {
         Self { pilot, scale: 1.0 }
     }
 
@@ -79,8 +77,8 @@ impl<F: Scalar> LocalCaseControl<F> {
     }
 }
 
-impl<F: Scalar> Sampler<F> for LocalCaseControl<F> {
-    fn resample(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Resample<F>> {
+impl Sampler for LocalCaseControl {
+    fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         data.totals().need_both("local case-control sampling")?;
         let mut pilot = self.pilot.probabilities(data, run)?;
         parallel::map_into(&mut pilot, 1, BLOCK, |_, _, out| {

@@ -41,19 +41,18 @@ pub use synthetic::Synthetic;
 pub use then::Then;
 pub use tomek::TomekLinks;
 
-use crate::core::Scalar;
-use crate::{Dataset, Result, Run};
+use crate::core::{Dataset, Result, Run};
 
 /// Chooses, repeats or makes rows, and says what that did to the odds.
 ///
 /// An implementation reports its [`Distortion`](crate::Distortion) from what really happened (realised, weighted
 /// counts), draws only from the seed of `run`, and gives the same rows for any number of threads.
-pub trait Sampler<F: Scalar>: Debug + Send + Sync {
+pub trait Sampler: Debug + Send + Sync {
     /// Resamples the rows.
     ///
     /// # Errors
     /// Depends on the sampler; all need both classes.
-    fn resample(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Resample<F>>;
+    fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample>;
 
     /// Whether the features matter to this sampler, and not labels, weights and attributes alone. Where they
     /// do not, a chain spares the gathering of features for it: it is given rows of no columns. Default yes.
@@ -67,7 +66,7 @@ pub trait Sampler<F: Scalar>: Debug + Send + Sync {
     /// use imbalance::prelude::*;
     /// use imbalance::sampling::{Rule, RuleSampler};
     ///
-    /// let log = SyntheticClicks::new(20_000, 0.02)?.generate::<f32>(7)?;
+    /// let log = SyntheticClicks::new(20_000, 0.02)?.generate(7)?;
     /// let recent = RuleSampler::filter(Rule::number("last_active_days").at_most(7.0))?;
     /// let sampler = recent.then(RandomUnderSampler::negatives_per_positive(5.0)?);
     ///
@@ -76,7 +75,7 @@ pub trait Sampler<F: Scalar>: Debug + Send + Sync {
     /// assert_eq!(sample.totals().negatives, 5 * sample.totals().positives);
     /// # Ok::<(), imbalance::Error>(())
     /// ```
-    fn then<B: Sampler<F>>(self, second: B) -> Then<Self, B, F>
+    fn then<B: Sampler>(self, second: B) -> Then<Self, B>
     where
         Self: Sized,
     {
@@ -84,8 +83,8 @@ pub trait Sampler<F: Scalar>: Debug + Send + Sync {
     }
 }
 
-impl<F: Scalar, S: Sampler<F> + ?Sized> Sampler<F> for Box<S> {
-    fn resample(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Resample<F>> {
+impl<S: Sampler + ?Sized> Sampler for Box<S> {
+    fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         (**self).resample(data, run)
     }
 

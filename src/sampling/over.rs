@@ -3,12 +3,9 @@
 use ndarray_rand::rand::Rng;
 
 use super::{Resample, Synthetic};
-use crate::core::Chosen;
-use crate::core::Distortion;
-use crate::core::{Scalar, round};
+use crate::core::{Chosen, ClassTotals, Dataset, Distortion, Error, Result, Seed, round, visit};
 use crate::exec::parallel::{self, BLOCK};
 use crate::knn::Neighbours;
-use crate::{ClassTotals, Dataset, Error, Result, Seed};
 
 /// The positives per negative that an over-sampler promises, N₊′/N₋.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,10 +21,10 @@ impl Target {
     }
 
     /// How many positives are missing from round(ratio · N₋). Checks that both classes are there.
-    pub(super) fn missing<F: Scalar>(
+    pub(super) fn missing(
         self,
         what: &'static str,
-        data: &Dataset<'_, F>,
+        data: &Dataset<'_>,
         totals: &ClassTotals,
     ) -> Result<usize> {
         totals.need_both(what)?;
@@ -50,9 +47,11 @@ impl Target {
 
 /// Whether the system would give the memory for all rows and `new` more, asked before anything is made:
 /// an allocation that fails later ends the process.
-fn need_memory<F: Scalar>(data: &Dataset<'_, F>, new: usize) -> Option<()> {
+fn need_memory(data: &Dataset<'_>, new: usize) -> Option<()> {
     let rows = data.rows().checked_add(new)?;
-    let entry = size_of::<F>() + if data.features().is_sparse() { size_of::<usize>() } else { 0 };
+    let x = data.features();
+    let number = visit!(x, |x| x.entry_size());
+    let entry = number + if x.is_sparse() { size_of::<usize>() } else { 0 };
     let stored = data.features().stored().div_ceil(data.rows());
     // Parent and partner; label, weight, offset and the attributes.
     let columns = 5 + data.attribute_names().count();
@@ -104,11 +103,7 @@ pub(super) struct Kin {
 
 impl Kin {
     /// Searches for each parent once, though it comes several times. Equal parents follow each other.
-    pub(super) fn new<F: Scalar>(
-        search: &Neighbours<'_, '_, F>,
-        parents: &[usize],
-        k: usize,
-    ) -> Self {
+    pub(super) fn new(search: &Neighbours<'_, '_>, parents: &[usize], k: usize) -> Self {
         let mut queries = parents.to_vec();
         queries.dedup();
         let neighbours = search.nearest(&queries, k);
@@ -143,11 +138,7 @@ impl Kin {
 }
 
 /// ln(W₊′/W₊), where each new row has its parent's weight.
-pub(super) fn gain<F: Scalar>(
-    data: &Dataset<'_, F>,
-    totals: &ClassTotals,
-    parents: &[usize],
-) -> Result<f64> {
+pub(super) fn gain(data: &Dataset<'_>, totals: &ClassTotals, parents: &[usize]) -> Result<f64> {
     let added = match data.weights() {
         None => parents.len() as f64,
         Some(weights) => parents.iter().map(|&row| weights[row]).sum(),
@@ -160,12 +151,12 @@ pub(super) fn gain<F: Scalar>(
 }
 
 /// All rows, and the new ones below them.
-pub(super) fn grown<F: Scalar>(
+pub(super) fn grown(
     sampler: &'static str,
-    data: &Dataset<'_, F>,
+    data: &Dataset<'_>,
     totals: &ClassTotals,
-    synthetic: Synthetic<F>,
-) -> Result<Resample<F>> {
+    synthetic: Synthetic,
+) -> Result<Resample> {
     let nominal_log_odds = Some(gain(data, totals, synthetic.parents())?);
     let distortion = Distortion::FeatureDependent { sampler: sampler.into(), nominal_log_odds };
     Ok(Resample { synthetic: Some(synthetic), distortion, ..Resample::identity() })

@@ -5,13 +5,11 @@ use std::sync::Arc;
 
 use super::{RandomUnderSampler, Sampler};
 use crate::calibration::{Calibrate, Calibrator, PriorCorrection};
-use crate::core::Distortion;
-use crate::core::Scalar;
+use crate::core::{Dataset, Distortion, Error, Result, Run};
 use crate::loss::Loss;
 use crate::model::{Model, Predict};
 use crate::numerics::sigmoid;
 use crate::pipeline::{FittedPipeline, Pipeline, logits_of};
-use crate::{Dataset, Error, Result, Run};
 
 /// A pilot model: it gives each row a first guess p̂ of its probability, and a sampler chooses rows by
 /// it. It is either given, or trained on the rows to be sampled.
@@ -31,7 +29,7 @@ use crate::{Dataset, Error, Result, Run};
 /// use imbalance::prelude::*;
 /// use imbalance::sampling::{LocalCaseControl, Pilot};
 ///
-/// let log = SyntheticClicks::new(20_000, 0.02)?.numeric(4).categorical(&[]).generate::<f64>(7)?;
+/// let log = SyntheticClicks::new(20_000, 0.02)?.numeric(4).categorical(&[]).generate(7)?;
 /// let rows = &log.dataset;
 ///
 /// // Trained inside, on five negatives per positive, with the prior correction of that sample.
@@ -46,18 +44,18 @@ use crate::{Dataset, Error, Result, Run};
 /// }
 /// # Ok::<(), imbalance::Error>(())
 /// ```
-pub struct Pilot<F: Scalar>(Arc<dyn Score<F>>);
+pub struct Pilot(Arc<dyn Score>);
 
-impl<F: Scalar> Pilot<F> {
+impl Pilot {
     /// A model whose σ(logit) is the population's probability.
-    pub fn given(model: impl Predict<F> + 'static) -> Self {
+    pub fn given(model: impl Predict + 'static) -> Self {
         Self(Arc::new(Given(model)))
     }
 
     /// A fitted pipeline, with its calibration.
     pub fn fitted<P, K>(pipeline: impl Into<Arc<FittedPipeline<P, K>>>) -> Self
     where
-        P: Predict<F> + 'static,
+        P: Predict + 'static,
         K: Calibrate + 'static,
     {
         Self(Arc::new(Fitted(pipeline.into())))
@@ -67,7 +65,7 @@ impl<F: Scalar> Pilot<F> {
     /// ([`RandomUnderSampler::default`]), with [`PriorCorrection`] from there to the population.
     pub fn trained<M, L>(model: M, loss: L) -> Self
     where
-        M: Model<F> + 'static,
+        M: Model + 'static,
         L: Loss + 'static,
     {
         let pipeline = Pipeline::new(model)
@@ -81,16 +79,16 @@ impl<F: Scalar> Pilot<F> {
     /// sampler.
     pub fn pipeline<S, L, M, C>(pipeline: Pipeline<S, L, M, C>) -> Self
     where
-        S: Sampler<F> + 'static,
+        S: Sampler + 'static,
         L: Loss + 'static,
-        M: Model<F> + 'static,
+        M: Model + 'static,
         C: Calibrator + 'static,
     {
         Self(Arc::new(Trained(pipeline)))
     }
 
     /// p̂ of each row, in \[0, 1\].
-    pub(super) fn probabilities(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Vec<f64>> {
+    pub(super) fn probabilities(&self, data: &Dataset<'_>, run: &Run) -> Result<Vec<f64>> {
         let probabilities = self.0.probabilities(data, &run.child("pilot"))?;
         match probabilities.iter().position(|p| !(0.0..=1.0).contains(p)) {
             None => Ok(probabilities),
@@ -103,27 +101,27 @@ impl<F: Scalar> Pilot<F> {
     }
 }
 
-impl<F: Scalar> Clone for Pilot<F> {
+impl Clone for Pilot {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<F: Scalar> fmt::Debug for Pilot<F> {
+impl fmt::Debug for Pilot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Pilot({:?})", self.0)
     }
 }
 
 /// What gives rows their probabilities.
-trait Score<F: Scalar>: fmt::Debug + Send + Sync {
-    fn probabilities(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Vec<f64>>;
+trait Score: fmt::Debug + Send + Sync {
+    fn probabilities(&self, data: &Dataset<'_>, run: &Run) -> Result<Vec<f64>>;
 }
 
 struct Given<P>(P);
 
-impl<F: Scalar, P: Predict<F>> Score<F> for Given<P> {
-    fn probabilities(&self, data: &Dataset<'_, F>, _: &Run) -> Result<Vec<f64>> {
+impl<P: Predict> Score for Given<P> {
+    fn probabilities(&self, data: &Dataset<'_>, _: &Run) -> Result<Vec<f64>> {
         let mut out = logits_of(&self.0, data)?;
         out.iter_mut().for_each(|z| *z = sigmoid(*z));
         Ok(out)
@@ -139,8 +137,8 @@ impl<P> fmt::Debug for Given<P> {
 
 struct Fitted<P, K>(Arc<FittedPipeline<P, K>>);
 
-impl<F: Scalar, P: Predict<F>, K: Calibrate> Score<F> for Fitted<P, K> {
-    fn probabilities(&self, data: &Dataset<'_, F>, _: &Run) -> Result<Vec<f64>> {
+impl<P: Predict, K: Calibrate> Score for Fitted<P, K> {
+    fn probabilities(&self, data: &Dataset<'_>, _: &Run) -> Result<Vec<f64>> {
         self.0.probabilities_as_sampled(data)
     }
 }
@@ -153,15 +151,14 @@ impl<P, K> fmt::Debug for Fitted<P, K> {
 
 struct Trained<S, L, M, C>(Pipeline<S, L, M, C>);
 
-impl<F, S, L, M, C> Score<F> for Trained<S, L, M, C>
+impl<S, L, M, C> Score for Trained<S, L, M, C>
 where
-    F: Scalar,
-    S: Sampler<F>,
+    S: Sampler,
     L: Loss,
-    M: Model<F>,
+    M: Model,
     C: Calibrator,
 {
-    fn probabilities(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Vec<f64>> {
+    fn probabilities(&self, data: &Dataset<'_>, run: &Run) -> Result<Vec<f64>> {
         let rows = match data.distortion() {
             // No closed form undoes it, so the rows stand for themselves.
             Distortion::FeatureDependent { .. } => data.view().with_distortion(Distortion::None),

@@ -1,12 +1,8 @@
 //! Random over-sampling, plain or smoothed.
 
-use ndarray::{ArrayView2, Axis};
-
 use super::over::{Target, gain, grown, rows_of, spread};
 use super::{Resample, Sampler, Synthetic};
-use crate::core::Distortion;
-use crate::core::{FeaturesView, Scalar};
-use crate::{Dataset, Error, Result, Run};
+use crate::core::{Dataset, Distortion, Error, Matrix, Result, Run, Scalar, visit};
 
 /// Repeats positives, as they are or with noise.
 ///
@@ -73,11 +69,11 @@ impl RandomOverSampler {
     }
 }
 
-impl<F: Scalar> Sampler<F> for RandomOverSampler {
+impl Sampler for RandomOverSampler {
     /// # Errors
     /// [`Error::OneClass`], or [`Error::InvalidArgument`] if there are more positives than the ratio
     /// asks for, or for noise on sparse rows.
-    fn resample(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Resample<F>> {
+    fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         let totals = data.totals();
         let missing = self.target.missing("random over-sampling", data, &totals)?;
         if missing == 0 {
@@ -90,33 +86,28 @@ impl<F: Scalar> Sampler<F> for RandomOverSampler {
             let rows = (0..data.rows()).chain(parents).collect();
             return Ok(Resample::kept(rows, Distortion::PriorShift { log_odds }));
         }
-        match data.features() {
-            FeaturesView::Dense(x) => {
-                let noise = deviations(&x, &positives, self.shrinkage);
-                let made = Synthetic::blurred(parents, noise, run.seed());
-                grown("smoothed random over-sampling", data, &totals, made)
-            }
-            FeaturesView::Sparse(_) => Err(Error::invalid(
-                "shrinkage",
-                self.shrinkage,
-                "0 for sparse rows, which noise would make dense; pass a dense matrix, or use Smote, \
-                 which keeps them sparse",
-            )),
+        if data.features().is_sparse() {
+            let expected = "0 for sparse rows, which noise would make dense; pass a dense matrix, or \
+                            use Smote, which keeps them sparse";
+            return Err(Error::invalid("shrinkage", self.shrinkage, expected));
         }
+        let noise = visit!(data.features(), |x| deviations(x, &positives, self.shrinkage));
+        let made = Synthetic::blurred(parents, noise, run.seed());
+        grown("smoothed random over-sampling", data, &totals, made)
     }
 }
 
 /// The standard deviation of the noise in each column.
-fn deviations<F: Scalar>(x: &ArrayView2<'_, F>, positives: &[usize], shrinkage: f64) -> Vec<f64> {
+fn deviations<F: Scalar>(x: Matrix<'_, F>, positives: &[usize], shrinkage: f64) -> Vec<f64> {
     let (n, d) = (positives.len() as f64, x.ncols() as f64);
     let bandwidth = shrinkage * (4.0 / ((d + 2.0) * n)).powf(1.0 / (d + 4.0));
-    x.axis_iter(Axis(1)).map(|column| bandwidth * deviation(&column, positives)).collect()
+    (0..x.ncols()).map(|column| bandwidth * deviation(x, column, positives)).collect()
 }
 
 /// The standard deviation of some entries of a column, divided by their number.
-pub(super) fn deviation<F: Scalar>(column: &ndarray::ArrayView1<'_, F>, rows: &[usize]) -> f64 {
+pub(super) fn deviation<F: Scalar>(x: Matrix<'_, F>, column: usize, rows: &[usize]) -> f64 {
     let n = rows.len() as f64;
-    let mean = rows.iter().map(|&row| column[row].to_f64() / n).sum::<f64>();
-    let variance = rows.iter().map(|&row| (column[row].to_f64() - mean).powi(2)).sum::<f64>() / n;
+    let mean = rows.iter().map(|&row| x.get(row, column) / n).sum::<f64>();
+    let variance = rows.iter().map(|&row| (x.get(row, column) - mean).powi(2)).sum::<f64>() / n;
     variance.sqrt()
 }

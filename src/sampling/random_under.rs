@@ -4,10 +4,7 @@ use ndarray_rand::rand::Rng;
 
 use super::kept::{independently, need_kept};
 use super::{Resample, Sampler};
-use crate::core::Chosen;
-use crate::core::Distortion;
-use crate::core::Scalar;
-use crate::{ClassTotals, Dataset, Error, Result, Run, Seed};
+use crate::core::{Chosen, ClassTotals, Dataset, Distortion, Error, Result, Run, Seed};
 
 /// Keeps every positive and a random subset of the negatives.
 ///
@@ -234,8 +231,8 @@ fn collect(labels: &[bool], capacity: usize, times: impl Fn(usize) -> usize) -> 
     rows
 }
 
-impl<F: Scalar> Sampler<F> for RandomUnderSampler {
-    fn resample(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Resample<F>> {
+impl Sampler for RandomUnderSampler {
+    fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         let totals = data.totals();
         totals.need_both("random under-sampling")?;
         let Some(rows) = self.rows(data.labels(), &totals, run.seed())? else {

@@ -3,10 +3,7 @@
 use std::borrow::Cow;
 
 use super::Synthetic;
-use crate::core::Distortion;
-use crate::core::same_length;
-use crate::core::{Scalar, Selection, check_finite};
-use crate::{Dataset, Result};
+use crate::core::{Dataset, Distortion, Result, Selection, check_finite, same_length};
 
 /// What a sampler did: which rows it kept, which it made, how it weighted them, and what that
 /// distorted. Never just `(X, y)`.
@@ -14,11 +11,11 @@ use crate::{Dataset, Result};
 /// The resampled rows are the kept ones, in the order of [`rows`](Self::rows), then the synthetic
 /// ones; weights and offsets follow that order.
 #[derive(Debug, Clone)]
-pub struct Resample<F: Scalar> {
+pub struct Resample {
     /// Provenance of the kept rows.
     pub rows: Rows,
     /// New rows, if any.
-    pub synthetic: Option<Synthetic<F>>,
+    pub synthetic: Option<Synthetic>,
     /// A factor on each row's own weight, finite and ≥ 0.
     pub weights: Option<Vec<f64>>,
     /// An addition to each row's own offset, finite: what the choice of rows did to its log-odds, with the
@@ -38,7 +35,7 @@ pub enum Rows {
     Kept(Vec<usize>),
 }
 
-impl<F: Scalar> Resample<F> {
+impl Resample {
     /// Every row as it is.
     #[must_use]
     pub fn identity() -> Self {
@@ -75,14 +72,14 @@ impl<F: Scalar> Resample<F> {
     /// # Errors
     /// Whatever breaks the contract of the fields: rows out of range, lengths that differ, weights,
     /// offsets or a shift of the odds that are not finite.
-    pub fn apply<'a>(self, data: &'a Dataset<'_, F>) -> Result<Dataset<'a, F>> {
+    pub fn apply<'a>(self, data: &'a Dataset<'_>) -> Result<Dataset<'a>> {
         let distortion = data.distortion().clone().then(self.recorded()).checked()?;
         let rows = take(data, &self.rows, self.synthetic.as_ref())?;
         finish(rows, self.weights.map(Cow::Owned), self.offsets.map(Cow::Owned), distortion)
     }
 
     /// The same, where what the sampler did is still needed.
-    pub(super) fn view<'a>(&'a self, data: &'a Dataset<'_, F>) -> Result<Dataset<'a, F>> {
+    pub(super) fn view<'a>(&'a self, data: &'a Dataset<'_>) -> Result<Dataset<'a>> {
         let distortion = data.distortion().clone().then(self.recorded()).checked()?;
         let rows = take(data, &self.rows, self.synthetic.as_ref())?;
         let borrowed = |values: &'a Option<Vec<f64>>| values.as_deref().map(Cow::Borrowed);
@@ -91,11 +88,11 @@ impl<F: Scalar> Resample<F> {
 }
 
 /// The kept rows, and the new ones below them.
-fn take<'a, F: Scalar>(
-    data: &'a Dataset<'_, F>,
+fn take<'a>(
+    data: &'a Dataset<'_>,
     rows: &Rows,
-    synthetic: Option<&Synthetic<F>>,
-) -> Result<Dataset<'a, F>> {
+    synthetic: Option<&Synthetic>,
+) -> Result<Dataset<'a>> {
     let Some(synthetic) = synthetic.filter(|made| !made.is_empty()) else {
         return match rows {
             Rows::All => Ok(data.view()),
@@ -111,12 +108,12 @@ fn take<'a, F: Scalar>(
 }
 
 /// Rows with what the sampler says of them.
-fn finish<'a, F: Scalar>(
-    mut rows: Dataset<'a, F>,
+fn finish<'a>(
+    mut rows: Dataset<'a>,
     weights: Option<Cow<'a, [f64]>>,
     offsets: Option<Cow<'a, [f64]>>,
     distortion: Distortion,
-) -> Result<Dataset<'a, F>> {
+) -> Result<Dataset<'a>> {
     if let Some(mut weights) = weights {
         check("sampler weights", &weights, rows.rows())?;
         if let Some(own) = rows.weights() {

@@ -4,9 +4,8 @@ use std::fmt;
 use std::ops::Not;
 use std::sync::Arc;
 
-use crate::core::{Attributes, Scalar};
+use crate::core::{Attributes, Dataset, Error, Result};
 use crate::exec::parallel::{self, BLOCK};
-use crate::{Dataset, Error, Result};
 
 /// A predicate on the attributes of a row, for [`RuleSampler`](super::RuleSampler).
 ///
@@ -367,9 +366,9 @@ impl Bound<'_> {
 }
 
 /// For each row the position of the first rule that holds; their number, where none does.
-pub(super) fn first_that_holds<'r, F: Scalar>(
+pub(super) fn first_that_holds<'r>(
     rules: impl Iterator<Item = &'r Rule>,
-    data: &Dataset<'_, F>,
+    data: &Dataset<'_>,
 ) -> Result<Vec<u16>> {
     let bound = rules.map(|rule| rule.bind(data.attributes())).collect::<Result<Vec<_>>>()?;
     let mut first = vec![0; data.rows()];

@@ -6,10 +6,8 @@ use ndarray_rand::rand_distr::Exp1;
 use super::kept::{Top, by_features, poisson};
 use super::rule::first_that_holds;
 use super::{Resample, Rule, Sampler};
-use crate::core::Chosen;
-use crate::core::{Scalar, round};
+use crate::core::{Chosen, Dataset, Error, Result, Run, round};
 use crate::exec::parallel::{self, BLOCK};
-use crate::{Dataset, Error, Result, Run};
 
 /// Keeps rows by rules on their attribute columns. Rows stay in their order.
 ///
@@ -30,7 +28,7 @@ use crate::{Dataset, Error, Result, Run};
 /// use imbalance::prelude::*;
 /// use imbalance::sampling::{Rule, RuleSampler};
 ///
-/// let log = SyntheticClicks::new(20_000, 0.02)?.generate::<f32>(7)?;
+/// let log = SyntheticClicks::new(20_000, 0.02)?.generate(7)?;
 /// let rows = &log.dataset;
 ///
 /// // Negatives of users who were active within seven days, and saw at least five impressions.
@@ -90,7 +88,7 @@ impl Tiers {
     }
 
     /// For each row the position of its value.
-    fn of_rows<F: Scalar>(&self, data: &Dataset<'_, F>) -> Result<Vec<u16>> {
+    fn of_rows(&self, data: &Dataset<'_>) -> Result<Vec<u16>> {
         first_that_holds(self.rules.iter().map(|(rule, _)| rule), data)
     }
 
@@ -149,8 +147,8 @@ impl RuleSampler {
     }
 }
 
-impl<F: Scalar> Sampler<F> for RuleSampler {
-    fn resample(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Resample<F>> {
+impl Sampler for RuleSampler {
+    fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         data.totals().need_both("sampling by rules")?;
         let (Form::Filter(tiers) | Form::Shares(tiers) | Form::Priorities(tiers, _)) = &self.form;
         let tier_of = tiers.of_rows(data)?;
@@ -240,7 +238,7 @@ impl RuleSampler {
 /// use imbalance::prelude::*;
 /// use imbalance::sampling::{PoissonRuleSampler, Rule};
 ///
-/// let log = SyntheticClicks::new(20_000, 0.02)?.generate::<f32>(7)?;
+/// let log = SyntheticClicks::new(20_000, 0.02)?.generate(7)?;
 /// let engaged = Rule::number("last_active_days").at_most(7.0)
 ///     .and(Rule::number("impressions").at_least(5.0));
 /// // Half of the engaged users' negatives, and a twentieth of the others.
@@ -284,8 +282,8 @@ impl PoissonRuleSampler {
     }
 }
 
-impl<F: Scalar> Sampler<F> for PoissonRuleSampler {
-    fn resample(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Resample<F>> {
+impl Sampler for PoissonRuleSampler {
+    fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         data.totals().need_both("sampling by rules")?;
         let tier_of = self.tiers.of_rows(data)?;
         let values = self.tiers.values();

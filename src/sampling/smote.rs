@@ -2,9 +2,8 @@
 
 use super::over::{Kin, Target, check_k, checked_k, grown, rows_of, spread};
 use super::{Resample, Sampler, Synthetic};
-use crate::core::Scalar;
+use crate::core::{Dataset, Result, Run};
 use crate::knn::Neighbours;
-use crate::{Dataset, Result, Run};
 
 /// SMOTE: makes new positives between each positive and its nearest positives (equations 3–6).
 ///
@@ -34,7 +33,7 @@ use crate::{Dataset, Result, Run};
 /// use imbalance::prelude::*;
 /// use imbalance::sampling::Smote;
 ///
-/// let log = SyntheticClicks::new(5_000, 0.02)?.categorical(&[]).generate::<f32>(7)?;
+/// let log = SyntheticClicks::new(5_000, 0.02)?.categorical(&[]).generate(7)?;
 /// let data = &log.dataset;
 /// let sampler = Smote::positives_per_negative(0.5)?.neighbours(5)?;
 /// let sample = sampler.resample(data, &Run::seeded(7))?.apply(data)?;
@@ -75,12 +74,12 @@ impl Smote {
     }
 }
 
-impl<F: Scalar> Sampler<F> for Smote {
+impl Sampler for Smote {
     /// # Errors
     /// [`Error::OneClass`](crate::Error::OneClass), or
     /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if there are more positives than the
     /// ratio asks for, or no more than neighbours.
-    fn resample(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Resample<F>> {
+    fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         let totals = data.totals();
         let missing = self.target.missing("SMOTE", data, &totals)?;
         if missing == 0 {

@@ -1,15 +1,12 @@
 //! SMOTE for numeric and categorical columns.
 
-use ndarray::ArrayView2;
-
 use super::over::{Kin, Target, check_k, checked_k, grown, rows_of, spread};
 use super::random_over::deviation;
 use super::synthetic::Categories;
 use super::{Resample, Sampler, Synthetic};
-use crate::core::{FeaturesView, Scalar};
+use crate::core::{Dataset, Error, Matrix, Result, Run, Scalar, visit};
 use crate::exec::parallel::{self, BLOCK};
 use crate::knn::{Metric, Neighbours};
-use crate::{Dataset, Error, Result, Run};
 
 /// SMOTE-NC: SMOTE where some columns hold categories, as codes.
 ///
@@ -92,16 +89,17 @@ impl SmoteNc {
     }
 }
 
-impl<F: Scalar> Sampler<F> for SmoteNc {
+impl Sampler for SmoteNc {
     /// # Errors
     /// [`Error::OneClass`], or [`Error::InvalidArgument`] if there are more positives than the ratio
     /// asks for, or no more than neighbours, if a categorical column does not exist or all columns are
     /// categorical, or if the rows are sparse.
-    fn resample(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Resample<F>> {
-        let FeaturesView::Dense(x) = data.features() else {
+    fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
+        let x = data.features();
+        if x.is_sparse() {
             let expected = "dense: category codes as numbers; for sparse one-hot columns use Smote";
             return Err(Error::invalid("features", "sparse", expected));
-        };
+        }
         let mask = self.mask(x.ncols())?;
         let totals = data.totals();
         let missing = self.target.missing("SMOTE-NC", data, &totals)?;
@@ -110,12 +108,12 @@ impl<F: Scalar> Sampler<F> for SmoteNc {
         }
         check_k(self.k, totals.positives)?;
         let positives = rows_of(data.labels(), true);
-        let penalty = penalty(&x, &mask, &positives);
-        let search = Neighbours::by_metric(&x, &positives, Metric::mixed(mask.clone(), penalty));
+        let penalty = visit!(x, |x| penalty(x, &mask, &positives));
+        let search = Neighbours::by_metric(x, &positives, Metric::mixed(mask.clone(), penalty));
         let parents = spread(&positives, missing, run.seed());
         let kin = Kin::new(&search, &parents, self.k);
         let partners = kin.partners(run.seed());
-        let categories = modes(&x, &mask, kin);
+        let categories = visit!(x, |x| modes(x, &mask, kin));
         let made = Synthetic::between(x.ncols(), (parents, partners), false, run.seed());
         grown("SMOTE-NC", data, &totals, made.with_categories(categories))
     }
@@ -123,14 +121,14 @@ impl<F: Scalar> Sampler<F> for SmoteNc {
 
 /// The values that new rows have in columns of categories: those most frequent among the neighbours of
 /// their parent.
-fn modes<F: Scalar>(x: &ArrayView2<'_, F>, mask: &[bool], kin: Kin) -> Categories<F> {
+fn modes<F: Scalar>(x: Matrix<'_, F>, mask: &[bool], kin: Kin) -> Categories {
     let columns: Vec<usize> = (0..x.ncols()).filter(|&column| mask[column]).collect();
     let neighbours: Vec<&[usize]> = kin.of_parents().collect();
-    let mut values = vec![F::default(); neighbours.len() * columns.len()];
+    let mut values = vec![0.0; neighbours.len() * columns.len()];
     parallel::map_into(&mut values, columns.len(), BLOCK, |_, parents, out| {
         for (kin, out) in neighbours[parents].iter().zip(out.chunks_exact_mut(columns.len())) {
             for (&column, out) in columns.iter().zip(out) {
-                *out = mode(&kin.iter().map(|&kin| x[[kin, column]]));
+                *out = mode(&kin.iter().map(|&kin| x.get(kin, column)));
             }
         }
     });
@@ -138,8 +136,8 @@ fn modes<F: Scalar>(x: &ArrayView2<'_, F>, mask: &[bool], kin: Kin) -> Categorie
 }
 
 /// The most frequent value; of equally frequent ones the one met first.
-fn mode<F: Scalar>(values: &(impl Iterator<Item = F> + Clone)) -> F {
-    let mut best = (0, F::default());
+fn mode(values: &(impl Iterator<Item = f64> + Clone)) -> f64 {
+    let mut best = (0, 0.0);
     for value in values.clone() {
         let count = values.clone().filter(|&other| other == value).count();
         if count > best.0 {
@@ -150,10 +148,9 @@ fn mode<F: Scalar>(values: &(impl Iterator<Item = F> + Clone)) -> F {
 }
 
 /// What a differing category adds to the squared distance.
-fn penalty<F: Scalar>(x: &ArrayView2<'_, F>, mask: &[bool], positives: &[usize]) -> f64 {
+fn penalty<F: Scalar>(x: Matrix<'_, F>, mask: &[bool], positives: &[usize]) -> f64 {
     let numeric = (0..x.ncols()).filter(|&column| !mask[column]);
-    let mut deviations: Vec<f64> =
-        numeric.map(|column| deviation(&x.column(column), positives)).collect();
+    let mut deviations: Vec<f64> = numeric.map(|column| deviation(x, column, positives)).collect();
     deviations.sort_by(f64::total_cmp);
     let n = deviations.len();
     let median = f64::midpoint(deviations[(n - 1) / 2], deviations[n / 2]);

@@ -6,13 +6,11 @@ use ndarray_rand::rand_distr::StandardNormal;
 use rand_chacha::ChaCha8Rng;
 use sprs::{CsMat, CsMatView};
 
-use crate::core::same_length;
 use crate::core::{
-    CsrRows, Features, FeaturesView, Scalar, Selection, dense, gather_into, sparse_row,
-    sparse_union,
+    CsrRows, Dataset, Error, Features, Matrix, Result, Scalar, Seed, Selection, dense, gather_into,
+    same_length, sparse_row, sparse_union, visit,
 };
 use crate::exec::parallel::{self, BLOCK};
-use crate::{Dataset, Error, Result, Seed};
 
 /// New positive rows made by a sampler. Weight, offset and attributes of each are its parent's.
 ///
@@ -20,46 +18,46 @@ use crate::{Dataset, Error, Result, Seed};
 /// partner, with which random numbers), and they are made where the resampled data set needs them, so
 /// that they are never in memory twice. [`new`](Self::new) takes rows that exist already.
 #[derive(Debug, Clone)]
-pub struct Synthetic<F: Scalar> {
+pub struct Synthetic {
     parents: Vec<usize>,
     columns: usize,
-    law: Law<F>,
+    law: Law,
 }
 
 #[derive(Debug, Clone)]
-enum Law<F: Scalar> {
+enum Law {
     /// They are there.
-    Given(Features<'static, F>),
+    Given(Features<'static>),
     /// x + λ(x′ − x), with x′ the partner.
-    Between(Between<F>),
+    Between(Between),
     /// x + σz, with z normal and a σ for each column.
     Blurred { deviations: Vec<f64>, draws: Draws },
 }
 
 #[derive(Debug, Clone)]
-struct Between<F> {
+struct Between {
     partners: Vec<usize>,
     /// One λ for each element instead of one for each row.
     per_element: bool,
     draws: Draws,
-    categories: Option<Categories<F>>,
+    categories: Option<Categories>,
 }
 
 /// What new rows have in columns of categories.
 #[derive(Debug, Clone)]
-pub(super) struct Categories<F> {
+pub(super) struct Categories {
     /// The columns.
     pub(super) columns: Vec<usize>,
     /// Their values, for one parent after the other.
-    pub(super) values: Vec<F>,
+    pub(super) values: Vec<f64>,
     /// For each new row, the place of its parent there.
     pub(super) places: Vec<usize>,
 }
 
-impl<F: Scalar> Synthetic<F> {
+impl Synthetic {
     /// Rows that are made already, and the input row each was made from.
     #[must_use]
-    pub fn new(features: impl Into<Features<'static, F>>, parents: Vec<usize>) -> Self {
+    pub fn new(features: impl Into<Features<'static>>, parents: Vec<usize>) -> Self {
         let features = features.into();
         Self { parents, columns: features.ncols(), law: Law::Given(features) }
     }
@@ -80,7 +78,7 @@ impl<F: Scalar> Synthetic<F> {
     }
 
     /// The same with these values in some columns.
-    pub(super) fn with_categories(mut self, categories: Categories<F>) -> Self {
+    pub(super) fn with_categories(mut self, categories: Categories) -> Self {
         if let Law::Between(between) = &mut self.law {
             between.categories = Some(categories);
         }
@@ -113,7 +111,7 @@ impl<F: Scalar> Synthetic<F> {
     ///
     /// # Errors
     /// Whatever breaks the contract of a sampler, as for [`Resample::apply`](super::Resample::apply).
-    pub fn features(&self, data: &Dataset<'_, F>) -> Result<Features<'static, F>> {
+    pub fn features(&self, data: &Dataset<'_>) -> Result<Features<'static>> {
         self.check("the sampler", data.rows(), data.columns())?;
         self.below(data, &Selection::Range(0..0))
     }
@@ -142,32 +140,10 @@ impl<F: Scalar> Synthetic<F> {
     /// The features of some rows of a data set and, below them, of these, in one allocation.
     pub(super) fn below(
         &self,
-        data: &Dataset<'_, F>,
+        data: &Dataset<'_>,
         kept: &Selection<'_>,
-    ) -> Result<Features<'static, F>> {
-        let features: Features<'_, F> = match (data.features(), &self.law) {
-            (x, Law::Given(below)) if x.is_sparse() || below.view().is_sparse() => {
-                let below = below.view();
-                let all = Selection::Range(0..below.nrows());
-                let parts = [(&x, kept), (&below, &all)];
-                CsrRows::of(self.columns, &parts).finish().into()
-            }
-            (FeaturesView::Dense(x), _) => {
-                let (rows, above) = (kept.len() + self.parents.len(), kept.len() * x.ncols());
-                let mut values = vec![F::default(); rows * x.ncols()];
-                let (top, new) = values.split_at_mut(above);
-                gather_into(&x, kept, top);
-                self.fill(data, &x, new);
-                dense(values, rows, x.ncols()).into()
-            }
-            (FeaturesView::Sparse(x), Law::Between(between)) if between.categories.is_none() => {
-                self.sparse_between(data, &x, between, kept).into()
-            }
-            (FeaturesView::Sparse(_), _) => {
-                let problem = "it makes dense rows from sparse ones".into();
-                return Err(Error::Contract { stage: "the sampler".into(), problem });
-            }
-        };
+    ) -> Result<Features<'static>> {
+        let features = visit!(data.features(), |x| self.below_matrix(data, x, kept))?;
         let new = kept.len()..kept.len() + self.parents.len();
         match features.view().slice(new).first_non_finite() {
             Some((row, column, value)) => {
@@ -178,12 +154,46 @@ impl<F: Scalar> Synthetic<F> {
         }
     }
 
+    fn below_matrix<F: Scalar>(
+        &self,
+        data: &Dataset<'_>,
+        x: Matrix<'_, F>,
+        kept: &Selection<'_>,
+    ) -> Result<Features<'static>> {
+        Ok(match (x, &self.law) {
+            (x, Law::Given(made)) if x.is_sparse() || made.view().is_sparse() => {
+                let made = made.with_precision(F::PRECISION);
+                let all = Selection::Range(0..made.nrows());
+                let below = F::matrix(made.view());
+                let parts: Vec<_> =
+                    [(&x, kept)].into_iter().chain(below.as_ref().map(|x| (x, &all))).collect();
+                CsrRows::of(self.columns, &parts).finish().into()
+            }
+            (Matrix::Dense(x), _) => {
+                let (rows, above) = (kept.len() + self.parents.len(), kept.len() * x.ncols());
+                let mut values = vec![F::default(); rows * x.ncols()];
+                let (top, new) = values.split_at_mut(above);
+                gather_into(&x, kept, top);
+                self.fill(data, &x, new);
+                dense(values, rows, x.ncols()).into()
+            }
+            (Matrix::Sparse(x), Law::Between(between)) if between.categories.is_none() => {
+                self.sparse_between(data, &x, between, kept).into()
+            }
+            (Matrix::Sparse(_), _) => {
+                let problem = "it makes dense rows from sparse ones".into();
+                return Err(Error::Contract { stage: "the sampler".into(), problem });
+            }
+        })
+    }
+
     /// Writes the rows one after the other.
-    fn fill(&self, data: &Dataset<'_, F>, x: &ArrayView2<'_, F>, out: &mut [F]) {
+    fn fill<F: Scalar>(&self, data: &Dataset<'_>, x: &ArrayView2<'_, F>, out: &mut [F]) {
         let width = self.columns;
         match &self.law {
             Law::Given(features) => {
-                if let FeaturesView::Dense(made) = features.view() {
+                let made = features.with_precision(F::PRECISION);
+                if let Some(Matrix::Dense(made)) = F::matrix(made.view()) {
                     gather_into(&made, &Selection::Range(0..made.nrows()), out);
                 }
             }
@@ -222,11 +232,11 @@ impl<F: Scalar> Synthetic<F> {
 
     /// Rows between sparse ones store what either end stores, so their sizes are known before they are
     /// made, and they are written where they belong.
-    fn sparse_between(
+    fn sparse_between<F: Scalar>(
         &self,
-        data: &Dataset<'_, F>,
+        data: &Dataset<'_>,
         x: &CsMatView<'_, F>,
-        between: &Between<F>,
+        between: &Between,
         kept: &Selection<'_>,
     ) -> CsMat<F> {
         let ends =
@@ -238,7 +248,7 @@ impl<F: Scalar> Synthetic<F> {
                 *size = sparse_union(a, b).count();
             }
         });
-        let mut all = CsrRows::of(self.columns, &[(&FeaturesView::Sparse(*x), kept)]);
+        let mut all = CsrRows::of(self.columns, &[(&Matrix::Sparse(*x), kept)]);
         let mut blocks = all.extend(&sizes, BLOCK);
         parallel::map_into(&mut blocks, 1, 1, |block, _, parts| {
             let mut cursor = between.draws.cursor();
@@ -291,14 +301,14 @@ impl<F: Scalar> Synthetic<F> {
     }
 }
 
-impl<F: Scalar> Between<F> {
+impl Between {
     /// The λ of each element of a row in turn.
     fn lambda<'c>(
         &self,
         cursor: &'c mut Cursor<'_>,
         row: usize,
         towards: bool,
-    ) -> impl FnMut() -> f64 + use<'c, F> {
+    ) -> impl FnMut() -> f64 + use<'c> {
         let (reach, per_element) = (if towards { 1.0 } else { 0.5 }, self.per_element);
         let stream = cursor.at(row);
         let mut lambda = if per_element { 0.0 } else { reach * stream.random::<f64>() };
@@ -311,10 +321,13 @@ impl<F: Scalar> Between<F> {
     }
 }
 
-impl<F: Scalar> Categories<F> {
-    fn write(&self, row: usize, out: &mut [F]) {
+impl Categories {
+    fn write<F: Scalar>(&self, row: usize, out: &mut [F]) {
         let values = self.values[self.places[row] * self.columns.len()..].iter();
-        self.columns.iter().zip(values).for_each(|(&column, &value)| out[column] = value);
+        self.columns
+            .iter()
+            .zip(values)
+            .for_each(|(&column, &value)| out[column] = F::from_f64(value));
     }
 }
 
@@ -380,16 +393,9 @@ mod tests {
     use super::*;
     use ndarray::Array2;
 
-    fn bits(x: &Features<'_, f64>) -> Vec<Vec<u64>> {
-        let row = |row| match x.view() {
-            FeaturesView::Dense(x) => x.row(row).iter().map(|v: &f64| v.to_bits()).collect(),
-            FeaturesView::Sparse(x) => {
-                let (columns, values) = sparse_row(&x, row);
-                let columns = columns.iter().map(|&column| column as u64);
-                columns.chain(values.iter().map(|v| v.to_bits())).collect()
-            }
-        };
-        (0..x.nrows()).map(row).collect()
+    fn bits(x: &Features<'_>) -> Vec<Vec<(usize, u64)>> {
+        let entries = |(column, value): (usize, f64)| (column, value.to_bits());
+        x.view().rows().map(|row| row.entries().map(entries).collect()).collect()
     }
 
     /// A row does not depend on which others are made with it, over the edges of blocks too.
@@ -397,7 +403,7 @@ mod tests {
     fn some_rows_are_the_same_as_among_all() {
         let n = 2 * BLOCK + 10;
         let x = Array2::from_shape_fn((7, 3), |(row, column)| (row * (column + 2) % 5) as f64);
-        let csr = CsrRows::of(3, &[(&FeaturesView::Dense(x.view()), &Selection::Range(0..7))]);
+        let csr = CsrRows::of(3, &[(&Matrix::Dense(x.view()), &Selection::Range(0..7))]);
         let csr = csr.finish();
         let labels = vec![true; 7];
         let dense = Dataset::new(&x, &labels).unwrap();
@@ -406,7 +412,7 @@ mod tests {
         let partners: Vec<usize> = (0..n).map(|row| (row / 7 + 1) % 7).collect();
         let between = |per_element| {
             let ends = (parents.clone(), partners.clone());
-            Synthetic::<f64>::between(3, ends, per_element, Seed::new(4))
+            Synthetic::between(3, ends, per_element, Seed::new(4))
         };
         let blurred = Synthetic::blurred(parents.clone(), vec![1.0, 0.5, 2.0], Seed::new(4));
         let places = [0, 1, BLOCK - 1, BLOCK, 5, 2 * BLOCK + 9, 5];

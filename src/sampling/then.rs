@@ -1,12 +1,9 @@
 //! One sampler after another.
 
 use std::fmt;
-use std::marker::PhantomData;
 
 use super::{Resample, Rows, Sampler, Synthetic};
-use crate::core::same_length;
-use crate::core::{Scalar, Selection};
-use crate::{Dataset, Error, Result, Run};
+use crate::core::{Dataset, Error, Result, Run, Selection, same_length};
 
 /// One sampler, then another on the rows that result; made by [`Sampler::then`].
 ///
@@ -17,27 +14,25 @@ use crate::{Dataset, Error, Result, Run};
 /// the time of the call; without their features, where the second does not
 /// [read them](Sampler::reads_features).
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Then<A, B, F> {
+pub struct Then<A, B> {
     first: A,
     second: B,
-    // The scalar for which both are samplers, so that it is found from the data they are used on.
-    scalar: PhantomData<fn() -> F>,
 }
 
-impl<A, B, F> Then<A, B, F> {
+impl<A, B> Then<A, B> {
     pub(super) fn new(first: A, second: B) -> Self {
-        Self { first, second, scalar: PhantomData }
+        Self { first, second }
     }
 }
 
-impl<A: fmt::Debug, B: fmt::Debug, F> fmt::Debug for Then<A, B, F> {
+impl<A: fmt::Debug, B: fmt::Debug> fmt::Debug for Then<A, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} then {:?}", self.first, self.second)
     }
 }
 
-impl<F: Scalar, A: Sampler<F>, B: Sampler<F>> Sampler<F> for Then<A, B, F> {
-    fn resample(&self, data: &Dataset<'_, F>, run: &Run) -> Result<Resample<F>> {
+impl<A: Sampler, B: Sampler> Sampler for Then<A, B> {
+    fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         let first = self.first.resample(data, &run.child("first"))?;
         // Rows that the first made have features of their own, which are checked against the data's.
         let blind = !self.second.reads_features() && first.synthetic.is_none();
@@ -71,7 +66,7 @@ struct Origins<'r> {
 }
 
 impl<'r> Origins<'r> {
-    fn of<F: Scalar>(first: &'r Resample<F>, rows: usize) -> Self {
+    fn of(first: &'r Resample, rows: usize) -> Self {
         let kept = match &first.rows {
             Rows::All => None,
             Rows::Kept(rows) => Some(&rows[..]),
@@ -110,11 +105,7 @@ struct Plan {
 
 impl Plan {
     /// Takes the rows of the second: of millions there should not be two lists.
-    fn of<F: Scalar>(
-        second: &mut Resample<F>,
-        origins: &Origins<'_>,
-        sample: &Dataset<'_, F>,
-    ) -> Result<Self> {
+    fn of(second: &mut Resample, origins: &Origins<'_>, sample: &Dataset<'_>) -> Result<Self> {
         let rows = sample.rows();
         let (all, kept) = match std::mem::replace(&mut second.rows, Rows::All) {
             Rows::All => (true, (0..rows).collect()),
@@ -189,13 +180,13 @@ impl Plan {
     }
 
     /// The surviving synthetic rows of the first sampler, and those of the second below them.
-    fn synthetic<F: Scalar>(
+    fn synthetic(
         &self,
-        first: &Resample<F>,
-        second: Option<Synthetic<F>>,
+        first: &Resample,
+        second: Option<Synthetic>,
         origins: &Origins<'_>,
-        sample: &Dataset<'_, F>,
-    ) -> Result<Option<Synthetic<F>>> {
+        sample: &Dataset<'_>,
+    ) -> Result<Option<Synthetic>> {
         let [from, to] = self.starts;
         let survivors = &self.between[from..to];
         let second = second.filter(|made| !made.is_empty());

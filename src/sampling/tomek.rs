@@ -3,9 +3,8 @@
 use super::clean::{Clean, cleaned};
 use super::over::rows_of;
 use super::{Resample, Sampler};
-use crate::core::Scalar;
+use crate::core::{Dataset, Result, Run};
 use crate::knn::Neighbours;
-use crate::{Dataset, Result, Run};
 
 /// Removes the negatives of Tomek links: pairs of a positive and a negative, each of which is the
 /// other's nearest neighbour among all rows.
@@ -59,11 +58,11 @@ impl Default for TomekLinks {
     }
 }
 
-impl<F: Scalar> Sampler<F> for TomekLinks {
+impl Sampler for TomekLinks {
     /// # Errors
     /// [`Error::OneClass`](crate::Error::OneClass), or
     /// [`Error::Unsuitable`](crate::Error::Unsuitable) if nothing of a class would be left.
-    fn resample(&self, data: &Dataset<'_, F>, _: &Run) -> Result<Resample<F>> {
+    fn resample(&self, data: &Dataset<'_>, _: &Run) -> Result<Resample> {
         data.totals().need_both("Tomek links")?;
         let labels = data.labels();
         let all: Vec<usize> = (0..data.rows()).collect();

@@ -89,7 +89,7 @@ fn folding_is_exact_where_the_map_is_a_shift() {
             continue;
         };
         let folded = map.fold_into(&model).unwrap();
-        let logits = |model: &dyn Predict<f64>| {
+        let logits = |model: &dyn Predict| {
             let mut out = vec![0.0; 60];
             model.logits_into(data.features(), &mut out).unwrap();
             out
@@ -113,7 +113,7 @@ fn a_model_of_one_pass_folds_too() {
     let folded = fitted.calibration().fold_into(fitted.model()).unwrap();
     for row in x.outer_iter() {
         let row = row.to_slice().unwrap();
-        let served = sigmoid(Predict::<f64>::logit(&folded, row.into()).unwrap());
+        let served = sigmoid(Predict::logit(&folded, row.into()).unwrap());
         assert!((served / fitted.probability(row).unwrap() - 1.0).abs() < 1e-13);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use flate2::{Compression, write::GzEncoder};
 use imbalance::data::{CsvReader, Encoder, Table};
-use imbalance::{Attribute, Error, FeaturesView, Progress, Run};
+use imbalance::{Attribute, Error, FeaturesView, Matrix, Progress, Run};
 use proptest::prelude::*;
 
 fn reader() -> CsvReader {
@@ -83,8 +83,8 @@ fn every_role_is_read() {
         .with_weights(table.weights().unwrap())
         .unwrap();
     let encode = |table: &Table| {
-        let data = Encoder::default().fit(table).unwrap().encode::<f64>(table).unwrap();
-        let FeaturesView::Sparse(x) = data.features() else { panic!() };
+        let data = Encoder::default().fit(table).unwrap().encode(table).unwrap();
+        let FeaturesView::F64(Matrix::Sparse(x)) = data.features() else { panic!() };
         x.to_owned()
     };
     assert_eq!(encode(&table), encode(&built));
@@ -393,7 +393,7 @@ fn offsets_are_read_and_stay_with_their_rows() {
     let table = read(&reader, "x,o,click\n1,-0.5,1\n2,0,0\n4,3.25,0\n").unwrap();
     assert_eq!(table.offsets(), Some(&[-0.5, 0.0, 3.25][..]));
     let some = table.select(&[2, 0]).unwrap();
-    let data = Encoder::default().fit(&some).unwrap().encode::<f64>(&some).unwrap();
+    let data = Encoder::default().fit(&some).unwrap().encode(&some).unwrap();
     assert_eq!(data.offsets(), Some(&[3.25, -0.5][..]));
     assert!(format!("{table:?}").contains("offsets: true"));
     for (cell, problem) in [
@@ -484,8 +484,8 @@ proptest! {
             .unwrap();
         let encoder = Encoder::default().fit(&built).unwrap();
         let matrix = |table: &Table| {
-            let data = encoder.encode::<f64>(table).unwrap();
-            let FeaturesView::Sparse(x) = data.features() else { panic!() };
+            let data = encoder.encode(table).unwrap();
+            let FeaturesView::F64(Matrix::Sparse(x)) = data.features() else { panic!() };
             x.to_owned()
         };
         prop_assert_eq!(matrix(&hashed), matrix(&built));

@@ -7,33 +7,50 @@ use imbalance::Distortion;
 use imbalance::ndarray::{Array1, Array2, ArrayView2, Axis, ShapeBuilder, array};
 use imbalance::sprs::CsMat;
 use imbalance::{
-    Attribute, ClassTotals, Dataset, Error, Features, FeaturesView, Row, Scalar, Seed, Split,
+    Attribute, ClassTotals, Dataset, Error, Features, FeaturesView, Matrix, Row, Scalar, Seed,
+    Split,
 };
 use proptest::prelude::*;
 
 /// The matrix entry by entry, read in another way than the crate does.
-fn entries<F: Scalar>(x: FeaturesView<'_, F>) -> Vec<Vec<f64>> {
-    let entry = |row, column| match &x {
-        FeaturesView::Dense(x) => x[[row, column]].to_f64(),
-        FeaturesView::Sparse(x) => x.get(row, column).map_or(0.0, |value| value.to_f64()),
+fn entries(x: FeaturesView<'_>) -> Vec<Vec<f64>> {
+    fn of<F: Scalar>(x: Matrix<'_, F>) -> Vec<Vec<f64>> {
+        let (n, d) = match x {
+            Matrix::Dense(x) => x.dim(),
+            Matrix::Sparse(x) => x.shape(),
+        };
+        let entry = |row, column| match x {
+            Matrix::Dense(x) => x[[row, column]].to_f64(),
+            Matrix::Sparse(x) => x.get(row, column).map_or(0.0, |value| value.to_f64()),
+        };
+        (0..n).map(|row| (0..d).map(|column| entry(row, column)).collect()).collect()
+    }
+    let read = match x {
+        FeaturesView::F32(x) => of(x),
+        FeaturesView::F64(x) => of(x),
     };
-    (0..x.nrows()).map(|row| (0..x.ncols()).map(|column| entry(row, column)).collect()).collect()
+    // A row read by itself has the same values.
+    let rows: Vec<Vec<f64>> = x.rows().map(|row| row.to_vec()).collect();
+    assert_eq!(read, rows);
+    read
 }
 
 /// The address of the first stored value.
-fn address<F: Scalar>(x: FeaturesView<'_, F>) -> *const F {
+fn address<F>(x: FeaturesView<'_>) -> *const F {
     match x {
-        FeaturesView::Dense(x) => x.as_ptr(),
-        FeaturesView::Sparse(x) => x.data().as_ptr(),
+        FeaturesView::F32(Matrix::Dense(x)) => x.as_ptr().cast(),
+        FeaturesView::F32(Matrix::Sparse(x)) => x.data().as_ptr().cast(),
+        FeaturesView::F64(Matrix::Dense(x)) => x.as_ptr().cast(),
+        FeaturesView::F64(Matrix::Sparse(x)) => x.data().as_ptr().cast(),
     }
 }
 
 /// Four rows that carry everything a data set can carry.
-fn complete(x: &Array2<f64>) -> Dataset<'_, f64> {
+fn complete(x: &Array2<f64>) -> Dataset<'_> {
     decorate(Dataset::new(x, vec![true, false, false, true]).unwrap())
 }
 
-fn decorate(data: Dataset<'_, f64>) -> Dataset<'_, f64> {
+fn decorate(data: Dataset<'_>) -> Dataset<'_> {
     data.with_weights(vec![1.0, 2.0, 0.0, 4.0])
         .unwrap()
         .with_offsets(vec![0.1, 0.2, 0.3, 0.4])
@@ -49,7 +66,7 @@ fn small() -> Array2<f64> {
     array![[1.0, 0.0, 2.0], [0.0, 0.0, 3.0], [4.0, 5.0, 0.0], [0.0, 0.0, 0.0]]
 }
 
-fn texts(data: &Dataset<'_, f64>, column: &str) -> Vec<String> {
+fn texts(data: &Dataset<'_>, column: &str) -> Vec<String> {
     let column = data.categories(column).unwrap();
     (0..column.len()).map(|row| column.get(row).unwrap().to_owned()).collect()
 }
@@ -75,7 +92,7 @@ fn accepts_dense_of_any_layout<F: Scalar>(cast: fn(f64) -> F) {
         Features::from(owned.clone()),
         Features::from(&owned),
         Features::from(owned.view()),
-        Features::from(FeaturesView::Dense(owned.view())),
+        Features::from(FeaturesView::from(owned.view())),
         Features::from(&Features::from(&owned)),
         Features::from(&fortran),
         Features::from(fortran.clone()),
@@ -108,15 +125,16 @@ fn accepts_sparse_of_any_storage<F: Scalar + std::ops::Add<Output = F>>(cast: fn
         Features::from(csr.clone()),
         Features::from(&csr),
         Features::from(csr.view()),
-        Features::from(FeaturesView::Sparse(csr.view())),
+        Features::from(FeaturesView::from(csr.view())),
         Features::from(csc.clone()),
         Features::from(&csc),
         Features::from(csc.view()),
-        Features::from(FeaturesView::Sparse(csc.view())),
+        Features::from(FeaturesView::from(csc.view())),
     ] {
         assert_eq!((features.nrows(), features.ncols()), (4, 3));
         assert_eq!((features.view().stored(), features.view().is_sparse()), (5, true));
-        assert!(matches!(features.view(), FeaturesView::Sparse(x) if x.is_csr()));
+        let view = features.view();
+        assert!(matches!(view, FeaturesView::F64(Matrix::Sparse(x)) if x.is_csr()));
         assert_eq!(entries(features.view()), expected);
     }
     assert_eq!(address(Features::from(&csr).view()), csr.data().as_ptr());
@@ -144,17 +162,17 @@ fn columns_are_checked_against_a_model() {
     assert_eq!(error.to_string(), "the rows have 3 columns, but the model was fitted on 7");
     // Only a view put together by hand can still be stored by columns.
     let csc = csr.to_csc();
-    let error = FeaturesView::Sparse(csc.view()).check_columns(3).unwrap_err();
+    let error = FeaturesView::from(csc.view()).check_columns(3).unwrap_err();
     assert!(matches!(error, Error::NotCsr));
     assert!(error.to_string().contains("`matrix.to_csr()`"), "{error}");
 }
 
 #[test]
 fn rows_are_checked() {
-    let _: Row<'_, f64> = Row::from(&[1.0, 2.0]);
-    let _: Row<'_, f32> = Row::from(&vec![1.0_f32]);
-    assert!(Row::<f64>::sparse(3, &[0, 2], &[1.0, 2.0]).is_ok());
-    assert!(Row::<f64>::sparse(0, &[], &[]).is_ok());
+    let _: Row<'_> = Row::from(&[1.0, 2.0]);
+    let _: Row<'_> = Row::from(&vec![1.0_f32]);
+    assert!(Row::sparse(3, &[0, 2], &[1.0, 2.0]).is_ok());
+    assert!(Row::sparse::<f64>(0, &[], &[]).is_ok());
 
     let error = Row::sparse(3, &[0, 2], &[1.0]).unwrap_err();
     assert!(matches!(error, Error::LengthMismatch { found: 2, expected: 1, .. }));
@@ -405,7 +423,7 @@ fn a_selection_keeps_everything_that_belongs_to_its_rows() {
             data.categories("device").unwrap().levels()
         );
         assert_eq!(picked.distortion(), data.distortion());
-        assert_ne!(address(picked.features()), address(data.features()));
+        assert_ne!(address::<f64>(picked.features()), address(data.features()));
 
         // What is not there is not made up.
         let bare = Dataset::new(data.features(), data.labels()).unwrap();
@@ -424,7 +442,8 @@ fn consecutive_rows_and_views_are_borrowed() {
     // Where row 1 begins: after 3 entries in the dense matrix, after 2 stored ones in the sparse.
     for (data, before) in sets.iter().zip([3, 2]) {
         let part = data.select(&[1, 2]).unwrap();
-        assert_eq!(address(part.features()), address(data.features()).wrapping_add(before));
+        let first: *const f64 = address(data.features());
+        assert_eq!(address(part.features()), first.wrapping_add(before));
         assert_eq!(part.labels().as_ptr(), data.labels()[1..].as_ptr());
         assert_eq!(part.weights().unwrap().as_ptr(), data.weights().unwrap()[1..].as_ptr());
         assert_eq!(part.offsets().unwrap().as_ptr(), data.offsets().unwrap()[1..].as_ptr());
@@ -445,7 +464,7 @@ fn consecutive_rows_and_views_are_borrowed() {
         assert_eq!(reversed.offsets().unwrap(), [0.3, 0.2]);
 
         let view = data.view();
-        assert_eq!(address(view.features()), address(data.features()));
+        assert_eq!(address::<f64>(view.features()), address(data.features()));
         assert_eq!(view.labels().as_ptr(), data.labels().as_ptr());
         assert_eq!(view.weights().unwrap().as_ptr(), data.weights().unwrap().as_ptr());
         assert_eq!(view.offsets().unwrap().as_ptr(), data.offsets().unwrap().as_ptr());

@@ -1,5 +1,6 @@
 //! The report: its numbers are the metric functions', its texts fit, its page stands alone.
 
+use imbalance::Precision;
 use imbalance::data::SyntheticClicks;
 use imbalance::metrics::{self, Bootstrap, Goal, Interval, Ranked, Scorecard, Slice};
 use imbalance::plot::Options;
@@ -14,7 +15,8 @@ struct Rows {
 }
 
 fn rows() -> Rows {
-    let log = SyntheticClicks::new(30_000, 0.01).unwrap().generate::<f32>(7).unwrap();
+    let log =
+        SyntheticClicks::new(30_000, 0.01).unwrap().precision(Precision::F32).generate(7).unwrap();
     let doubled = log.probabilities.iter().map(|p| (2.0 * p).min(0.99)).collect();
     let days = log.dataset.numbers("day").unwrap().to_vec();
     Rows { labels: log.dataset.labels().to_vec(), truth: log.probabilities, doubled, days }
@@ -299,7 +301,8 @@ fn weights_count_rows() {
 #[test]
 fn groups_widen_every_interval_of_rows_that_repeat() {
     // Each row ten times over: as many rows, and a tenth of what they know.
-    let log = SyntheticClicks::new(2_000, 0.05).unwrap().generate::<f32>(3).unwrap();
+    let log =
+        SyntheticClicks::new(2_000, 0.05).unwrap().precision(Precision::F32).generate(3).unwrap();
     let repeat = |row: usize| row / 10;
     let labels: Vec<bool> = (0..20_000).map(|row| log.dataset.labels()[repeat(row)]).collect();
     let p: Vec<f64> = (0..20_000).map(|row| log.probabilities[repeat(row)]).collect();

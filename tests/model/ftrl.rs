@@ -1,5 +1,6 @@
 //! FTRL-Proximal against its published update rule, its laws and the batch optimum.
 
+use imbalance::Precision;
 use imbalance::loss::{FocalLoss, LogLoss, Loss, WeightedLogLoss};
 use imbalance::metrics::{normalised_entropy, predicted_over_observed};
 use imbalance::model::{
@@ -88,9 +89,9 @@ fn drawn() -> impl Strategy<Value = Drawn> {
     prop::collection::vec(row, 2..60)
 }
 
-fn dataset(rows: &Drawn, sparse: bool) -> Dataset<'static, f64> {
+fn dataset(rows: &Drawn, sparse: bool) -> Dataset<'static> {
     let x = Array2::from_shape_fn((rows.len(), 3), |(i, j)| rows[i].0[j]);
-    let features: Features<'static, f64> = if sparse {
+    let features: Features<'static> = if sparse {
         imbalance::sprs::CsMat::csr_from_dense(x.view(), 0.0).into()
     } else {
         x.into()
@@ -103,7 +104,7 @@ fn dataset(rows: &Drawn, sparse: bool) -> Dataset<'static, f64> {
         .unwrap()
 }
 
-fn learned(data: &Dataset<'_, f64>) -> FtrlLearner {
+fn learned(data: &Dataset<'_>) -> FtrlLearner {
     let mut learner = settings().learner(3, LogLoss).unwrap();
     learner.partial_fit(data).unwrap();
     learner
@@ -220,11 +221,11 @@ fn bad_settings_and_rows_are_refused() {
     let error = learner.partial_fit(&huge).unwrap_err();
     assert!(matches!(error, Error::Numerical { .. }), "{error}");
     assert_eq!(learner.state(), &before);
-    let error = Model::<f64>::fit(&settings(), &good, &LogLoss, &Run::default()).unwrap_err();
+    let error = Model::fit(&settings(), &good, &LogLoss, &Run::default()).unwrap_err();
     assert!(matches!(error, Error::OneClass { .. }), "{error}");
 }
 
-fn ne(fitted: &impl Predict<f32>, data: &Dataset<'_, f32>) -> f64 {
+fn ne(fitted: &impl Predict, data: &Dataset<'_>) -> f64 {
     let mut logits = vec![0.0; data.rows()];
     fitted.logits_into(data.features(), &mut logits).unwrap();
     let p: Vec<f64> = logits.iter().map(|&z| LogLoss.posterior(z)).collect();
@@ -233,17 +234,21 @@ fn ne(fitted: &impl Predict<f32>, data: &Dataset<'_, f32>) -> f64 {
 
 /// A million training rows, and a quarter as many that neither model has seen: on its own rows the batch
 /// fit looks better than it is.
-fn million(test: impl FnOnce(&Dataset<'_, f32>, &Dataset<'_, f32>)) {
-    let log = SyntheticClicks::new(1_250_000, 0.01).unwrap().generate::<f32>(7).unwrap();
+fn million(test: impl FnOnce(&Dataset<'_>, &Dataset<'_>)) {
+    let log = SyntheticClicks::new(1_250_000, 0.01)
+        .unwrap()
+        .precision(Precision::F32)
+        .generate(7)
+        .unwrap();
     let (train, held_out) = log.dataset.stratified_split(0.2, 7).unwrap();
     test(&train, &held_out);
 }
 
-fn batch(l2: f64, train: &Dataset<'_, f32>) -> impl Predict<f32> {
+fn batch(l2: f64, train: &Dataset<'_>) -> impl Predict {
     LogisticRegression::new().l2(l2).unwrap().fit(train, &LogLoss, &Run::default()).unwrap()
 }
 
-fn online(alpha: f64, train: &Dataset<'_, f32>) -> FittedFtrl {
+fn online(alpha: f64, train: &Dataset<'_>) -> FittedFtrl {
     FtrlProximal::new().alpha(alpha).unwrap().fit(train, &LogLoss, &Run::default()).unwrap()
 }
 
@@ -285,7 +290,8 @@ fn the_scan_behind_it() {
 
 #[test]
 fn more_passes_come_closer_and_l1_makes_zeros() {
-    let log = SyntheticClicks::new(30_000, 0.02).unwrap().generate::<f32>(3).unwrap();
+    let log =
+        SyntheticClicks::new(30_000, 0.02).unwrap().precision(Precision::F32).generate(3).unwrap();
     let data = &log.dataset;
     let fit =
         |model: FtrlProximal| -> FittedFtrl { model.fit(data, &LogLoss, &Run::default()).unwrap() };
@@ -309,7 +315,8 @@ fn more_passes_come_closer_and_l1_makes_zeros() {
 
 #[test]
 fn any_loss_in_a_pipeline_and_weights_undo_sampling() {
-    let log = SyntheticClicks::new(200_000, 0.02).unwrap().generate::<f32>(5).unwrap();
+    let log =
+        SyntheticClicks::new(200_000, 0.02).unwrap().precision(Precision::F32).generate(5).unwrap();
     let (train, test) = log.dataset.stratified_split(0.5, 5).unwrap();
     let positives = test.totals().positives as f64;
     let sampler = || RandomUnderSampler::negatives_per_positive(5.0).unwrap();
@@ -336,13 +343,13 @@ fn any_loss_in_a_pipeline_and_weights_undo_sampling() {
 
 #[test]
 fn scorers_from_elsewhere_predict() {
-    let rule = FnPredict::new(3, |row: &[f64]| row[0] - 2.0 * row[2]);
+    let rule = FnPredict::new(3, |row: Row<'_>| row.get(0) - 2.0 * row.get(2));
     let dense = array![[1.0, 5.0, 0.0], [0.0, 0.0, 1.5], [2.0, 0.0, 2.0]];
     let sparse = imbalance::sprs::CsMat::csr_from_dense(dense.view(), 0.0);
     for x in [
-        FeaturesView::Dense(dense.view()),
-        FeaturesView::Dense(dense.t().as_standard_layout().to_owned().view().reversed_axes()),
-        FeaturesView::Sparse(sparse.view()),
+        FeaturesView::from(dense.view()),
+        FeaturesView::from(dense.t().as_standard_layout().to_owned().view().reversed_axes()),
+        FeaturesView::from(sparse.view()),
     ] {
         let mut out = [0.0; 3];
         rule.logits_into(x, &mut out).unwrap();
@@ -354,18 +361,18 @@ fn scorers_from_elsewhere_predict() {
     assert!(matches!(error, Error::ColumnMismatch { found: 1, expected: 3 }), "{error}");
     let error = rule.logit((&[1.0, f64::NAN, 0.0]).into()).unwrap_err();
     assert!(matches!(error, Error::NonFinite { row: 0, column: Some(1), .. }), "{error}");
-    let nan = FnPredict::new(3, |row: &[f64]| if row[0] == 2.0 { f64::NAN } else { 0.0 });
-    let error = nan.logits_into(FeaturesView::Dense(dense.view()), &mut [0.0; 3]).unwrap_err();
+    let nan = FnPredict::new(3, |row: Row<'_>| if row.get(0) == 2.0 { f64::NAN } else { 0.0 });
+    let error = nan.logits_into(FeaturesView::from(dense.view()), &mut [0.0; 3]).unwrap_err();
     assert!(matches!(error, Error::NonFinite { row: 2, column: None, .. }), "{error}");
 
     let given = GivenLogits::new(vec![0.5, -0.5, f64::NEG_INFINITY]).unwrap();
     let mut out = [0.0; 3];
-    given.logits_into(FeaturesView::Dense(dense.view()), &mut out).unwrap();
+    given.logits_into(FeaturesView::from(dense.view()), &mut out).unwrap();
     assert_eq!(out, [0.5, -0.5, f64::NEG_INFINITY]);
     let two = dense.slice_axis(imbalance::ndarray::Axis(0), (0..2).into());
-    let error = given.logits_into(FeaturesView::Dense(two), &mut out[..2]).unwrap_err();
+    let error = given.logits_into(FeaturesView::from(two), &mut out[..2]).unwrap_err();
     assert!(matches!(error, Error::LengthMismatch { found: 3, expected: 2, .. }), "{error}");
-    let error = Predict::<f64>::logit(&given, (&[1.0, 1.0, 1.0]).into()).unwrap_err();
+    let error = Predict::logit(&given, (&[1.0, 1.0, 1.0]).into()).unwrap_err();
     assert!(matches!(error, Error::Unsupported { .. }), "{error}");
     assert!(matches!(GivenLogits::new(vec![f64::NAN]), Err(Error::NonFinite { row: 0, .. })));
     let error = GivenLogits::from_probabilities(&[0.5, 1.5]).unwrap_err();

@@ -34,9 +34,9 @@ fn interaction(rows: usize, first: usize) -> (Array2<f64>, Vec<bool>) {
     (x, labels)
 }
 
-fn logits(model: &impl Predict<f64>, x: &Array2<f64>) -> Vec<f64> {
+fn logits(model: &impl Predict, x: &Array2<f64>) -> Vec<f64> {
     let mut out = vec![0.0; x.nrows()];
-    model.logits_into(FeaturesView::Dense(x.view()), &mut out).unwrap();
+    model.logits_into(FeaturesView::from(x.view()), &mut out).unwrap();
     out
 }
 
@@ -63,7 +63,7 @@ fn an_interaction_that_no_line_finds() {
     assert!(auc(&logits(&hybrid, &x_test)) > 0.65 - 0.045);
 
     // Leaves are one-hot, the same for a row whenever asked, and their scores are the prediction.
-    let leaves = boosted.leaves(FeaturesView::Dense(x.view())).unwrap();
+    let leaves = boosted.leaves(FeaturesView::from(x.view())).unwrap();
     assert_eq!(leaves.shape(), (x.nrows(), boosted.leaf_count()));
     assert!(leaves.outer_iterator().all(|row| row.nnz() == boosted.trees()));
     let mut scores = std::collections::HashMap::new();
@@ -73,7 +73,7 @@ fn an_interaction_that_no_line_finds() {
     }
     assert!(scores.len() > 3);
     // A row by itself falls where it fell among the others.
-    let alone: f64 = Predict::<f64>::logit(&hybrid, (&[x[[5, 0]], x[[5, 1]], 1.0]).into()).unwrap();
+    let alone: f64 = Predict::logit(&hybrid, (&[x[[5, 0]], x[[5, 1]], 1.0]).into()).unwrap();
     assert_eq!(alone, logits(&hybrid, &x)[5]);
     assert_eq!(hybrid.trees().leaf_count(), hybrid.regression().coefficients().len());
 }
@@ -112,7 +112,7 @@ fn probabilities_are_right_after_sampling_under_any_loss() {
 fn weights_and_offsets_are_honoured() {
     let (x, labels) = interaction(4_000, 0);
     let data = Dataset::new(&x, &labels).unwrap();
-    let fit = |data: &Dataset<'_, f64>| -> FittedBoostedTrees {
+    let fit = |data: &Dataset<'_>| -> FittedBoostedTrees {
         trees().fit(data, &LogLoss, &Run::seeded(1)).unwrap()
     };
     // Equal weights are no weights; a constant offset is taken off again.
@@ -133,7 +133,7 @@ fn weights_and_offsets_are_honoured() {
     let base = fit(&weighted);
     assert_eq!(base.trees(), 0);
     let expected = weighted.totals().log_odds();
-    let found: f64 = Predict::<f64>::logit(&base, (&[1.0]).into()).unwrap();
+    let found: f64 = Predict::logit(&base, (&[1.0]).into()).unwrap();
     assert!((found - expected).abs() < 1e-9, "{found}, not {expected}");
 }
 
@@ -227,8 +227,7 @@ fn a_weight_of_two_is_the_row_twice() {
             if let Some(weights) = weights {
                 rows = rows.with_weights(weights).unwrap();
             }
-            Predict::<f64>::logit(&trees().fit(&rows, loss, &run).unwrap(), (&[1.0]).into())
-                .unwrap()
+            Predict::logit(&trees().fit(&rows, loss, &run).unwrap(), (&[1.0]).into()).unwrap()
         };
         let base = [constant(&labels, Some(&weights)), constant(repeated.labels(), None)];
         assert!((base[0] - base[1]).abs() < 1e-9, "{base:?}");
@@ -334,11 +333,11 @@ fn refusals_are_typed() {
     assert!(matches!(error, Error::OneClass { .. }), "{error}");
     let fitted =
         trees().fit(&Dataset::new(&x, &labels).unwrap(), &LogLoss, &Run::default()).unwrap();
-    let error = fitted.leaves(FeaturesView::Sparse(sparse.view())).unwrap_err();
+    let error = fitted.leaves(FeaturesView::from(sparse.view())).unwrap_err();
     assert!(matches!(error, Error::Unsupported { .. }), "{error}");
-    let error = Predict::<f64>::logit(&fitted, (&[1.0]).into()).unwrap_err();
+    let error = Predict::logit(&fitted, (&[1.0]).into()).unwrap_err();
     assert!(matches!(error, Error::ColumnMismatch { found: 1, expected: 3 }), "{error}");
-    let error = Predict::<f64>::logit(&fitted, (&[1.0, f64::NAN, 0.0]).into()).unwrap_err();
+    let error = Predict::logit(&fitted, (&[1.0, f64::NAN, 0.0]).into()).unwrap_err();
     assert!(matches!(error, Error::NonFinite { column: Some(1), .. }), "{error}");
     for bad in [0.0, -1.0, 6.0, f64::NAN] {
         let error = BoostedTrees::new().budget(bad).unwrap_err();

@@ -70,7 +70,7 @@ impl Rows {
         Self { x, labels, weights: None, offsets: None, intercept: true }
     }
 
-    fn data<'a>(&'a self, x: impl Into<Features<'a, f64>>) -> Dataset<'a, f64> {
+    fn data<'a>(&'a self, x: impl Into<Features<'a>>) -> Dataset<'a> {
         let mut data = Dataset::new(x, &self.labels).unwrap();
         if let Some(weights) = &self.weights {
             data = data.with_weights(weights).unwrap();
@@ -81,7 +81,7 @@ impl Rows {
         data
     }
 
-    fn maximum_likelihood(&self, data: &Dataset<'_, f64>) -> FittedLogisticRegression {
+    fn maximum_likelihood(&self, data: &Dataset<'_>) -> FittedLogisticRegression {
         let model = LogisticRegression::new().l2(0.0).unwrap().intercept(self.intercept);
         model.fit(data, &LogLoss, &Run::default()).unwrap()
     }
@@ -193,7 +193,7 @@ fn weights_mean_what_the_covariance_says() {
     let data = rows.data(&rows.x);
     let once = Dataset::new(&rows.x, &rows.labels).unwrap();
     let thrice = once.select(&repeated).unwrap();
-    let errors = |data: &Dataset<'_, f64>, kind| {
+    let errors = |data: &Dataset<'_>, kind| {
         let fitted = rows.maximum_likelihood(data);
         fitted.inference(data, &LogLoss, kind).unwrap().standard_errors()
     };
@@ -269,7 +269,7 @@ fn inference_is_refused_where_it_would_mislead() {
     }
 }
 
-fn fit(model: &RareEvents, data: &Dataset<'_, f64>) -> FittedRareEvents {
+fn fit(model: &RareEvents, data: &Dataset<'_>) -> FittedRareEvents {
     model.fit(data, &LogLoss, &Run::default()).unwrap()
 }
 
@@ -312,7 +312,7 @@ fn the_corrections_equal_an_independent_implementation() {
     }
 }
 
-fn check_king_zeng(expected: &Value, model: &RareEvents, data: &Dataset<'_, f64>, what: &str) {
+fn check_king_zeng(expected: &Value, model: &RareEvents, data: &Dataset<'_>, what: &str) {
     let fitted = fit(model, data);
     let inference = fitted.inference();
     assert_close(inference.estimates(), &numbers(&expected["estimates"]), 1e-9, what);
@@ -333,7 +333,7 @@ fn check_king_zeng(expected: &Value, model: &RareEvents, data: &Dataset<'_, f64>
     }
 }
 
-fn check_firth(expected: &Value, data: &Dataset<'_, f64>, name: &str) {
+fn check_firth(expected: &Value, data: &Dataset<'_>, name: &str) {
     let fitted = fit(&RareEvents::new().firth(), data);
     let inference = fitted.inference();
     // Errors are measured in standard errors: the reference's own solvers stop there.
@@ -359,7 +359,7 @@ fn check_firth(expected: &Value, data: &Dataset<'_, f64>, name: &str) {
 }
 
 /// The intercept after prior correction, of whose variance the counts' part is taken out.
-fn check_corrected_firth(prior: &Value, tau: f64, data: &Dataset<'_, f64>, name: &str) {
+fn check_corrected_firth(prior: &Value, tau: f64, data: &Dataset<'_>, name: &str) {
     let fitted = fit(&RareEvents::new().firth().prior_correction(tau).unwrap(), data);
     let inference = fitted.inference();
     let error = prior["standard_error"].as_f64().unwrap();
@@ -508,7 +508,7 @@ fn the_sampling_is_undone_once() {
         };
         let bare = pipeline().calibrator(Uncalibrated).fit(&all).unwrap();
         let corrected = pipeline().calibrator(PriorCorrection::new()).fit(&all).unwrap();
-        let boxed = Pipeline::new(Model::<f64>::boxed(model.clone()))
+        let boxed = Pipeline::new(Model::boxed(model.clone()))
             .sampler(RandomUnderSampler::negatives_per_positive(20.0).unwrap())
             .seed(3)
             .calibrator(PriorCorrection::new())

@@ -12,7 +12,7 @@ use imbalance::model::logistic::{Collinearity, Covariance, Objective, StopReason
 use imbalance::model::{FittedLogisticRegression, LogisticRegression, Model, Predict, RareEvents};
 use imbalance::ndarray::{Array2, ShapeBuilder};
 use imbalance::sprs::{CsMat, TriMat};
-use imbalance::{ClassTotals, Dataset, Error, Features, Row, Run, Scalar};
+use imbalance::{ClassTotals, Dataset, Error, Features, Row, Run};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -78,7 +78,7 @@ impl Case {
         }
     }
 
-    fn data<'a, F: Scalar>(&'a self, x: impl Into<Features<'a, F>>) -> Dataset<'a, F> {
+    fn data<'a>(&'a self, x: impl Into<Features<'a>>) -> Dataset<'a> {
         let mut data = Dataset::new(x, &self.labels).unwrap();
         if let Some(weights) = &self.weights {
             data = data.with_weights(weights).unwrap();
@@ -89,7 +89,7 @@ impl Case {
         data
     }
 
-    fn fit<F: Scalar>(&self, data: &Dataset<'_, F>) -> FittedLogisticRegression {
+    fn fit(&self, data: &Dataset<'_>) -> FittedLogisticRegression {
         self.model.fit(data, &LogLoss, &Run::default()).unwrap()
     }
 
@@ -168,7 +168,7 @@ fn every_loss_has_the_same_minimum_by_conjugate_gradients() {
         let wide = case.widened();
         for loss in losses {
             let model = case.model.clone().l2(case.l2.max(0.5)).unwrap();
-            let fit = |data: &Dataset<'_, f64>| model.fit(data, loss, &Run::default()).unwrap();
+            let fit = |data: &Dataset<'_>| model.fit(data, loss, &Run::default()).unwrap();
             let (formed, searched) = (fit(&case.data(&case.dense)), fit(&case.data(&wide)));
             let (one, other) = (formed.diagnostics(), searched.diagnostics());
             assert!(one.converged() && other.converged(), "{} {loss:?}: {other}", case.name);
@@ -214,7 +214,7 @@ fn wide_rows(name: &str) -> (CsMat<f64>, Vec<bool>) {
 
 /// The largest distance between two fits' logits, relative above 1.
 fn largest_distance(
-    data: &Dataset<'_, f64>,
+    data: &Dataset<'_>,
     one: &FittedLogisticRegression,
     other: &FittedLogisticRegression,
 ) -> f64 {
@@ -373,12 +373,12 @@ fn the_gradient_is_the_slope_of_the_objective() {
 }
 
 /// One row in four is positive, whatever the features say.
-fn quarter(x: &Array2<f64>) -> Dataset<'_, f64> {
+fn quarter(x: &Array2<f64>) -> Dataset<'_> {
     let labels: Vec<bool> = (0..x.nrows()).map(|row| row % 4 == 0).collect();
     Dataset::new(x, labels).unwrap()
 }
 
-fn plain_fit(data: &Dataset<'_, f64>, l2: f64) -> Result<FittedLogisticRegression, Error> {
+fn plain_fit(data: &Dataset<'_>, l2: f64) -> Result<FittedLogisticRegression, Error> {
     LogisticRegression::new().l2(l2).unwrap().fit(data, &LogLoss, &Run::default())
 }
 
@@ -425,7 +425,7 @@ fn collinear_columns_are_reported_under_l1_and_above_256_columns_or_not_looked_f
         0 | 2 => ((i * 7919) % 31) as f64 / 31.0,
         _ => ((i * 104_729) % 17) as f64 / 17.0,
     });
-    let collinearity = |x: Features<'_, f64>, l1: f64, l2: f64| {
+    let collinearity = |x: Features<'_>, l1: f64, l2: f64| {
         let model = LogisticRegression::new().l1(l1).unwrap().l2(l2).unwrap();
         let labels: Vec<bool> = (0..x.nrows()).map(|i| (i * 7) % 20 < 2 + i % 31 / 6).collect();
         let data = Dataset::new(x, labels).unwrap();
@@ -659,7 +659,7 @@ trait Steep {
     fn steep(&self) -> FittedLogisticRegression;
 }
 
-impl Steep for Dataset<'_, f64> {
+impl Steep for Dataset<'_> {
     /// A fit whose coefficients are far above 1.
     fn steep(&self) -> FittedLogisticRegression {
         let fitted = plain_fit(self, 0.0).unwrap();
@@ -682,7 +682,7 @@ fn a_head_start_on_a_quarter_of_the_rows_leads_to_the_same_minimum() {
     let all = Dataset::new(&x, &labels).unwrap().with_weights(weights).unwrap();
     let few = Dataset::new(&few, &labels[..60_000]).unwrap();
     for loss in [&LogLoss as &dyn Loss, &FocalLoss::new(2.0).unwrap()] {
-        let fit = |data: &Dataset<'_, f64>| {
+        let fit = |data: &Dataset<'_>| {
             LogisticRegression::new().fit(data, loss, &Run::default()).unwrap()
         };
         let (found, expected) = (fit(&all), fit(&few));
@@ -767,7 +767,7 @@ trait Describe {
 
 impl Describe for FittedLogisticRegression {
     fn describe_as_text(&self) -> String {
-        Predict::<f64>::describe(self)
+        Predict::describe(self)
     }
 }
 
@@ -810,9 +810,8 @@ fn l1_and_elastic_net_reach_the_certified_optimum_with_its_zeros() {
     for (case, expected) in &cases {
         let coefficients = numbers(&expected["coefficients"]);
         let best = expected["objective"].as_f64().unwrap();
-        let fit = |data: &Dataset<'_, f64>| {
-            l1_model(expected).fit(data, &LogLoss, &Run::default()).unwrap()
-        };
+        let fit =
+            |data: &Dataset<'_>| l1_model(expected).fit(data, &LogLoss, &Run::default()).unwrap();
         // Formed for up to 256 columns, by columns for more.
         let sparse = CsMat::csr_from_dense(case.dense.view(), 0.0);
         let wide = case.widened();
@@ -916,7 +915,7 @@ trait FitError {
     fn fit_error(&self, model: &LogisticRegression) -> Error;
 }
 
-impl FitError for Dataset<'_, f64> {
+impl FitError for Dataset<'_> {
     fn fit_error(&self, model: &LogisticRegression) -> Error {
         model.fit(self, &LogLoss, &Run::default()).unwrap_err()
     }

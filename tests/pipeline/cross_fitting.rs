@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
+use imbalance::Matrix;
 use imbalance::calibration::cross_fit;
 use imbalance::data::SyntheticLog;
 use imbalance::loss::WeightedLogLoss;
@@ -15,7 +16,7 @@ use imbalance::sampling::Resample;
 use imbalance::{Error, FeaturesView, Progress, Result};
 use proptest::prelude::*;
 
-fn log(rows: usize, rate: f64, seed: u64) -> SyntheticLog<f64> {
+fn log(rows: usize, rate: f64, seed: u64) -> SyntheticLog {
     SyntheticClicks::new(rows, rate).unwrap().categorical(&[]).generate(seed).unwrap()
 }
 
@@ -204,21 +205,21 @@ struct Memoriser;
 #[derive(Debug)]
 struct Memory(HashMap<Vec<u64>, bool>);
 
-fn key(x: FeaturesView<'_, f64>, row: usize) -> Vec<u64> {
-    let FeaturesView::Dense(x) = x else { panic!("dense rows only") };
+fn key(x: FeaturesView<'_>, row: usize) -> Vec<u64> {
+    let FeaturesView::F64(Matrix::Dense(x)) = x else { panic!("dense rows only") };
     x.row(row).iter().map(|value| value.to_bits()).collect()
 }
 
-impl Model<f64> for Memoriser {
+impl Model for Memoriser {
     type Fitted = Memory;
-    fn fit(&self, train: &Dataset<'_, f64>, _: &dyn Loss, _: &Run) -> Result<Memory> {
+    fn fit(&self, train: &Dataset<'_>, _: &dyn Loss, _: &Run) -> Result<Memory> {
         let x = train.features();
         Ok(Memory((0..train.rows()).map(|row| (key(x, row), train.labels()[row])).collect()))
     }
 }
 
-impl Predict<f64> for Memory {
-    fn logits_into(&self, x: FeaturesView<'_, f64>, out: &mut [f64]) -> Result<()> {
+impl Predict for Memory {
+    fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
         for (row, out) in out.iter_mut().enumerate() {
             let key = key(x, row);
             let guess = Seed::new(1).child(&format!("{key:?}")).value() as f64 / 2_f64.powi(64);
@@ -267,8 +268,8 @@ fn a_model_that_memorises_rows_looks_random_out_of_fold() {
 #[derive(Debug, Clone)]
 struct Watched(RandomUnderSampler, Arc<Mutex<Vec<Vec<f64>>>>);
 
-impl Sampler<f64> for Watched {
-    fn resample(&self, data: &Dataset<'_, f64>, run: &Run) -> Result<Resample<f64>> {
+impl Sampler for Watched {
+    fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         self.1.lock().unwrap().push(data.numbers("id")?.to_vec());
         self.0.resample(data, run)
     }
@@ -332,8 +333,8 @@ fn the_sampler_acts_inside_the_training_folds_only() {
 #[derive(Debug, Clone)]
 struct BaseRate;
 
-impl Predict<f64> for BaseRateOf {
-    fn logits_into(&self, _: FeaturesView<'_, f64>, out: &mut [f64]) -> Result<()> {
+impl Predict for BaseRateOf {
+    fn logits_into(&self, _: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
         out.fill(self.0);
         Ok(())
     }
@@ -342,9 +343,9 @@ impl Predict<f64> for BaseRateOf {
 #[derive(Debug)]
 struct BaseRateOf(f64);
 
-impl Model<f64> for BaseRate {
+impl Model for BaseRate {
     type Fitted = BaseRateOf;
-    fn fit(&self, train: &Dataset<'_, f64>, loss: &dyn Loss, _: &Run) -> Result<BaseRateOf> {
+    fn fit(&self, train: &Dataset<'_>, loss: &dyn Loss, _: &Run) -> Result<BaseRateOf> {
         // The maps of the losses below are shifts: z = log-odds − posterior_logit(0).
         Ok(BaseRateOf(train.totals().log_odds() - loss.posterior_logit(0.0)))
     }
@@ -359,7 +360,7 @@ fn logits_of_all_folds_are_on_the_scale_of_the_model_served() {
     let x = Array2::<f64>::zeros((rows, 1));
     let data = Dataset::new(&x, &labels).unwrap();
     for (sampled, weighted) in [(true, false), (false, true), (true, true)] {
-        let sampler: Box<dyn Sampler<f64>> =
+        let sampler: Box<dyn Sampler> =
             if sampled { Box::new(under(3.0)) } else { Box::new(NoSampling) };
         let loss: Box<dyn Loss> =
             if weighted { Box::new(WeightedLogLoss::balanced()) } else { Box::new(LogLoss) };
@@ -455,7 +456,7 @@ fn one_model_is_refitted_on_all_rows_or_the_folds_models_are_served() {
     assert_eq!((ensemble.members().count(), ensemble.report().members), (5, 5));
     let p = ensemble.probabilities(data.features()).unwrap();
     let z = ensemble.logits(data.features()).unwrap();
-    let FeaturesView::Dense(x) = data.features() else { panic!("dense") };
+    let FeaturesView::F64(Matrix::Dense(x)) = data.features() else { panic!("dense") };
     for row in [0, 4095, 4096, 7_999] {
         let features = x.row(row);
         let features = Row::from(features.to_slice().unwrap());
@@ -562,7 +563,7 @@ fn boxed_stages_and_any_number_of_threads_give_the_same_bits() {
         for threads in [2, 3, 7] {
             assert!(on(threads) == one, "{config:?}, {threads} threads");
         }
-        let boxed: DynPipeline<f64> = Pipeline::new(Model::<f64>::boxed(LogisticRegression::new()))
+        let boxed: DynPipeline = Pipeline::new(Model::boxed(LogisticRegression::new()))
             .sampler(Box::new(under(5.0)) as Box<_>)
             .loss(Box::new(WeightedLogLoss::balanced()) as Box<_>)
             .calibrator(PlattScaling::new().boxed())
@@ -628,7 +629,7 @@ fn rows_in_any_order_are_cut_by_their_times() {
     let shuffled: Vec<usize> = (0..8_000).map(|row| row * 7 % 8_000).collect();
     let shuffled = ordered.select(&shuffled).unwrap();
     let pipeline = Pipeline::new(BaseRate).calibrator(PlattScaling::new());
-    let fit = |data: &Dataset<'_, f64>| {
+    let fit = |data: &Dataset<'_>| {
         let forward = pipeline.clone().cross_fit(CrossFit::by_time("day", 3).unwrap()).fit(data);
         let held_out = pipeline.clone().hold_out(HoldOut::by_time("day", 0.2).unwrap()).fit(data);
         (forward.unwrap().report().clone(), held_out.unwrap().report().clone())
@@ -664,9 +665,9 @@ fn rows_in_any_order_are_cut_by_their_times() {
 #[derive(Debug, Clone)]
 struct Unwanted;
 
-impl Model<f64> for Unwanted {
+impl Model for Unwanted {
     type Fitted = BaseRateOf;
-    fn fit(&self, _: &Dataset<'_, f64>, _: &dyn Loss, _: &Run) -> Result<BaseRateOf> {
+    fn fit(&self, _: &Dataset<'_>, _: &dyn Loss, _: &Run) -> Result<BaseRateOf> {
         panic!("the model was fitted, though its rows cannot be calibrated")
     }
 }

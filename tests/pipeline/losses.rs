@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use imbalance::Matrix;
 use imbalance::loss::{
     AsymmetricLoss, ClassWeighted, ClassWeights, FocalLoss, LabelSmoothing, LogLoss, LogitAdjusted,
     Loss, WeightedLogLoss,
@@ -48,19 +49,21 @@ fn losses() -> Vec<(&'static str, Arc<dyn Loss>)> {
 
 /// The truth on the rows to be judged, and what training is done on.
 struct Log {
-    train: Dataset<'static, f64>,
+    train: Dataset<'static>,
     test: Array2<f64>,
     truth: Vec<f64>,
     /// Each row of `train` twice: as a click with the weight of its probability, and as none.
-    expected: Dataset<'static, f64>,
+    expected: Dataset<'static>,
 }
 
 impl Log {
     /// Numeric columns alone: the true logit is linear in them.
     fn new() -> Self {
         let clicks = SyntheticClicks::new(2 * ROWS, 0.02).unwrap().numeric(6).categorical(&[]);
-        let log = clicks.generate::<f64>(11).unwrap();
-        let FeaturesView::Dense(x) = log.dataset.features() else { panic!("dense features") };
+        let log = clicks.generate(11).unwrap();
+        let FeaturesView::F64(Matrix::Dense(x)) = log.dataset.features() else {
+            panic!("dense features")
+        };
         let part = |from: usize, rows: usize| {
             Array2::from_shape_fn((rows, x.ncols()), |(i, j)| x[(from + i % ROWS, j)])
         };
@@ -83,9 +86,9 @@ impl Log {
 }
 
 fn pipeline(
-    sampler: Box<dyn Sampler<f64>>,
+    sampler: Box<dyn Sampler>,
     loss: &Arc<dyn Loss>,
-) -> Pipeline<Box<dyn Sampler<f64>>, Arc<dyn Loss>, LogisticRegression, PriorCorrection> {
+) -> Pipeline<Box<dyn Sampler>, Arc<dyn Loss>, LogisticRegression, PriorCorrection> {
     Pipeline::new(LogisticRegression::new().l2(0.0).unwrap())
         .sampler(sampler)
         .loss(Arc::clone(loss))

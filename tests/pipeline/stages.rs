@@ -3,6 +3,8 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use imbalance::Matrix;
+use imbalance::Precision;
 use imbalance::calibration::{FittedPriorCorrection, LinearPriorScaling, Training};
 use imbalance::metrics::{normalised_entropy, predicted_over_observed};
 use imbalance::model::{FittedLogisticRegression, RareEvents};
@@ -22,12 +24,12 @@ fn corrected(negatives: f64) -> Corrected {
         .seed(7)
 }
 
-fn small_log() -> Dataset<'static, f64> {
+fn small_log() -> Dataset<'static> {
     let clicks = SyntheticClicks::new(20_000, 0.02).unwrap().categorical(&[12, 40]);
     clicks.generate(3).unwrap().dataset
 }
 
-fn dense_log() -> Dataset<'static, f64> {
+fn dense_log() -> Dataset<'static> {
     let clicks = SyntheticClicks::new(20_000, 0.02).unwrap().numeric(9).categorical(&[]);
     clicks.generate(3).unwrap().dataset
 }
@@ -36,7 +38,11 @@ fn dense_log() -> Dataset<'static, f64> {
 #[test]
 fn corrected_probabilities_are_right_for_the_population() {
     for seed in [1, 2, 3] {
-        let log = SyntheticClicks::new(1_000_000, 0.002).unwrap().generate::<f32>(seed).unwrap();
+        let log = SyntheticClicks::new(1_000_000, 0.002)
+            .unwrap()
+            .precision(Precision::F32)
+            .generate(seed)
+            .unwrap();
         let split = Split::stratified(log.dataset.labels(), 0.3, seed).unwrap();
         let (train, test) = log.dataset.split(&split).unwrap();
         let pipeline = corrected(10.0).seed(seed);
@@ -92,7 +98,7 @@ fn weighting_needs_no_correction_and_correcting_it_changes_nothing() {
 }
 
 /// The probabilities of pipelines that sample, fit and calibrate many blocks of rows.
-fn probabilities_of_many_blocks(data: &Dataset<'_, f64>) -> [Vec<f64>; 2] {
+fn probabilities_of_many_blocks(data: &Dataset<'_>) -> [Vec<f64>; 2] {
     // Blocks have 4,096 rows, whatever the threads: at least 16 of them are sampled, so that sums in another
     // order would show.
     let sampler = RandomUnderSampler::rate(0.8).unwrap();
@@ -131,7 +137,7 @@ fn bits_are_printed_to_compare_builds() {
     println!("bits {bits:016x}");
 }
 
-fn dense_blocks() -> Dataset<'static, f64> {
+fn dense_blocks() -> Dataset<'static> {
     let clicks = SyntheticClicks::new(110_000, 0.02).unwrap().numeric(9).categorical(&[]);
     clicks.generate(3).unwrap().dataset
 }
@@ -156,7 +162,7 @@ fn any_number_of_threads_gives_the_same_bits() {
 fn large_hessians_give_the_same_bits_on_any_number_of_threads() {
     // More than 256 columns and several blocks of rows: the sums of the conjugate gradients.
     let clicks = SyntheticClicks::new(30_000, 0.05).unwrap().categorical(&[300, 500]);
-    let data = clicks.generate::<f32>(1).unwrap().dataset;
+    let data = clicks.precision(Precision::F32).generate(1).unwrap().dataset;
     let fit = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| LogisticRegression::new().fit(&data, &LogLoss, &Run::default()).unwrap())
@@ -170,11 +176,13 @@ fn large_hessians_give_the_same_bits_on_any_number_of_threads() {
 #[test]
 fn dense_and_sparse_agree() {
     let data = dense_log();
-    let FeaturesView::Dense(x) = data.features() else { panic!("no categorical columns") };
+    let FeaturesView::F64(Matrix::Dense(x)) = data.features() else {
+        panic!("no categorical columns")
+    };
     // Zeros in place of small values, so that the sparse matrix really is one.
     let x = x.mapv(|value| if value.abs() < 0.5 { 0.0 } else { value });
     let sparse = CsMat::csr_from_dense(x.view(), 0.0);
-    let p = |data: &Dataset<'_, f64>| {
+    let p = |data: &Dataset<'_>| {
         corrected(5.0).fit(data).unwrap().probabilities(data.features()).unwrap()
     };
     let dense = p(&Dataset::new(&x, data.labels()).unwrap());
@@ -188,7 +196,7 @@ fn dense_and_sparse_agree() {
 fn boxed_stages_are_the_same_pipeline() {
     let data = small_log();
     let fixed = corrected(5.0).fit(&data).unwrap();
-    let boxed: DynPipeline<f64> = corrected(5.0).boxed();
+    let boxed: DynPipeline = corrected(5.0).boxed();
     let erased = boxed.fit(&data).unwrap();
     assert_eq!(
         fixed.probabilities(data.features()).unwrap(),
@@ -197,11 +205,11 @@ fn boxed_stages_are_the_same_pipeline() {
     assert_eq!(fixed.report(), erased.report());
 
     // Stages chosen while the program runs share one type.
-    let chosen: Vec<DynPipeline<f64>> = [true, false]
+    let chosen: Vec<DynPipeline> = [true, false]
         .map(|correct| {
             // The type of the features is found from the pipeline's.
             Pipeline::new(LogisticRegression::new().boxed())
-                .sampler(Box::new(NoSampling) as Box<dyn Sampler<f64>>)
+                .sampler(Box::new(NoSampling) as Box<dyn Sampler>)
                 .loss(Box::new(LogLoss) as Box<dyn Loss>)
                 .calibrator(if correct {
                     PriorCorrection::new().boxed()
@@ -278,8 +286,8 @@ fn a_calibrator_that_learns_gets_untouched_rows_the_model_has_not_seen() {
 #[derive(Debug, Clone)]
 struct Tacit;
 
-impl Sampler<f64> for Tacit {
-    fn resample(&self, data: &Dataset<'_, f64>, _: &Run) -> imbalance::Result<Resample<f64>> {
+impl Sampler for Tacit {
+    fn resample(&self, data: &Dataset<'_>, _: &Run) -> imbalance::Result<Resample> {
         Ok(Resample { offsets: Some(vec![1.0; data.rows()]), ..Resample::identity() })
     }
 }
@@ -287,12 +295,12 @@ impl Sampler<f64> for Tacit {
 #[test]
 fn rows_told_by_offsets_teach_no_calibrator() {
     let log = SyntheticClicks::new(40_000, 0.02).unwrap().numeric(4).categorical(&[]);
-    let log = log.generate::<f64>(11).unwrap();
+    let log = log.generate(11).unwrap();
     let split = Split::stratified(log.dataset.labels(), 0.5, 1).unwrap();
     let (train, rest) = log.dataset.split(&split).unwrap();
     let by_offsets = || LocalCaseControl::new(Pilot::trained(LogisticRegression::new(), LogLoss));
     let thin = RandomUnderSampler::rate(0.5).unwrap();
-    let samplers: [Box<dyn Sampler<f64>>; 5] = [
+    let samplers: [Box<dyn Sampler>; 5] = [
         Box::new(by_offsets()),
         Box::new(by_offsets().then(NoSampling)),
         Box::new(thin.then(by_offsets())),
@@ -326,7 +334,7 @@ fn rows_told_by_offsets_teach_no_calibrator() {
 
     // A model needs no correction for it, and one for what was done besides.
     for (sampler, odds) in [
-        (Box::new(by_offsets()) as Box<dyn Sampler<f64>>, 1.0),
+        (Box::new(by_offsets()) as Box<dyn Sampler>, 1.0),
         (Box::new(thin.then(by_offsets())), 2.0),
         (Box::new(by_offsets().then(thin)), 2.0),
     ] {
@@ -433,7 +441,7 @@ fn a_row_with_an_offset_is_predicted_like_many() {
     let data = data.with_offsets(&known).unwrap();
     let fitted = corrected(5.0).fit(&data).unwrap();
     let (p, z) = (fitted.probabilities_of(&data).unwrap(), fitted.logits(data.features()).unwrap());
-    let FeaturesView::Dense(x) = data.features() else { panic!("dense") };
+    let FeaturesView::F64(Matrix::Dense(x)) = data.features() else { panic!("dense") };
     for row in [0, 7, 19_999] {
         let features = Row::from(x.row(row).to_slice().unwrap());
         assert_eq!(fitted.probability_with_offset(features, known[row]).unwrap(), p[row]);
@@ -468,7 +476,7 @@ fn one_class_is_refused_whatever_the_stages_are() {
     for label in [false, true] {
         let data = Dataset::new(&x, vec![label; 40]).unwrap();
         let model = || Pipeline::new(LogisticRegression::new());
-        let pipelines: [DynPipeline<f64>; 5] = [
+        let pipelines: [DynPipeline; 5] = [
             model().boxed(),
             model().sampler(RandomUnderSampler::default()).boxed(),
             model().loss(WeightedLogLoss::balanced()).boxed(),
@@ -500,8 +508,7 @@ fn what_nothing_undoes_is_reported_with_its_factor() {
     let all = data.totals();
     let model = || Pipeline::new(LogisticRegression::new());
     let under = || RandomUnderSampler::negatives_per_positive(5.0).unwrap();
-    let warnings =
-        |pipeline: DynPipeline<f64>| pipeline.fit(&data).unwrap().report().warnings.clone();
+    let warnings = |pipeline: DynPipeline| pipeline.fit(&data).unwrap().report().warnings.clone();
     let balanced = all.negatives as f64 / all.positives as f64;
     for (pipeline, expected) in [
         (model().sampler(under()).boxed(), balanced / 5.0),
@@ -606,9 +613,11 @@ fn resampled_calibration_rows_are_refused() {
 #[derive(Debug, Clone)]
 struct Choosy;
 
-impl Sampler<f64> for Choosy {
-    fn resample(&self, data: &Dataset<'_, f64>, _: &Run) -> imbalance::Result<Resample<f64>> {
-        let FeaturesView::Dense(x) = data.features() else { panic!("dense rows only") };
+impl Sampler for Choosy {
+    fn resample(&self, data: &Dataset<'_>, _: &Run) -> imbalance::Result<Resample> {
+        let FeaturesView::F64(Matrix::Dense(x)) = data.features() else {
+            panic!("dense rows only")
+        };
         let rows = (0..data.rows()).filter(|&row| x[(row, 0)] > 0.0).collect();
         let sampler = "Choosy".into();
         Ok(Resample::kept(rows, Distortion::FeatureDependent { sampler, nominal_log_odds: None }))
@@ -666,7 +675,7 @@ fn offsets_shift_logits_in_training_and_in_prediction() {
 #[test]
 fn one_row_is_predicted_like_many_and_allocates_nothing() {
     let check = |fitted: &FittedPipeline<FittedLogisticRegression, FittedPriorCorrection>,
-                 row: Row<'_, f64>,
+                 row: Row<'_>,
                  expected: f64| {
         assert_eq!(fitted.probability(row).unwrap(), expected);
         let allocations = allocation_counter::measure(|| {
@@ -677,7 +686,7 @@ fn one_row_is_predicted_like_many_and_allocates_nothing() {
     let data = dense_log();
     let fitted = corrected(5.0).fit(&data).unwrap();
     let all = fitted.probabilities(data.features()).unwrap();
-    let FeaturesView::Dense(x) = data.features() else { panic!("dense") };
+    let FeaturesView::F64(Matrix::Dense(x)) = data.features() else { panic!("dense") };
     for row in [0, 7, 19_999] {
         check(&fitted, Row::from(x.row(row).to_slice().unwrap()), all[row]);
     }
@@ -685,7 +694,7 @@ fn one_row_is_predicted_like_many_and_allocates_nothing() {
     let data = small_log();
     let fitted = corrected(5.0).fit(&data).unwrap();
     let all = fitted.probabilities(data.features()).unwrap();
-    let FeaturesView::Sparse(x) = data.features() else { panic!("sparse") };
+    let FeaturesView::F64(Matrix::Sparse(x)) = data.features() else { panic!("sparse") };
     for row in [0, 7, 19_999] {
         let stored = x.outer_view(row).unwrap();
         let row_view = Row::sparse(x.cols(), stored.indices(), stored.data()).unwrap();
@@ -706,15 +715,15 @@ fn one_row_is_predicted_like_many_and_allocates_nothing() {
 #[derive(Debug)]
 struct Broken;
 
-impl Model<f64> for Broken {
+impl Model for Broken {
     type Fitted = Self;
-    fn fit(&self, _: &Dataset<'_, f64>, _: &dyn Loss, _: &Run) -> imbalance::Result<Self> {
+    fn fit(&self, _: &Dataset<'_>, _: &dyn Loss, _: &Run) -> imbalance::Result<Self> {
         Ok(Self)
     }
 }
 
-impl Predict<f64> for Broken {
-    fn logits_into(&self, _: FeaturesView<'_, f64>, out: &mut [f64]) -> imbalance::Result<()> {
+impl Predict for Broken {
+    fn logits_into(&self, _: FeaturesView<'_>, out: &mut [f64]) -> imbalance::Result<()> {
         out.fill(f64::NAN);
         Ok(())
     }
@@ -785,9 +794,9 @@ fn pipelines_cross_threads() {
     fn crosses<T: Send + Sync>() {}
     crosses::<Corrected>();
     crosses::<FittedPipeline<FittedLogisticRegression, FittedPriorCorrection>>();
-    crosses::<DynPipeline<f32>>();
-    crosses::<FittedPipeline<Box<dyn Predict<f32>>, Box<dyn Calibrate>>>();
-    crosses::<(Report, Error, Dataset<'static, f64>, Run)>();
+    crosses::<DynPipeline>();
+    crosses::<FittedPipeline<Box<dyn Predict>, Box<dyn Calibrate>>>();
+    crosses::<(Report, Error, Dataset<'static>, Run)>();
 }
 
 #[test]

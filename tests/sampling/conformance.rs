@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use crate::common::to_sparse;
+use imbalance::Precision;
 use imbalance::model::Predict;
 use imbalance::ndarray::Array2;
 use imbalance::prelude::*;
@@ -12,15 +13,15 @@ use imbalance::sampling::{
 };
 use imbalance::{Error, FeaturesView};
 
-type Boxed<F> = Box<dyn Sampler<F>>;
+type Boxed = Box<dyn Sampler>;
 
 /// Every sampler of the crate, in every form it has.
-fn samplers<F: Scalar>() -> Vec<Boxed<F>> {
+fn samplers() -> Vec<Boxed> {
     [choosing(), making(), for_dense_rows()].into_iter().flatten().collect()
 }
 
 /// Those that make new rows, and the chains with one of them.
-fn making<F: Scalar>() -> Vec<Boxed<F>> {
+fn making() -> Vec<Boxed> {
     let smote = |ratio| Smote::positives_per_negative(ratio).unwrap();
     let enn = || EditedNearestNeighbours::new(3).unwrap();
     let under = RandomUnderSampler::rate(0.25).unwrap();
@@ -41,7 +42,7 @@ fn making<F: Scalar>() -> Vec<Boxed<F>> {
 }
 
 /// Those that do not take sparse rows.
-fn for_dense_rows<F: Scalar>() -> Vec<Boxed<F>> {
+fn for_dense_rows() -> Vec<Boxed> {
     let smoothed = RandomOverSampler::positives_per_negative(0.2).unwrap().shrinkage(1.0).unwrap();
     let nc = SmoteNc::positives_per_negative(0.2, [1]).unwrap();
     let tomek = TomekLinks::new().both_classes(true);
@@ -49,7 +50,7 @@ fn for_dense_rows<F: Scalar>() -> Vec<Boxed<F>> {
 }
 
 /// Those that keep or repeat rows.
-fn choosing<F: Scalar>() -> Vec<Boxed<F>> {
+fn choosing() -> Vec<Boxed> {
     let under = || RandomUnderSampler::rate(0.25).unwrap();
     let hard = |band| HardNegativeMining::new(Pilot::given(FirstColumn), band);
     let window = || Band::window(0.3, 0.12).unwrap();
@@ -116,8 +117,8 @@ fn choosing<F: Scalar>() -> Vec<Boxed<F>> {
 #[derive(Debug)]
 struct FirstColumn;
 
-impl<F: Scalar> Predict<F> for FirstColumn {
-    fn logits_into(&self, x: FeaturesView<'_, F>, out: &mut [f64]) -> imbalance::Result<()> {
+impl Predict for FirstColumn {
+    fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> imbalance::Result<()> {
         for (row, out) in out.iter_mut().enumerate() {
             *out = entry(&x, row, 0) - 1.0;
         }
@@ -125,11 +126,8 @@ impl<F: Scalar> Predict<F> for FirstColumn {
     }
 }
 
-fn entry<F: Scalar>(x: &FeaturesView<'_, F>, row: usize, column: usize) -> f64 {
-    match x {
-        FeaturesView::Dense(x) => x[[row, column]].to_f64(),
-        FeaturesView::Sparse(x) => x.get(row, column).map_or(0.0, |value| value.to_f64()),
-    }
+fn entry(x: &FeaturesView<'_>, row: usize, column: usize) -> f64 {
+    x.row(row).get(column)
 }
 
 const ROWS: usize = 5_000;
@@ -146,9 +144,9 @@ struct Columns {
 impl Columns {
     fn new(weighted: bool) -> Self {
         let clicks = SyntheticClicks::new(ROWS, 0.08).unwrap().numeric(3).categorical(&[]);
-        let data = clicks.generate::<f32>(5).unwrap().dataset;
-        let FeaturesView::Dense(x) = data.features() else { unreachable!("no categories") };
-        let mut x = x.mapv(f64::from);
+        let data = clicks.precision(Precision::F32).generate(5).unwrap().dataset;
+        let x = data.features();
+        let mut x = Array2::from_shape_fn((x.nrows(), x.ncols()), |(i, j)| x.row(i).get(j));
         // Zeros, for the sparse form, and a column that tells the rows apart.
         x.column_mut(1).mapv_inplace(|value| if value < 0.5 { 0.0 } else { value });
         x.column_mut(2).iter_mut().enumerate().for_each(|(row, value)| *value = row as f64 + 1.0);
@@ -176,7 +174,7 @@ impl Columns {
         }
     }
 
-    fn data<F: Scalar>(&self, sparse: bool) -> Dataset<'static, F> {
+    fn data<F: Scalar>(&self, sparse: bool) -> Dataset<'static> {
         let x = self.x.mapv(F::from_f64);
         let features = if sparse { Features::from(to_sparse(&x)) } else { x.into() };
         let mut data = Dataset::new(features, self.labels.clone())
@@ -193,7 +191,7 @@ impl Columns {
 }
 
 /// Everything that comes out, to the bit.
-fn bits<F: Scalar>(sample: &Dataset<'_, F>) -> (Vec<u64>, Vec<bool>, Vec<u64>, Vec<u64>) {
+fn bits(sample: &Dataset<'_>) -> (Vec<u64>, Vec<bool>, Vec<u64>, Vec<u64>) {
     let x = sample.features();
     let features = (0..x.nrows())
         .flat_map(|row| (0..x.ncols()).map(move |column| (row, column)))
@@ -205,16 +203,12 @@ fn bits<F: Scalar>(sample: &Dataset<'_, F>) -> (Vec<u64>, Vec<bool>, Vec<u64>, V
     (features, sample.labels().to_vec(), column(sample.weights()), column(sample.offsets()))
 }
 
-fn sampled<'a, F: Scalar>(
-    sampler: &Boxed<F>,
-    data: &'a Dataset<'_, F>,
-    seed: u64,
-) -> Dataset<'a, F> {
+fn sampled<'a>(sampler: &Boxed, data: &'a Dataset<'_>, seed: u64) -> Dataset<'a> {
     let resample = sampler.resample(data, &Run::seeded(seed)).unwrap();
     resample.apply(data).unwrap_or_else(|error| panic!("{sampler:?}: {error}"))
 }
 
-fn kept_rows<F: Scalar>(resample: &Resample<F>) -> Vec<usize> {
+fn kept_rows(resample: &Resample) -> Vec<usize> {
     match &resample.rows {
         Rows::All => (0..ROWS).collect(),
         Rows::Kept(rows) => rows.clone(),
@@ -252,7 +246,7 @@ fn rows_weights_and_offsets_fit_together() {
             let origins = kept.iter().chain(parents);
             let [days_before, days] =
                 [&data, &sample].map(|data| data.numbers("last_active_days").unwrap());
-            let own = |data: &Dataset<'_, f64>, row: usize| data.weights().map_or(1.0, |w| w[row]);
+            let own = |data: &Dataset<'_>, row: usize| data.weights().map_or(1.0, |w| w[row]);
             for (at, &row) in origins.enumerate() {
                 assert_eq!(sample.labels()[at], data.labels()[row]);
                 assert_eq!(days[at].to_bits(), days_before[row].to_bits());
@@ -289,13 +283,12 @@ fn single_precision_and_sparsity_change_nothing() {
     let columns = Columns { x: columns.x.mapv(|value| f64::from(value as f32)), ..columns };
     let (double, single) = (columns.data::<f64>(false), columns.data::<f32>(false));
     let (sparse, sparse_single) = (columns.data::<f64>(true), columns.data::<f32>(true));
-    for (sampler, sampler_single) in choosing::<f64>().iter().zip(&choosing::<f32>()) {
+    for (sampler, sampler_single) in choosing().iter().zip(&choosing()) {
         // The types say that f32 stays f32; its values must be those of f64.
         let expected = sampled(sampler, &double, 3);
         let sample = sampled(sampler, &sparse, 3);
         assert!(sample.features().is_sparse(), "{sampler:?}");
-        let kept =
-            |x: FeaturesView<'_, f64>| (0..x.nrows()).filter(|&r| entry(&x, r, 1) != 0.0).count();
+        let kept = |x: FeaturesView<'_>| (0..x.nrows()).filter(|&r| entry(&x, r, 1) != 0.0).count();
         let zeros = sample.rows() - kept(sample.features());
         assert_eq!(sample.features().stored(), 3 * sample.rows() - zeros, "{sampler:?}");
         let single = sampled(sampler_single, &single, 3);
@@ -320,9 +313,9 @@ fn new_rows_are_the_same_in_any_storage() {
     let columns = Columns { x: columns.x.mapv(|value| f64::from(value as f32)), ..columns };
     let (double, single) = (columns.data::<f64>(false), columns.data::<f32>(false));
     let (sparse, sparse_single) = (columns.data::<f64>(true), columns.data::<f32>(true));
-    let takes_sparse = making::<f64>().len();
-    let of_double = making::<f64>().into_iter().chain(for_dense_rows());
-    let of_single = making::<f32>().into_iter().chain(for_dense_rows());
+    let takes_sparse = making().len();
+    let of_double = making().into_iter().chain(for_dense_rows());
+    let of_single = making().into_iter().chain(for_dense_rows());
     for (at, (sampler, sampler_single)) in of_double.zip(of_single).enumerate() {
         let name = format!("{sampler:?}");
         let dense = sampled(&sampler, &double, 3);
@@ -363,7 +356,7 @@ fn the_order_of_the_rows_changes_nothing_but_provenance() {
     let (data, permuted) = (columns.data::<f64>(false), columns.permuted().data::<f64>(false));
     for sampler in samplers() {
         // Rows are told apart by their last column.
-        let ids = |data: &Dataset<'_, f64>, seed| {
+        let ids = |data: &Dataset<'_>, seed| {
             let sample = sampled(&sampler, data, seed);
             let mut ids: Vec<u64> =
                 (0..sample.rows()).map(|row| entry(&sample.features(), row, 2) as u64).collect();
@@ -510,13 +503,13 @@ fn earlier_distortions_are_not_forgotten() {
 #[test]
 fn samplers_say_what_they_are() {
     fn auto<T: Debug + Send + Sync>(_: &T) {}
-    for sampler in samplers::<f32>() {
+    for sampler in samplers() {
         auto(&sampler);
         let text = format!("{sampler:?}");
         assert!((10..600).contains(&text.len()), "{text}");
         assert!(!text.contains("0x"), "an address says nothing: {text}");
     }
     let names: std::collections::BTreeSet<_> =
-        samplers::<f32>().iter().map(|sampler| format!("{sampler:?}")).collect();
-    assert_eq!(names.len(), samplers::<f32>().len(), "two samplers look the same");
+        samplers().iter().map(|sampler| format!("{sampler:?}")).collect();
+    assert_eq!(names.len(), samplers().len(), "two samplers look the same");
 }

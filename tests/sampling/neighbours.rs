@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use crate::common::to_sparse;
+use imbalance::Precision;
 use imbalance::ndarray::{Array2, array};
 use imbalance::prelude::*;
 use imbalance::sampling::{
@@ -14,15 +15,11 @@ use imbalance::{Error, FeaturesView, Result};
 use proptest::prelude::*;
 use serde_json::Value;
 
-fn resample<F: Scalar>(
-    sampler: &impl Sampler<F>,
-    data: &Dataset<'_, F>,
-    seed: u64,
-) -> Result<Resample<F>> {
+fn resample(sampler: &impl Sampler, data: &Dataset<'_>, seed: u64) -> Result<Resample> {
     sampler.resample(data, &Run::seeded(seed))
 }
 
-fn kept(sampler: &impl Sampler<f64>, data: &Dataset<'_, f64>) -> Vec<usize> {
+fn kept(sampler: &impl Sampler, data: &Dataset<'_>) -> Vec<usize> {
     match resample(sampler, data, 0).unwrap().rows {
         Rows::All => (0..data.rows()).collect(),
         Rows::Kept(rows) => rows,
@@ -30,22 +27,19 @@ fn kept(sampler: &impl Sampler<f64>, data: &Dataset<'_, f64>) -> Vec<usize> {
 }
 
 /// New rows and their parents.
-struct Made<F: Scalar> {
-    features: Features<'static, F>,
+struct Made {
+    features: Features<'static>,
     parents: Vec<usize>,
 }
 
-fn made<F: Scalar>(sampler: &impl Sampler<F>, data: &Dataset<'_, F>, seed: u64) -> Made<F> {
+fn made(sampler: &impl Sampler, data: &Dataset<'_>, seed: u64) -> Made {
     let synthetic = resample(sampler, data, seed).unwrap().synthetic.unwrap();
     Made { features: synthetic.features(data).unwrap(), parents: synthetic.parents().to_vec() }
 }
 
-fn rows_of<F: Scalar>(x: FeaturesView<'_, F>) -> Vec<Vec<f64>> {
+fn rows_of(x: FeaturesView<'_>) -> Vec<Vec<f64>> {
     let (n, d) = (x.nrows(), x.ncols());
-    let cell = |row, column| match &x {
-        FeaturesView::Dense(x) => x[[row, column]].to_f64(),
-        FeaturesView::Sparse(x) => x.get(row, column).map_or(0.0, |value| value.to_f64()),
-    };
+    let cell = |row, column| x.row(row).get(column);
     (0..n).map(|row| (0..d).map(|column| cell(row, column)).collect()).collect()
 }
 
@@ -248,9 +242,9 @@ fn awkward() -> impl Strategy<Value = (Array2<f64>, Vec<bool>)> {
 }
 
 /// Checks all that holds for any over-sampler; gives back the new rows.
-fn check_growth<F: Scalar>(
-    sampler: &impl Sampler<F>,
-    data: &Dataset<'_, F>,
+fn check_growth(
+    sampler: &impl Sampler,
+    data: &Dataset<'_>,
     ratio: f64,
     seed: u64,
 ) -> (Vec<usize>, Vec<Vec<f64>>) {
@@ -296,8 +290,8 @@ proptest! {
         let ratio = more + positives.len() as f64 / (labels.len() - positives.len()) as f64;
         let (csr, x32) = (to_sparse(&x), x.mapv(|value| value as f32));
         let weights: Vec<f64> = (0..labels.len()).map(|row| 0.5 + (row % 5) as f64).collect();
-        let rows = rows_of(FeaturesView::Dense(x.view()));
-        let rows32 = rows_of(FeaturesView::Dense(x32.view()));
+        let rows = rows_of(FeaturesView::from(x.view()));
+        let rows32 = rows_of(FeaturesView::from(x32.view()));
         let sampler = Smote::positives_per_negative(ratio).unwrap().neighbours(k).unwrap();
         for per_element in [false, true] {
             let sampler = sampler.per_element(per_element);
@@ -587,17 +581,13 @@ fn the_order_of_the_rows_does_not_matter_to_the_cleaners() {
         let shuffled = data.select(&order).unwrap();
         let enn = EditedNearestNeighbours::new(3).unwrap();
         let repeated = enn.vote(Vote::Mode).repeated(100).unwrap();
-        let samplers: [&dyn Sampler<f64>; 4] =
-            [&TomekLinks::new(), &enn, &enn.all_knn(), &repeated];
+        let samplers: [&dyn Sampler; 4] = [&TomekLinks::new(), &enn, &enn.all_knn(), &repeated];
         for sampler in samplers {
-            let kept = |data: &Dataset<'_, f64>| match sampler
-                .resample(data, &Run::default())
-                .unwrap()
-                .rows
-            {
-                Rows::Kept(rows) => rows,
-                Rows::All => panic!("{sampler:?} finds something to clean"),
-            };
+            let kept =
+                |data: &Dataset<'_>| match sampler.resample(data, &Run::default()).unwrap().rows {
+                    Rows::Kept(rows) => rows,
+                    Rows::All => panic!("{sampler:?} finds something to clean"),
+                };
             let mut back: Vec<usize> = kept(&shuffled).into_iter().map(|at| order[at]).collect();
             back.sort_unstable();
             assert_eq!(back, kept(&data), "{sampler:?}");
@@ -702,7 +692,7 @@ fn threads_do_not_matter() {
     let tree = SyntheticClicks::new(20_000, 0.3).unwrap().numeric(4).categorical(&[]);
     let sparse = SyntheticClicks::new(4_000, 0.3).unwrap();
     for clicks in [blocks, tree, sparse] {
-        let data = clicks.generate::<f32>(3).unwrap().dataset;
+        let data = clicks.precision(Precision::F32).generate(3).unwrap().dataset;
         let on = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
@@ -731,7 +721,7 @@ fn errors_name_the_numbers_and_the_way_out() {
     let data = Dataset::new(&x, &labels).unwrap();
     let csr = to_sparse(&x);
     let sparse = Dataset::new(&csr, &labels).unwrap();
-    let message = |result: Result<Resample<f64>>| result.unwrap_err().to_string();
+    let message = |result: Result<Resample>| result.unwrap_err().to_string();
 
     assert_eq!(
         message(resample(&Smote::positives_per_negative(1.0).unwrap(), &data, 0)),
@@ -739,7 +729,7 @@ fn errors_name_the_numbers_and_the_way_out() {
          neighbours; ask for fewer neighbours, or use RandomOverSampler"
     );
     for sampler in [
-        &Smote::positives_per_negative(0.1).unwrap() as &dyn Sampler<f64>,
+        &Smote::positives_per_negative(0.1).unwrap() as &dyn Sampler,
         &RandomOverSampler::positives_per_negative(0.1).unwrap(),
         &BorderlineSmote::first(0.1).unwrap(),
         &Adasyn::positives_per_negative(0.1).unwrap(),

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use crate::common::to_sparse;
+use imbalance::Matrix;
+use imbalance::Precision;
 use imbalance::model::Predict;
 use imbalance::ndarray::{Array2, array};
 use imbalance::prelude::*;
@@ -18,9 +20,11 @@ use imbalance::{Error, Features, FeaturesView, Result, Scalar};
 #[derive(Debug)]
 struct FirstColumn;
 
-impl Predict<f64> for FirstColumn {
-    fn logits_into(&self, x: FeaturesView<'_, f64>, out: &mut [f64]) -> Result<()> {
-        let FeaturesView::Dense(x) = x else { unreachable!("the data here are dense") };
+impl Predict for FirstColumn {
+    fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
+        let FeaturesView::F64(Matrix::Dense(x)) = x else {
+            unreachable!("the data here are dense")
+        };
         for (p, out) in x.column(0).iter().zip(out) {
             *out = p.ln() - (1.0 - p).ln();
         }
@@ -29,19 +33,19 @@ impl Predict<f64> for FirstColumn {
 }
 
 /// Rows with these probabilities, the first `positives` of them positive.
-fn scored(positives: usize, scores: &[f64]) -> Dataset<'static, f64> {
+fn scored(positives: usize, scores: &[f64]) -> Dataset<'static> {
     let x = Array2::from_shape_fn((scores.len(), 1), |(row, _)| scores[row]);
     Dataset::new(x, (0..scores.len()).map(|row| row < positives).collect::<Vec<_>>()).unwrap()
 }
 
-fn kept(sampler: &impl Sampler<f64>, data: &Dataset<'_, f64>) -> Vec<usize> {
+fn kept(sampler: &impl Sampler, data: &Dataset<'_>) -> Vec<usize> {
     match sampler.resample(data, &Run::seeded(5)).unwrap().rows {
         Rows::All => (0..data.rows()).collect(),
         Rows::Kept(rows) => rows,
     }
 }
 
-fn refused(sampler: &impl Sampler<f64>, data: &Dataset<'_, f64>) -> Error {
+fn refused(sampler: &impl Sampler, data: &Dataset<'_>) -> Error {
     sampler.resample(data, &Run::seeded(5)).unwrap_err()
 }
 
@@ -52,13 +56,13 @@ fn invalid<T: std::fmt::Debug>(result: Result<T>) -> (&'static str, String) {
     }
 }
 
-fn hard(band: Result<Band>) -> HardNegativeMining<f64> {
+fn hard(band: Result<Band>) -> HardNegativeMining {
     HardNegativeMining::new(Pilot::given(FirstColumn), band.unwrap())
 }
 
 // ----------------------------------------------------------------------------- random under-sampling
 
-fn numbered(rows: usize, positives: usize) -> Dataset<'static, f64> {
+fn numbered(rows: usize, positives: usize) -> Dataset<'static> {
     let x = Array2::from_shape_fn((rows, 1), |(row, _)| row as f64);
     Dataset::new(x, (0..rows).map(|row| row < positives).collect::<Vec<_>>()).unwrap()
 }
@@ -320,8 +324,8 @@ fn tiny_probabilities_are_scaled_to_the_number_asked_for_or_refused() {
 fn a_pilot_without_probabilities_is_refused() {
     #[derive(Debug)]
     struct Nonsense;
-    impl Predict<f64> for Nonsense {
-        fn logits_into(&self, _: FeaturesView<'_, f64>, out: &mut [f64]) -> Result<()> {
+    impl Predict for Nonsense {
+        fn logits_into(&self, _: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
             out.fill(f64::NAN);
             Ok(())
         }
@@ -334,7 +338,7 @@ fn a_pilot_without_probabilities_is_refused() {
 #[test]
 fn pilots_may_be_shared_given_fitted_or_trained() {
     let clicks = SyntheticClicks::new(4_000, 0.05).unwrap().numeric(3).categorical(&[]);
-    let data = clicks.generate::<f64>(3).unwrap().dataset;
+    let data = clicks.generate(3).unwrap().dataset;
     let band = || Band::hardest(50).unwrap();
     let fitted = Arc::new(Pipeline::new(LogisticRegression::new()).fit(&data).unwrap());
     let shared = Arc::new(fitted.model().clone());
@@ -346,7 +350,7 @@ fn pilots_may_be_shared_given_fitted_or_trained() {
     assert_eq!(kept(&pipeline, &data), expected);
     assert_eq!(kept(&trained, &data), expected);
     // Boxed stages make a pilot too.
-    let boxed = Pipeline::new(Model::<f64>::boxed(LogisticRegression::new()));
+    let boxed = Pipeline::new(Model::boxed(LogisticRegression::new()));
     assert_eq!(kept(&HardNegativeMining::new(Pilot::pipeline(boxed), band()), &data), expected);
     // Trained on a sample, the pilot's probabilities are those of the population: 5 % on average,
     // not the 1 in 6 of its sample.
@@ -377,7 +381,7 @@ fn a_certain_pilot_gives_finite_offsets() {
 // --------------------------------------------------------------------------------------- business rules
 
 /// Row 0 is positive.
-fn visits() -> Dataset<'static, f64> {
+fn visits() -> Dataset<'static> {
     let days = vec![30.0, 7.0, 7.5, f64::NAN, 0.0, 3.0];
     let impressions = vec![1.0, 5.0, 9.0, 9.0, 4.0, 100.0];
     numbered(6, 1)
@@ -448,7 +452,7 @@ fn rules_act_on_negatives_unless_told_otherwise() {
 #[test]
 fn shares_are_kept_exactly() {
     let clicks = SyntheticClicks::new(3_000, 0.05).unwrap().numeric(2).categorical(&[]);
-    let data = clicks.generate::<f64>(3).unwrap().dataset;
+    let data = clicks.generate(3).unwrap().dataset;
     let (days, labels) = (data.numbers("last_active_days").unwrap(), data.labels());
     let tiers = [
         (Rule::number("last_active_days").at_most(2.0), 0.29),
@@ -530,15 +534,15 @@ fn bad_rules_are_refused() {
 
 /// A sampler that does what it was told when it was made.
 #[derive(Debug, Clone)]
-struct Scripted(Resample<f64>);
+struct Scripted(Resample);
 
-impl Sampler<f64> for Scripted {
-    fn resample(&self, _: &Dataset<'_, f64>, _: &Run) -> Result<Resample<f64>> {
+impl Sampler for Scripted {
+    fn resample(&self, _: &Dataset<'_>, _: &Run) -> Result<Resample> {
         Ok(self.0.clone())
     }
 }
 
-fn parents() -> Dataset<'static, f64> {
+fn parents() -> Dataset<'static> {
     Dataset::new(array![[10.0], [11.0], [12.0], [13.0]], vec![true, false, true, false])
         .unwrap()
         .with_weights(vec![1.0, 2.0, 3.0, 4.0])
@@ -550,7 +554,7 @@ fn parents() -> Dataset<'static, f64> {
 }
 
 /// Keeps rows 3, 0 and 2 and makes two: 20 from row 2 and 21 from row 0.
-fn first() -> Resample<f64> {
+fn first() -> Resample {
     Resample {
         synthetic: Some(Synthetic::new(array![[20.0], [21.0]], vec![2, 0])),
         weights: Some(vec![1.0, 2.0, 3.0, 4.0, 5.0]),
@@ -560,15 +564,15 @@ fn first() -> Resample<f64> {
 }
 
 /// What the two do in a row, one data set after the other.
-fn stepwise(second: &Resample<f64>) -> Vec<[f64; 5]> {
+fn stepwise(second: &Resample) -> Vec<[f64; 5]> {
     let data = parents();
     let between = first().apply(&data).unwrap();
     rows(&second.clone().apply(&between).unwrap())
 }
 
 /// Feature, label, weight, offset and attribute of each row, in an order that does not matter.
-fn rows(data: &Dataset<'_, f64>) -> Vec<[f64; 5]> {
-    let FeaturesView::Dense(x) = data.features() else { unreachable!("dense") };
+fn rows(data: &Dataset<'_>) -> Vec<[f64; 5]> {
+    let FeaturesView::F64(Matrix::Dense(x)) = data.features() else { unreachable!("dense") };
     let mut rows: Vec<_> = (0..data.rows())
         .map(|row| {
             [
@@ -623,7 +627,9 @@ fn a_chain_is_one_step_after_the_other() {
         // Synthetic rows name parents among the rows of the data.
         if let Some(made) = &resample.synthetic {
             let features = made.features(&data).unwrap();
-            let FeaturesView::Dense(x) = features.view() else { unreachable!("dense") };
+            let FeaturesView::F64(Matrix::Dense(x)) = features.view() else {
+                unreachable!("dense")
+            };
             for (&feature, &parent) in x.iter().zip(made.parents()) {
                 let expected = match feature as usize {
                     20 => 2,
@@ -670,7 +676,7 @@ fn identities_vanish_in_a_chain() {
     let keep = |rows: &[usize]| Scripted(Resample::kept(rows.to_vec(), Distortion::None));
     let left = Scripted(first()).then(keep(&[0, 3, 4])).then(keep(&[0, 2]));
     let right = Scripted(first()).then(keep(&[0, 3, 4]).then(keep(&[0, 2])));
-    let right: Box<dyn Sampler<f64>> = Box::new(right);
+    let right: Box<dyn Sampler> = Box::new(right);
     let [left, right] =
         [left.resample(&data, &Run::seeded(1)), right.resample(&data, &Run::seeded(1))]
             .map(|r| rows(&r.unwrap().apply(&data).unwrap()));
@@ -710,7 +716,7 @@ fn a_second_stage_that_breaks_its_contract_is_an_error() {
 #[test]
 fn a_pilot_may_be_trained_after_any_sampler() {
     let clicks = SyntheticClicks::new(8_000, 0.05).unwrap().numeric(3).categorical(&[]);
-    let data = clicks.generate::<f64>(3).unwrap().dataset;
+    let data = clicks.generate(3).unwrap().dataset;
     let trained = || Pilot::trained(LogisticRegression::new(), LogLoss);
     let recent = || RuleSampler::filter(Rule::number("last_active_days").at_most(7.0)).unwrap();
     let local = || LocalCaseControl::new(trained());
@@ -728,7 +734,7 @@ fn a_pilot_may_be_trained_after_any_sampler() {
     let smote = || Smote::positives_per_negative(0.2).unwrap();
     let hard = || HardNegativeMining::new(trained(), Band::hardest(500).unwrap());
     let poisson = || PoissonHardNegatives::proportional(trained(), 1.0, 0.05).unwrap();
-    let samplers: [&dyn Sampler<f64>; 3] =
+    let samplers: [&dyn Sampler; 3] =
         [&smote().then(hard()), &hard().then(poisson()), &recent().then(smote()).then(local())];
     for sampler in samplers {
         let sample = sampler.resample(&data, &run).unwrap();
@@ -738,7 +744,7 @@ fn a_pilot_may_be_trained_after_any_sampler() {
     // A shift of the prior is undone: after thinning the pilot's probabilities are still the population's.
     let thinned = RandomUnderSampler::rate(0.5).unwrap().resample(&data, &run).unwrap();
     let thinned = thinned.apply(&data).unwrap();
-    let mean = |data: &Dataset<'_, f64>| {
+    let mean = |data: &Dataset<'_>| {
         let offsets = local().scale(1e9).unwrap().resample(data, &run).unwrap().offsets.unwrap();
         // All rows are kept, and the offset is −logit p̂.
         assert_eq!(offsets.len(), data.rows());
@@ -760,17 +766,14 @@ fn a_chain_of_under_samplers_shifts_by_both() {
     let sample = resample.apply(&data).unwrap();
     assert_eq!(sample.totals().negatives, 245);
     // The two draw from different seeds: the second does not repeat the choice of the first.
-    let FeaturesView::Dense(x) = sample.features() else { unreachable!("dense") };
+    let FeaturesView::F64(Matrix::Dense(x)) = sample.features() else { unreachable!("dense") };
     assert!(x.column(0).iter().zip(x.column(0).iter().skip(1)).all(|(a, b)| a < b));
 }
 
 /// Everything that a data set holds, row by row, to the bit.
-fn bits_of<F: Scalar>(data: &Dataset<'_, F>) -> Vec<Vec<u64>> {
+fn bits_of(data: &Dataset<'_>) -> Vec<Vec<u64>> {
     let x = data.features();
-    let cell = |row: usize, column: usize| match &x {
-        FeaturesView::Dense(x) => x[[row, column]].to_f64().to_bits(),
-        FeaturesView::Sparse(x) => x.get(row, column).map_or(0.0, |v| v.to_f64()).to_bits(),
-    };
+    let cell = |row: usize, column: usize| x.row(row).get(column).to_bits();
     let attributes: Vec<&str> = data.attribute_names().collect();
     let row = |row: usize| {
         let mut bits: Vec<u64> = (0..x.ncols()).map(|column| cell(row, column)).collect();
@@ -786,12 +789,13 @@ fn bits_of<F: Scalar>(data: &Dataset<'_, F>) -> Vec<Vec<u64>> {
 
 /// 3,000 rows, a tenth of them positive, whose attribute `row` is their number. Three blocks of new rows
 /// come from them at a ratio of 4.
-fn log_with_numbers<F: Scalar>(sparse: bool, weighted: bool) -> Dataset<'static, F> {
+fn log_with_numbers<F: Scalar>(sparse: bool, weighted: bool) -> Dataset<'static> {
     let clicks = SyntheticClicks::new(3_000, 0.1).unwrap().numeric(3).categorical(&[]);
-    let log = clicks.generate::<f32>(11).unwrap().dataset;
-    let FeaturesView::Dense(x) = log.features() else { unreachable!("no categories") };
-    let mut x = x.mapv(|value| F::from_f64(f64::from(value)));
-    x.column_mut(1).mapv_inplace(|v| if v.to_f64() < 0.3 { F::default() } else { v });
+    let log = clicks.precision(Precision::F32).generate(11).unwrap().dataset;
+    let x = log.features();
+    let mut x =
+        Array2::from_shape_fn((x.nrows(), x.ncols()), |(i, j)| F::from_f64(x.row(i).get(j)));
+    x.column_mut(1).mapv_inplace(|v: F| if v.to_f64() < 0.3 { F::default() } else { v });
     let x = if sparse { Features::from(to_sparse(&x)) } else { x.into() };
     let numbers = Attribute::numbers((0..3_000).map(f64::from).collect::<Vec<_>>());
     let data = Dataset::new(x, log.labels().to_vec()).unwrap();
@@ -813,7 +817,7 @@ fn the_named_chains_are_their_parts_in_a_row() {
     let under = || RandomUnderSampler::negatives_per_positive(3.0).unwrap();
     let enn = || EditedNearestNeighbours::new(3).unwrap().both_classes(true);
     let tomek = || TomekLinks::new().both_classes(true);
-    type Sampling = Box<dyn Sampler<f64>>;
+    type Sampling = Box<dyn Sampler>;
     let pairs: [(Sampling, Sampling, Sampling); 6] = [
         (Box::new(smote(4.0)), Box::new(enn()), Box::new(smote(4.0).then(enn()))),
         (
@@ -920,7 +924,7 @@ fn sparse_rows_store_the_union_of_their_parents() {
         let smote = Smote::positives_per_negative(1.0).unwrap().neighbours(1).unwrap();
         let border = |sampler: Result<BorderlineSmote>| sampler.unwrap().neighbours(1).unwrap();
         let adasyn = Adasyn::positives_per_negative(1.0).unwrap();
-        let samplers: [(&dyn Sampler<F>, bool); 5] = [
+        let samplers: [(&dyn Sampler, bool); 5] = [
             (&smote, false),
             (&smote.per_element(true), false),
             (&border(BorderlineSmote::first(1.0)), false),
@@ -931,7 +935,7 @@ fn sparse_rows_store_the_union_of_their_parents() {
             let synthetic = sampler.resample(&data, &Run::seeded(2)).unwrap().synthetic.unwrap();
             assert_eq!(synthetic.parents().len(), n - 2 * positives);
             let features = synthetic.features(&data).unwrap();
-            let FeaturesView::Sparse(made) = features.view() else { panic!("dense") };
+            let FeaturesView::F64(Matrix::Sparse(made)) = features.view() else { panic!("dense") };
             for (at, &parent) in synthetic.parents().iter().enumerate() {
                 let (a, b) = (row(parent), row(nearest(parent, either)));
                 let union: Vec<usize> =
@@ -958,7 +962,7 @@ fn over_samplers_refuse_what_they_cannot_do() {
     let data = Dataset::new(&x, (0..30).map(|row| row < 5).collect::<Vec<_>>()).unwrap();
     let nc = SmoteNc::positives_per_negative(1.0, [1]).unwrap();
     // As many neighbours as positives: each has four others.
-    let with_k: [&dyn Sampler<f64>; 4] = [
+    let with_k: [&dyn Sampler; 4] = [
         &Smote::positives_per_negative(1.0).unwrap(),
         &BorderlineSmote::first(1.0).unwrap(),
         &Adasyn::positives_per_negative(1.0).unwrap(),
@@ -983,7 +987,7 @@ fn over_samplers_refuse_what_they_cannot_do() {
     for ratio in [1e13, 1e18, f64::MAX] {
         let smote = Smote::positives_per_negative(ratio).unwrap().neighbours(2).unwrap();
         let over = RandomOverSampler::positives_per_negative(ratio).unwrap();
-        let samplers: [&dyn Sampler<f64>; 5] = [
+        let samplers: [&dyn Sampler; 5] = [
             &smote,
             &over,
             &over.shrinkage(1.0).unwrap(),
@@ -1013,8 +1017,8 @@ struct Columns {
     expected: usize,
 }
 
-impl Sampler<f64> for Columns {
-    fn resample(&self, data: &Dataset<'_, f64>, _: &Run) -> Result<Resample<f64>, Error> {
+impl Sampler for Columns {
+    fn resample(&self, data: &Dataset<'_>, _: &Run) -> Result<Resample, Error> {
         assert_eq!(data.columns(), self.expected);
         Ok(Resample::identity())
     }
@@ -1033,13 +1037,12 @@ fn a_chain_gathers_features_for_those_who_read_them() {
     let alone = under().resample(&data, &run.child("first")).unwrap().apply(&data).unwrap();
     for (reads, expected) in [(true, 3), (false, 0)] {
         let chain = under().then(Columns { reads, expected });
-        assert_eq!(Sampler::<f64>::reads_features(&chain), reads);
+        assert_eq!(Sampler::reads_features(&chain), reads);
         let sample = chain.resample(&data, &run).unwrap().apply(&data).unwrap();
         assert_eq!(sample.columns(), 3);
         assert_eq!(sample.labels(), alone.labels());
-        let rows = |data: &Dataset<'_, f64>| match data.features() {
-            FeaturesView::Dense(x) => x.to_owned(),
-            FeaturesView::Sparse(_) => unreachable!("dense rows"),
+        let rows = |data: &Dataset<'_>| -> Vec<Vec<f64>> {
+            data.features().rows().map(|row| row.to_vec()).collect()
         };
         assert_eq!(rows(&sample), rows(&alone));
     }

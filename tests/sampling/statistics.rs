@@ -1,6 +1,7 @@
 //! What samplers promise on average, over many seeds.
 
 use imbalance::Error;
+use imbalance::Matrix;
 use imbalance::model::Predict;
 use imbalance::model::RareEvents;
 use imbalance::ndarray::Array2;
@@ -13,9 +14,11 @@ use rayon::prelude::*;
 #[derive(Debug, Clone)]
 struct Linear(Vec<f64>);
 
-impl Predict<f64> for Linear {
-    fn logits_into(&self, x: FeaturesView<'_, f64>, out: &mut [f64]) -> Result<()> {
-        let FeaturesView::Dense(x) = x else { unreachable!("the data here are dense") };
+impl Predict for Linear {
+    fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
+        let FeaturesView::F64(Matrix::Dense(x)) = x else {
+            unreachable!("the data here are dense")
+        };
         let (intercept, coefficients) = self.0.split_last().unwrap();
         for (row, out) in x.rows().into_iter().zip(out) {
             *out = intercept + row.iter().zip(coefficients).map(|(x, b)| x * b).sum::<f64>();
@@ -24,7 +27,7 @@ impl Predict<f64> for Linear {
     }
 }
 
-fn log(rows: usize, rate: f64, columns: usize, seed: u64) -> imbalance::data::SyntheticLog<f64> {
+fn log(rows: usize, rate: f64, columns: usize, seed: u64) -> imbalance::data::SyntheticLog {
     let clicks = SyntheticClicks::new(rows, rate).unwrap().numeric(columns).categorical(&[]);
     clicks.generate(seed).unwrap()
 }
@@ -38,7 +41,7 @@ fn variance(values: &[f64]) -> f64 {
     values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64
 }
 
-fn kept(sampler: &dyn Sampler<f64>, data: &Dataset<'_, f64>, seed: u64) -> (Vec<usize>, Vec<f64>) {
+fn kept(sampler: &dyn Sampler, data: &Dataset<'_>, seed: u64) -> (Vec<usize>, Vec<f64>) {
     let resample = sampler.resample(data, &Run::seeded(seed)).unwrap();
     let Rows::Kept(rows) = resample.rows else { panic!("nothing was left out") };
     (rows, resample.weights.unwrap_or_default())
@@ -49,7 +52,7 @@ fn kept(sampler: &dyn Sampler<f64>, data: &Dataset<'_, f64>, seed: u64) -> (Vec<
 /// The share of seeds has the standard error √(π (1 − π) / 400). 5 of them: with about 2,000 rows a
 /// false alarm has probability 2,000 × 6e-7 ≈ 0.1 %, and seeds are fixed. For π near 0 the binomial is
 /// skewed, so the smallest here, 0.05, gives 20 ± 4.4 times.
-fn check_rates(sampler: &dyn Sampler<f64>, data: &Dataset<'_, f64>, inclusion: &[f64]) {
+fn check_rates(sampler: &dyn Sampler, data: &Dataset<'_>, inclusion: &[f64]) {
     const SEEDS: u64 = 400;
     let mut counts = vec![0.0; data.rows()];
     for seed in 0..SEEDS {
@@ -182,10 +185,12 @@ fn local_case_control_finds_the_coefficients_of_the_population() {
     parameters.push(truth.intercept);
     let drawn = |seed| {
         let fresh = log(6_000, 0.1, COLUMNS, seed);
-        let FeaturesView::Dense(x) = fresh.dataset.features() else { unreachable!("dense") };
+        let FeaturesView::F64(Matrix::Dense(x)) = fresh.dataset.features() else {
+            unreachable!("dense")
+        };
         let x: Array2<f64> = x.to_owned();
         let mut logits = vec![0.0; 6_000];
-        Linear(parameters.clone()).logits_into(FeaturesView::Dense(x.view()), &mut logits).unwrap();
+        Linear(parameters.clone()).logits_into(FeaturesView::from(x.view()), &mut logits).unwrap();
         let labels = uniforms(6_000, seed)
             .into_iter()
             .zip(&logits)
@@ -315,10 +320,10 @@ fn weighted_totals_are_unbiased_for_any_column() {
     const SEEDS: u64 = 300;
     let log = log(5_000, 0.05, 3, 2);
     let data = &log.dataset;
-    let FeaturesView::Dense(x) = data.features() else { unreachable!("dense") };
+    let FeaturesView::F64(Matrix::Dense(x)) = data.features() else { unreachable!("dense") };
     let pilot = || Pilot::trained(LogisticRegression::new(), LogLoss);
     let recent = || Rule::number("last_active_days").at_most(7.0);
-    let samplers: Vec<Box<dyn Sampler<f64>>> = vec![
+    let samplers: Vec<Box<dyn Sampler>> = vec![
         Box::new(PoissonHardNegatives::proportional(pilot(), 5.0, 0.05).unwrap().reweight(true)),
         Box::new(PoissonRuleSampler::new([(recent(), 0.5)], 0.1).unwrap().reweight(true)),
         Box::new(RandomUnderSampler::rate(0.2).unwrap().reweight(true)),

@@ -5,21 +5,21 @@ use imbalance::Distortion;
 use imbalance::IntoColumn;
 use imbalance::ndarray::{Array2, array};
 use imbalance::sampling::{NoSampling, RandomUnderSampler, Resample, Rows, Sampler, Synthetic};
-use imbalance::{Attribute, Dataset, Error, Features, FeaturesView, Result, Run, Scalar};
+use imbalance::{Attribute, Dataset, Error, Features, FeaturesView, Result, Run};
 use proptest::prelude::*;
 
 /// A sampler that does what it was told when it was made: for what no honest sampler does.
 #[derive(Debug, Clone)]
-struct Scripted(Resample<f64>);
+struct Scripted(Resample);
 
-impl Sampler<f64> for Scripted {
-    fn resample(&self, _: &Dataset<'_, f64>, _: &Run) -> Result<Resample<f64>> {
+impl Sampler for Scripted {
+    fn resample(&self, _: &Dataset<'_>, _: &Run) -> Result<Resample> {
         Ok(self.0.clone())
     }
 }
 
 /// One feature, the number of the row, so that a resampled row can be recognised.
-fn numbered<'a>(labels: impl IntoColumn<'a, bool>) -> Dataset<'a, f64> {
+fn numbered<'a>(labels: impl IntoColumn<'a, bool>) -> Dataset<'a> {
     let labels = labels.into_column();
     let x = Array2::from_shape_fn((labels.len(), 1), |(row, _)| row as f64);
     Dataset::new(x, labels).unwrap()
@@ -31,22 +31,16 @@ fn labels(rows: usize, positives: usize) -> Vec<bool> {
 }
 
 /// The numbers of the rows of a resampled [`numbered`] data set.
-fn numbers(data: &Dataset<'_, f64>) -> Vec<usize> {
-    match data.features() {
-        FeaturesView::Dense(x) => x.iter().map(|&row| row as usize).collect(),
-        FeaturesView::Sparse(_) => unreachable!("numbered data sets are dense"),
-    }
+fn numbers(data: &Dataset<'_>) -> Vec<usize> {
+    data.features().rows().map(|row| row.get(0) as usize).collect()
 }
 
-fn dense<F: Scalar>(x: FeaturesView<'_, F>) -> Vec<Vec<f64>> {
-    let entry = |row, column| match &x {
-        FeaturesView::Dense(x) => x[[row, column]].to_f64(),
-        FeaturesView::Sparse(x) => x.get(row, column).map_or(0.0, |value| value.to_f64()),
-    };
+fn dense(x: FeaturesView<'_>) -> Vec<Vec<f64>> {
+    let entry = |row, column| x.row(row).get(column);
     (0..x.nrows()).map(|row| (0..x.ncols()).map(|column| entry(row, column)).collect()).collect()
 }
 
-fn resample(sampler: &impl Sampler<f64>, data: &Dataset<'_, f64>) -> Result<Resample<f64>> {
+fn resample(sampler: &impl Sampler, data: &Dataset<'_>) -> Result<Resample> {
     sampler.resample(data, &Run::seeded(11))
 }
 
@@ -293,7 +287,7 @@ fn draws_do_not_depend_on_the_number_of_threads() {
     let other = sampler.resample(&data, &Run::seeded(12)).unwrap().apply(&data).unwrap();
     assert_ne!(numbers(&other), one.0);
     // And boxed it is the same sampler.
-    let boxed: Box<dyn Sampler<f64>> = Box::new(sampler);
+    let boxed: Box<dyn Sampler> = Box::new(sampler);
     assert_eq!(numbers(&resample(&boxed, &data).unwrap().apply(&data).unwrap()), one.0);
 }
 
@@ -304,7 +298,7 @@ fn parents() -> Array2<f64> {
 }
 
 /// Everything a data set can carry.
-fn decorate(data: Dataset<'_, f64>) -> Dataset<'_, f64> {
+fn decorate(data: Dataset<'_>) -> Dataset<'_> {
     data.with_weights(vec![1.0, 2.0, 3.0, 4.0])
         .unwrap()
         .with_offsets(vec![0.5, 1.0, 1.5, 2.0])
@@ -441,7 +435,7 @@ fn a_broken_contract_is_an_error_that_says_what_is_wrong() {
     let offset = |offsets: &[f64]| Resample { offsets: Some(offsets.to_vec()), ..kept(&[0, 1]) };
     // With and without columns of the data set's own.
     for data in [&bare, &full] {
-        let refused = |resample: Resample<f64>| resample.apply(data).unwrap_err();
+        let refused = |resample: Resample| resample.apply(data).unwrap_err();
 
         let error = refused(kept(&[0, 4]));
         assert!(matches!(error, Error::RowOutOfRange { row: 4, rows: 4, .. }), "{error}");
@@ -566,7 +560,7 @@ fn distortions_describe_themselves() {
 fn no_synthetic_rows_are_no_error() {
     let x = array![[1.0], [2.0]];
     let data = Dataset::new(&x, vec![true, false]).unwrap();
-    let synthetic = Some(Synthetic::new(Array2::zeros((0, 1)), vec![]));
+    let synthetic = Some(Synthetic::new(Array2::<f64>::zeros((0, 1)), vec![]));
     let resample = Resample { synthetic, ..Resample::identity() };
     assert_eq!(resample.apply(&data).unwrap().rows(), 2);
 }

@@ -3,9 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Coordinate, FtrlProximal, FtrlState, ProgressiveValidation};
-use crate::core::check_finite;
-use crate::core::same_length;
-use crate::{Error, Result};
+use crate::core::{Error, Result, check_finite, same_length};
 
 /// Raised when the fields or their meaning change.
 const VERSION: u32 = 1;

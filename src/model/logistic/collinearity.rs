@@ -5,16 +5,12 @@ use faer::Mat;
 use super::Collinearity;
 use super::cholesky::Cholesky;
 use super::objective::Objective;
-use crate::core::Scalar;
 
 /// Looks among the columns that `matter`, of the intercept always, on rows that weigh something.
 ///
 /// The rank is that of the columns themselves, Σ xᵢxᵢᵀ, and not of a Hessian, which is indefinite where a
 /// loss is not convex.
-pub(super) fn look<F: Scalar>(
-    objective: &Objective<'_, F>,
-    matter: impl Fn(usize) -> bool,
-) -> Collinearity {
+pub(super) fn look(objective: &Objective<'_>, matter: impl Fn(usize) -> bool) -> Collinearity {
     let p = objective.parameters();
     if objective.l2() > 0.0 {
         return Collinearity::Absent;

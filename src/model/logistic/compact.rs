@@ -6,7 +6,7 @@ use std::ops::Range;
 use faer::Mat;
 use sprs::CsMatView;
 
-use crate::core::Scalar;
+use crate::core::{FeaturesView, Matrix, Scalar, visit};
 use crate::exec::parallel;
 
 /// A sparse matrix whose columns are numbered anew: the most frequent is 0, and columns without an entry
@@ -68,7 +68,19 @@ impl Compact {
     }
 
     /// `out[i] += xᵢ · coefficients`.
-    pub(super) fn add_products<F: Scalar>(
+    pub(super) fn add_products(
+        &self,
+        x: FeaturesView<'_>,
+        rows: Range<usize>,
+        coefficients: &[f64],
+        out: &mut [f64],
+    ) {
+        visit!(x, |x| if let Matrix::Sparse(x) = x {
+            self.add_products_of(&x, rows, coefficients, out);
+        });
+    }
+
+    fn add_products_of<F: Scalar>(
         &self,
         x: &CsMatView<'_, F>,
         rows: Range<usize>,
@@ -82,7 +94,20 @@ impl Compact {
     }
 
     /// `sums += Σᵢ factors[i] · map(xᵢ)`, with `map` applied to each entry; `map(0)` must be 0.
-    pub(super) fn add_rows<F: Scalar>(
+    pub(super) fn add_rows(
+        &self,
+        x: FeaturesView<'_>,
+        rows: Range<usize>,
+        factors: &[f64],
+        map: impl Fn(f64) -> f64,
+        sums: &mut [f64],
+    ) {
+        visit!(x, |x| if let Matrix::Sparse(x) = x {
+            self.add_rows_of(&x, rows, factors, map, sums);
+        });
+    }
+
+    fn add_rows_of<F: Scalar>(
         &self,
         x: &CsMatView<'_, F>,
         rows: Range<usize>,

@@ -8,11 +8,10 @@ use ndarray::{Array2, ArrayView2};
 use statrs::function::erf::{erfc, erfc_inv};
 
 use super::{Cholesky, FittedLogisticRegression, LogisticRegression, Objective, RowAt};
-use crate::core::Scalar;
+use crate::core::{Dataset, Error, Result, Run};
 use crate::loss::Loss;
 use crate::numerics::linalg::sandwich;
 use crate::numerics::log1p_exp;
-use crate::{Dataset, Error, Result, Run};
 
 /// How the covariance of the coefficients is estimated, and with it what a sample weight means.
 ///
@@ -332,9 +331,9 @@ pub(in crate::model) fn log_likelihood_loss(loss: &dyn Loss) -> bool {
 }
 
 /// The covariance of the minimum, from the loss at every row there.
-pub(in crate::model) fn covariance<F: Scalar>(
-    objective: &Objective<'_, F>,
-    data: &Dataset<'_, F>,
+pub(in crate::model) fn covariance(
+    objective: &Objective<'_>,
+    data: &Dataset<'_>,
     rows: &[RowAt],
     factor: &Cholesky,
     kind: Covariance,
@@ -376,10 +375,7 @@ pub(in crate::model) fn covariance<F: Scalar>(
 }
 
 /// Rows of positive weight, or the sum of frequencies: of the negatives, and of the positives.
-pub(in crate::model) fn effective_rows<F: Scalar>(
-    data: &Dataset<'_, F>,
-    weighting: Weighting,
-) -> [f64; 2] {
+pub(in crate::model) fn effective_rows(data: &Dataset<'_>, weighting: Weighting) -> [f64; 2] {
     let mut rows = [0.0; 2];
     for (i, &label) in data.labels().iter().enumerate() {
         rows[usize::from(label)] += match (data.weights(), weighting) {
@@ -392,13 +388,13 @@ pub(in crate::model) fn effective_rows<F: Scalar>(
 }
 
 /// −Σ wᵢ ℓ at the best intercept without features, or at none.
-pub(in crate::model) fn null_log_likelihood<F: Scalar>(
-    data: &Dataset<'_, F>,
+pub(in crate::model) fn null_log_likelihood(
+    data: &Dataset<'_>,
     loss: &dyn Loss,
     intercept: bool,
     run: &Run,
 ) -> Result<f64> {
-    let none = Array2::<F>::default((data.rows(), 0));
+    let none = Array2::<f64>::default((data.rows(), 0));
     let mut null = Dataset::new(&none, data.labels())?;
     if let Some(weights) = data.weights() {
         null = null.with_weights(weights)?;
@@ -438,18 +434,18 @@ impl FittedLogisticRegression {
     /// [`Covariance::Fisher`] under a loss that is no log-likelihood; [`Error::RankDeficient`] naming a
     /// column to drop; [`Error::Unsupported`] for more than 4096 coefficients;
     /// [`Error::ColumnMismatch`].
-    pub fn inference<F: Scalar>(
+    pub fn inference(
         &self,
-        data: &Dataset<'_, F>,
+        data: &Dataset<'_>,
         loss: &dyn Loss,
         covariance_kind: Covariance,
     ) -> Result<Inference> {
         self.inference_with(data, loss, covariance_kind, Weighting::Sampling, &Run::default())
     }
 
-    pub(in crate::model) fn inference_with<F: Scalar>(
+    pub(in crate::model) fn inference_with(
         &self,
-        data: &Dataset<'_, F>,
+        data: &Dataset<'_>,
         loss: &dyn Loss,
         kind: Covariance,
         weighting: Weighting,
@@ -527,9 +523,9 @@ impl FittedLogisticRegression {
 
 /// Takes the means of the classes out of a sum of squares (lower triangle):
 /// Σᵢ (sᵢ − m)ᵀ(sᵢ − m) = Σᵢ sᵢᵀsᵢ − (Σᵢ sᵢ)ᵀ(Σᵢ sᵢ)/n over the n observations of each.
-fn subtract_between_classes<F: Scalar>(
-    objective: &Objective<'_, F>,
-    data: &Dataset<'_, F>,
+fn subtract_between_classes(
+    objective: &Objective<'_>,
+    data: &Dataset<'_>,
     rows: &[RowAt],
     weighting: Weighting,
     meat: &mut Mat<f64>,

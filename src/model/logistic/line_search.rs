@@ -6,7 +6,6 @@
 //! it is bent up a hundredfold.
 
 use super::objective::{At, Objective};
-use crate::core::Scalar;
 
 /// Share of the slope at the start below which the search ends: the next step does the rest.
 const FLAT: f64 = 0.01;
@@ -19,8 +18,8 @@ const TRIES: usize = 12;
 
 /// The length t of about the least objective at θ + t·`step`, up to `farthest` ≥ 1: Newton's method on the slope,
 /// held between a point where it falls and one where it rises.
-pub(super) fn best_length<F: Scalar>(
-    objective: &Objective<'_, F>,
+pub(super) fn best_length(
+    objective: &Objective<'_>,
     at: &At,
     theta: &[f64],
     step: &[f64],

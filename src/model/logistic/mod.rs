@@ -22,9 +22,8 @@ pub(super) use objective::{RowAt, quadratic_forms};
 
 use super::linear::Linear;
 use super::{Model, Predict, ShiftLogits};
-use crate::core::{FeaturesView, Row, Scalar};
+use crate::core::{Dataset, Error, FeaturesView, Result, Row, Run};
 use crate::loss::Loss;
-use crate::{Dataset, Error, Result, Run};
 
 /// Logistic regression: a logit that is linear in the features,
 /// minimising Σ wᵢ ℓ(xᵢβ + b + oᵢ, yᵢ) + (λ/2)‖β‖² + λ₁‖β‖₁ with the intercept b unpenalised
@@ -154,12 +153,7 @@ impl LogisticRegression {
     /// The minimum on a quarter of the rows, roughly, reached from that on a quarter of those, and so on;
     /// `zero` where there is no quarter to learn from. From there two or three passes over all rows are
     /// left of seven, which counts where each forms the Hessian.
-    fn head_start<F: Scalar>(
-        &self,
-        rows: &Dataset<'_, F>,
-        loss: &dyn Loss,
-        zero: Linear,
-    ) -> Linear {
+    fn head_start(&self, rows: &Dataset<'_>, loss: &dyn Loss, zero: Linear) -> Linear {
         if rows.rows() < MANY_ROWS || rows.columns() > FORM_UP_TO || self.l1 > 0.0 {
             return zero;
         }
@@ -176,9 +170,9 @@ impl LogisticRegression {
     }
 
     /// `None` where the rows have no minimum: they may be separated though all rows are not.
-    fn rough_minimum<F: Scalar>(
+    fn rough_minimum(
         &self,
-        rows: &Dataset<'_, F>,
+        rows: &Dataset<'_>,
         part: &[usize],
         loss: &dyn Loss,
         zero: &Linear,
@@ -207,10 +201,10 @@ fn check_penalty(name: &'static str, value: f64) -> Result<()> {
     }
 }
 
-impl<F: Scalar> Model<F> for LogisticRegression {
+impl Model for LogisticRegression {
     type Fitted = FittedLogisticRegression;
 
-    fn fit(&self, train: &Dataset<'_, F>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
+    fn fit(&self, train: &Dataset<'_>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
         let totals = train.totals();
         totals.need_both("logistic regression")?;
         let objective = Objective::new(train, loss, self.l2, self.intercept)?;
@@ -400,12 +394,12 @@ impl ShiftLogits for FittedLogisticRegression {
     }
 }
 
-impl<F: Scalar> Predict<F> for FittedLogisticRegression {
-    fn logits_into(&self, x: FeaturesView<'_, F>, out: &mut [f64]) -> Result<()> {
+impl Predict for FittedLogisticRegression {
+    fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
         self.linear.logits_into(x, out)
     }
 
-    fn logit(&self, row: Row<'_, F>) -> Result<f64> {
+    fn logit(&self, row: Row<'_>) -> Result<f64> {
         self.linear.logit(row)
     }
 

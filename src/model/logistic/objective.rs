@@ -9,12 +9,11 @@ use faer::{Accum, Mat, MatRef, Par};
 use ndarray::{ArrayView2, Axis};
 
 use super::compact::Compact;
-use crate::core::{FeaturesView, Scalar, sparse_row};
+use crate::core::{Dataset, Error, FeaturesView, Matrix, Result, Scalar, sparse_row, visit};
 use crate::exec::parallel;
 use crate::exec::simd::{Work, vectorised};
 use crate::loss::{Block, Loss};
 use crate::model::linear::{TILE, add_products, add_rows};
-use crate::{Dataset, Error, Result};
 
 /// Σ wᵢ ℓ(xᵢβ + b + oᵢ, yᵢ) + (λ/2)‖β‖², as a function of θ = (β, b).
 ///
@@ -35,8 +34,8 @@ use crate::{Dataset, Error, Result};
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct Objective<'a, F: Scalar> {
-    data: &'a Dataset<'a, F>,
+pub struct Objective<'a> {
+    data: &'a Dataset<'a>,
     loss: Arc<dyn Loss>,
     l2: f64,
     intercept: bool,
@@ -87,18 +86,13 @@ const LEADING: usize = 512;
 /// Most parameters for which statistics form their k × k matrices: 128 MiB each.
 const PRODUCTS_UP_TO: usize = 4096;
 
-impl<'a, F: Scalar> Objective<'a, F> {
+impl<'a> Objective<'a> {
     /// The objective over all rows of `data`, with their weights and offsets, under a loss that is
     /// [`adapted`](Loss::adapted) to them.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] unless `l2` is finite and not negative; what the loss needs of the rows.
-    pub fn new(
-        data: &'a Dataset<'a, F>,
-        loss: &dyn Loss,
-        l2: f64,
-        intercept: bool,
-    ) -> Result<Self> {
+    pub fn new(data: &'a Dataset<'a>, loss: &dyn Loss, l2: f64, intercept: bool) -> Result<Self> {
         super::check_penalty("l2", l2)?;
         let loss = loss.adapted(&data.totals())?;
         Ok(Self { data, loss, l2, intercept, compact: None })
@@ -106,10 +100,10 @@ impl<'a, F: Scalar> Objective<'a, F> {
 
     /// The same with the columns of sparse rows numbered anew, where the Hessian is not formed.
     pub(in crate::model) fn compacted(self) -> Self {
-        let compact = match self.data.features() {
-            FeaturesView::Sparse(x) if !self.forms_hessian() => Compact::of(&x),
+        let compact = visit!(self.data.features(), |x| match x {
+            Matrix::Sparse(x) if !self.forms_hessian() => Compact::of(&x),
             _ => None,
-        };
+        });
         Self { compact, ..self }
     }
 
@@ -304,9 +298,9 @@ impl<'a, F: Scalar> Objective<'a, F> {
 
     /// `out[i] += xᵢ · beta`.
     fn add_products(&self, rows: Range<usize>, beta: &[f64], out: &mut [f64]) {
-        match (self.data.features(), &self.compact) {
-            (FeaturesView::Sparse(x), Some(compact)) => compact.add_products(&x, rows, beta, out),
-            (x, _) => add_products(x.slice(rows), beta, out),
+        match &self.compact {
+            Some(compact) => compact.add_products(self.data.features(), rows, beta, out),
+            None => add_products(self.data.features().slice(rows), beta, out),
         }
     }
 
@@ -318,11 +312,9 @@ impl<'a, F: Scalar> Objective<'a, F> {
         map: impl Fn(f64) -> f64,
         sums: &mut [f64],
     ) {
-        match (self.data.features(), &self.compact) {
-            (FeaturesView::Sparse(x), Some(compact)) => {
-                compact.add_rows(&x, rows, factors, map, sums);
-            }
-            (x, _) => add_rows(x.slice(rows), factors, map, sums),
+        match &self.compact {
+            Some(compact) => compact.add_rows(self.data.features(), rows, factors, map, sums),
+            None => add_rows(self.data.features().slice(rows), factors, map, sums),
         }
     }
 
@@ -356,7 +348,7 @@ impl<'a, F: Scalar> Objective<'a, F> {
         }
         if let Some(hessian) = &mut sums.hessian {
             let x = self.data.features().slice(rows);
-            self.add_outer_products(x, hessians, &mut buffers.scratch, hessian);
+            visit!(x, |x| self.add_outer_products(x, hessians, &mut buffers.scratch, hessian));
         }
     }
 
@@ -380,19 +372,19 @@ impl<'a, F: Scalar> Objective<'a, F> {
     }
 
     /// `sum += Σ hᵢ xᵢ xᵢᵀ` (lower triangle), where xᵢ ends in a 1 for the intercept.
-    fn add_outer_products(
+    fn add_outer_products<F: Scalar>(
         &self,
-        x: FeaturesView<'_, F>,
+        x: Matrix<'_, F>,
         factors: &[f64],
         scratch: &mut Scratch,
         sum: &mut Mat<f64>,
     ) {
         let p = self.parameters();
         match x {
-            FeaturesView::Dense(x) => {
+            Matrix::Dense(x) => {
                 add_dense_outer_products(&x, None, factors, scratch, sum);
             }
-            FeaturesView::Sparse(x) => {
+            Matrix::Sparse(x) => {
                 for (row, &factor) in factors.iter().enumerate() {
                     let (columns, values) = sparse_row(&x, row);
                     for (i, (&column, value)) in columns.iter().zip(values).enumerate() {
@@ -430,7 +422,7 @@ impl<'a, F: Scalar> Objective<'a, F> {
         (0..self.data.rows()).filter(|&row| self.counts(row)).count()
     }
 
-    pub(in crate::model) fn features(&self) -> FeaturesView<'_, F> {
+    pub(in crate::model) fn features(&self) -> FeaturesView<'_> {
         self.data.features()
     }
 
@@ -493,7 +485,9 @@ impl<'a, F: Scalar> Objective<'a, F> {
                 let factors = &mut buffer.hessians[..tile.len()];
                 factors.iter_mut().zip(tile.clone()).for_each(|(factor, row)| *factor = f(row));
                 let x = self.data.features().slice(tile);
-                self.add_outer_products(x, factors, &mut buffer.scratch, &mut sum);
+                visit!(x, |x| {
+                    self.add_outer_products(x, factors, &mut buffer.scratch, &mut sum);
+                });
             });
             sum
         });
@@ -579,18 +573,17 @@ impl<'a, F: Scalar> Objective<'a, F> {
     /// zero, and of equals the first. Sparse and dense rows have the same ones in the same order, so that
     /// a fit does not depend on how its rows are stored.
     pub(in crate::model) fn leading_columns(&self) -> Vec<usize> {
-        match (self.data.features(), &self.compact) {
-            (_, Some(compact)) => (0..compact.len().min(LEADING)).collect(),
-            (FeaturesView::Dense(x), None) => {
-                let counts = entries(&x);
-                let mut columns: Vec<usize> =
-                    (0..counts.len()).filter(|&j| counts[j] > 0).collect();
-                columns.sort_by_key(|&column| Reverse(counts[column]));
-                columns.truncate(LEADING);
-                columns
-            }
-            (FeaturesView::Sparse(_), None) => Vec::new(),
+        if let Some(compact) = &self.compact {
+            return (0..compact.len().min(LEADING)).collect();
         }
+        let counts = visit!(self.data.features(), |x| match x {
+            Matrix::Dense(x) => entries(&x),
+            Matrix::Sparse(_) => return Vec::new(),
+        });
+        let mut columns: Vec<usize> = (0..counts.len()).filter(|&j| counts[j] > 0).collect();
+        columns.sort_by_key(|&column| Reverse(counts[column]));
+        columns.truncate(LEADING);
+        columns
     }
 
     /// The Hessian at `at` of the [leading columns](Self::leading_columns) and the intercept behind them
@@ -605,20 +598,12 @@ impl<'a, F: Scalar> Objective<'a, F> {
         let n = factors.len();
         let parts = parallel::map(n, parallel::sum_block(n, k * k), |_, block| {
             let mut sum = Mat::zeros(k, k);
-            match (self.data.features(), &self.compact) {
-                (FeaturesView::Sparse(x), Some(compact)) => {
-                    let factors = &factors[block.clone()];
-                    let leading = leading.len();
-                    compact.add_outer_products(
-                        &x,
-                        block,
-                        factors,
-                        leading,
-                        self.intercept,
-                        &mut sum,
-                    );
+            visit!(self.data.features(), |x| match (x, &self.compact) {
+                (Matrix::Sparse(x), Some(compact)) => {
+                    let (factors, k) = (&factors[block.clone()], leading.len());
+                    compact.add_outer_products(&x, block, factors, k, self.intercept, &mut sum);
                 }
-                (FeaturesView::Dense(x), _) => {
+                (Matrix::Dense(x), _) => {
                     let mut scratch = Scratch::default();
                     for_tiles(block, |tile| {
                         let factors = &factors[tile.clone()];
@@ -627,8 +612,8 @@ impl<'a, F: Scalar> Objective<'a, F> {
                         add_dense_outer_products(&x, columns, factors, &mut scratch, &mut sum);
                     });
                 }
-                (FeaturesView::Sparse(_), None) => {} // no column leads
-            }
+                (Matrix::Sparse(_), None) => {} // no column leads
+            });
             sum
         });
         let mut block = parts.into_iter().fold(Mat::zeros(k, k), |sum, part| sum + part);
@@ -828,15 +813,22 @@ fn move_logits(from: &[RowAt], moves: &[f64], length: f64, out: &mut [f64]) {
 }
 
 /// xᵢ V xᵢᵀ for every row, where xᵢ ends in a 1 for the intercept and V is symmetric.
-pub(in crate::model) fn quadratic_forms<F: Scalar>(
-    x: FeaturesView<'_, F>,
+pub(in crate::model) fn quadratic_forms(
+    x: FeaturesView<'_>,
     intercept: bool,
     v: &Mat<f64>,
 ) -> Vec<f64> {
-    let p = v.nrows();
     let mut out = vec![0.0; x.nrows()];
-    parallel::map_into(&mut out, 1, TILE, |_, rows, out| match x.slice(rows) {
-        FeaturesView::Dense(x) => {
+    parallel::map_into(&mut out, 1, TILE, |_, rows, out| {
+        visit!(x.slice(rows), |x| quadratic_forms_of(x, intercept, v, out));
+    });
+    out
+}
+
+fn quadratic_forms_of<F: Scalar>(x: Matrix<'_, F>, intercept: bool, v: &Mat<f64>, out: &mut [f64]) {
+    let p = v.nrows();
+    match x {
+        Matrix::Dense(x) => {
             let mut plain = Vec::with_capacity(out.len() * p);
             for row in x.outer_iter() {
                 plain.extend(row.iter().map(|value| value.to_f64()));
@@ -857,7 +849,7 @@ pub(in crate::model) fn quadratic_forms<F: Scalar>(
                 *out = (0..p).map(|j| plain[(i, j)] * product[(j, i)]).sum();
             }
         }
-        FeaturesView::Sparse(x) => {
+        Matrix::Sparse(x) => {
             for (i, out) in out.iter_mut().enumerate() {
                 let (columns, values) = sparse_row(&x, i);
                 let one = intercept.then_some((p - 1, 1.0));
@@ -869,8 +861,7 @@ pub(in crate::model) fn quadratic_forms<F: Scalar>(
                     .sum();
             }
         }
-    });
-    out
+    }
 }
 
 /// A symmetric matrix, given by its lower triangle, times a vector.

@@ -9,8 +9,7 @@ use faer::Mat;
 use super::objective::{Objective, RowAt};
 use super::trust_region::{GAP, ROUNDING, Solution};
 use super::{Diagnostics, StopReason, collinearity};
-use crate::core::{FeaturesView, Scalar, sparse_row};
-use crate::{Error, Progress, Result, Run};
+use crate::core::{Error, FeaturesView, Matrix, Progress, Result, Run, Scalar, sparse_row, visit};
 
 /// Sufficient decrease of the line search; the usual small number.
 const ACCEPT: f64 = 1e-4;
@@ -29,8 +28,8 @@ struct At {
 }
 
 /// Minimises the objective plus `l1`·‖β‖₁, starting at `theta`.
-pub(super) fn minimise<F: Scalar>(
-    objective: &Objective<'_, F>,
+pub(super) fn minimise(
+    objective: &Objective<'_>,
     l1: f64,
     theta: Vec<f64>,
     max_iterations: usize,
@@ -156,7 +155,7 @@ impl Model {
 }
 
 /// Coordinate descent with the Hessian at hand: a step costs one of its columns.
-fn formed<F: Scalar>(objective: &Objective<'_, F>, at: &At, l1: f64) -> Model {
+fn formed(objective: &Objective<'_>, at: &At, l1: f64) -> Model {
     let (p, penalised) = (at.theta.len(), objective.columns());
     // A loss that is not convex is bent up where it bends down; the line search sees to the rest.
     let mut hessian = objective.sum_of_outer_products(|i| at.rows[i].hessian.abs());
@@ -180,8 +179,8 @@ fn formed<F: Scalar>(objective: &Objective<'_, F>, at: &At, l1: f64) -> Model {
 }
 
 /// Coordinate descent by columns of the features: a step costs the entries of one, twice.
-fn by_columns<F: Scalar>(
-    objective: &Objective<'_, F>,
+fn by_columns(
+    objective: &Objective<'_>,
     columns: &Columns,
     at: &At,
     l1: f64,
@@ -276,15 +275,19 @@ struct Columns {
 }
 
 impl Columns {
-    fn of<F: Scalar>(x: FeaturesView<'_, F>) -> Self {
+    fn of(x: FeaturesView<'_>) -> Self {
+        visit!(x, |x| Self::of_matrix(x))
+    }
+
+    fn of_matrix<F: Scalar>(x: Matrix<'_, F>) -> Self {
         let (n, d) = (x.nrows(), x.ncols());
         let each = |f: &mut dyn FnMut(usize, usize, f64)| match x {
-            FeaturesView::Dense(x) => {
+            Matrix::Dense(x) => {
                 for (i, row) in x.outer_iter().enumerate() {
                     row.iter().enumerate().for_each(|(j, value)| f(i, j, value.to_f64()));
                 }
             }
-            FeaturesView::Sparse(x) => {
+            Matrix::Sparse(x) => {
                 for i in 0..n {
                     let (columns, values) = sparse_row(&x, i);
                     columns.iter().zip(values).for_each(|(&j, value)| f(i, j, value.to_f64()));

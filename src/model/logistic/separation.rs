@@ -1,9 +1,8 @@
 //! Classes that the features separate, so that no finite coefficients minimise the loss.
 
 use super::objective::{At, Objective};
-use crate::core::Scalar;
+use crate::core::{Error, Result};
 use crate::loss::Loss;
-use crate::{Error, Result};
 
 /// Whether a loss draws each row towards its own side without end, so that it has no finite minimum where
 /// the features let it. Cross-entropy does; smoothed labels and squares push back from far out, and a
@@ -27,7 +26,7 @@ pub(super) struct Separation {
 }
 
 impl Separation {
-    pub(super) fn new<F: Scalar>(objective: &Objective<'_, F>) -> Self {
+    pub(super) fn new(objective: &Objective<'_>) -> Self {
         Self { possible: objective.l2() == 0.0 && pulls_for_ever(objective.loss()) }
     }
 
@@ -46,9 +45,9 @@ impl Separation {
 
     /// At a finite minimum the last Newton step moves no logit visibly. Where it still moves some, and
     /// none of them against its label, the minimum lies at infinity in that direction.
-    pub(super) fn refuse_in_part<F: Scalar>(
+    pub(super) fn refuse_in_part(
         &self,
-        objective: &Objective<'_, F>,
+        objective: &Objective<'_>,
         last_step: &[f64],
     ) -> Result<()> {
         // Newton's method moves a diverging logit by about 1 in each step (1/(1 + γ) under focal loss);

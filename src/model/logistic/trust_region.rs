@@ -15,8 +15,7 @@ use super::cholesky::Cholesky;
 use super::objective::{At, Curvature, Objective};
 use super::separation::Separation;
 use super::{Collinearity, Diagnostics, StopReason, collinearity, line_search};
-use crate::core::Scalar;
-use crate::{Error, Progress, Result, Run};
+use crate::core::{Error, Progress, Result, Run};
 
 /// Relative gap to the minimum, as estimated by the quadratic model, at which the solver takes one last
 /// step and stops. A tenth of the 10⁻⁹ that is promised; the last step squares what is left.
@@ -53,8 +52,8 @@ pub(super) struct Solution {
 }
 
 /// Minimises the objective, starting at `theta`, to within `gap` of its minimum, relatively.
-pub(super) fn minimise<F: Scalar>(
-    objective: &Objective<'_, F>,
+pub(super) fn minimise(
+    objective: &Objective<'_>,
     mut theta: Vec<f64>,
     gap: f64,
     max_iterations: usize,
@@ -183,8 +182,8 @@ struct Step {
 /// Near it progress may pause and come again, and the gap must be known. The least eigenvalue μ of M⁻¹H, which
 /// λ bounds from below, gives the Gauss–Radau bound ½ γⱼ ‖rⱼ‖² on what is left, with γ₀ = 1/μ and
 /// γⱼ₊₁ = (γⱼ − αⱼ)/(μ(γⱼ − αⱼ) + βⱼ₊₁) (Meurant & Tichý 2013). It must be below the 10⁻⁹ that is promised.
-fn conjugate_gradients<F: Scalar>(
-    objective: &Objective<'_, F>,
+fn conjugate_gradients(
+    objective: &Objective<'_>,
     at: &At,
     preconditioner: &Preconditioner,
     radius: f64,
@@ -274,7 +273,7 @@ enum Kind {
 }
 
 impl Preconditioner {
-    fn new<F: Scalar>(objective: &Objective<'_, F>, at: &At, leading: &[usize]) -> Result<Self> {
+    fn new(objective: &Objective<'_>, at: &At, leading: &[usize]) -> Result<Self> {
         let diagonal = objective.diagonal(at);
         if let Some(column) = diagonal.iter().position(|entry| !entry.is_finite()) {
             return Err(Error::Numerical {
@@ -335,7 +334,7 @@ fn positive(diagonal: Vec<f64>) -> Vec<f64> {
 /// For a step v of the columns and b of the intercept, with c² = b² Σh, the curvature is at least λ|v|²,
 /// and at least λ|v|² + (c − √T|v|)², whose minimum over |v| is c²λ/(λ + T); so at least half the sum of
 /// both. In M the step measures at most 2(T|v|² + c²).
-fn floor<F: Scalar>(objective: &Objective<'_, F>, diagonal: &[f64]) -> f64 {
+fn floor(objective: &Objective<'_>, diagonal: &[f64]) -> f64 {
     if objective.l2() == 0.0 {
         return 0.0; // also where there are no columns
     }

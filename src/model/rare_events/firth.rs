@@ -5,11 +5,10 @@
 
 use faer::Mat;
 
-use crate::core::Scalar;
+use crate::core::{Dataset, Error, Progress, Result, Run};
 use crate::loss::LogLoss;
 use crate::model::logistic::{Cholesky, Objective, StopReason, quadratic_forms};
 use crate::numerics::sigmoid;
-use crate::{Dataset, Error, Progress, Result, Run};
 
 /// Fisher's scoring stops when the next step is this short: the square of its length in standard
 /// errors.
@@ -45,9 +44,9 @@ const STEPS: usize = 60;
 const LONGEST: f64 = 2.0;
 
 /// The penalised likelihood of some rows.
-pub(super) struct Firth<'a, F: Scalar> {
-    data: &'a Dataset<'a, F>,
-    objective: Objective<'a, F>,
+pub(super) struct Firth<'a> {
+    data: &'a Dataset<'a>,
+    objective: Objective<'a>,
 }
 
 /// The penalised likelihood at a point.
@@ -73,9 +72,9 @@ impl At {
     }
 }
 
-impl<'a, F: Scalar> Firth<'a, F> {
+impl<'a> Firth<'a> {
     /// The likelihood of these rows, whose columns and intercept have `names`.
-    pub(super) fn new(data: &'a Dataset<'a, F>, names: &[String]) -> Result<Self> {
+    pub(super) fn new(data: &'a Dataset<'a>, names: &[String]) -> Result<Self> {
         let objective = Objective::new(data, &LogLoss, 0.0, true)?;
         // Where all probabilities are alike, the information tells about the columns alone. Elsewhere it
         // may be singular because the probabilities of many rows are certain.

@@ -16,11 +16,9 @@ use super::logistic::{
     Objective, quadratic_forms,
 };
 use super::{Model, Predict};
-use crate::core::Distortion;
-use crate::core::{FeaturesView, Scalar};
+use crate::core::{Dataset, Distortion, Error, FeaturesView, Result, Run};
 use crate::loss::{LogLoss, Loss, WeightedLogLoss};
 use crate::numerics::{logit, sigmoid};
-use crate::{Dataset, Error, Result, Run};
 use firth::Firth;
 
 /// Unpenalised logistic regression with the corrections of King & Zeng 2001 for rare events, or with
@@ -65,7 +63,7 @@ use firth::Firth;
 /// use imbalance::model::RareEvents;
 /// use imbalance::prelude::*;
 ///
-/// let log = SyntheticClicks::new(4000, 0.01)?.numeric(2).categorical(&[]).generate::<f64>(7)?;
+/// let log = SyntheticClicks::new(4000, 0.01)?.numeric(2).categorical(&[]).generate(7)?;
 /// let fitted = RareEvents::new().fit(&log.dataset, &LogLoss, &Run::default())?;
 /// println!("{}", fitted.inference());
 ///
@@ -201,7 +199,7 @@ fn check_rate(rate: f64) -> Result<f64> {
     }
 }
 
-fn check_frequencies<F: Scalar>(data: &Dataset<'_, F>) -> Result<()> {
+fn check_frequencies(data: &Dataset<'_>) -> Result<()> {
     let fraction =
         data.weights().and_then(|w| w.iter().enumerate().find(|(_, w)| w.fract() != 0.0));
     match fraction {
@@ -231,7 +229,7 @@ fn check_sample(distortion: &Distortion) -> Result<()> {
     }
 }
 
-impl<F: Scalar> Model<F> for RareEvents {
+impl Model for RareEvents {
     type Fitted = FittedRareEvents;
 
     /// # Errors
@@ -241,7 +239,7 @@ impl<F: Scalar> Model<F> for RareEvents {
     /// their features and [`Error::Unsupported`] where its offsets say how; [`Error::Separation`], which
     /// Firth's likelihood does not know; [`Error::RankDeficient`]; [`Error::Unsupported`] above 4096 coefficients; [`Error::Numerical`] if
     /// the iterations of Firth's likelihood do not converge.
-    fn fit(&self, train: &Dataset<'_, F>, loss: &dyn Loss, run: &Run) -> Result<FittedRareEvents> {
+    fn fit(&self, train: &Dataset<'_>, loss: &dyn Loss, run: &Run) -> Result<FittedRareEvents> {
         let totals = train.totals();
         totals.need_both("logistic regression for rare events")?;
         let loss = loss.adapted(&totals)?;
@@ -304,8 +302,8 @@ impl<F: Scalar> Model<F> for RareEvents {
 }
 
 /// Maximum likelihood, weighted or not, with or without the finite-sample correction.
-fn fit_likelihood<F: Scalar>(
-    train: &Dataset<'_, F>,
+fn fit_likelihood(
+    train: &Dataset<'_>,
     correct: bool,
     population: Option<Population>,
     covariance: Option<Covariance>,
@@ -367,7 +365,7 @@ fn fit_likelihood<F: Scalar>(
 ///
 /// As Σπ(1 − π) is at most what it would be were all π equal, this is at most the intercept's entry of
 /// the inverse information at `theta`.
-fn variance_of_counts<F: Scalar>(data: &Dataset<'_, F>, theta: &[f64]) -> Result<f64> {
+fn variance_of_counts(data: &Dataset<'_>, theta: &[f64]) -> Result<f64> {
     let (_, rows) = Objective::new(data, &LogLoss, 0.0, true)?.rows_at(theta);
     // Gradients are w(π − y).
     let surplus: f64 = rows.iter().map(|row| row.gradient).sum();
@@ -388,8 +386,8 @@ fn subtract_counts(covariance: &mut Array2<f64>, counts: f64) -> String {
 }
 
 /// (XᵀWX)⁻¹XᵀWξ at the coefficients `theta`.
-fn finite_sample_bias<F: Scalar>(
-    data: &Dataset<'_, F>,
+fn finite_sample_bias(
+    data: &Dataset<'_>,
     loss: &dyn Loss,
     event_weight: f64,
     theta: &[f64],
@@ -408,8 +406,8 @@ fn finite_sample_bias<F: Scalar>(
     })))
 }
 
-fn fit_firth<F: Scalar>(
-    train: &Dataset<'_, F>,
+fn fit_firth(
+    train: &Dataset<'_>,
     profile: Option<f64>,
     shift: f64,
     counted: bool,
@@ -542,14 +540,14 @@ impl FittedRareEvents {
     }
 }
 
-impl<F: Scalar> Predict<F> for FittedRareEvents {
+impl Predict for FittedRareEvents {
     /// With [`RareEvents::corrected_probabilities`], the log-odds of π̃ + C. That is an expansion for a
     /// small x₀V(β̃)x₀ᵀ; offsets that a caller adds to the logits afterwards are not part of it.
     ///
     /// # Errors
     /// As for any model, and [`Error::Numerical`] where π̃ + C is no probability, because the row is so
     /// far from the rows trained on that the expansion does not hold.
-    fn logits_into(&self, x: FeaturesView<'_, F>, out: &mut [f64]) -> Result<()> {
+    fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
         self.line.logits_into(x, out)?;
         let Some(covariance) = &self.average else { return Ok(()) };
         let variances = quadratic_forms(x, true, covariance);
