@@ -76,7 +76,7 @@ impl<'a> ScoredClasses<'a> {
     /// # Errors
     /// As for [`Dataset::with_weights`](crate::Dataset::with_weights).
     pub fn with_weights(self, weights: &'a [f64]) -> Result<Self> {
-        check_weights(weights, self.classes.len())?;
+        check_weights(weights, "the scores", self.classes.len())?;
         Ok(Self { weights: Some(weights), ..self })
     }
 

@@ -87,7 +87,7 @@ impl<'a> Scored<'a> {
     /// As for [`Dataset::with_weights`](crate::Dataset::with_weights).
     pub fn with_weights(mut self, weights: impl IntoColumn<'a, f64>) -> Result<Self> {
         let weights = weights.into_column();
-        check_weights(&weights, self.rows())?;
+        check_weights(&weights, "the scores", self.rows())?;
         self.weights = Some(weights);
         Ok(self)
     }

@@ -1,6 +1,5 @@
 //! Rows to learn from or to be judged on.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use ndarray::Array2;
@@ -8,7 +7,7 @@ use ndarray::Array2;
 use super::attribute::{Attributes, Selection};
 use super::{
     ADDRESSABLE, Attribute, Categories, ClassTotals, Distortion, Error, Features, FeaturesView,
-    IntoColumn, Result, Seed, Split, same_length,
+    IntoColumn, Result, Rows, Seed, Split, same_length,
 };
 
 /// Features and labels, with what else is known of each row.
@@ -35,11 +34,7 @@ use super::{
 #[derive(Clone)]
 pub struct Dataset<'a> {
     features: Features<'a>,
-    labels: Cow<'a, [bool]>,
-    weights: Option<Cow<'a, [f64]>>,
-    offsets: Option<Cow<'a, [f64]>>,
-    attributes: Attributes<'a>,
-    distortion: Distortion,
+    rows: Rows<'a>,
 }
 
 impl<'a> Dataset<'a> {
@@ -52,12 +47,9 @@ impl<'a> Dataset<'a> {
         features: impl Into<Features<'a>>,
         labels: impl IntoColumn<'a, bool>,
     ) -> Result<Self> {
-        let features = features.into();
-        let labels = labels.into_column();
+        let (features, labels) = (features.into(), labels.into_column());
         same_length("labels", labels.len(), "the feature matrix", features.nrows())?;
-        if labels.is_empty() {
-            return Err(Error::NoRows { what: "the data set" });
-        }
+        let rows = Rows::new("the data set", labels)?;
         if features.ncols() > ADDRESSABLE {
             return Err(Error::invalid("columns", features.ncols(), "few enough to be addressed"));
         }
@@ -65,14 +57,7 @@ impl<'a> Dataset<'a> {
             let what = "the feature matrix".into();
             return Err(Error::NonFinite { what, row, column: Some(column), value });
         }
-        Ok(Self {
-            features,
-            labels,
-            weights: None,
-            offsets: None,
-            attributes: Attributes::default(),
-            distortion: Distortion::None,
-        })
+        Ok(Self { features, rows })
     }
 
     /// The same rows with sample weights, each zero or more.
@@ -81,36 +66,24 @@ impl<'a> Dataset<'a> {
     /// [`Error::LengthMismatch`], [`Error::NonFinite`], [`Error::NegativeWeight`],
     /// [`Error::InvalidArgument`] if all weights are zero, or [`Error::Numerical`] if their sum
     /// overflows.
-    pub fn with_weights(mut self, weights: impl IntoColumn<'a, f64>) -> Result<Self> {
-        let weights = weights.into_column();
-        check_weights(&weights, self.rows())?;
-        self.weights = Some(weights);
-        Ok(self)
+    pub fn with_weights(self, weights: impl IntoColumn<'a, f64>) -> Result<Self> {
+        Ok(Self { rows: self.rows.with_weights(weights)?, ..self })
     }
 
     /// The same rows with offsets: known additive logits.
     ///
     /// # Errors
     /// [`Error::LengthMismatch`] or [`Error::NonFinite`].
-    pub fn with_offsets(mut self, offsets: impl IntoColumn<'a, f64>) -> Result<Self> {
-        let offsets = offsets.into_column();
-        check_offsets(&offsets, "the data set", self.rows())?;
-        self.offsets = Some(offsets);
-        Ok(self)
+    pub fn with_offsets(self, offsets: impl IntoColumn<'a, f64>) -> Result<Self> {
+        Ok(Self { rows: self.rows.with_offsets(offsets)?, ..self })
     }
 
     /// The same rows with one more attribute column.
     ///
     /// # Errors
     /// [`Error::LengthMismatch`], or [`Error::DuplicateColumn`] if the name is taken.
-    pub fn with_attribute(
-        mut self,
-        name: impl Into<String>,
-        attribute: Attribute<'a>,
-    ) -> Result<Self> {
-        let rows = self.rows();
-        self.attributes.push(name.into(), attribute, "the data set", rows)?;
-        Ok(self)
+    pub fn with_attribute(self, name: impl Into<String>, attribute: Attribute<'a>) -> Result<Self> {
+        Ok(Self { rows: self.rows.with_attribute(name.into(), attribute)?, ..self })
     }
 
     /// The same rows, declared to be distorted already: for a log whose negatives were thinned out
@@ -130,14 +103,14 @@ impl<'a> Dataset<'a> {
     /// ```
     #[must_use]
     pub fn with_distortion(mut self, distortion: Distortion) -> Self {
-        self.distortion = distortion;
+        self.rows.distortion = distortion;
         self
     }
 
     /// Number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.labels.len()
+        self.rows.len()
     }
 
     /// Number of feature columns.
@@ -155,30 +128,30 @@ impl<'a> Dataset<'a> {
     /// The labels.
     #[must_use]
     pub fn labels(&self) -> &[bool] {
-        &self.labels
+        self.rows.labels()
     }
 
     /// The sample weights, if there are any.
     #[must_use]
     pub fn weights(&self) -> Option<&[f64]> {
-        self.weights.as_deref()
+        self.rows.weights()
     }
 
     /// The offsets, if there are any.
     #[must_use]
     pub fn offsets(&self) -> Option<&[f64]> {
-        self.offsets.as_deref()
+        self.rows.offsets()
     }
 
     /// What was done to the rows since they left the population.
     #[must_use]
     pub fn distortion(&self) -> &Distortion {
-        &self.distortion
+        &self.rows.distortion
     }
 
     /// The names of the attribute columns.
     pub fn attribute_names(&self) -> impl Iterator<Item = &str> {
-        self.attributes.names()
+        self.attributes().names()
     }
 
     /// An attribute column.
@@ -186,7 +159,7 @@ impl<'a> Dataset<'a> {
     /// # Errors
     /// [`Error::UnknownColumn`], which lists the known ones.
     pub fn attribute(&self, name: &str) -> Result<&Attribute<'a>> {
-        self.attributes.get(name)
+        self.attributes().get(name)
     }
 
     /// An attribute column of numbers.
@@ -194,7 +167,7 @@ impl<'a> Dataset<'a> {
     /// # Errors
     /// [`Error::UnknownColumn`], or [`Error::ColumnKind`] if it holds texts.
     pub fn numbers(&self, name: &str) -> Result<&[f64]> {
-        self.attributes.numbers(name)
+        self.attributes().numbers(name)
     }
 
     /// An attribute column of texts.
@@ -202,18 +175,18 @@ impl<'a> Dataset<'a> {
     /// # Errors
     /// [`Error::UnknownColumn`], or [`Error::ColumnKind`] if it holds numbers.
     pub fn categories(&self, name: &str) -> Result<&Categories<'a>> {
-        self.attributes.categories(name)
+        self.attributes().categories(name)
     }
 
     /// All attribute columns.
     pub(crate) fn attributes(&self) -> &Attributes<'a> {
-        &self.attributes
+        self.rows.attributes()
     }
 
     /// Rows and weight of each class.
     #[must_use]
     pub fn totals(&self) -> ClassTotals {
-        ClassTotals::of(&self.labels, self.weights())
+        self.rows.totals()
     }
 
     /// The given rows in the given order, with everything that belongs to them; repeats are allowed.
@@ -228,33 +201,21 @@ impl<'a> Dataset<'a> {
             Selection::Range(range) => self.features().slice(range.clone()).into(),
             Selection::List(rows) => self.features().gather(rows),
         };
-        Ok(Dataset {
-            features,
-            labels: selection.column(&self.labels),
-            weights: self.weights().map(|weights| selection.column(weights)),
-            offsets: self.offsets().map(|offsets| selection.column(offsets)),
-            attributes: self.attributes.select(&selection),
-            distortion: self.distortion.clone(),
-        })
+        Ok(Dataset { features, rows: self.rows.select(&selection) })
     }
 
     /// The same rows, borrowed from this data set.
     #[must_use]
     pub fn view(&self) -> Dataset<'_> {
-        let all = Selection::Range(0..self.rows());
-        Dataset {
-            features: self.features().into(),
-            labels: Cow::Borrowed(&self.labels),
-            weights: self.weights().map(Cow::Borrowed),
-            offsets: self.offsets().map(Cow::Borrowed),
-            attributes: self.attributes.select(&all),
-            distortion: self.distortion.clone(),
-        }
+        Dataset { features: self.features().into(), rows: self.rows.view() }
     }
 
     /// The same with no columns, for what labels, weights and attributes decide.
     pub(crate) fn without_features(&self) -> Dataset<'_> {
-        Dataset { features: Array2::<f64>::default((self.rows(), 0)).into(), ..self.view() }
+        Dataset {
+            features: Array2::<f64>::default((self.rows(), 0)).into(),
+            rows: self.rows.view(),
+        }
     }
 
     /// Both sides of a split.
@@ -275,7 +236,7 @@ impl<'a> Dataset<'a> {
         test_share: f64,
         seed: impl Into<Seed>,
     ) -> Result<(Dataset<'_>, Dataset<'_>)> {
-        self.split(&Split::stratified(&self.labels, test_share, seed)?)
+        self.split(&Split::stratified(self.labels(), test_share, seed)?)
     }
 
     /// Training and test rows: the latest share, by an attribute column of numbers, goes to the test
@@ -299,51 +260,7 @@ impl<'a> Dataset<'a> {
         kept: &Selection<'_>,
         parents: &[usize],
     ) -> Dataset<'static> {
-        let column = |values: &[f64]| kept.column_and(values, parents).into();
-        let mut labels = kept.column_and(&self.labels, parents);
-        labels[kept.len()..].fill(true);
-        Dataset {
-            features,
-            labels: labels.into(),
-            weights: self.weights().map(column),
-            offsets: self.offsets().map(column),
-            attributes: self.attributes.grown(kept, parents),
-            distortion: self.distortion.clone(),
-        }
-    }
-}
-
-/// Checks sample weights: one per row, finite, not negative, not all zero, with a finite sum.
-pub(crate) fn check_weights(weights: &[f64], rows: usize) -> Result<()> {
-    same_length("weights", weights.len(), "the data set", rows)?;
-    check_finite("weights", weights)?;
-    if let Some((row, &value)) = weights.iter().enumerate().find(|(_, weight)| **weight < 0.0) {
-        return Err(Error::NegativeWeight { row, value });
-    }
-    let total: f64 = weights.iter().sum();
-    if total == 0.0 {
-        return Err(Error::invalid("weights", "zero for every row", "positive for some row"));
-    }
-    if total.is_infinite() {
-        let what = "the total weight".into();
-        return Err(Error::Numerical { what, value: total, remedy: "scale all weights down" });
-    }
-    Ok(())
-}
-
-/// Checks offsets: one per row, finite.
-pub(crate) fn check_offsets(offsets: &[f64], reference: &'static str, rows: usize) -> Result<()> {
-    same_length("offsets", offsets.len(), reference, rows)?;
-    check_finite("offsets", offsets)
-}
-
-/// Checks that all values are finite.
-pub(crate) fn check_finite(what: &str, values: &[f64]) -> Result<()> {
-    match values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
-        Some((row, &value)) => {
-            Err(Error::NonFinite { what: what.into(), row, column: None, value })
-        }
-        None => Ok(()),
+        Dataset { features, rows: self.rows.grown(kept, parents) }
     }
 }
 
@@ -355,10 +272,10 @@ impl fmt::Debug for Dataset<'_> {
             .field("columns", &self.columns())
             .field("sparse", &self.features().is_sparse())
             .field("totals", &self.totals())
-            .field("weights", &self.weights.is_some())
-            .field("offsets", &self.offsets.is_some())
+            .field("weights", &self.weights().is_some())
+            .field("offsets", &self.offsets().is_some())
             .field("attributes", &self.attribute_names().collect::<Vec<_>>())
-            .field("distortion", &self.distortion)
+            .field("distortion", self.distortion())
             .finish()
     }
 }

@@ -1,13 +1,12 @@
 //! Rows of a log before they are features.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use twox_hash::XxHash64;
 
 use crate::core::{
-    Attribute, Attributes, ClassTotals, Error, IntoColumn, Result, Selection, Split, check_offsets,
-    check_weights, find, new_name, same_length,
+    Attribute, Attributes, ClassTotals, Error, IntoColumn, Result, Rows, Selection, Split, find,
+    new_name, same_length,
 };
 
 /// Labelled rows of a log, read but not yet encoded: the input of an [`Encoder`](super::Encoder).
@@ -38,12 +37,9 @@ use crate::core::{
 /// Source: XXH64 is specified in Y. Collet, *xxHash fast digest algorithm*, version 0.1.1, 2018.
 #[derive(Clone)]
 pub struct Table {
-    labels: Vec<bool>,
+    rows: Rows<'static>,
     numeric: Vec<(String, Vec<f64>)>,
     categorical: Vec<(String, Vec<u64>)>,
-    attributes: Attributes<'static>,
-    weights: Option<Vec<f64>>,
-    offsets: Option<Vec<f64>>,
 }
 
 impl Table {
@@ -52,18 +48,8 @@ impl Table {
     /// # Errors
     /// [`Error::NoRows`].
     pub fn new<'a>(labels: impl IntoColumn<'a, bool>) -> Result<Self> {
-        let labels = labels.into_column().into_owned();
-        if labels.is_empty() {
-            return Err(Error::NoRows { what: "the table" });
-        }
-        Ok(Self {
-            labels,
-            numeric: Vec::new(),
-            categorical: Vec::new(),
-            attributes: Attributes::default(),
-            weights: None,
-            offsets: None,
-        })
+        let rows = Rows::new("the table", labels.into_column().into_owned())?;
+        Ok(Self { rows, numeric: Vec::new(), categorical: Vec::new() })
     }
 
     /// The same rows with one more numeric column; NaN stands for a missing number.
@@ -113,14 +99,9 @@ impl Table {
     ///
     /// # Errors
     /// [`Error::LengthMismatch`] or [`Error::DuplicateColumn`].
-    pub fn with_attribute(
-        mut self,
-        name: impl Into<String>,
-        attribute: Attribute<'_>,
-    ) -> Result<Self> {
-        let rows = self.rows();
-        self.attributes.push(name.into(), attribute.into_owned(), "the table", rows)?;
-        Ok(self)
+    pub fn with_attribute(self, name: impl Into<String>, attribute: Attribute<'_>) -> Result<Self> {
+        let rows = self.rows.with_attribute(name.into(), attribute.into_owned())?;
+        Ok(Self { rows, ..self })
     }
 
     /// The same rows with sample weights, each zero or more.
@@ -128,46 +109,42 @@ impl Table {
     /// # Errors
     /// [`Error::LengthMismatch`], [`Error::NonFinite`], [`Error::NegativeWeight`], or
     /// [`Error::InvalidArgument`] if all weights are zero.
-    pub fn with_weights<'a>(mut self, weights: impl IntoColumn<'a, f64>) -> Result<Self> {
+    pub fn with_weights<'a>(self, weights: impl IntoColumn<'a, f64>) -> Result<Self> {
         let weights = weights.into_column().into_owned();
-        check_weights(&weights, self.rows())?;
-        self.weights = Some(weights);
-        Ok(self)
+        Ok(Self { rows: self.rows.with_weights(weights)?, ..self })
     }
 
     /// The same rows with offsets: known additive logits.
     ///
     /// # Errors
     /// [`Error::LengthMismatch`] or [`Error::NonFinite`].
-    pub fn with_offsets<'a>(mut self, offsets: impl IntoColumn<'a, f64>) -> Result<Self> {
+    pub fn with_offsets<'a>(self, offsets: impl IntoColumn<'a, f64>) -> Result<Self> {
         let offsets = offsets.into_column().into_owned();
-        check_offsets(&offsets, "the table", self.rows())?;
-        self.offsets = Some(offsets);
-        Ok(self)
+        Ok(Self { rows: self.rows.with_offsets(offsets)?, ..self })
     }
 
     /// Number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.labels.len()
+        self.rows.len()
     }
 
     /// The labels.
     #[must_use]
     pub fn labels(&self) -> &[bool] {
-        &self.labels
+        self.rows.labels()
     }
 
     /// The sample weights, if there are any.
     #[must_use]
     pub fn weights(&self) -> Option<&[f64]> {
-        self.weights.as_deref()
+        self.rows.weights()
     }
 
     /// The offsets, if there are any.
     #[must_use]
     pub fn offsets(&self) -> Option<&[f64]> {
-        self.offsets.as_deref()
+        self.rows.offsets()
     }
 
     /// The names of the numeric columns, in the order they were added.
@@ -182,7 +159,7 @@ impl Table {
 
     /// The names of the attribute columns, in the order they were added.
     pub fn attribute_names(&self) -> impl Iterator<Item = &str> {
-        self.attributes.names()
+        self.attributes().names()
     }
 
     /// A numeric column; NaN stands for a missing number.
@@ -205,7 +182,7 @@ impl Table {
     /// # Errors
     /// [`Error::UnknownColumn`], which lists the known ones.
     pub fn attribute(&self, name: &str) -> Result<&Attribute<'static>> {
-        self.attributes.get(name)
+        self.attributes().get(name)
     }
 
     /// An attribute column of numbers, for instance the times to split by.
@@ -213,17 +190,17 @@ impl Table {
     /// # Errors
     /// [`Error::UnknownColumn`], or [`Error::ColumnKind`] if it holds texts.
     pub fn numbers(&self, name: &str) -> Result<&[f64]> {
-        self.attributes.numbers(name)
+        self.attributes().numbers(name)
     }
 
     pub(crate) fn attributes(&self) -> &Attributes<'static> {
-        &self.attributes
+        self.rows.attributes()
     }
 
     /// Rows and weight of each class.
     #[must_use]
     pub fn totals(&self) -> ClassTotals {
-        ClassTotals::of(&self.labels, self.weights())
+        self.rows.totals()
     }
 
     /// A copy of the given rows in the given order; repeats are allowed.
@@ -240,12 +217,9 @@ impl Table {
         }
         let rows = Selection::checked(rows, self.rows())?;
         Ok(Self {
-            labels: rows.column(&self.labels).into_owned(),
+            rows: self.rows.select(&rows).into_owned(),
             numeric: all(&rows, &self.numeric),
             categorical: all(&rows, &self.categorical),
-            attributes: self.attributes.select(&rows).into_owned(),
-            weights: self.weights().map(|weights| rows.column(weights)).map(Cow::into_owned),
-            offsets: self.offsets().map(|offsets| rows.column(offsets)).map(Cow::into_owned),
         })
     }
 
@@ -267,8 +241,8 @@ impl fmt::Debug for Table {
             .field("numeric", &self.numeric_names().collect::<Vec<_>>())
             .field("categorical", &self.categorical_names().collect::<Vec<_>>())
             .field("attributes", &self.attribute_names().collect::<Vec<_>>())
-            .field("weights", &self.weights.is_some())
-            .field("offsets", &self.offsets.is_some())
+            .field("weights", &self.weights().is_some())
+            .field("offsets", &self.offsets().is_some())
             .finish()
     }
 }

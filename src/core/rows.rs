@@ -1,0 +1,146 @@
+//! Labels, weights, offsets and attributes of rows, and what was done to the rows.
+
+use std::borrow::Cow;
+
+use super::attribute::{Attributes, Selection};
+use super::{Attribute, ClassTotals, Distortion, Error, IntoColumn, Result, same_length};
+
+/// What is known of each row besides its features.
+#[derive(Clone)]
+pub(crate) struct Rows<'a> {
+    /// The name of the collection of rows, for errors.
+    what: &'static str,
+    labels: Cow<'a, [bool]>,
+    weights: Option<Cow<'a, [f64]>>,
+    offsets: Option<Cow<'a, [f64]>>,
+    attributes: Attributes<'a>,
+    pub(crate) distortion: Distortion,
+}
+
+impl<'a> Rows<'a> {
+    /// Labelled rows of `what`, at least one.
+    pub(crate) fn new(what: &'static str, labels: impl IntoColumn<'a, bool>) -> Result<Self> {
+        let labels = labels.into_column();
+        if labels.is_empty() {
+            return Err(Error::NoRows { what });
+        }
+        let (weights, offsets, attributes) = (None, None, Attributes::default());
+        Ok(Self { what, labels, weights, offsets, attributes, distortion: Distortion::None })
+    }
+
+    pub(crate) fn with_weights(mut self, weights: impl IntoColumn<'a, f64>) -> Result<Self> {
+        let weights = weights.into_column();
+        check_weights(&weights, self.what, self.len())?;
+        self.weights = Some(weights);
+        Ok(self)
+    }
+
+    pub(crate) fn with_offsets(mut self, offsets: impl IntoColumn<'a, f64>) -> Result<Self> {
+        let offsets = offsets.into_column();
+        same_length("offsets", offsets.len(), self.what, self.len())?;
+        check_finite("offsets", &offsets)?;
+        self.offsets = Some(offsets);
+        Ok(self)
+    }
+
+    pub(crate) fn with_attribute(mut self, name: String, column: Attribute<'a>) -> Result<Self> {
+        let rows = self.len();
+        self.attributes.push(name, column, self.what, rows)?;
+        Ok(self)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    pub(crate) fn labels(&self) -> &[bool] {
+        &self.labels
+    }
+
+    pub(crate) fn weights(&self) -> Option<&[f64]> {
+        self.weights.as_deref()
+    }
+
+    pub(crate) fn offsets(&self) -> Option<&[f64]> {
+        self.offsets.as_deref()
+    }
+
+    pub(crate) fn attributes(&self) -> &Attributes<'a> {
+        &self.attributes
+    }
+
+    pub(crate) fn totals(&self) -> ClassTotals {
+        ClassTotals::of(&self.labels, self.weights())
+    }
+
+    /// The selected rows: borrowed if they are consecutive, else copied.
+    pub(crate) fn select(&self, rows: &Selection<'_>) -> Rows<'_> {
+        Rows {
+            what: self.what,
+            labels: rows.column(&self.labels),
+            weights: self.weights().map(|weights| rows.column(weights)),
+            offsets: self.offsets().map(|offsets| rows.column(offsets)),
+            attributes: self.attributes.select(rows),
+            distortion: self.distortion.clone(),
+        }
+    }
+
+    /// All rows, borrowed.
+    pub(crate) fn view(&self) -> Rows<'_> {
+        self.select(&Selection::Range(0..self.len()))
+    }
+
+    /// The selected rows and, below them, new positive ones with everything from their parents.
+    pub(crate) fn grown(&self, kept: &Selection<'_>, parents: &[usize]) -> Rows<'static> {
+        let column = |values: &[f64]| kept.column_and(values, parents).into();
+        let mut labels = kept.column_and(&self.labels, parents);
+        labels[kept.len()..].fill(true);
+        Rows {
+            what: self.what,
+            labels: labels.into(),
+            weights: self.weights().map(column),
+            offsets: self.offsets().map(column),
+            attributes: self.attributes.grown(kept, parents),
+            distortion: self.distortion.clone(),
+        }
+    }
+
+    pub(crate) fn into_owned(self) -> Rows<'static> {
+        Rows {
+            what: self.what,
+            labels: Cow::Owned(self.labels.into_owned()),
+            weights: self.weights.map(|weights| Cow::Owned(weights.into_owned())),
+            offsets: self.offsets.map(|offsets| Cow::Owned(offsets.into_owned())),
+            attributes: self.attributes.into_owned(),
+            distortion: self.distortion,
+        }
+    }
+}
+
+/// Checks sample weights: one per row, finite, not negative, not all zero, with a finite sum.
+pub(crate) fn check_weights(weights: &[f64], reference: &'static str, rows: usize) -> Result<()> {
+    same_length("weights", weights.len(), reference, rows)?;
+    check_finite("weights", weights)?;
+    if let Some((row, &value)) = weights.iter().enumerate().find(|(_, weight)| **weight < 0.0) {
+        return Err(Error::NegativeWeight { row, value });
+    }
+    let total: f64 = weights.iter().sum();
+    if total == 0.0 {
+        return Err(Error::invalid("weights", "zero for every row", "positive for some row"));
+    }
+    if total.is_infinite() {
+        let what = "the total weight".into();
+        return Err(Error::Numerical { what, value: total, remedy: "scale all weights down" });
+    }
+    Ok(())
+}
+
+/// Checks that all values are finite.
+pub(crate) fn check_finite(what: &str, values: &[f64]) -> Result<()> {
+    match values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
+        Some((row, &value)) => {
+            Err(Error::NonFinite { what: what.into(), row, column: None, value })
+        }
+        None => Ok(()),
+    }
+}
