@@ -65,8 +65,8 @@ pub use ndarray;
 pub use sprs;
 
 pub use crate::core::{
-    Attribute, Categories, ClassTotals, Dataset, Distortion, Error, Features, FeaturesView, Folds,
-    IntoColumn, Matrix, Precision, Progress, Result, Row, Run, Scalar, Seed, Split,
+    Attribute, Categories, ClassTotals, Cut, Dataset, Distortion, Error, Features, FeaturesView,
+    Folds, IntoColumn, Matrix, Precision, Progress, Result, Row, Run, Scalar, Seed, Split,
 };
 pub use evaluation::{Evaluation, EvaluationReport};
 pub use pipeline::{CrossFit, DynPipeline, FittedPipeline, HoldOut, Pipeline};
@@ -92,7 +92,7 @@ pub mod prelude {
         RandomUnderSampler, RuleSampler, Sampler, Smote,
     };
     pub use crate::{
-        Attribute, CrossFit, Dataset, Distortion, DynPipeline, Error, Evaluation, Features,
+        Attribute, CrossFit, Cut, Dataset, Distortion, DynPipeline, Error, Evaluation, Features,
         FittedPipeline, Folds, HoldOut, Pipeline, Row, Run, Scalar, Seed, Split,
     };
 }

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use imbalance::Cut;
 use imbalance::Distortion;
 use imbalance::calibration::{
     BetaCalibration, BetaCdf, BoxCalibrator, Calibrator, HistogramBinning, IsotonicRegression,
@@ -251,7 +252,7 @@ impl Combination {
             .sampler(trained.sampler.clone())
             .loss((self.loss.2)()?)
             .calibrator((self.calibrator.2)()?)
-            .cross_fit(CrossFit::stratified(folds)?)
+            .cross_fit(CrossFit::new(folds, Cut::Stratified)?)
             .seed(experiment.seed)
             .fit(train);
         let refused = |refusal| Ok(Outcome { promise, result: Err(refusal) });

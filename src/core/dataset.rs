@@ -6,8 +6,8 @@ use ndarray::Array2;
 
 use super::attribute::{Attributes, Selection};
 use super::{
-    ADDRESSABLE, Attribute, Categories, ClassTotals, Distortion, Error, Features, FeaturesView,
-    IntoColumn, Result, Rows, Seed, Split, same_length,
+    ADDRESSABLE, Attribute, Categories, ClassTotals, Cut, Distortion, Error, Features,
+    FeaturesView, Folds, IntoColumn, Result, Rows, Seed, Split, same_length,
 };
 
 /// Features and labels, with what else is known of each row.
@@ -224,6 +224,29 @@ impl<'a> Dataset<'a> {
     /// As for [`select`](Self::select).
     pub fn split(&self, split: &Split) -> Result<(Dataset<'_>, Dataset<'_>)> {
         Ok((self.select(split.train())?, self.select(split.test())?))
+    }
+
+    /// Training and test rows, told apart by a rule.
+    ///
+    /// # Errors
+    /// As for [`Split::stratified`], [`Split::last`], [`Split::by_time`] or [`Split::by_group`];
+    /// [`Error::UnknownColumn`] or [`Error::ColumnKind`] for the attribute column.
+    pub fn cut(
+        &self,
+        cut: &Cut,
+        test_share: f64,
+        seed: impl Into<Seed>,
+    ) -> Result<(Dataset<'_>, Dataset<'_>)> {
+        self.split(&cut.split(&self.rows, test_share, seed.into())?)
+    }
+
+    /// Folds of the rows by a rule; forward chaining where the rule goes by time or order.
+    ///
+    /// # Errors
+    /// As for [`Folds::stratified`], [`Folds::forward`], [`Folds::by_time`] or [`Folds::by_group`];
+    /// [`Error::UnknownColumn`] or [`Error::ColumnKind`] for the attribute column.
+    pub fn folds(&self, cut: &Cut, count: usize, seed: impl Into<Seed>) -> Result<Folds> {
+        cut.folds(&self.rows, count, seed.into())
     }
 
     /// Training and test rows: a random share of each class goes to the test rows. See

@@ -5,8 +5,7 @@ use std::collections::HashMap;
 
 use ndarray_rand::rand::Rng;
 
-use super::{Error, Result, Seed};
-use super::{Split, check_finite};
+use super::{Error, Result, Seed, Split, check_finite, same_length};
 
 /// Rows cut into folds for cross-fitting: each [`Split`] trains on some rows and judges others, and no
 /// row is judged twice.
@@ -91,41 +90,15 @@ impl Folds {
         count: usize,
         seed: impl Into<Seed>,
     ) -> Result<Self> {
-        crate::core::same_length("groups", groups.len(), "the labels", labels.len())?;
-        // Positives and rows of each group.
-        let mut sizes: HashMap<u32, (usize, usize)> = HashMap::new();
-        for (&label, &group) in labels.iter().zip(groups) {
-            let size = sizes.entry(group).or_default();
-            *size = (size.0 + usize::from(label), size.1 + 1);
-        }
+        same_length("groups", groups.len(), "the labels", labels.len())?;
         check_count(count, labels.len())?;
-        if count > sizes.len() {
-            let expected = format!("at most {}, the number of groups", sizes.len());
+        let groups = Groups::of(labels, groups);
+        if count > groups.sizes.len() {
+            let expected = format!("at most {}, the number of groups", groups.sizes.len());
             return Err(Error::invalid("folds", count, expected));
         }
-        let mut dealt: Vec<(u32, (usize, usize))> = sizes.into_iter().collect();
-        dealt.sort_unstable();
-        let mut stream = seed.into().child("groups").stream(0);
-        for last in (1..dealt.len()).rev() {
-            dealt.swap(last, stream.random_range(0..=last as u64) as usize);
-        }
-        // Stable: groups of one size stay shuffled.
-        dealt.sort_by_key(|&(_, size)| Reverse(size));
-        let mut filled = vec![(0, 0); count];
-        let mut fold_of = HashMap::with_capacity(dealt.len());
-        for (group, (positives, rows)) in dealt {
-            let folds = (0..count).map(|fold| (filled[fold], fold));
-            let least = if positives > 0 {
-                folds.min()
-            } else {
-                folds.min_by_key(|&((_, rows), fold)| (rows, fold))
-            };
-            let fold = least.map_or(0, |(_, fold)| fold);
-            filled[fold] = (filled[fold].0 + positives, filled[fold].1 + rows);
-            fold_of.insert(group, fold as u32);
-        }
-        let folds = groups.iter().map(|group| fold_of[group]).collect();
-        Self { count, plan: Plan::Exchangeable(folds) }.checked(labels)
+        let plan = Plan::Exchangeable(groups.allocate(&vec![1.0; count], seed.into()));
+        Self { count, plan }.checked(labels)
     }
 
     /// Forward chaining over rows in order of time: they are cut into `count` + 1 blocks of the same
@@ -150,7 +123,7 @@ impl Folds {
     /// As for [`forward`](Self::forward), [`Error::LengthMismatch`], and [`Error::NonFinite`] for a time
     /// that is missing.
     pub fn by_time(labels: &[bool], times: &[f64], count: usize) -> Result<Self> {
-        crate::core::same_length("times", times.len(), "the labels", labels.len())?;
+        same_length("times", times.len(), "the labels", labels.len())?;
         check_count(count, labels.len().saturating_sub(1))?;
         check_finite("times", times)?;
         let mut order: Vec<usize> = (0..times.len()).collect();
@@ -208,6 +181,56 @@ impl Folds {
             }
         }
         Ok(self)
+    }
+}
+
+/// Rows in groups that must not be separated.
+pub(super) struct Groups<'g> {
+    of_rows: &'g [u32],
+    /// Positives and rows of each group.
+    sizes: HashMap<u32, (usize, usize)>,
+}
+
+impl<'g> Groups<'g> {
+    pub(super) fn of(labels: &[bool], of_rows: &'g [u32]) -> Self {
+        let mut sizes: HashMap<u32, (usize, usize)> = HashMap::new();
+        for (&label, &group) in labels.iter().zip(of_rows) {
+            let size = sizes.entry(group).or_default();
+            *size = (size.0 + usize::from(label), size.1 + 1);
+        }
+        Self { of_rows, sizes }
+    }
+
+    /// The part that each row goes to, where part i should have the share `shares[i]` of the rows and of the
+    /// positives. The largest groups are dealt out first: one with positives to the part that then has the
+    /// fewest of them for its share, another to the part that then has the fewest rows.
+    pub(super) fn allocate(&self, shares: &[f64], seed: Seed) -> Vec<u32> {
+        let mut groups: Vec<(u32, (usize, usize))> =
+            self.sizes.iter().map(|(&group, &size)| (group, size)).collect();
+        groups.sort_unstable();
+        let mut stream = seed.child("groups").stream(0);
+        for last in (1..groups.len()).rev() {
+            groups.swap(last, stream.random_range(0..=last as u64) as usize);
+        }
+        // Stable: groups of one size stay shuffled.
+        groups.sort_by_key(|&(_, size)| Reverse(size));
+        let mut filled = vec![(0, 0); shares.len()];
+        let mut part_of = HashMap::with_capacity(groups.len());
+        for (group, (positives, rows)) in groups {
+            let load = |part: &usize| {
+                let (more, all) = (filled[*part].0 + positives, filled[*part].1 + rows);
+                let positive = if positives > 0 { more as f64 / shares[*part] } else { 0.0 };
+                (positive, all as f64 / shares[*part])
+            };
+            let least = (0..shares.len()).min_by(|a, b| {
+                let ((a0, a1), (b0, b1)) = (load(a), load(b));
+                a0.total_cmp(&b0).then(a1.total_cmp(&b1))
+            });
+            let part = least.unwrap_or_default();
+            filled[part] = (filled[part].0 + positives, filled[part].1 + rows);
+            part_of.insert(group, part as u32);
+        }
+        self.of_rows.iter().map(|group| part_of[group]).collect()
     }
 }
 

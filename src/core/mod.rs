@@ -1,6 +1,7 @@
 //! The vocabulary of every stage: rows and their features, what was done to them, splits, seeds, errors.
 
 mod attribute;
+mod cut;
 mod dataset;
 mod distortion;
 mod error;
@@ -15,6 +16,7 @@ mod totals;
 
 pub use attribute::{Attribute, Categories, IntoColumn};
 pub(crate) use attribute::{Attributes, Selection, Texts, find, new_name};
+pub use cut::Cut;
 pub use dataset::Dataset;
 pub use distortion::Distortion;
 pub(crate) use error::same_length;

@@ -1,7 +1,7 @@
 //! Which rows train and which rows judge.
 
-use super::ADDRESSABLE;
-use super::{Chosen, Error, Result, Seed};
+use super::folds::Groups;
+use super::{ADDRESSABLE, Chosen, Error, Result, Seed, check_finite, same_length};
 
 /// Two disjoint sets of rows: one to train on, one to test on. Both are in rising row order unless the
 /// split is by time.
@@ -50,7 +50,7 @@ impl Split {
     /// 0 < `test_share` < 1, or if one side would be empty.
     pub fn by_time(times: &[f64], test_share: f64) -> Result<Self> {
         check_share(test_share)?;
-        crate::core::check_finite("times", times)?;
+        check_finite("times", times)?;
         let mut train: Vec<usize> = (0..times.len()).collect();
         // Stable, so that rows already in order stay a range, which need not be copied.
         train.sort_by(|&a, &b| times[a].total_cmp(&times[b]));
@@ -60,6 +60,38 @@ impl Split {
         }
         let test = train.split_off(cut);
         Self { train, test }.checked(test_share, times.len())
+    }
+
+    /// About the share `test_share` of the rows and of the positives test, in whole groups, such as the rows
+    /// of one user: rows of one code are on one side. The sides are as near to the share as the groups
+    /// allow. [`Categories::codes`](super::Categories::codes) are such codes.
+    ///
+    /// # Errors
+    /// [`Error::LengthMismatch`], [`Error::InvalidArgument`] unless 0 < `test_share` < 1, or if one side
+    /// would be empty.
+    ///
+    /// ```
+    /// use imbalance::Split;
+    ///
+    /// let labels: Vec<bool> = (0..100).map(|row| row % 10 == 0).collect();
+    /// let users: Vec<u32> = (0..100).map(|row| row / 5).collect();
+    /// let split = Split::by_group(&labels, &users, 0.2, 7)?;
+    /// assert_eq!(split.test().len(), 20);
+    /// assert!(split.train().iter().all(|&row| !split.test().iter().any(|&test| users[test] == users[row])));
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    pub fn by_group(
+        labels: &[bool],
+        groups: &[u32],
+        test_share: f64,
+        seed: impl Into<Seed>,
+    ) -> Result<Self> {
+        check_share(test_share)?;
+        same_length("groups", groups.len(), "the labels", labels.len())?;
+        let shares = [1.0 - test_share, test_share];
+        let sides = Groups::of(labels, groups).allocate(&shares, seed.into());
+        let (test, train) = (0..labels.len()).partition(|&row| sides[row] == 1);
+        Self { train, test }.checked(test_share, labels.len())
     }
 
     /// The last round(`test_share` · n) of n rows test, the others train: for rows in order of time.

@@ -5,8 +5,8 @@ use std::fmt;
 use twox_hash::XxHash64;
 
 use crate::core::{
-    Attribute, Attributes, ClassTotals, Error, IntoColumn, Result, Rows, Selection, Split, find,
-    new_name, same_length,
+    Attribute, Attributes, ClassTotals, Cut, Error, IntoColumn, Result, Rows, Seed, Selection,
+    Split, find, new_name, same_length,
 };
 
 /// Labelled rows of a log, read but not yet encoded: the input of an [`Encoder`](super::Encoder).
@@ -221,6 +221,14 @@ impl Table {
             numeric: all(&rows, &self.numeric),
             categorical: all(&rows, &self.categorical),
         })
+    }
+
+    /// Copies of the training and the test rows, told apart by a rule.
+    ///
+    /// # Errors
+    /// As for [`Dataset::cut`](crate::Dataset::cut).
+    pub fn cut(&self, cut: &Cut, test_share: f64, seed: impl Into<Seed>) -> Result<(Self, Self)> {
+        self.split(&cut.split(&self.rows, test_share, seed.into())?)
     }
 
     /// Copies of both sides of a split.

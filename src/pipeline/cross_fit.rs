@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use super::{Cut, FittedPipeline, Pipeline, Report, Trained, logits_of};
+use super::{FittedPipeline, Pipeline, Report, Trained, logits_of};
 use crate::calibration::{Calibrate, Calibrator, Scored, Training};
 use crate::core::{
-    ClassTotals, Dataset, Distortion, Error, Folds, Progress, Result, Run, Seed, check_count,
+    ClassTotals, Cut, Dataset, Distortion, Error, Progress, Result, Run, check_count,
 };
 use crate::loss::Loss;
 use crate::metrics::predicted_over_observed;
@@ -52,26 +52,12 @@ pub struct CrossFit {
 }
 
 impl CrossFit {
-    /// Random folds, stratified by class: [`Folds::stratified`]. Usual: 5 or 10.
+    /// This many folds by a cut. Usual: 5 or 10.
     ///
-    /// # Errors
-    /// [`Error::InvalidArgument`] for fewer than 2 folds.
-    pub fn stratified(folds: usize) -> Result<Self> {
-        Self::new(folds, Cut::Stratified)
-    }
-
-    /// Forward chaining, for rows in order of time: [`Folds::forward`]. The rows are cut into `folds` + 1
-    /// blocks; each but the first is judged by a model of the blocks before it. The first block
+    /// With [`Cut::Stratified`] and [`Cut::ByGroup`] every row is judged once, by a model of the other folds.
+    /// With [`Cut::InOrder`] and [`Cut::ByTime`] folds are chained forward: the rows are cut into `folds` + 1
+    /// blocks, and each but the first is judged by a model of the blocks before it. The first block
     /// calibrates nothing, and a map never learns from a model that knew the future.
-    ///
-    /// # Errors
-    /// [`Error::InvalidArgument`] for fewer than 2 folds.
-    pub fn forward(folds: usize) -> Result<Self> {
-        Self::new(folds, Cut::InOrder)
-    }
-
-    /// Forward chaining for rows in any order, by the times in an attribute column of numbers:
-    /// [`Folds::by_time`]. Rows of the same time are never separated.
     ///
     /// ```
     /// use imbalance::prelude::*;
@@ -79,20 +65,16 @@ impl CrossFit {
     /// let log = SyntheticClicks::new(4_000, 0.05)?.numeric(2).categorical(&[]).generate(7)?;
     /// let fitted = Pipeline::new(LogisticRegression::new())
     ///     .calibrator(PlattScaling::new())
-    ///     .cross_fit(CrossFit::by_time("day", 3)?)
+    ///     .cross_fit(CrossFit::new(3, Cut::by_time("day"))?)
     ///     .fit(&log.dataset)?;
     /// assert_eq!(fitted.report().folds.len(), 3);
     /// # Ok::<(), imbalance::Error>(())
     /// ```
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for fewer than 2 folds. A column that does not exist, or holds texts, is found
-    /// out by [`Pipeline::fit`].
-    pub fn by_time(attribute: impl Into<String>, folds: usize) -> Result<Self> {
-        Self::new(folds, Cut::ByTime(attribute.into()))
-    }
-
-    fn new(folds: usize, cut: Cut) -> Result<Self> {
+    /// [`Error::InvalidArgument`] for fewer than 2 folds. [`Pipeline::fit`] refuses a column that does not
+    /// exist, or times that are texts.
+    pub fn new(folds: usize, cut: Cut) -> Result<Self> {
         check_count(folds, usize::MAX)?;
         Ok(Self { folds, cut, ensemble: false })
     }
@@ -103,7 +85,7 @@ impl CrossFit {
     /// [`Error::InvalidArgument`] for forward chaining, whose early models have seen a part of the rows
     /// only, and the oldest.
     pub fn ensemble(self) -> Result<Self> {
-        if self.is_forward() {
+        if self.cut.is_forward() {
             let expected = "a refitted model for forward chaining: its early models know only the \
                             oldest rows";
             return Err(Error::invalid("ensemble", true, expected));
@@ -114,20 +96,6 @@ impl CrossFit {
     /// Whether the folds' models are served, and so are needed whatever the calibrator is.
     pub(super) fn is_ensemble(&self) -> bool {
         self.ensemble
-    }
-
-    /// Whether a fold trains on what came before it alone.
-    fn is_forward(&self) -> bool {
-        self.cut != Cut::Stratified
-    }
-
-    fn folds(&self, data: &Dataset<'_>, seed: Seed) -> Result<Folds> {
-        let labels = data.labels();
-        match &self.cut {
-            Cut::Stratified => Folds::stratified(labels, self.folds, seed),
-            Cut::InOrder => Folds::forward(labels, self.folds),
-            Cut::ByTime(attribute) => Folds::by_time(labels, data.numbers(attribute)?, self.folds),
-        }
     }
 }
 
@@ -186,7 +154,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         M: Model,
         C: Calibrator,
     {
-        let folds = config.folds(train, run.seed().child("folds"))?;
+        let folds = train.folds(&config.cut, config.folds, run.seed().child("folds"))?;
         let (mut models, mut judged, mut reports) = (Vec::new(), Vec::new(), Vec::new());
         for (fold, split) in folds.splits().enumerate() {
             let (inside, outside) = train.split(&split)?;
@@ -229,7 +197,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
             .collect::<Result<Vec<_>>>()?;
 
         let judge = |fold: usize| {
-            let forward = config.is_forward();
+            let forward = config.cut.is_forward();
             if forward && fold == 0 {
                 return Err("no fold comes before it".into());
             }

@@ -15,7 +15,7 @@ pub use report::Report;
 pub use warning::Warning;
 
 use crate::calibration::{BoxCalibrator, Calibrate, Calibrator, Scored, Training, Uncalibrated};
-use crate::core::{ClassTotals, Dataset, Distortion, Error, Progress, Result, Run, Seed, Split};
+use crate::core::{ClassTotals, Cut, Dataset, Distortion, Error, Progress, Result, Run, Seed};
 use crate::loss::{LogLoss, Loss};
 use crate::model::{BoxModel, Model, Predict};
 use crate::sampling::{NoSampling, Sampler};
@@ -63,17 +63,6 @@ enum CalibrationRows {
     CrossFit(CrossFit),
 }
 
-/// How rows are set aside.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Cut {
-    /// At random, from each class alike.
-    Stratified,
-    /// The later ones, in the order of the rows.
-    InOrder,
-    /// The later ones, by an attribute column of times.
-    ByTime(String),
-}
-
 /// Which training rows are kept from the model so that a calibrator may learn from them.
 ///
 /// They are set aside before the sampler acts, so they are as the population left them.
@@ -84,24 +73,7 @@ pub struct HoldOut {
 }
 
 impl HoldOut {
-    /// A random share of each class.
-    ///
-    /// # Errors
-    /// [`Error::InvalidArgument`] unless 0 < `share` < 1.
-    pub fn stratified(share: f64) -> Result<Self> {
-        Self::new(share, Cut::Stratified)
-    }
-
-    /// The last share of the rows: for rows in order of time.
-    ///
-    /// # Errors
-    /// [`Error::InvalidArgument`] unless 0 < `share` < 1.
-    pub fn last(share: f64) -> Result<Self> {
-        Self::new(share, Cut::InOrder)
-    }
-
-    /// The latest share of the rows, in any order, by the times in an attribute column of numbers
-    /// ([`Split::by_time`]).
+    /// The share of the rows that the cut sets aside.
     ///
     /// ```
     /// use imbalance::prelude::*;
@@ -109,32 +81,20 @@ impl HoldOut {
     /// let log = SyntheticClicks::new(4_000, 0.05)?.numeric(2).categorical(&[]).generate(7)?;
     /// let fitted = Pipeline::new(LogisticRegression::new())
     ///     .calibrator(PlattScaling::new())
-    ///     .hold_out(HoldOut::by_time("day", 0.25)?)
+    ///     .hold_out(HoldOut::new(0.25, Cut::by_time("day"))?)
     ///     .fit(&log.dataset)?;
     /// println!("{fitted}");
     /// # Ok::<(), imbalance::Error>(())
     /// ```
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] unless 0 < `share` < 1. A column that does not exist, or holds texts, is
-    /// found out by [`Pipeline::fit`].
-    pub fn by_time(attribute: impl Into<String>, share: f64) -> Result<Self> {
-        Self::new(share, Cut::ByTime(attribute.into()))
-    }
-
-    fn new(share: f64, cut: Cut) -> Result<Self> {
+    /// [`Error::InvalidArgument`] unless 0 < `share` < 1. [`Pipeline::fit`] refuses a column that does not
+    /// exist, or times that are texts.
+    pub fn new(share: f64, cut: Cut) -> Result<Self> {
         if share > 0.0 && share < 1.0 {
             Ok(Self { share, cut })
         } else {
             Err(Error::invalid("share", share, "between 0 and 1, both excluded"))
-        }
-    }
-
-    fn split(&self, data: &Dataset<'_>, seed: Seed) -> Result<Split> {
-        match &self.cut {
-            Cut::Stratified => Split::stratified(data.labels(), self.share, seed),
-            Cut::InOrder => Split::last(data.rows(), self.share),
-            Cut::ByTime(attribute) => Split::by_time(data.numbers(attribute)?, self.share),
         }
     }
 }
@@ -202,7 +162,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
     /// let fitted = Pipeline::new(LogisticRegression::new())
     ///     .sampler(RandomUnderSampler::negatives_per_positive(5.0)?)
     ///     .calibrator(PlattScaling::new())
-    ///     .cross_fit(CrossFit::stratified(5)?)
+    ///     .cross_fit(CrossFit::new(5, Cut::Stratified)?)
     ///     .fit(&log.dataset)?;
     /// println!("{}", fitted.report());
     /// assert_eq!(fitted.report().calibration.map(|rows| rows.rows()), Some(4_000));
@@ -316,8 +276,8 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
                     Some(CalibrationRows::HoldOut(hold_out)) => hold_out,
                     _ => &default,
                 };
-                let split = hold_out.split(train, run.seed().child("hold-out"))?;
-                let (train, held_out) = train.split(&split)?;
+                let seed = run.seed().child("hold-out");
+                let (train, held_out) = train.cut(&hold_out.cut, hold_out.share, seed)?;
                 self.fit_stages(&train, Some(&held_out), run)
             }
             _ => self.fit_stages(train, None, run),

@@ -1,6 +1,6 @@
 //! Cross-fitting: every row calibrates, none by a model that has seen it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
@@ -21,7 +21,7 @@ fn log(rows: usize, rate: f64, seed: u64) -> SyntheticLog {
 }
 
 fn five() -> CrossFit {
-    CrossFit::stratified(5).unwrap()
+    CrossFit::new(5, Cut::Stratified).unwrap()
 }
 
 fn under(ratio: f64) -> RandomUnderSampler {
@@ -136,7 +136,7 @@ fn folds_that_cannot_be_are_refused_by_name_and_counts() {
     let mut labels = vec![false; 100];
     labels[..3].fill(true);
     for k in [0, 1] {
-        for refused in [CrossFit::stratified(k), CrossFit::forward(k)] {
+        for refused in [CrossFit::new(k, Cut::Stratified), CrossFit::new(k, Cut::InOrder)] {
             let error = refused.unwrap_err();
             assert!(matches!(error, Error::InvalidArgument { argument: "folds", .. }), "{error}");
         }
@@ -188,7 +188,7 @@ fn folds_that_cannot_be_are_refused_by_name_and_counts() {
     assert!(Folds::by_time(&labels, &vec![1.0; 100], 3).is_err());
 
     // An ensemble of models that knew the oldest rows only is no forward chaining.
-    let error = CrossFit::forward(3).unwrap().ensemble().unwrap_err();
+    let error = CrossFit::new(3, Cut::InOrder).unwrap().ensemble().unwrap_err();
     assert!(error.to_string().contains("forward chaining"), "{error}");
 
     let x = Array2::<f64>::zeros((100, 1));
@@ -240,7 +240,7 @@ fn a_model_that_memorises_rows_looks_random_out_of_fold() {
     // The standard error of the AUC of scores that say nothing (Mann–Whitney).
     let (p, n) = (positives as f64, negatives as f64);
     let error = ((p + n + 1.0) / (12.0 * p * n)).sqrt();
-    let configs = [five(), five().ensemble().unwrap(), CrossFit::forward(4).unwrap()];
+    let configs = [five(), five().ensemble().unwrap(), CrossFit::new(4, Cut::InOrder).unwrap()];
     for config in configs {
         let recorder = Recorder::new(PlattScaling::new());
         let pipeline =
@@ -369,7 +369,7 @@ fn logits_of_all_folds_are_on_the_scale_of_the_model_served() {
             .sampler(sampler)
             .loss(loss)
             .calibrator(recorder.clone())
-            .cross_fit(CrossFit::forward(3).unwrap())
+            .cross_fit(CrossFit::new(3, Cut::InOrder).unwrap())
             .fit(&data)
             .unwrap();
         let (logits, ..) = recorder.rows();
@@ -396,7 +396,7 @@ fn calibrated_means_are_right_for_refit_ensemble_and_forward_chaining() {
         let split = Split::stratified(log.dataset.labels(), 0.5, seed).unwrap();
         let (train, test) = log.dataset.split(&split).unwrap();
         let truth: f64 = split.test().iter().map(|&row| log.probabilities[row]).sum();
-        let configs = [five(), five().ensemble().unwrap(), CrossFit::forward(3).unwrap()];
+        let configs = [five(), five().ensemble().unwrap(), CrossFit::new(3, Cut::InOrder).unwrap()];
         let losses = || [Box::new(LogLoss) as Box<dyn Loss>, Box::new(WeightedLogLoss::balanced())];
         for (config, loss) in configs.iter().flat_map(|config| losses().map(|loss| (config, loss)))
         {
@@ -524,7 +524,7 @@ fn offsets_and_given_distortions_flow() {
     let recorder = Recorder::new(PlattScaling::new());
     let pipeline = Pipeline::new(BaseRate)
         .calibrator(recorder.clone())
-        .cross_fit(CrossFit::forward(3).unwrap());
+        .cross_fit(CrossFit::new(3, Cut::InOrder).unwrap());
     pipeline.fit(&with).unwrap();
     let (logits, ..) = recorder.rows();
     // The model says one number in each fold; the rest is the offset of the row.
@@ -544,7 +544,7 @@ fn offsets_and_given_distortions_flow() {
 #[test]
 fn boxed_stages_and_any_number_of_threads_give_the_same_bits() {
     let data = log(8_000, 0.05, 6).dataset;
-    for config in [five(), five().ensemble().unwrap(), CrossFit::forward(3).unwrap()] {
+    for config in [five(), five().ensemble().unwrap(), CrossFit::new(3, Cut::InOrder).unwrap()] {
         let fit = || {
             let fitted = Pipeline::new(LogisticRegression::new())
                 .sampler(under(5.0))
@@ -582,7 +582,7 @@ fn the_report_and_the_observer_tell_of_folds() {
     let pipeline = Pipeline::new(LogisticRegression::new())
         .sampler(under(5.0))
         .calibrator(PlattScaling::new())
-        .cross_fit(CrossFit::stratified(2).unwrap())
+        .cross_fit(CrossFit::new(2, Cut::Stratified).unwrap())
         .observer(move |progress| {
             match progress {
                 Progress::Fold { fold, of, .. } => {
@@ -630,8 +630,10 @@ fn rows_in_any_order_are_cut_by_their_times() {
     let shuffled = ordered.select(&shuffled).unwrap();
     let pipeline = Pipeline::new(BaseRate).calibrator(PlattScaling::new());
     let fit = |data: &Dataset<'_>| {
-        let forward = pipeline.clone().cross_fit(CrossFit::by_time("day", 3).unwrap()).fit(data);
-        let held_out = pipeline.clone().hold_out(HoldOut::by_time("day", 0.2).unwrap()).fit(data);
+        let forward =
+            pipeline.clone().cross_fit(CrossFit::new(3, Cut::by_time("day")).unwrap()).fit(data);
+        let held_out =
+            pipeline.clone().hold_out(HoldOut::new(0.2, Cut::by_time("day")).unwrap()).fit(data);
         (forward.unwrap().report().clone(), held_out.unwrap().report().clone())
     };
     let [(forward, held_out), (forward_shuffled, held_out_shuffled)] =
@@ -646,12 +648,15 @@ fn rows_in_any_order_are_cut_by_their_times() {
     let last = day.iter().filter(|day| **day >= 12.0).count();
     assert_eq!(held_out.calibration.unwrap().rows(), last);
 
-    let error = CrossFit::by_time("day", 3).unwrap().ensemble().unwrap_err();
+    let error = CrossFit::new(3, Cut::by_time("day")).unwrap().ensemble().unwrap_err();
     assert!(error.to_string().contains("forward chaining"), "{error}");
-    assert!(CrossFit::by_time("day", 1).is_err() && HoldOut::by_time("day", 0.0).is_err());
+    assert!(
+        CrossFit::new(1, Cut::by_time("day")).is_err()
+            && HoldOut::new(0.0, Cut::by_time("day")).is_err()
+    );
     let wrong = |name: &str| {
-        let forward = CrossFit::by_time(name, 3).unwrap();
-        let held_out = HoldOut::by_time(name, 0.2).unwrap();
+        let forward = CrossFit::new(3, Cut::by_time(name)).unwrap();
+        let held_out = HoldOut::new(0.2, Cut::by_time(name)).unwrap();
         [
             pipeline.clone().cross_fit(forward).fit(&ordered).unwrap_err(),
             pipeline.clone().hold_out(held_out).fit(&ordered).unwrap_err(),
@@ -696,7 +701,8 @@ fn what_cannot_be_calibrated_is_refused_before_a_model_is_fitted() {
 fn a_fold_that_cannot_be_judged_says_why() {
     let data = log(4_000, 0.1, 3).dataset;
     let pipeline = Pipeline::new(LogisticRegression::new()).calibrator(PlattScaling::new());
-    let forward = pipeline.clone().cross_fit(CrossFit::forward(3).unwrap()).fit(&data).unwrap();
+    let forward =
+        pipeline.clone().cross_fit(CrossFit::new(3, Cut::InOrder).unwrap()).fit(&data).unwrap();
     let folds = &forward.report().folds;
     assert_eq!(folds[0].predicted_over_observed, Err("no fold comes before it".into()));
     assert!(folds[1..].iter().all(|fold| fold.predicted_over_observed.is_ok()));
@@ -766,4 +772,49 @@ fn plain_scores_are_cross_fitted_row_by_row() {
         cross_fit(&PlattScaling::new(), &thinned, &folds),
         Err(Error::DistortedCalibration { .. })
     ));
+}
+
+/// Rows of a group stay together in splits, hold-outs and cross-fits, whether its name is a text or a number.
+#[test]
+fn groups_are_never_separated() {
+    let rows = 3_000;
+    let user = |row: usize| row * 7919 % 300;
+    let log = SyntheticClicks::new(rows, 0.1).unwrap().numeric(2).categorical(&[]);
+    let data = log.generate(3).unwrap().dataset;
+    let texts = Attribute::categories((0..rows).map(|row| format!("user {}", user(row))));
+    let numbers = Attribute::numbers((0..rows).map(|row| user(row) as f64).collect::<Vec<_>>());
+    let data =
+        data.with_attribute("name", texts).unwrap().with_attribute("number", numbers).unwrap();
+    let users = |part: &Dataset<'_>| -> HashSet<u64> {
+        part.numbers("number").unwrap().iter().map(|user| user.to_bits()).collect()
+    };
+    for attribute in ["name", "number"] {
+        let cut = Cut::by_group(attribute);
+        let (train, test) = data.cut(&cut, 0.25, 5).unwrap();
+        assert!(users(&train).is_disjoint(&users(&test)));
+        // Groups of 10 rows: within one of them of the share, and so are the positives.
+        assert!(test.rows().abs_diff(rows / 4) <= 10, "{}", test.rows());
+        let share = test.totals().positives as f64 / data.totals().positives as f64;
+        assert!((share - 0.25).abs() < 0.03, "{share}");
+
+        for split in data.folds(&cut, 5, 5).unwrap().splits() {
+            let (train, test) = data.split(&split).unwrap();
+            assert!(users(&train).is_disjoint(&users(&test)));
+        }
+        let pipeline = || Pipeline::new(LogisticRegression::new()).calibrator(PlattScaling::new());
+        let held_out = pipeline().hold_out(HoldOut::new(0.2, cut.clone()).unwrap());
+        let calibrated = held_out.fit(&data).unwrap().report().calibration.unwrap();
+        assert!(calibrated.rows().abs_diff(rows / 5) <= 10, "{}", calibrated.rows());
+        let crossed = pipeline().cross_fit(CrossFit::new(4, cut).unwrap().ensemble().unwrap());
+        let report = crossed.fit(&data).unwrap().report().clone();
+        assert_eq!((report.folds.len(), report.members), (4, 4));
+        assert_eq!(report.calibration.unwrap().rows(), rows);
+    }
+    let error = data.cut(&Cut::by_group("nobody"), 0.25, 5).unwrap_err();
+    assert!(matches!(error, Error::UnknownColumn { .. }), "{error}");
+    let one = data.with_attribute("one", Attribute::numbers(vec![1.0; rows])).unwrap();
+    let error = one.cut(&Cut::by_group("one"), 0.25, 5).unwrap_err();
+    assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
+    let error = one.folds(&Cut::by_group("one"), 2, 5).unwrap_err();
+    assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
 }

@@ -241,7 +241,7 @@ fn a_calibrator_that_learns_gets_untouched_rows_the_model_has_not_seen() {
     let pipeline = Pipeline::new(LogisticRegression::new())
         .sampler(RandomUnderSampler::negatives_per_positive(4.0).unwrap())
         .calibrator(PlattScaling::new())
-        .hold_out(HoldOut::stratified(0.25).unwrap());
+        .hold_out(HoldOut::new(0.25, Cut::Stratified).unwrap());
     let fitted = pipeline.fit(&data).unwrap();
     let report = fitted.report();
     let held_out = report.calibration.unwrap();
@@ -260,7 +260,8 @@ fn a_calibrator_that_learns_gets_untouched_rows_the_model_has_not_seen() {
     assert!((p - held_out.positives as f64).abs() < 2.0, "{p} for {}", held_out.positives);
 
     // In order of time, the last rows.
-    let fitted = pipeline.clone().hold_out(HoldOut::last(0.1).unwrap()).fit(&data).unwrap();
+    let fitted =
+        pipeline.clone().hold_out(HoldOut::new(0.1, Cut::InOrder).unwrap()).fit(&data).unwrap();
     let last = data.select(&(18_000..20_000).collect::<Vec<_>>()).unwrap();
     assert_eq!(fitted.report().calibration, Some(last.totals()));
 
@@ -269,7 +270,7 @@ fn a_calibrator_that_learns_gets_untouched_rows_the_model_has_not_seen() {
     let error = pipeline.fit_with(&train, &calibration).unwrap_err();
     assert!(error.to_string().contains("and `hold_out` too"), "{error}");
     let given = Pipeline::new(LogisticRegression::new()).calibrator(PlattScaling::new());
-    let folds = given.clone().cross_fit(CrossFit::stratified(2).unwrap());
+    let folds = given.clone().cross_fit(CrossFit::new(2, Cut::Stratified).unwrap());
     let error = folds.fit_with(&train, &calibration).unwrap_err();
     assert!(error.to_string().contains("and `cross_fit` too"), "{error}");
     let fitted = given.fit_with(&train, &calibration).unwrap();
@@ -277,8 +278,8 @@ fn a_calibrator_that_learns_gets_untouched_rows_the_model_has_not_seen() {
     assert_eq!(fitted.report().calibration, Some(calibration.totals()));
 
     for share in [0.0, 1.0, f64::NAN] {
-        assert!(matches!(HoldOut::last(share), Err(Error::InvalidArgument { .. })));
-        assert!(matches!(HoldOut::stratified(share), Err(Error::InvalidArgument { .. })));
+        assert!(matches!(HoldOut::new(share, Cut::InOrder), Err(Error::InvalidArgument { .. })));
+        assert!(matches!(HoldOut::new(share, Cut::Stratified), Err(Error::InvalidArgument { .. })));
     }
 }
 
@@ -314,7 +315,7 @@ fn rows_told_by_offsets_teach_no_calibrator() {
         for refused in [
             learning.fit_with(&train, &sample),
             learning.fit(&sample),
-            learning.clone().cross_fit(CrossFit::stratified(3).unwrap()).fit(&sample),
+            learning.clone().cross_fit(CrossFit::new(3, Cut::Stratified).unwrap()).fit(&sample),
         ] {
             let error = refused.unwrap_err();
             assert!(matches!(error, Error::DistortedCalibration { .. }), "{sampler:?}: {error}");
@@ -460,7 +461,7 @@ fn without_features_the_rate_is_what_is_left() {
         Pipeline::new(LogisticRegression::new())
             .sampler(RandomUnderSampler::rate(0.2).unwrap())
             .calibrator(IsotonicRegression::new())
-            .cross_fit(CrossFit::stratified(4).unwrap())
+            .cross_fit(CrossFit::new(4, Cut::Stratified).unwrap())
             .boxed()
             .fit(&data),
     ] {
