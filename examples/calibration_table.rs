@@ -1,5 +1,5 @@
 //! Every sampler × loss × calibrator on a synthetic log with known truth, as the tables of
-//! `docs/calibration.md`.
+//! `docs/evidence/calibration.md`.
 //!
 //! ```sh
 //! cargo run --release --example calibration_table

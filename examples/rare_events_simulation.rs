@@ -3,7 +3,7 @@
 //! ```sh
 //! cargo run --release --example rare_events_simulation
 //! cargo run --release --example rare_events_simulation -- --replications 100
-//! cargo run --release --example rare_events_simulation -- --write docs/rare_events.md
+//! cargo run --release --example rare_events_simulation -- --write docs/evidence/rare_events.md
 //! ```
 //!
 //! Two tables: what maximum likelihood, King & Zeng's corrections and Firth's likelihood leave of the bias,

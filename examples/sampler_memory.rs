@@ -3,7 +3,7 @@
 //!
 //! `cargo run --release --example sampler_memory -- --rows 2000000 --columns 32`
 //!
-//! `docs/sampling.md` has the table.
+//! `docs/evidence/sampling.md` has the table.
 //!
 //! Reads the high-water mark of the process from `/proc/self/status`, so it runs on Linux. Each sampler
 //! gets a process of its own, because memory that is freed is not given back at once.

@@ -625,7 +625,7 @@ fn the_search_for_intervals_is_reported_and_can_be_stopped() {
     assert_eq!(seen, short + 5);
 }
 
-/// The studies of `examples/rare_events_simulation.rs`, whose tables are in `docs/rare_events.md`.
+/// The studies of `examples/rare_events_simulation.rs`, whose tables are in `docs/evidence/rare_events.md`.
 #[test]
 fn the_corrections_remove_two_thirds_of_the_bias() {
     const REPLICATIONS: u64 = 4000;

@@ -46,7 +46,7 @@ use firth::Firth;
 /// [`covariance`](Self::covariance) with [`Covariance::Fisher`] does as well. Likewise the sandwich of
 /// [`weighting`](Self::weighting) is [`Covariance::WithinClasses`], and theirs is [`Covariance::Hc0`].
 /// Both of theirs make intervals of 95 % that hold the true intercept in 98 to 99 samples of 100
-/// (`docs/rare_events.md`). All take τ for exact. If it is the rate of N₁ among N₁ + N₀
+/// (`docs/evidence/rare_events.md`). All take τ for exact. If it is the rate of N₁ among N₁ + N₀
 /// rows, the variance of the intercept is larger by 1/N₁ + 1/N₀.
 ///
 /// **Weights** of the data set are frequencies here: a weight of 3 is three observations, as the theory
