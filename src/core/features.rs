@@ -643,7 +643,7 @@ impl<'a, F: Scalar> From<&'a CsMat<F>> for Features<'a> {
 
 impl<'a, F: Scalar> From<CsMatView<'a, F>> for Features<'a> {
     fn from(x: CsMatView<'a, F>) -> Self {
-        if x.is_csr() { Matrix::Sparse(x).into() } else { F::sparse(x.to_other_storage()) }
+        Matrix::Sparse(x).into()
     }
 }
 
@@ -655,7 +655,10 @@ impl<'a, F: Scalar> From<Matrix<'a, F>> for Features<'a> {
 
 impl<'a> From<FeaturesView<'a>> for Features<'a> {
     fn from(x: FeaturesView<'a>) -> Self {
-        Self(Storage::Borrowed(x))
+        visit!(x, |matrix| match matrix {
+            Matrix::Sparse(columns) if !columns.is_csr() => columns.to_other_storage().into(),
+            _ => Self(Storage::Borrowed(x)),
+        })
     }
 }
 
