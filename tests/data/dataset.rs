@@ -134,7 +134,12 @@ fn accepts_sparse_of_any_storage<F: Scalar + std::ops::Add<Output = F>>(cast: fn
         assert_eq!((features.nrows(), features.ncols()), (4, 3));
         assert_eq!((features.view().stored(), features.view().is_sparse()), (5, true));
         let view = features.view();
-        assert!(matches!(view, FeaturesView::F64(Matrix::Sparse(x)) if x.is_csr()));
+        assert_eq!(view.precision(), F::PRECISION);
+        assert!(match view {
+            FeaturesView::F64(Matrix::Sparse(x)) => x.is_csr(),
+            FeaturesView::F32(Matrix::Sparse(x)) => x.is_csr(),
+            _ => false,
+        });
         assert_eq!(entries(features.view()), expected);
     }
     assert_eq!(address(Features::from(&csr).view()), csr.data().as_ptr());
