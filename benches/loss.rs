@@ -9,7 +9,7 @@ use imbalance::loss::{
     AsymmetricLoss, Block, FocalLoss, LabelSmoothing, LogLoss, LogitAdjusted, Loss, WeightedLogLoss,
 };
 
-/// As a model sees them: adapted to the rows.
+/// As a model sees them: resolved for the rows.
 fn losses() -> imbalance::Result<Vec<(&'static str, Arc<dyn Loss>)>> {
     let totals = ClassTotals {
         positives: 10,
@@ -27,7 +27,7 @@ fn losses() -> imbalance::Result<Vec<(&'static str, Arc<dyn Loss>)>> {
         ("asymmetric_margin", Box::new(AsymmetricLoss::new(0.0, 4.0, 0.0005)?)),
         ("smoothed_log", Box::new(LabelSmoothing::new(LogLoss, 0.001)?)),
     ];
-    losses.into_iter().map(|(name, loss)| Ok((name, loss.adapted(&totals)?))).collect()
+    losses.into_iter().map(|(name, loss)| Ok((name, loss.resolve(&totals)?))).collect()
 }
 
 fn block(criterion: &mut Criterion) {

@@ -16,8 +16,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use imbalance::calibration::{
-    BetaCalibration, BetaCdf, BoxCalibrator, Calibrator, HistogramBinning, IsotonicRegression,
-    PlattScaling, Scored, TemperatureScaling, Uncalibrated, VennAbers, cross_fit,
+    BetaCalibration, BetaCdf, BoxCalibrator, CalibrationSet, Calibrator, HistogramBinning,
+    IsotonicRegression, PlattScaling, TemperatureScaling, TrainingContext, Uncalibrated, VennAbers,
+    cross_fit,
 };
 use imbalance::data::{CsvReader, SyntheticClicks, SyntheticLog};
 use imbalance::metrics::{Scorecard, log_loss};
@@ -34,16 +35,16 @@ const CALIBRATORS: &[(&str, Make)] = &[
     ("none", || Ok(Uncalibrated.boxed())),
     ("temperature", || Ok(TemperatureScaling::new().boxed())),
     ("Platt", || Ok(PlattScaling::new().boxed())),
-    ("Platt, plain targets", || Ok(PlattScaling::new().plain_targets().boxed())),
-    ("Platt, as printed", || Ok(PlattScaling::new().on_probabilities().boxed())),
-    ("temperature, bias c.", || Ok(TemperatureScaling::new().bias_corrected().boxed())),
+    ("Platt, plain targets", || Ok(PlattScaling::new().plain_targets(true).boxed())),
+    ("Platt, as printed", || Ok(PlattScaling::new().on_probabilities(true).boxed())),
+    ("temperature, bias c.", || Ok(TemperatureScaling::new().bias_corrected(true).boxed())),
     ("beta am", || Ok(BetaCalibration::am().boxed())),
     ("beta ab", || Ok(BetaCalibration::ab().boxed())),
-    ("beta CDF", || Ok(BetaCdf::new().boxed())),
+    ("beta CDF", || Ok(BetaCdf.boxed())),
     ("beta abm", || Ok(BetaCalibration::abm().boxed())),
     ("histogram", || Ok(HistogramBinning::quantiles(10)?.boxed())),
     ("histogram, eq. width", || Ok(HistogramBinning::equal_width(10)?.boxed())),
-    ("Venn–Abers", || Ok(VennAbers::new().boxed())),
+    ("Venn–Abers", || Ok(VennAbers.boxed())),
     ("isotonic", || Ok(IsotonicRegression::new().boxed())),
     // The same, but certain of nothing: a miss at p = 0 costs an infinite log loss.
     ("isotonic*", || Ok(IsotonicRegression::new().bounds(1e-6, 1.0 - 1e-6)?.boxed())),
@@ -114,7 +115,7 @@ fn run(arguments: &Arguments) -> Outcome<()> {
                 return write(&log, file);
             }
             println!("Synthetic scores: logits of a click log's truth, bent and too high.");
-            (Scored::from_logits(scores(&log), log.dataset.labels().to_vec())?, None)
+            (CalibrationSet::from_logits(scores(&log), log.dataset.labels().to_vec())?, None)
         }
     };
     let folds = match &times {
@@ -125,7 +126,10 @@ fn run(arguments: &Arguments) -> Outcome<()> {
 }
 
 /// Scores and, if asked for, their times.
-fn read(arguments: &Arguments, file: &PathBuf) -> Outcome<(Scored<'static>, Option<Vec<f64>>)> {
+fn read(
+    arguments: &Arguments,
+    file: &PathBuf,
+) -> Outcome<(CalibrationSet<'static>, Option<Vec<f64>>)> {
     let column = |name: &Option<String>| name.clone().unwrap_or_default();
     let score = column(&arguments.score);
     let mut reader = CsvReader::new().label(column(&arguments.label)).attribute_numbers([&score]);
@@ -142,8 +146,8 @@ fn read(arguments: &Arguments, file: &PathBuf) -> Outcome<(Scored<'static>, Opti
     };
     let (scores, labels) = (table.numbers(&score)?.to_vec(), table.labels().to_vec());
     let scored = match arguments.kind {
-        Some(Kind::Probabilities) => Scored::from_probabilities(scores, labels)?,
-        _ => Scored::from_logits(scores, labels)?,
+        Some(Kind::Probabilities) => CalibrationSet::from_probabilities(scores, labels)?,
+        _ => CalibrationSet::from_logits(scores, labels)?,
     };
     let scored = match table.weights() {
         None => scored,
@@ -182,7 +186,7 @@ struct Judged {
     weights: Option<Vec<f64>>,
 }
 
-fn compare(scored: &Scored<'_>, folds: &Folds, in_time: bool) -> Outcome<()> {
+fn compare(scored: &CalibrationSet<'_>, folds: &Folds, in_time: bool) -> Outcome<()> {
     let totals = scored.totals();
     println!(
         "{} rows, {} positive ({:.3} %); {} folds; each row is judged by a map that has not seen it{}.\n",
@@ -226,10 +230,10 @@ fn compare(scored: &Scored<'_>, folds: &Folds, in_time: bool) -> Outcome<()> {
 fn judge(
     name: &'static str,
     calibrator: &BoxCalibrator,
-    scored: &Scored<'_>,
+    scored: &CalibrationSet<'_>,
     folds: &Folds,
 ) -> imbalance::Result<Judged> {
-    let (rows, p) = cross_fit(calibrator, scored, folds)?;
+    let (rows, p) = cross_fit(calibrator, &TrainingContext::default(), scored, folds)?;
     let labels: Vec<bool> = rows.iter().map(|&row| scored.labels()[row]).collect();
     let weights: Option<Vec<f64>> =
         scored.weights().map(|weights| rows.iter().map(|&row| weights[row]).collect());

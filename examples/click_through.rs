@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use imbalance::Precision;
+use imbalance::calibration::CalibrationMap;
 use imbalance::data::{CsvReader, Encoder, SyntheticClicks};
 use imbalance::metrics::Scorecard;
 use imbalance::prelude::*;
@@ -264,7 +265,7 @@ struct Timed<P, K> {
 fn fit<S, L, M, C>(
     pipeline: &Pipeline<S, L, M, C>,
     train: &Dataset<'_>,
-) -> imbalance::Result<Timed<M::Fitted, C::Fitted>>
+) -> imbalance::Result<Timed<M::Fitted, C::Map>>
 where
     S: Sampler + Clone,
     L: Loss + Clone,
@@ -276,7 +277,7 @@ where
     Ok(Timed { pipeline, seconds: start.elapsed().as_secs_f64() })
 }
 
-fn predict<P: Predict, K: Calibrate>(
+fn predict<P: Predict, K: CalibrationMap>(
     fitted: &Timed<P, K>,
     test: &Dataset<'_>,
 ) -> imbalance::Result<Vec<f64>> {

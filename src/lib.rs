@@ -35,7 +35,7 @@
 //! | [`sampling`] | [`Sampler`](sampling::Sampler) | [`NoSampling`](sampling::NoSampling) | [`RandomUnderSampler`](sampling::RandomUnderSampler), [`HardNegativeMining`](sampling::HardNegativeMining), [`PoissonHardNegatives`](sampling::PoissonHardNegatives), [`LocalCaseControl`](sampling::LocalCaseControl), [`RuleSampler`](sampling::RuleSampler), [`PoissonRuleSampler`](sampling::PoissonRuleSampler), [`RandomOverSampler`](sampling::RandomOverSampler), [`Smote`](sampling::Smote), [`BorderlineSmote`](sampling::BorderlineSmote), [`Adasyn`](sampling::Adasyn), [`SmoteNc`](sampling::SmoteNc), [`TomekLinks`](sampling::TomekLinks), [`EditedNearestNeighbours`](sampling::EditedNearestNeighbours); chained by [`then`](sampling::Sampler::then) |
 //! | [`loss`] | [`Loss`](loss::Loss) | [`LogLoss`](loss::LogLoss), [`WeightedLogLoss`](loss::WeightedLogLoss), [`FocalLoss`](loss::FocalLoss), [`LogitAdjusted`](loss::LogitAdjusted), [`AsymmetricLoss`](loss::AsymmetricLoss); around any: [`ClassWeighted`](loss::ClassWeighted), [`LabelSmoothing`](loss::LabelSmoothing) |
 //! | [`model`] | [`Model`](model::Model), [`Predict`](model::Predict) | | [`LogisticRegression`](model::LogisticRegression), [`RareEvents`](model::RareEvents), [`FtrlProximal`](model::FtrlProximal); with the feature `gbdt`: `BoostedTrees`, `BoostedLeaves` |
-//! | [`calibration`] | [`Calibrator`](calibration::Calibrator), [`Calibrate`](calibration::Calibrate) | [`Uncalibrated`](calibration::Uncalibrated) | [`PriorCorrection`](calibration::PriorCorrection), [`PlattScaling`](calibration::PlattScaling), [`IsotonicRegression`](calibration::IsotonicRegression), [`BetaCalibration`](calibration::BetaCalibration), [`BetaCdf`](calibration::BetaCdf), [`TemperatureScaling`](calibration::TemperatureScaling), [`HistogramBinning`](calibration::HistogramBinning), [`VennAbers`](calibration::VennAbers) |
+//! | [`calibration`] | [`Calibrator`](calibration::Calibrator), [`CalibrationMap`](calibration::CalibrationMap) | [`Uncalibrated`](calibration::Uncalibrated) | [`PriorCorrection`](calibration::PriorCorrection), [`PlattScaling`](calibration::PlattScaling), [`IsotonicRegression`](calibration::IsotonicRegression), [`BetaCalibration`](calibration::BetaCalibration), [`BetaCdf`](calibration::BetaCdf), [`TemperatureScaling`](calibration::TemperatureScaling), [`HistogramBinning`](calibration::HistogramBinning), [`VennAbers`](calibration::VennAbers) |
 //!
 //! [`data`] holds feature matrices, data sets, splits and readers; [`metrics`] judges the result, and
 //! [`Evaluation`] makes one report of it, as text and, with the feature `plot`, with pictures. All
@@ -78,8 +78,8 @@ struct Readme;
 /// What most programs need.
 pub mod prelude {
     pub use crate::calibration::{
-        BetaCalibration, BetaCdf, Calibrate, Calibrator, HistogramBinning, IsotonicRegression,
-        PlattScaling, PriorCorrection, Scored, TemperatureScaling, Uncalibrated, VennAbers,
+        BetaCalibration, BetaCdf, CalibrationSet, Calibrator, HistogramBinning, IsotonicRegression,
+        PlattScaling, PriorCorrection, TemperatureScaling, Uncalibrated, VennAbers,
     };
     #[cfg(feature = "csv")]
     pub use crate::data::CsvReader;

@@ -21,13 +21,13 @@ fn a_host_that_forbids_faers_global_threads_changes_nothing() {
         let rare = RareEvents::new().fit(&data, &LogLoss, &Run::default()).unwrap();
         let mut logits = vec![0.0; 600];
         fitted.logits_into(data.features(), &mut logits).unwrap();
-        let scored = Scored::from_logits(&logits, &labels).unwrap();
+        let scored = CalibrationSet::from_logits(&logits, &labels).unwrap();
         let calibrated = [
             PlattScaling::new().boxed(),
             BetaCalibration::abm().boxed(),
             TemperatureScaling::new().boxed(),
         ]
-        .map(|calibrator| calibrator.fit(&scored).unwrap().probability(0.3));
+        .map(|calibrator| calibrator.learn(&scored).unwrap().probability(0.3));
         (
             fitted.coefficients().to_vec(),
             inference.standard_errors(),

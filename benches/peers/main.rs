@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use imbalance::calibration::{
-    BetaCalibration, BoxCalibrator, Calibrate, Calibrator, IsotonicRegression, PlattScaling, Scored,
+    BetaCalibration, BoxCalibrator, CalibrationSet, Calibrator, IsotonicRegression, PlattScaling,
 };
 use imbalance::loss::LogLoss;
 use imbalance::metrics::{average_precision, log_loss, roc_auc};
@@ -124,11 +124,11 @@ fn calibration(folder: &Path) -> Outcome<Vec<(String, Task)>> {
         let given = scores.clone();
         let fit = move || {
             let scored = if on_logits {
-                Scored::from_logits(&given[..], &y[..])?
+                CalibrationSet::from_logits(&given[..], &y[..])?
             } else {
-                Scored::from_probabilities(&given[..], &y[..])?
+                CalibrationSet::from_probabilities(&given[..], &y[..])?
             };
-            Ok::<_, Box<dyn Error>>(calibrator.fit(&scored)?)
+            Ok::<_, Box<dyn Error>>(calibrator.learn(&scored)?)
         };
         let map = fit()?;
         let fit = move || Ok(fit()?.report().iter().map(|report| report.after.log_loss).collect());

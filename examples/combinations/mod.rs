@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use imbalance::Cut;
 use imbalance::Distortion;
 use imbalance::calibration::{
-    BetaCalibration, BetaCdf, BoxCalibrator, Calibrator, HistogramBinning, IsotonicRegression,
-    LinearPriorScaling, PlattScaling, PriorCorrection, TemperatureScaling, Uncalibrated, VennAbers,
+    BetaCalibration, BetaCdf, BoxCalibrator, Calibrator, HistogramBinning, Interpolation,
+    IsotonicRegression, PlattScaling, PriorCorrection, TemperatureScaling, Uncalibrated, VennAbers,
+    as_printed::LinearPriorScaling,
 };
 use imbalance::data::{SyntheticClicks, SyntheticLog};
 use imbalance::loss::{
@@ -137,25 +138,27 @@ pub(crate) const CALIBRATORS: &[(&str, Mean, MakeCalibrator)] = &[
         Ok(LinearPriorScaling::from_rates(0.02, 1.0 / 11.0)?.boxed())
     }),
     ("Platt", Mean::Learned, || Ok(PlattScaling::new().boxed())),
-    ("Platt, plain targets", Mean::Learned, || Ok(PlattScaling::new().plain_targets().boxed())),
-    ("Platt on p", Mean::Learned, || Ok(PlattScaling::new().on_probabilities().boxed())),
+    ("Platt, plain targets", Mean::Learned, || Ok(PlattScaling::new().plain_targets(true).boxed())),
+    ("Platt on p", Mean::Learned, || Ok(PlattScaling::new().on_probabilities(true).boxed())),
     ("beta abm", Mean::Learned, || Ok(BetaCalibration::abm().boxed())),
     ("beta am", Mean::Learned, || Ok(BetaCalibration::am().boxed())),
     ("beta ab", Mean::LearnedLoosely, || Ok(BetaCalibration::ab().boxed())),
-    ("beta CDF", Mean::LearnedLoosely, || Ok(BetaCdf::new().boxed())),
+    ("beta CDF", Mean::LearnedLoosely, || Ok(BetaCdf.boxed())),
     ("temperature", Mean::LearnedLoosely, || Ok(TemperatureScaling::new().boxed())),
     ("temperature, bias-corrected", Mean::Learned, || {
-        Ok(TemperatureScaling::new().bias_corrected().boxed())
+        Ok(TemperatureScaling::new().bias_corrected(true).boxed())
     }),
     ("isotonic", Mean::Learned, || Ok(IsotonicRegression::new().boxed())),
-    ("isotonic, steps", Mean::Learned, || Ok(IsotonicRegression::new().steps().boxed())),
+    ("isotonic, steps", Mean::Learned, || {
+        Ok(IsotonicRegression::new().interpolation(Interpolation::Steps).boxed())
+    }),
     // So low a bound adds at most half a percent to a mean of 2 %.
     ("isotonic, bounds", Mean::Learned, || {
         Ok(IsotonicRegression::new().bounds(1e-4, 0.99)?.boxed())
     }),
     ("histogram, quantiles", Mean::Learned, || Ok(HistogramBinning::quantiles(10)?.boxed())),
     ("histogram, equal width", Mean::Learned, || Ok(HistogramBinning::equal_width(10)?.boxed())),
-    ("Venn–Abers", Mean::LearnedLoosely, || Ok(VennAbers::new().boxed())),
+    ("Venn–Abers", Mean::LearnedLoosely, || Ok(VennAbers.boxed())),
     ("prior → Platt", Mean::ClosedFormThenLine, || {
         Ok(PriorCorrection::new().then(PlattScaling::new()).boxed())
     }),
@@ -258,12 +261,8 @@ impl Combination {
         let refused = |refusal| Ok(Outcome { promise, result: Err(refusal) });
         let fitted = match fitted {
             Err(Error::NoClosedForm { .. }) => return refused(Refusal::NoClosedForm),
-            Err(Error::Unsupported { stage: "a calibrator that does not learn", .. }) => {
-                return refused(Refusal::BentOffsets);
-            }
-            Err(Error::Unsupported { stage: "the second calibrator of a chain", .. }) => {
-                return refused(Refusal::CertainScores);
-            }
+            Err(Error::BentOffsets { .. }) => return refused(Refusal::BentOffsets),
+            Err(Error::CertainScore { .. }) => return refused(Refusal::CertainScores),
             fitted => fitted?,
         };
         let test = experiment.log.dataset.select(experiment.split.test())?;

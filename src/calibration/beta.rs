@@ -2,13 +2,16 @@
 
 use std::f64::consts::LN_2;
 
+use super::apply::{Line, apply_log_odds, times};
 use super::columns::{Columns, Features, Logit, Targets, at_least_distinct};
-use super::log_odds::{Line, LogOdds, map_block, times};
 use super::report::Solution;
-use super::rising::{RisingLine, need_finite, need_overlap};
-use super::{Calibrate, CalibrationReport, Calibrator, Scored};
-use crate::numerics::vector::{ln, ln_1m, log_parts, logit, sigmoid};
-use crate::{Error, Result};
+use super::rising::{RisingLine, ensure_finite, ensure_overlap};
+use super::{
+    BuiltInMap, Calibration, CalibrationMap, CalibrationReport, CalibrationSet, Calibrator, Scale,
+    TrainingContext,
+};
+use crate::core::{Error, Result};
+use crate::numerics::vector::{ln, ln_1m, log_parts, sigmoid};
 
 /// Beta calibration: log-odds q = a ln p − b ln(1 − p) + c of the score p = σ(z), with a, b ≥ 0, by
 /// maximum likelihood.
@@ -36,17 +39,19 @@ use crate::{Error, Result};
 /// - Scores that a threshold splits into those of the negatives and, above, those of the positives are
 ///   refused, as the likelihood has no maximum (for `ab`, if the threshold is p = ½).
 ///
-/// It learns, from a fair sample ([`Scored::need_fair_rows`]). Logits of ±∞ are refused in learning and
-/// mapped to 0 or 1 afterwards (unless a or b is 0).
+/// It learns from representative rows ([`CalibrationSet::representative`]). Logits of ±∞ are refused in
+/// learning and mapped to 0 or 1 afterwards (unless a or b is 0).
 ///
-/// Source: Kull, Silva Filho & Flach 2017.
+/// Source: M. Kull, T. Silva Filho and P. Flach, *Beta calibration: a well-founded and easily implemented
+/// improvement on logistic calibration for binary classifiers*, AISTATS 2017.
 ///
 /// ```
-/// use imbalance::calibration::{BetaCalibration, Calibrate, Calibrator, Scored};
+/// use imbalance::calibration::{BetaCalibration, CalibrationSet, Calibrator};
 ///
 /// let p = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 /// let labels = [false, false, true, false, false, true, false, true, true];
-/// let map = BetaCalibration::abm().fit(&Scored::from_probabilities(&p, &labels)?)?;
+/// let set = CalibrationSet::from_probabilities(&p, &labels)?;
+/// let map = BetaCalibration::abm().learn(&set)?;
 /// let (a, b) = (map.a(), map.b());
 /// assert!(a >= 0.0 && b >= 0.0);
 /// let predicted: f64 = map.probabilities_of(&p)?.iter().sum();
@@ -95,60 +100,68 @@ impl Default for BetaCalibration {
 }
 
 impl Calibrator for BetaCalibration {
-    type Fitted = FittedBetaCalibration;
+    type Map = BetaMap;
 
-    fn learns(&self) -> bool {
+    fn needs_rows(&self) -> bool {
+        true
+    }
+
+    fn needs_finite_scores(&self) -> bool {
         true
     }
 
     /// # Errors
-    /// - As for [`Scored::need_fair_rows`].
+    /// - As for [`CalibrationSet::representative`].
     /// - [`Error::NonFinite`] for an infinite logit in a row with weight.
     /// - [`Error::SeparatedScores`] if the likelihood has no maximum.
     /// - [`Error::Numerical`] if weights or scores are hundreds of orders of magnitude apart.
-    fn fit(&self, held_out: &Scored<'_>) -> Result<Self::Fitted> {
-        held_out.need_fair_rows(NAME)?;
-        need_finite(held_out)?;
+    fn fit(
+        &self,
+        _: &TrainingContext,
+        rows: Option<&CalibrationSet<'_>>,
+    ) -> Result<Calibration<Self::Map>> {
+        let rows = CalibrationSet::representative(rows, NAME)?;
+        ensure_finite(rows)?;
         let (map, solution) = match self.form {
-            Form::Abm if at_least_distinct(held_out, 3, |_| true) => abm(held_out)?,
-            Form::Abm | Form::Am => am(held_out)?,
-            Form::Ab => ab(held_out)?,
+            Form::Abm if at_least_distinct(rows, 3, |_| true) => abm(rows)?,
+            Form::Abm | Form::Am => am(rows)?,
+            Form::Ab => ab(rows)?,
         };
         let report = match map.line() {
-            Some(line) => CalibrationReport::of_logits(NAME, held_out, solution, &line),
-            None => CalibrationReport::of_logits(NAME, held_out, solution, &map),
+            Some(line) => CalibrationReport::of_logits(NAME, rows, solution, move |z| line.at(z)),
+            None => CalibrationReport::of_logits(NAME, rows, solution, move |z| map.bent(z)),
         };
-        Ok(FittedBetaCalibration { map, report })
+        Ok(Calibration::learned(map, report))
     }
 }
 
-fn abm(scored: &Scored<'_>) -> Result<(Beta, Solution)> {
-    need_overlap(NAME, scored, |z| z)?;
-    let fit = Columns::fit(scored, Targets::plain(true), &Logs)?;
+fn abm(rows: &CalibrationSet<'_>) -> Result<(BetaMap, Solution)> {
+    ensure_overlap(NAME, rows, |z| z)?;
+    let fit = Columns::fit(rows, Targets::plain(true), &Logs)?;
     let [a, b] = fit.coefficients;
     let mut solution = two_sided(&fit);
     solution.parameters.push(fit.constant("c"));
-    Ok((Beta { a, b, c: fit.intercept }, solution))
+    Ok((BetaMap { a, b, c: fit.intercept }, solution))
 }
 
-fn am(scored: &Scored<'_>) -> Result<(Beta, Solution)> {
-    let line = RisingLine::fit(NAME, scored, [0.0; 2], ["a", "c"], &Logit)?;
-    Ok((Beta { a: line.slope, b: line.slope, c: line.intercept }, line.solution))
+fn am(rows: &CalibrationSet<'_>) -> Result<(BetaMap, Solution)> {
+    let line = RisingLine::fit(NAME, rows, [0.0; 2], ["a", "c"], &Logit)?;
+    Ok((BetaMap { a: line.slope, b: line.slope, c: line.intercept }, line.solution))
 }
 
-fn ab(scored: &Scored<'_>) -> Result<(Beta, Solution)> {
-    need_overlap_at_half(NAME, scored)?;
+fn ab(rows: &CalibrationSet<'_>) -> Result<(BetaMap, Solution)> {
+    ensure_overlap_at_half(NAME, rows)?;
     // At p = ½ both columns are 0, whatever a and b.
-    let (a, b, solution) = if at_least_distinct(scored, 2, |z| z != 0.0) {
-        let fit = Columns::fit(scored, Targets::plain(false), &LogsFromHalf)?;
+    let (a, b, solution) = if at_least_distinct(rows, 2, |z| z != 0.0) {
+        let fit = Columns::fit(rows, Targets::plain(false), &LogsFromHalf)?;
         let [a, b] = fit.coefficients;
         (a, b, two_sided(&fit))
     } else {
-        let fit = Columns::fit(scored, Targets::plain(false), &Logit)?;
+        let fit = Columns::fit(rows, Targets::plain(false), &Logit)?;
         let [a] = fit.coefficients;
         (a, a, one_sided(&fit, "a"))
     };
-    Ok((Beta { a, b, c: (a - b) * LN_2 }, solution))
+    Ok((BetaMap { a, b, c: (a - b) * LN_2 }, solution))
 }
 
 /// ln p and −ln(1 − p).
@@ -190,12 +203,15 @@ pub(super) fn one_sided(fit: &Columns<1>, name: &str) -> Solution {
     Solution { parameters: vec![fit.parameter(0, name)], bounds, iterations: fit.iterations }
 }
 
-/// Refuses rows of which every positive is at ½ or above and every negative at ½ or below, unless all are
-/// at ½: without an intercept the likelihood rises without end then.
-pub(super) fn need_overlap_at_half(calibrator: &'static str, scored: &Scored<'_>) -> Result<()> {
+/// Refuses rows whose classes p = ½ separates: without an intercept the likelihood is unbounded. Rows that
+/// are all at ½ pass.
+pub(super) fn ensure_overlap_at_half(
+    calibrator: &'static str,
+    rows: &CalibrationSet<'_>,
+) -> Result<()> {
     let mut decided = false;
-    for (row, (&z, &label)) in scored.logits().iter().zip(scored.labels()).enumerate() {
-        if scored.weight(row) > 0.0 && z != 0.0 {
+    for (row, (&z, &label)) in rows.logits().iter().zip(rows.labels()).enumerate() {
+        if rows.weight(row) > 0.0 && z != 0.0 {
             if label != (z > 0.0) {
                 return Ok(());
             }
@@ -208,92 +224,43 @@ pub(super) fn need_overlap_at_half(calibrator: &'static str, scored: &Scored<'_>
     Ok(())
 }
 
-/// A fitted [`BetaCalibration`].
-#[derive(Debug, Clone, PartialEq)]
-pub struct FittedBetaCalibration {
-    map: Beta,
-    report: CalibrationReport,
-}
-
-impl FittedBetaCalibration {
-    /// The coefficient of ln p, at least 0.
-    #[must_use]
-    pub fn a(&self) -> f64 {
-        self.map.a
-    }
-
-    /// The coefficient of −ln(1 − p), at least 0.
-    #[must_use]
-    pub fn b(&self) -> f64 {
-        self.map.b
-    }
-
-    /// The constant.
-    #[must_use]
-    pub fn c(&self) -> f64 {
-        self.map.c
-    }
-}
-
-impl Calibrate for FittedBetaCalibration {
-    #[inline]
-    fn probability(&self, logit: f64) -> f64 {
-        sigmoid(self.calibrated_logit(logit))
-    }
-
-    /// From the logarithms of p and 1 − p themselves, unless only the logit is needed.
-    #[inline]
-    fn probability_of(&self, probability: f64) -> f64 {
-        sigmoid(match self.map.line() {
-            Some(line) => line.logit(logit(probability)),
-            None => OfProbability(self.map).logit(probability),
-        })
-    }
-
-    #[inline]
-    fn calibrated_logit(&self, score: f64) -> f64 {
-        match self.map.line() {
-            Some(line) => line.logit(score),
-            None => self.map.logit(score),
-        }
-    }
-
-    fn map_block(&self, logits: &[f64], out: &mut [f64]) {
-        match self.map.line() {
-            Some(line) => map_block(&line, logits, out),
-            None => map_block(&self.map, logits, out),
-        }
-    }
-
-    fn map_block_of(&self, probabilities: &[f64], out: &mut [f64]) {
-        match self.map.line() {
-            Some(line) => map_block(&move |p| line.logit(logit(p)), probabilities, out),
-            None => map_block(&OfProbability(self.map), probabilities, out),
-        }
-    }
-
-    fn report(&self) -> Option<&CalibrationReport> {
-        Some(&self.report)
-    }
-
-    fn describe(&self) -> String {
-        let Beta { a, b, c } = self.map;
-        let iterations = self.report.iterations;
-        format!("beta calibration: {a:.4} ln p − {b:.4} ln(1 − p) {c:+.4}, {iterations} iterations")
-    }
-}
-
+/// The map of a [`BetaCalibration`].
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Beta {
+pub struct BetaMap {
     a: f64,
     b: f64,
     c: f64,
 }
 
-impl Beta {
-    /// The map of the logit z = ln p − ln(1 − p), if it takes no more than that.
+impl BetaMap {
+    /// The coefficient of ln p, at least 0.
+    #[must_use]
+    pub fn a(&self) -> f64 {
+        self.a
+    }
+
+    /// The coefficient of −ln(1 − p), at least 0.
+    #[must_use]
+    pub fn b(&self) -> f64 {
+        self.b
+    }
+
+    /// The constant.
+    #[must_use]
+    pub fn c(&self) -> f64 {
+        self.c
+    }
+
+    /// The line on the logit z = ln p − ln(1 − p), if the map is one.
     fn line(&self) -> Option<Line> {
         (self.a == self.b).then_some(Line { slope: self.a, intercept: self.c })
+    }
+
+    /// The log-odds of a logit where the map is no line.
+    #[inline(always)]
+    fn bent(&self, z: f64) -> f64 {
+        let (ln_p, minus_ln_q) = log_parts(z);
+        self.combine(ln_p, minus_ln_q)
     }
 
     #[inline(always)]
@@ -302,23 +269,35 @@ impl Beta {
     }
 }
 
-impl LogOdds for Beta {
-    #[inline(always)]
+impl CalibrationMap for BetaMap {
+    #[inline]
     fn logit(&self, z: f64) -> f64 {
-        let (ln_p, minus_ln_q) = log_parts(z);
-        self.combine(ln_p, minus_ln_q)
+        self.line().map_or_else(|| self.bent(z), |line| line.at(z))
     }
-}
 
-/// The map of a score that is a probability, from the logarithms of p and 1 − p themselves.
-///
-/// It holds the coefficients, not a reference to them: through one, a compiler must think that writing a
-/// result may change them, and makes no vector instructions of the loop.
-struct OfProbability(Beta);
+    #[inline]
+    fn probability(&self, z: f64) -> f64 {
+        sigmoid(self.logit(z))
+    }
 
-impl LogOdds for OfProbability {
-    #[inline(always)]
-    fn logit(&self, p: f64) -> f64 {
-        self.0.combine(ln(p), -ln_1m(p))
+    /// For probabilities from the logarithms of p and 1 − p themselves, unless the map is a line.
+    fn apply(&self, scale: Scale, scores: &mut [f64]) {
+        let map = *self;
+        match (self.line(), scale) {
+            (Some(line), scale) => line.apply(scale, scores),
+            (None, Scale::Logit) => apply_log_odds(scores, move |z| map.bent(z)),
+            (None, Scale::Probability) => {
+                apply_log_odds(scores, move |p| map.combine(ln(p), -ln_1m(p)));
+            }
+        }
+    }
+
+    fn describe(&self) -> String {
+        let Self { a, b, c } = self;
+        format!("beta calibration: {a:.4} ln p − {b:.4} ln(1 − p) {c:+.4}")
+    }
+
+    fn built_in(&self) -> Option<BuiltInMap> {
+        Some((*self).into())
     }
 }

@@ -4,12 +4,16 @@
 
 use faer::Mat;
 
+use super::apply::to_logits;
 use super::columns::at_least_distinct;
 use super::newton::{At, Minimum, Scoring, minimise_by_scoring, sum};
 use super::report::{Parameter, Solution};
-use super::rising::{need_finite, need_overlap};
-use super::{Calibrate, CalibrationReport, Calibrator, Scored, in_step};
-use crate::Result;
+use super::rising::{ensure_finite, ensure_overlap};
+use super::{
+    BuiltInMap, Calibration, CalibrationMap, CalibrationReport, CalibrationSet, Calibrator, Scale,
+    TrainingContext,
+};
+use crate::core::Result;
 use crate::exec::parallel;
 use crate::exec::simd::{PIECE, Work, vectorised};
 use crate::metrics::{Tie, ties};
@@ -32,30 +36,32 @@ use crate::numerics::vector::{exp_of_negative, log_parts};
 /// those of equal scores count as one, and the passes over all of them, which the report counts, start at the
 /// maximum for a summary of them.
 ///
-/// - Scores whose positives have no higher mean logit than the negatives (ranked the wrong way round, or
-///   all equal) give the limit α, β → 0 at the best ratio, which is the constant base rate. The report has
-///   `alpha = 0` and `beta = 0` as bounds then.
+/// - Where the positives have no higher mean logit than the negatives (scores that rank the wrong way round, or
+///   are all equal), the optimum degenerates (α, β → 0) to the constant base rate. The report has `alpha = 0`
+///   and `beta = 0` as bounds then.
 /// - Scores that a threshold splits into those of the negatives and, above, those of the positives are
 ///   refused, as the likelihood rises without end as α, β → ∞.
 ///
-/// It learns, from a fair sample ([`Scored::need_fair_rows`]). Logits of ±∞, p = 0 and 1, are refused in
-/// learning, as no α and β change what they get, and mapped to 0 and 1 afterwards (or to the constant).
+/// It learns from representative rows ([`CalibrationSet::representative`]). Logits of ±∞, p = 0 and 1, are
+/// refused in learning, as no α and β change their probability, and mapped to 0 and 1 afterwards (or to the
+/// constant).
 ///
 /// Source of the continued fraction: DLMF 8.17.22.
 ///
 /// ```
-/// use imbalance::calibration::{BetaCdf, Calibrate, Calibrator, Scored};
+/// use imbalance::calibration::{BetaCdf, CalibrationSet, Calibrator};
 ///
 /// // Half, a quarter and an eighth come where a quarter, 1/16 and 1/64 are promised: q = √p, I_p(½, 1).
 /// let p: Vec<f64> = (0..24).map(|i| [0.25, 1.0 / 16.0, 1.0 / 64.0][i / 8]).collect();
 /// let labels: Vec<bool> = (0..24).map(|i| i % 8 < [4, 2, 1][i / 8]).collect();
-/// let map = BetaCdf::new().fit(&Scored::from_probabilities(&p, &labels)?)?;
+/// let set = CalibrationSet::from_probabilities(&p, &labels)?;
+/// let map = BetaCdf.learn(&set)?;
 /// assert!((map.alpha() - 0.5).abs() < 1e-8 && (map.beta() - 1.0).abs() < 1e-8);
 /// assert!((map.probability_of(0.01) - 0.1).abs() < 1e-9);
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct BetaCdf(());
+pub struct BetaCdf;
 
 const NAME: &str = "BetaCdf";
 
@@ -67,51 +73,52 @@ const SCORING: Scoring = Scoring {
     rounding: 1e-11,
 };
 
-impl BetaCdf {
-    /// The map with α and β free.
-    #[must_use]
-    pub fn new() -> Self {
-        Self(())
-    }
-}
-
 impl Calibrator for BetaCdf {
-    type Fitted = FittedBetaCdf;
+    type Map = BetaCdfMap;
 
-    fn learns(&self) -> bool {
+    fn needs_rows(&self) -> bool {
+        true
+    }
+
+    fn needs_finite_scores(&self) -> bool {
         true
     }
 
     /// # Errors
-    /// - As for [`Scored::need_fair_rows`].
+    /// - As for [`CalibrationSet::representative`].
     /// - [`NonFinite`](crate::Error::NonFinite) for an infinite logit in a row with weight.
     /// - [`SeparatedScores`](crate::Error::SeparatedScores) if the likelihood has no maximum.
     /// - [`Numerical`](crate::Error::Numerical) if the scores all but separate the classes, so that α and β are
     ///   beyond some 10⁶, or if scores or weights are many orders of magnitude apart, and no maximum is found.
-    fn fit(&self, held_out: &Scored<'_>) -> Result<Self::Fitted> {
-        held_out.need_fair_rows(NAME)?;
-        need_finite(held_out)?;
-        let (map, solution) = if rises(held_out) {
-            need_overlap(NAME, held_out, |z| z)?;
-            fitted(held_out)?
+    fn fit(
+        &self,
+        _: &TrainingContext,
+        rows: Option<&CalibrationSet<'_>>,
+    ) -> Result<Calibration<Self::Map>> {
+        let rows = CalibrationSet::representative(rows, NAME)?;
+        ensure_finite(rows)?;
+        let (map, solution) = if rises(rows) {
+            ensure_overlap(NAME, rows, |z| z)?;
+            fitted(rows)?
         } else {
             let bounds = vec!["alpha = 0".into(), "beta = 0".into()];
             let parameters = ["alpha", "beta"].map(|name| Parameter::new(name, 0.0, None)).to_vec();
             let solution = Solution { parameters, bounds, iterations: 0 };
-            let totals = held_out.totals();
+            let totals = rows.totals();
             (
-                Map::Constant { logit: (totals.positive_weight / totals.negative_weight).ln() },
+                Form::Constant { logit: (totals.positive_weight / totals.negative_weight).ln() },
                 solution,
             )
         };
-        let report = CalibrationReport::of_logits(NAME, held_out, solution, &|z| map.logit(z));
-        Ok(FittedBetaCdf { map, report })
+        let map = BetaCdfMap(map);
+        let report = CalibrationReport::of_logits(NAME, rows, solution, |z| map.logit(z));
+        Ok(Calibration::learned(map, report))
     }
 }
 
 /// Whether the positives have the higher mean logit, which decides if any map of the family is better
 /// than a constant one nearby: for small α and β it is q ≈ β/(α + β) · (1 + α (z + const.)).
-fn rises(scored: &Scored<'_>) -> bool {
+fn rises(scored: &CalibrationSet<'_>) -> bool {
     if !at_least_distinct(scored, 2, |_| true) {
         return false;
     }
@@ -133,7 +140,7 @@ fn rises(scored: &Scored<'_>) -> bool {
 }
 
 /// The maximum of the likelihood, which lies at finite α and β.
-fn fitted(scored: &Scored<'_>) -> Result<(Map, Solution)> {
+fn fitted(scored: &CalibrationSet<'_>) -> Result<(Form, Solution)> {
     let (ties, unit) = ties(scored.labels(), scored.logits(), scored.weights())?;
     let near = summary(&ties).and_then(|few| maximum(&few, vec![0.0; 2]).ok());
     let found = near.map_or_else(
@@ -147,7 +154,7 @@ fn fitted(scored: &Scored<'_>) -> Result<(Map, Solution)> {
     };
     let parameters = vec![parameter("alpha", 0, alpha), parameter("beta", 1, beta)];
     let solution = Solution { parameters, bounds: Vec::new(), iterations: found.iterations };
-    Ok((Map::beta(alpha, beta), solution))
+    Ok((Form::beta(alpha, beta), solution))
 }
 
 /// The maximum of the likelihood, as a point (ln α, ln β).
@@ -292,66 +299,65 @@ impl Sums {
     }
 }
 
-/// A fitted [`BetaCdf`].
-#[derive(Debug, Clone, PartialEq)]
-pub struct FittedBetaCdf {
-    map: Map,
-    report: CalibrationReport,
-}
+/// The map of [`BetaCdf`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BetaCdfMap(Form);
 
-impl FittedBetaCdf {
+impl BetaCdfMap {
     /// α; 0 in the limit that is constant.
     #[must_use]
     pub fn alpha(&self) -> f64 {
-        self.map.parameters()[0]
+        self.0.parameters()[0]
     }
 
     /// β; 0 in the limit that is constant.
     #[must_use]
     pub fn beta(&self) -> f64 {
-        self.map.parameters()[1]
+        self.0.parameters()[1]
     }
 }
 
-impl Calibrate for FittedBetaCdf {
-    fn probability(&self, logit: f64) -> f64 {
-        let mut p = [0.0];
-        self.map_block(&[logit], &mut p);
-        p[0]
+impl CalibrationMap for BetaCdfMap {
+    fn logit(&self, z: f64) -> f64 {
+        if z.is_nan() {
+            return z;
+        }
+        let (ln_q, ln_rest) = self.0.logs(z);
+        ln_q - ln_rest
     }
 
-    fn map_block(&self, logits: &[f64], out: &mut [f64]) {
-        let (logits, out) = in_step(logits, out);
-        vectorised(Block { map: &self.map, logits, out });
+    fn probability(&self, z: f64) -> f64 {
+        let mut score = [z];
+        self.apply(Scale::Logit, &mut score);
+        score[0]
     }
 
-    fn calibrated_logit(&self, score: f64) -> f64 {
-        self.map.logit(score)
-    }
-
-    fn report(&self) -> Option<&CalibrationReport> {
-        Some(&self.report)
+    fn apply(&self, scale: Scale, scores: &mut [f64]) {
+        if scale == Scale::Probability {
+            to_logits(scores);
+        }
+        vectorised(Probabilities { form: &self.0, scores });
     }
 
     fn describe(&self) -> String {
-        match self.map {
-            Map::Constant { logit } => format!("beta CDF: constant {:.6}", sigmoid(logit)),
-            Map::Beta { lower, .. } => {
-                let [alpha, beta] = lower.parameters();
-                let iterations = self.report.iterations;
-                format!("beta CDF: I_p({alpha:.4}, {beta:.4}), {iterations} iterations")
-            }
+        match self.0 {
+            Form::Constant { logit } => format!("beta CDF: constant {:.6}", sigmoid(logit)),
+            Form::Beta { .. } => format!("beta CDF: I_p({:.4}, {:.4})", self.alpha(), self.beta()),
         }
+    }
+
+    fn built_in(&self) -> Option<BuiltInMap> {
+        Some((*self).into())
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Map {
+enum Form {
     Constant { logit: f64 },
     Beta { lower: Tail, upper: Tail },
 }
 
-impl Map {
+impl Form {
     fn beta(alpha: f64, beta: f64) -> Self {
         Self::Beta { lower: Tail::new(alpha, beta), upper: Tail::new(beta, alpha) }
     }
@@ -380,32 +386,26 @@ impl Map {
             }
         }
     }
-
-    fn logit(&self, z: f64) -> f64 {
-        if z.is_nan() {
-            return z;
-        }
-        let (ln_q, ln_rest) = self.logs(z);
-        ln_q - ln_rest
-    }
 }
 
-/// Writes the probabilities of logits.
-struct Block<'a> {
-    map: &'a Map,
-    logits: &'a [f64],
-    out: &'a mut [f64],
+/// Replaces logits by their probabilities.
+struct Probabilities<'a> {
+    form: &'a Form,
+    scores: &'a mut [f64],
 }
 
-impl Work for Block<'_> {
+impl Work for Probabilities<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
-        for (logits, out) in self.logits.chunks(PIECE).zip(self.out.chunks_mut(PIECE)) {
-            match self.map {
-                Map::Constant { logit } => out.fill(sigmoid(*logit)),
-                Map::Beta { lower, upper } => {
+        let mut logits = [0.0; PIECE];
+        for out in self.scores.chunks_mut(PIECE) {
+            let logits = &mut logits[..out.len()];
+            logits.copy_from_slice(out);
+            match self.form {
+                Form::Constant { logit } => out.fill(sigmoid(*logit)),
+                Form::Beta { lower, upper } => {
                     write([lower, upper], false, logits, out);
                     write([lower, upper], true, logits, out);
                 }
@@ -458,7 +458,7 @@ mod tests {
                 case.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
             let [alpha, beta, z, lower, upper] = case[..] else { panic!("{case:?}") };
             let is_lower = Tail::new(alpha, beta).holds(z);
-            let (found_lower, found_upper) = Map::beta(alpha, beta).logs(z);
+            let (found_lower, found_upper) = Form::beta(alpha, beta).logs(z);
             // The fraction's tail is a sum of logarithms: of the powers, of Γ, and of the fraction. An absolute error in
             // its logarithm is a relative one in the tail, and the other tail has it times the odds.
             let (ln_p, minus_ln_q) = log_parts(z);
@@ -485,7 +485,7 @@ mod tests {
             for z in [-13.0, -2.0, -0.5, 0.1, 4.0] {
                 let ties = [Tie { score: z, rows: 3, positive: 1.0, negative: 2.0 }];
                 let loss = |u: f64, v: f64| {
-                    let (ln_q, ln_rest) = Map::beta(alpha * u.exp(), beta * v.exp()).logs(z);
+                    let (ln_q, ln_rest) = Form::beta(alpha * u.exp(), beta * v.exp()).logs(z);
                     -ln_q - 2.0 * ln_rest
                 };
                 let found = objective(&ties, &[alpha.ln(), beta.ln()]);
@@ -514,7 +514,7 @@ mod tests {
             (1e4, 2e5, -3.0, -1.079_526_036_202_396_1, -0.415_146_602_567_175_97),
             (1e4, 2e5, -2.99, -0.337_884_863_340_828_84, -1.249_240_107_483_057_2),
         ] {
-            let (found_lower, found_upper) = Map::beta(alpha, beta).logs(z);
+            let (found_lower, found_upper) = Form::beta(alpha, beta).logs(z);
             for (found, expected) in [(found_lower, lower), (found_upper, upper)] {
                 // z itself is known to 2⁻⁵³ of it, which moves the tails by √α times as much.
                 let error: f64 = found - expected;
@@ -530,12 +530,12 @@ mod tests {
     /// steps by that alone would go to and fro. The maximum is from Newton's method in mpmath, in 40 digits.
     #[test]
     fn few_rows_are_fitted_by_the_curvature_they_show() {
-        let scored = Scored::from_logits(
+        let set = CalibrationSet::from_logits(
             &[-7.75, -7.22, -8.31, -7.10, -7.16],
             &[false, true, false, false, true],
         );
-        let scored = scored.unwrap().with_weights(&[0.28, 2.5, 0.05, 2.3, 9.9]).unwrap();
-        let map = BetaCdf::new().fit(&scored).unwrap();
+        let set = set.unwrap().with_weights(&[0.28, 2.5, 0.05, 2.3, 9.9]).unwrap();
+        let map = BetaCdf.learn(&set).unwrap();
         for (found, expected) in
             [(map.alpha(), 0.104_135_009_017_679_97), (map.beta(), 138.150_367_990_233_9)]
         {

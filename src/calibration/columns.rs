@@ -7,7 +7,7 @@ use std::ops::Range;
 use faer::Mat;
 
 use super::newton::{At, Minimum, minimise, sum};
-use super::{Parameter, Scored};
+use super::{CalibrationSet, Parameter};
 use crate::Result;
 use crate::exec::parallel;
 use crate::exec::simd::{LANES, Work, lanes, total, vectorised};
@@ -63,7 +63,7 @@ impl<const D: usize> Columns<D> {
     /// The passes over all rows start where the maximum for a [`Summary`] of them lies, if there are many: two
     /// passes are left then.
     pub(super) fn fit(
-        scored: &Scored<'_>,
+        scored: &CalibrationSet<'_>,
         targets: Targets,
         features: &impl Features<D>,
     ) -> Result<Self> {
@@ -159,7 +159,7 @@ fn gathered<G: Gather<D>, const D: usize>(
 /// All rows, in units in which Newton's arithmetic is at ease: its steps do not depend on units, but their
 /// rounding does. Columns are made anew in every pass; to read them from memory would take as long.
 struct Rows<'a, F, const D: usize> {
-    scored: &'a Scored<'a>,
+    scored: &'a CalibrationSet<'a>,
     features: &'a F,
     units: [Unit; D],
     weight_unit: f64,
@@ -208,7 +208,11 @@ impl<const D: usize, F: Features<D>> Source<D> for Rows<'_, F, D> {
 
 impl<'a, const D: usize, F: Features<D>> Rows<'a, F, D> {
     /// The rows in their units, and the weight of each class, negatives first.
-    fn in_units(scored: &'a Scored<'a>, features: &'a F, intercept: bool) -> (Self, [f64; 2]) {
+    fn in_units(
+        scored: &'a CalibrationSet<'a>,
+        features: &'a F,
+        intercept: bool,
+    ) -> (Self, [f64; 2]) {
         let mut rows = Self { scored, features, units: [Unit::ONE; D], weight_unit: 1.0 };
         let limits = Limits::of(&rows);
         rows.weight_unit = binade(limits.weight);
@@ -541,7 +545,7 @@ impl<const D: usize> Gather<D> for Likelihood<D> {
 
 /// Whether the scores take at least `n` different values that `count`.
 pub(super) fn at_least_distinct(
-    scored: &Scored<'_>,
+    scored: &CalibrationSet<'_>,
     n: usize,
     count: impl Fn(f64) -> bool,
 ) -> bool {
@@ -578,7 +582,10 @@ mod tests {
     }
 
     /// The maximum and the passes to it, from the summary's start and from none.
-    fn both<const D: usize>(scored: &Scored<'_>, features: &impl Features<D>) -> [Columns<D>; 2] {
+    fn both<const D: usize>(
+        scored: &CalibrationSet<'_>,
+        features: &impl Features<D>,
+    ) -> [Columns<D>; 2] {
         let targets = Targets::plain(true);
         let near = Columns::fit(scored, targets, features).unwrap();
         let (rows, [negative, positive]) = Rows::in_units(scored, features, true);
@@ -590,7 +597,7 @@ mod tests {
         [near, rows.in_columns(&cold)]
     }
 
-    fn agree<const D: usize>(case: &str, scored: &Scored<'_>, features: &impl Features<D>) {
+    fn agree<const D: usize>(case: &str, scored: &CalibrationSet<'_>, features: &impl Features<D>) {
         let [near, cold] = both(scored, features);
         let ends = |fit: &Columns<D>| {
             let numbers = fit.coefficients.into_iter().chain([fit.intercept]);
@@ -609,7 +616,7 @@ mod tests {
         let labels: Vec<bool> =
             (0..n).map(|i| uniform(3 * i + 1) < sigmoid(0.7 * z[i] - 0.5)).collect();
         let weights: Vec<f64> = (0..n).map(|i| (4.0 * uniform(3 * i + 2) - 1.0).max(0.0)).collect();
-        let scored = Scored::from_logits(&z, &labels).unwrap();
+        let scored = CalibrationSet::from_logits(&z, &labels).unwrap();
         agree("plain", &scored, &Logit);
         agree("plain", &scored, &Logs);
         let [near, cold] = both(&scored, &Logit);
@@ -620,11 +627,11 @@ mod tests {
         // Bins that tell little: scores far out, and scores that are all but equal beside one.
         let mut far = z.clone();
         (far[7], far[8]) = (-900.0, 700.0);
-        let scored = Scored::from_logits(&far, &labels).unwrap();
+        let scored = CalibrationSet::from_logits(&far, &labels).unwrap();
         agree("far", &scored, &Logit);
         agree("far", &scored, &Logs);
         let mut crowded: Vec<f64> = z.iter().map(|z| 1e-3 * z).collect();
         crowded[7] = 1e5;
-        agree("crowded", &Scored::from_logits(&crowded, &labels).unwrap(), &Logit);
+        agree("crowded", &CalibrationSet::from_logits(&crowded, &labels).unwrap(), &Logit);
     }
 }

@@ -2,11 +2,14 @@
 
 use super::isotonic::middle;
 use super::report::Solution;
-use super::{Calibrate, CalibrationReport, Calibrator, Scored};
+use super::{
+    BuiltInMap, Calibration, CalibrationMap, CalibrationReport, CalibrationSet, Calibrator,
+    TrainingContext,
+};
+use crate::core::{Error, Result};
 use crate::metrics::{Tie, ties};
 use crate::numerics::bucket_index::Lookup;
 use crate::numerics::logit;
-use crate::{Error, Result};
 
 /// Histogram binning: the share of positives among the calibration rows in the score's bin.
 ///
@@ -21,15 +24,16 @@ use crate::{Error, Result};
 /// - **Equal width**: bin ⌊bins σ(z)⌋; a bin without rows gets its own middle as probability. With rare
 ///   positives almost all rows fall into the first bin: prefer equal weight.
 ///
-/// It learns, from a fair sample ([`Scored::need_fair_rows`]). Scores may be ±∞.
+/// It learns from representative rows ([`CalibrationSet::representative`]). Scores may be ±∞.
 ///
-/// Source: Zadrozny & Elkan 2001.
+/// Source: B. Zadrozny and C. Elkan, *Obtaining calibrated probability estimates from decision trees and
+/// naive Bayesian classifiers*, ICML 2001.
 ///
 /// ```
-/// use imbalance::calibration::{Calibrate, Calibrator, HistogramBinning, Scored};
+/// use imbalance::calibration::{CalibrationSet, Calibrator, HistogramBinning};
 ///
-/// let scored = Scored::from_logits(&[1.0, 2.0, 3.0, 4.0], &[false, true, true, true])?;
-/// let map = HistogramBinning::quantiles(2)?.fit(&scored)?;
+/// let set = CalibrationSet::from_logits(&[1.0, 2.0, 3.0, 4.0], &[false, true, true, true])?;
+/// let map = HistogramBinning::quantiles(2)?.learn(&set)?;
 /// assert_eq!([0.0, 2.4, 2.6, 9.0].map(|z| map.probability(z)), [0.5, 0.5, 1.0, 1.0]);
 /// # Ok::<(), imbalance::Error>(())
 /// ```
@@ -39,8 +43,10 @@ pub struct HistogramBinning {
     equal_width: bool,
 }
 
+const NAME: &str = "HistogramBinning";
+
 /// More bins than this are a mistake.
-const MOST_BINS: usize = 1 << 20;
+const MAX_BINS: usize = 1 << 20;
 
 impl HistogramBinning {
     /// At most that many bins of equal weight.
@@ -60,7 +66,7 @@ impl HistogramBinning {
     }
 
     fn new(bins: usize, equal_width: bool) -> Result<Self> {
-        if (1..=MOST_BINS).contains(&bins) {
+        if (1..=MAX_BINS).contains(&bins) {
             Ok(Self { bins, equal_width })
         } else {
             Err(Error::invalid("bins", bins, "from 1 to 1048576"))
@@ -69,84 +75,61 @@ impl HistogramBinning {
 }
 
 impl Calibrator for HistogramBinning {
-    type Fitted = FittedHistogramBinning;
+    type Map = HistogramMap;
 
-    fn learns(&self) -> bool {
+    fn needs_rows(&self) -> bool {
         true
     }
 
     /// # Errors
-    /// As for [`Scored::need_fair_rows`].
-    fn fit(&self, held_out: &Scored<'_>) -> Result<Self::Fitted> {
-        held_out.need_fair_rows("HistogramBinning")?;
+    /// As for [`CalibrationSet::representative`].
+    fn fit(
+        &self,
+        _: &TrainingContext,
+        rows: Option<&CalibrationSet<'_>>,
+    ) -> Result<Calibration<Self::Map>> {
+        let rows = CalibrationSet::representative(rows, NAME)?;
         // In the unit of the weights no sum or product of theirs overflows.
-        let (ties, _) = ties(held_out.labels(), held_out.logits(), held_out.weights())?;
+        let (ties, _) = ties(rows.labels(), rows.logits(), rows.weights())?;
         let map = if self.equal_width {
-            Histogram::equal_width(&ties, self.bins)
+            HistogramMap::equal_width(&ties, self.bins)
         } else {
-            Histogram::quantiles(&ties, self.bins)
+            HistogramMap::quantiles(&ties, self.bins)
         };
-        let at = |z| map.at(z);
-        let report = CalibrationReport::of_probabilities(
-            "HistogramBinning",
-            held_out,
-            Solution::default(),
-            at,
-        );
-        Ok(FittedHistogramBinning { map, report })
+        let probability = |z| map.probability(z);
+        let report =
+            CalibrationReport::of_probabilities(NAME, rows, Solution::default(), probability);
+        Ok(Calibration::learned(map, report))
     }
 }
 
-/// A fitted [`HistogramBinning`].
+/// The map of a [`HistogramBinning`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct FittedHistogramBinning {
-    map: Histogram,
-    report: CalibrationReport,
-}
-
-impl FittedHistogramBinning {
-    /// The logits at which a new bin begins; one fewer than bins. A bin holds its lower edge.
-    #[must_use]
-    pub fn edges(&self) -> &[f64] {
-        self.map.edges.edges()
-    }
-
-    /// The probability of each bin, in ascending order of the scores.
-    #[must_use]
-    pub fn values(&self) -> &[f64] {
-        &self.map.values
-    }
-}
-
-impl Calibrate for FittedHistogramBinning {
-    #[inline]
-    fn probability(&self, logit: f64) -> f64 {
-        self.map.at(logit)
-    }
-
-    fn report(&self) -> Option<&CalibrationReport> {
-        Some(&self.report)
-    }
-
-    fn describe(&self) -> String {
-        format!("histogram binning: {} bins", self.map.values.len())
-    }
-}
-
-#[derive(Debug, Clone, PartialEq)]
-struct Histogram {
+pub struct HistogramMap {
     edges: Lookup,
     values: Vec<f64>,
 }
 
-/// The share of positives; none without rows.
+/// The share of positives; None without rows.
 fn share(ties: &[Tie]) -> Option<f64> {
     let positive: f64 = ties.iter().map(|tie| tie.positive).sum();
     let weight: f64 = ties.iter().map(Tie::weight).sum();
     (weight > 0.0).then(|| (positive / weight).min(1.0))
 }
 
-impl Histogram {
+impl HistogramMap {
+    /// The logits at which a new bin begins; one fewer than bins. A bin holds its lower edge.
+    #[must_use]
+    pub fn edges(&self) -> &[f64] {
+        self.edges.edges()
+    }
+
+    /// The probability of each bin, in ascending order of the scores.
+    #[must_use]
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
     fn quantiles(ties: &[Tie], bins: usize) -> Self {
         let total: f64 = ties.iter().map(Tie::weight).sum();
         let mut below = 0.0;
@@ -184,9 +167,23 @@ impl Histogram {
             .collect();
         Self { edges: Lookup::new(edges), values }
     }
+}
+
+impl CalibrationMap for HistogramMap {
+    fn logit(&self, z: f64) -> f64 {
+        logit(self.probability(z))
+    }
 
     #[inline]
-    fn at(&self, z: f64) -> f64 {
+    fn probability(&self, z: f64) -> f64 {
         if z.is_nan() { f64::NAN } else { self.values[self.edges.up_to(z)] }
+    }
+
+    fn describe(&self) -> String {
+        format!("histogram binning: {} bins", self.values.len())
+    }
+
+    fn built_in(&self) -> Option<BuiltInMap> {
+        Some(self.clone().into())
     }
 }

@@ -1,60 +1,71 @@
 //! Isotonic regression.
 
 use super::report::Solution;
-use super::{Calibrate, CalibrationReport, Calibrator, Scored};
+use super::{
+    BuiltInMap, Calibration, CalibrationMap, CalibrationReport, CalibrationSet, Calibrator,
+    TrainingContext,
+};
+use crate::core::{Error, Result};
 use crate::metrics::{Tie, ties};
 use crate::numerics::bucket_index::Lookup;
-use crate::numerics::sigmoid;
-use crate::{Error, Result};
+use crate::numerics::{logit, sigmoid};
 
 /// Isotonic regression: of all maps that do not fall, the one that minimises Σ w (p − y)², which
 /// maximises the likelihood as well. Pool-adjacent-violators, in O(n log n) for the sort.
 ///
-/// Rows of **equal score** are pooled first, so the map is a function of the score and neither the order
-/// of the rows nor the number of digits they were rounded to matters. Only scores whose **logits** are
-/// exactly equal count as equal, with no tolerance; of probabilities a few in a row may share a logit,
-/// where they differ by less than 10⁻¹⁵ of themselves. Neighbouring scores whose means fall are then pooled into
-/// blocks until the block means rise; Σp = Σy on its own rows.
+/// Rows of **equal score** are pooled first, so the map is a function of the score, and the order of the rows
+/// does not matter. Only scores whose **logits** are exactly equal count as equal, with no tolerance;
+/// a few neighbouring probabilities, which differ by less than 10⁻¹⁵ of themselves, may share a logit.
+/// Neighbouring scores whose means fall are then pooled into blocks until the block means rise; Σp = Σy on
+/// its own rows.
 ///
 /// A score within a block gets the block's mean. Between two blocks the map is linear in the **logit**
-/// by default, linear in the probability σ(z) as in other programs
-/// ([`linear_in_probability`](Self::linear_in_probability)), or constant up to the middle
-/// ([`steps`](Self::steps)); beyond the ends it is constant. Next to a score of ±∞ there is no line in the
-/// logit: logits between such a score and a finite one get the finite one's probability.
+/// unless [`interpolation`](Self::interpolation) says otherwise; beyond the ends it is constant. Next to a score
+/// of ±∞ there is no line in the logit: logits between such a score and a finite one get the finite one's
+/// probability.
 ///
 /// Blocks of negatives alone have the mean 0, and blocks of positives alone 1; a new row of the other
 /// class then costs an infinite log loss. [`bounds`](Self::bounds) keeps p away from them, at the price
 /// of Σp = Σy.
 ///
-/// It learns, from a fair sample ([`Scored::need_fair_rows`]); with fewer than about a thousand
+/// It learns from representative rows ([`CalibrationSet::representative`]); with fewer than about a thousand
 /// positives prefer a map with fewer degrees of freedom. Scores may be ±∞. Separable scores give a step from 0
 /// to 1, reversed ones the constant base rate.
 ///
-/// Sources: Ayer et al. 1955; Zadrozny & Elkan 2002.
+/// Sources: M. Ayer et al., *An empirical distribution function for sampling with incomplete information*,
+/// Annals of Mathematical Statistics 26, 1955; B. Zadrozny and C. Elkan, *Transforming classifier scores into
+/// accurate multiclass probability estimates*, KDD 2002.
 ///
 /// ```
-/// use imbalance::calibration::{Calibrate, Calibrator, IsotonicRegression, Scored};
+/// use imbalance::calibration::{CalibrationSet, Calibrator, IsotonicRegression};
 ///
-/// let scored = Scored::from_logits(&[1.0, 2.0, 3.0, 4.0], &[false, true, false, true])?;
-/// let map = IsotonicRegression::new().fit(&scored)?;
+/// let set = CalibrationSet::from_logits(&[1.0, 2.0, 3.0, 4.0], &[false, true, false, true])?;
+/// let map = IsotonicRegression::new().learn(&set)?;
 /// // 2 and 3 are in the wrong order, so they share a block of mean one half.
 /// assert_eq!([1.0, 2.0, 2.7, 3.5, 9.0].map(|z| map.probability(z)), [0.0, 0.5, 0.5, 0.75, 1.0]);
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct IsotonicRegression {
-    between: Between,
+    interpolation: Interpolation,
     lower: f64,
     upper: f64,
 }
 
-/// What the map is between two blocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Between {
+/// The map of an [`IsotonicRegression`] between two blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Interpolation {
+    /// Linear in the logit.
+    #[default]
     LinearInLogit,
+    /// Linear in the probability σ(z), as in other programs.
     LinearInProbability,
-    Step,
+    /// Constant, with a step in the middle of the gap; from the middle on, the upper block counts.
+    Steps,
 }
+
+const NAME: &str = "IsotonicRegression";
 
 impl Default for IsotonicRegression {
     fn default() -> Self {
@@ -66,20 +77,13 @@ impl IsotonicRegression {
     /// Linear in the logit between blocks, probabilities from 0 to 1.
     #[must_use]
     pub fn new() -> Self {
-        Self { between: Between::LinearInLogit, lower: 0.0, upper: 1.0 }
+        Self { interpolation: Interpolation::default(), lower: 0.0, upper: 1.0 }
     }
 
-    /// Constant between blocks, with a step in the middle of the gap (from a middle on, the upper block
-    /// counts).
+    /// The map between two blocks. Default: linear in the logit.
     #[must_use]
-    pub fn steps(self) -> Self {
-        Self { between: Between::Step, ..self }
-    }
-
-    /// Linear in the probability σ(z) between blocks.
-    #[must_use]
-    pub fn linear_in_probability(self) -> Self {
-        Self { between: Between::LinearInProbability, ..self }
+    pub fn interpolation(self, interpolation: Interpolation) -> Self {
+        Self { interpolation, ..self }
     }
 
     /// Probabilities from `lower` to `upper`: block means outside are moved to the bound, which is the
@@ -98,21 +102,25 @@ impl IsotonicRegression {
 }
 
 impl Calibrator for IsotonicRegression {
-    type Fitted = FittedIsotonicRegression;
+    type Map = IsotonicMap;
 
-    fn learns(&self) -> bool {
+    fn needs_rows(&self) -> bool {
         true
     }
 
     /// # Errors
-    /// As for [`Scored::need_fair_rows`].
-    fn fit(&self, held_out: &Scored<'_>) -> Result<Self::Fitted> {
-        held_out.need_fair_rows("IsotonicRegression")?;
+    /// As for [`CalibrationSet::representative`].
+    fn fit(
+        &self,
+        _: &TrainingContext,
+        rows: Option<&CalibrationSet<'_>>,
+    ) -> Result<Calibration<Self::Map>> {
+        let rows = CalibrationSet::representative(rows, NAME)?;
         // In the unit of the weights no sum or product of theirs overflows.
-        let (ties, _) = ties(held_out.labels(), held_out.logits(), held_out.weights())?;
+        let (ties, _) = ties(rows.labels(), rows.logits(), rows.weights())?;
         let blocks = pooled(&ties);
         let values = blocks.iter().map(|block| block.mean().clamp(self.lower, self.upper));
-        let map = PiecewiseLinear::through(&blocks, values, self.between);
+        let map = IsotonicMap::through(&blocks, values, self.interpolation);
 
         let mut solution = Solution::default();
         for (bound, at, hit) in [
@@ -123,48 +131,9 @@ impl Calibrator for IsotonicRegression {
                 solution.bounds.push(format!("{bound} = {at}"));
             }
         }
-        let report =
-            CalibrationReport::of_probabilities("IsotonicRegression", held_out, solution, |z| {
-                map.at(z)
-            });
-        Ok(FittedIsotonicRegression { map, blocks: blocks.len(), report })
-    }
-}
-
-/// A fitted [`IsotonicRegression`].
-#[derive(Debug, Clone, PartialEq)]
-pub struct FittedIsotonicRegression {
-    map: PiecewiseLinear,
-    blocks: usize,
-    report: CalibrationReport,
-}
-
-impl FittedIsotonicRegression {
-    /// Number of blocks, that is of distinct means.
-    #[must_use]
-    pub fn blocks(&self) -> usize {
-        self.blocks
-    }
-
-    /// The corners of the map, (logit, probability), in ascending order. The map is linear between them
-    /// (with [`IsotonicRegression::steps`], two corners share each step's logit).
-    pub fn corners(&self) -> impl ExactSizeIterator<Item = (f64, f64)> + '_ {
-        self.map.x.edges().iter().copied().zip(self.map.y.iter().copied())
-    }
-}
-
-impl Calibrate for FittedIsotonicRegression {
-    #[inline]
-    fn probability(&self, logit: f64) -> f64 {
-        self.map.at(logit)
-    }
-
-    fn report(&self) -> Option<&CalibrationReport> {
-        Some(&self.report)
-    }
-
-    fn describe(&self) -> String {
-        format!("isotonic regression: {} blocks", self.blocks)
+        let probability = |z| map.probability(z);
+        let report = CalibrationReport::of_probabilities(NAME, rows, solution, probability);
+        Ok(Calibration::learned(map, report))
     }
 }
 
@@ -208,17 +177,34 @@ fn pooled(ties: &[Tie]) -> Vec<Block> {
     blocks
 }
 
-/// A map that is linear between corners and constant beyond the first and the last.
+/// The map of an [`IsotonicRegression`]: linear between corners, and constant beyond the first and the last.
 #[derive(Debug, Clone, PartialEq)]
-struct PiecewiseLinear {
+pub struct IsotonicMap {
     /// Ascending.
     x: Lookup,
     y: Vec<f64>,
     in_probability: bool,
+    blocks: usize,
 }
 
-impl PiecewiseLinear {
-    fn through(blocks: &[Block], values: impl Iterator<Item = f64>, between: Between) -> Self {
+impl IsotonicMap {
+    /// Number of blocks, that is of distinct means.
+    #[must_use]
+    pub fn blocks(&self) -> usize {
+        self.blocks
+    }
+
+    /// The corners of the map, (logit, probability), in ascending order. The map is linear between them
+    /// (with [`Interpolation::Steps`], two corners share each step's logit).
+    pub fn corners(&self) -> impl ExactSizeIterator<Item = (f64, f64)> + '_ {
+        self.x.edges().iter().copied().zip(self.y.iter().copied())
+    }
+
+    fn through(
+        blocks: &[Block],
+        values: impl Iterator<Item = f64>,
+        interpolation: Interpolation,
+    ) -> Self {
         let (mut x, mut y) = (Vec::new(), Vec::new());
         let mut corner = |at: f64, value: f64| {
             x.push(at);
@@ -226,8 +212,8 @@ impl PiecewiseLinear {
         };
         for (i, (block, value)) in blocks.iter().zip(values).enumerate() {
             let neighbours = (i.checked_sub(1).map(|i| &blocks[i]), blocks.get(i + 1));
-            let (first, last) = match (between, neighbours) {
-                (Between::Step, (below, above)) => (
+            let (first, last) = match (interpolation, neighbours) {
+                (Interpolation::Steps, (below, above)) => (
                     below.map_or(block.first, |below| middle(below.last, block.first)),
                     above.map_or(block.last, |above| middle(block.last, above.first)),
                 ),
@@ -238,12 +224,18 @@ impl PiecewiseLinear {
                 corner(last, value);
             }
         }
-        let in_probability = between == Between::LinearInProbability;
-        Self { x: Lookup::new(x), y, in_probability }
+        let in_probability = interpolation == Interpolation::LinearInProbability;
+        Self { x: Lookup::new(x), y, in_probability, blocks: blocks.len() }
+    }
+}
+
+impl CalibrationMap for IsotonicMap {
+    fn logit(&self, z: f64) -> f64 {
+        logit(self.probability(z))
     }
 
     #[inline]
-    fn at(&self, z: f64) -> f64 {
+    fn probability(&self, z: f64) -> f64 {
         if z.is_nan() {
             return f64::NAN;
         }
@@ -267,6 +259,14 @@ impl PiecewiseLinear {
             (false, false) => 0.5 * (y0 + y1),
         }
     }
+
+    fn describe(&self) -> String {
+        format!("isotonic regression: {} blocks", self.blocks)
+    }
+
+    fn built_in(&self) -> Option<BuiltInMap> {
+        Some(self.clone().into())
+    }
 }
 
 /// The share of the way from `x0` to `x1` at which `z` lies.
@@ -275,9 +275,9 @@ fn share(x0: f64, z: f64, x1: f64) -> f64 {
     (0.5 * z - 0.5 * x0) / (0.5 * x1 - 0.5 * x0)
 }
 
-/// The same on the scale of the probability.
+/// The share of the way on the scale of the probability.
 fn share_of_probability(x0: f64, z: f64, x1: f64) -> f64 {
-    // Near 1 the differences are those of what is left to 1.
+    // Near 1 the differences are those of 1 − p.
     let [p0, p, p1] =
         if x0 > 0.0 { [x0, z, x1].map(|x| -sigmoid(-x)) } else { [x0, z, x1].map(sigmoid) };
     // Beyond ±745 all probabilities are alike.
@@ -289,7 +289,7 @@ fn between(y0: f64, y1: f64, share: f64) -> f64 {
     (y0 + share * (y1 - y0)).min(y1)
 }
 
-/// Between two scores; an infinite one's step is right beside it.
+/// The middle of two scores; beside an infinite score, the number next to it.
 pub(super) fn middle(below: f64, above: f64) -> f64 {
     match (below.is_finite(), above.is_finite()) {
         // Of neighbouring floats the upper one.

@@ -1,11 +1,14 @@
 //! Platt scaling.
 
+use super::apply::{Line, apply_log_odds};
 use super::columns::{Features, Logit};
-use super::log_odds::{Line, LogOdds, map_block};
-use super::rising::{RisingLine, need_finite};
-use super::{Calibrate, CalibrationReport, Calibrator, Scored};
-use crate::Result;
-use crate::numerics::vector::sigmoid;
+use super::rising::{RisingLine, ensure_finite};
+use super::{
+    BuiltInMap, Calibration, CalibrationMap, CalibrationReport, CalibrationSet, Calibrator, Scale,
+    TrainingContext,
+};
+use crate::core::Result;
+use crate::numerics::vector::{logit, sigmoid};
 
 /// Platt scaling: p = σ(a s + b) by maximum likelihood, on logits s = z by default (equation 16).
 ///
@@ -18,23 +21,25 @@ use crate::numerics::vector::sigmoid;
 /// The map never falls: scores that rank the classes the wrong way round, or are all equal, get the
 /// constant map, the mean of the targets.
 ///
-/// It learns, so it needs rows that are a fair sample of the population, which the model has not
-/// seen. What sampler and loss did to the logits is learned with the rest. Logits of ±∞ are refused in
-/// learning, as no line holds them, and mapped to 0 or 1 afterwards.
+/// It learns from rows that are representative of the population and that the model has not seen, and corrects
+/// what sampler and loss did to the logits. Logits of ±∞ are refused in learning, as no line goes through
+/// them, and mapped to 0 or 1 afterwards.
 ///
 /// [`on_probabilities`](Self::on_probabilities) is the form as printed, with s = σ(z) in \[0, 1\]. For
-/// rare positives it is a poor one: all scores crowd at 0, and no line through them follows log-odds.
-/// It takes logits of ±∞ too, as s = 0 and 1.
+/// rare positives it is a poor one: all scores lie close to 0, and a line through them does not follow the
+/// log-odds. It takes logits of ±∞ too, as s = 0 and 1.
 ///
-/// Source: Platt 1999.
+/// Source: J. Platt, *Probabilistic outputs for support vector machines and comparisons to regularized
+/// likelihood methods*, 1999.
 ///
 /// ```
-/// use imbalance::calibration::{Calibrate, Calibrator, PlattScaling, Scored};
+/// use imbalance::calibration::{CalibrationSet, Calibrator, PlattScaling};
 ///
 /// // Scores that are twice too sure: 9 in 12 come true where 9 in 10 are promised.
 /// let logits: Vec<f64> = (0..2400).map(|i| if i < 1200 { -1.0 } else { 1.0 } * 9_f64.ln()).collect();
 /// let labels: Vec<bool> = (0..2400).map(|i| (i < 1200) == (i % 12 < 3)).collect();
-/// let map = PlattScaling::new().fit(&Scored::from_logits(&logits, &labels)?)?;
+/// let set = CalibrationSet::from_logits(&logits, &labels)?;
+/// let map = PlattScaling::new().learn(&set)?;
 /// // Half the slope, but for the smoothing of the targets.
 /// assert!((map.slope() - 0.5).abs() < 2e-3);
 /// assert!((map.probability(9_f64.ln()) - 0.75).abs() < 2e-3);
@@ -55,117 +60,122 @@ impl PlattScaling {
         Self::default()
     }
 
-    /// As printed: a line on the probability s = σ(z) in place of the logit.
+    /// Whether the line is on the probability s = σ(z), as printed, and not on the logit. Default: false.
     #[must_use]
-    pub fn on_probabilities(self) -> Self {
-        Self { on_probabilities: true, ..self }
+    pub fn on_probabilities(self, on_probabilities: bool) -> Self {
+        Self { on_probabilities, ..self }
     }
 
-    /// Targets 0 and 1 in place of the smoothed ones.
+    /// Whether the targets are 0 and 1 and not the smoothed ones. Default: false.
     #[must_use]
-    pub fn plain_targets(self) -> Self {
-        Self { plain_targets: true, ..self }
+    pub fn plain_targets(self, plain_targets: bool) -> Self {
+        Self { plain_targets, ..self }
     }
 }
 
 impl Calibrator for PlattScaling {
-    type Fitted = FittedPlattScaling;
+    type Map = PlattMap;
 
-    fn learns(&self) -> bool {
+    fn needs_rows(&self) -> bool {
         true
     }
 
+    fn needs_finite_scores(&self) -> bool {
+        !self.on_probabilities
+    }
+
     /// # Errors
-    /// - As for [`Scored::need_fair_rows`].
+    /// - As for [`CalibrationSet::representative`].
     /// - [`NonFinite`](crate::Error::NonFinite) for an infinite logit in a row with weight, unless on
     ///   probabilities.
     /// - [`SeparatedScores`](crate::Error::SeparatedScores) with plain targets, if a threshold splits the
     ///   scores into those of the negatives and, above, those of the positives.
     /// - [`Numerical`](crate::Error::Numerical) if weights or scores are hundreds of orders of magnitude
     ///   apart.
-    fn fit(&self, held_out: &Scored<'_>) -> Result<Self::Fitted> {
-        held_out.need_fair_rows(NAME)?;
-        if !self.on_probabilities {
-            need_finite(held_out)?;
-        }
-        let totals = held_out.totals();
+    fn fit(
+        &self,
+        _: &TrainingContext,
+        rows: Option<&CalibrationSet<'_>>,
+    ) -> Result<Calibration<Self::Map>> {
+        let rows = CalibrationSet::representative(rows, NAME)?;
+        let totals = rows.totals();
         let misses = if self.plain_targets {
             [0.0; 2]
         } else {
             [totals.negative_weight, totals.positive_weight].map(|weight| 1.0 / (weight + 2.0))
         };
-        let Self { on_probabilities, .. } = *self;
         let names = ["a", "b"];
-        let line = if on_probabilities {
-            RisingLine::fit(NAME, held_out, misses, names, &Probability)?
+        let fit = if self.on_probabilities {
+            RisingLine::fit(NAME, rows, misses, names, &Probability)?
         } else {
-            RisingLine::fit(NAME, held_out, misses, names, &Logit)?
+            ensure_finite(rows)?;
+            RisingLine::fit(NAME, rows, misses, names, &Logit)?
         };
-        let map = Line { slope: line.slope, intercept: line.intercept };
-        let report = if on_probabilities {
-            CalibrationReport::of_logits(NAME, held_out, line.solution, &OnProbabilities(map))
+        let line = Line { slope: fit.slope, intercept: fit.intercept };
+        let report = if self.on_probabilities {
+            let log_odds = move |z| line.at(sigmoid(z));
+            CalibrationReport::of_logits(NAME, rows, fit.solution, log_odds)
         } else {
-            CalibrationReport::of_logits(NAME, held_out, line.solution, &map)
+            CalibrationReport::of_logits(NAME, rows, fit.solution, move |z| line.at(z))
         };
-        Ok(FittedPlattScaling { map, on_probabilities, report })
+        let map = PlattMap { line, on_probabilities: self.on_probabilities };
+        Ok(Calibration::learned(map, report))
     }
 }
 
-/// A fitted [`PlattScaling`].
-#[derive(Debug, Clone, PartialEq)]
-pub struct FittedPlattScaling {
-    map: Line,
+/// The map of a [`PlattScaling`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PlattMap {
+    line: Line,
     on_probabilities: bool,
-    report: CalibrationReport,
 }
 
-impl FittedPlattScaling {
-    /// The slope a ≥ 0; below 1, the scores were too sure of themselves.
+impl PlattMap {
+    /// The slope a ≥ 0; below 1, the scores were too far from one half.
     #[must_use]
     pub fn slope(&self) -> f64 {
-        self.map.slope
+        self.line.slope
     }
 
     /// The intercept b.
     #[must_use]
     pub fn intercept(&self) -> f64 {
-        self.map.intercept
+        self.line.intercept
     }
 }
 
-impl Calibrate for FittedPlattScaling {
+impl CalibrationMap for PlattMap {
     #[inline]
-    fn probability(&self, logit: f64) -> f64 {
-        sigmoid(self.calibrated_logit(logit))
+    fn logit(&self, z: f64) -> f64 {
+        self.line.at(if self.on_probabilities { sigmoid(z) } else { z })
     }
 
     #[inline]
-    fn calibrated_logit(&self, score: f64) -> f64 {
-        if self.on_probabilities {
-            OnProbabilities(self.map).logit(score)
-        } else {
-            self.map.logit(score)
-        }
+    fn probability(&self, z: f64) -> f64 {
+        sigmoid(self.logit(z))
     }
 
     /// The form is asked for once a block: vector instructions would compute both for every score.
-    fn map_block(&self, logits: &[f64], out: &mut [f64]) {
-        if self.on_probabilities {
-            map_block(&OnProbabilities(self.map), logits, out);
-        } else {
-            map_block(&self.map, logits, out);
+    fn apply(&self, scale: Scale, scores: &mut [f64]) {
+        let line = self.line;
+        match (self.on_probabilities, scale) {
+            (false, scale) => line.apply(scale, scores),
+            (true, Scale::Logit) => apply_log_odds(scores, move |z| line.at(sigmoid(z))),
+            // By way of the logit, to agree with the map of logits in every bit.
+            (true, Scale::Probability) => {
+                apply_log_odds(scores, move |p| line.at(sigmoid(logit(p))));
+            }
         }
     }
 
-    fn report(&self) -> Option<&CalibrationReport> {
-        Some(&self.report)
+    fn describe(&self) -> String {
+        let Line { slope, intercept } = self.line;
+        let score = if self.on_probabilities { "σ(z)" } else { "z" };
+        format!("Platt scaling: σ({slope:.4} {score} {intercept:+.4})")
     }
 
-    fn describe(&self) -> String {
-        let Line { slope, intercept } = self.map;
-        let score = if self.on_probabilities { "σ(z)" } else { "z" };
-        let iterations = self.report.iterations;
-        format!("Platt scaling: σ({slope:.4} {score} {intercept:+.4}), {iterations} iterations")
+    fn built_in(&self) -> Option<BuiltInMap> {
+        Some((*self).into())
     }
 }
 
@@ -176,15 +186,5 @@ impl Features<1> for Probability {
     #[inline(always)]
     fn of(&self, z: f64) -> [f64; 1] {
         [sigmoid(z)]
-    }
-}
-
-/// slope · σ(z) + intercept.
-struct OnProbabilities(Line);
-
-impl LogOdds for OnProbabilities {
-    #[inline(always)]
-    fn logit(&self, z: f64) -> f64 {
-        self.0.logit(sigmoid(z))
     }
 }

@@ -5,8 +5,8 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::Scored;
-use super::log_odds::LogOdds;
+use super::CalibrationSet;
+use crate::exec::accumulate::{Accumulate, accumulate};
 use crate::exec::parallel;
 use crate::exec::simd::{LANES, Work, lanes, total, vectorised};
 use crate::numerics::vector::probability_and_loss;
@@ -14,14 +14,14 @@ use crate::numerics::vector::probability_and_loss;
 /// What a calibrator learned, and what it did to the rows it learned from.
 ///
 /// `before` and `after` are measured on the **calibration rows themselves**: they show whether the fit
-/// did its work, not how well it will do on new rows. A map with a free intercept has
+/// succeeded, not how well the map will do on new rows. A map with a free intercept has
 /// `after.predicted_over_observed` = 1 there by construction.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct CalibrationReport {
     /// The calibrator's name.
-    pub calibrator: &'static str,
-    /// The numbers that make the map, if they are few.
+    pub calibrator: String,
+    /// The parameters of the map, if they are few.
     pub parameters: Vec<Parameter>,
     /// The bounds at which the optimum lies, such as `a = 0`.
     pub bounds: Vec<String>,
@@ -50,7 +50,7 @@ pub struct Parameter {
     pub standard_error: Option<f64>,
 }
 
-/// How well probabilities fit the labels.
+/// How well probabilities agree with the labels.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Fitness {
@@ -78,37 +78,53 @@ impl Parameter {
 impl CalibrationReport {
     /// Measures a map to log-odds on the rows it was learned from, which hold both classes.
     pub(super) fn of_logits(
-        calibrator: &'static str,
-        scored: &Scored<'_>,
+        calibrator: &str,
+        rows: &CalibrationSet<'_>,
         solution: Solution,
-        map: &impl LogOdds,
+        log_odds: impl Fn(f64) -> f64 + Sync,
     ) -> Self {
-        Self::from_tally(calibrator, solution, &Tally::over(scored, &OfLogOdds(map)))
+        Self::measure(calibrator, rows, solution, |z, positive| {
+            probability_and_loss(log_odds(z), positive)
+        })
     }
 
-    /// The same for a map that has no log-odds of its own, but probabilities.
+    /// Measures a map that has probabilities of its own, and no log-odds.
     pub(super) fn of_probabilities(
-        calibrator: &'static str,
-        scored: &Scored<'_>,
+        calibrator: &str,
+        rows: &CalibrationSet<'_>,
         solution: Solution,
-        map: impl Fn(f64) -> f64 + Sync,
+        probability: impl Fn(f64) -> f64 + Sync,
     ) -> Self {
-        Self::from_tally(calibrator, solution, &Tally::over(scored, &OfProbability(map)))
+        Self::measure(calibrator, rows, solution, |z, positive| {
+            let p = probability(z);
+            // `ln_1p` keeps the small p that 1 − p would round away.
+            (p, if positive { -p.ln() } else { -(-p).ln_1p() })
+        })
     }
 
-    fn from_tally(calibrator: &'static str, solution: Solution, tally: &Tally) -> Self {
+    fn measure(
+        calibrator: &str,
+        rows: &CalibrationSet<'_>,
+        solution: Solution,
+        after: impl Fn(f64, bool) -> (f64, f64) + Sync,
+    ) -> Self {
+        let n = rows.rows();
+        let size = parallel::sum_block(n, 1).next_multiple_of(LANES);
+        let empty = || Tally { rows, after: &after, counted: 0, sums: [0.0; 6] };
+        let Tally { counted, sums, .. } =
+            accumulate(n, size, empty, |range| range).unwrap_or_else(empty);
+        let [weight, observed, p_before, loss_before, p_after, loss_after] = sums;
         let fitness = |predicted: f64, loss: f64| Fitness {
-            predicted_over_observed: predicted / tally.observed,
-            log_loss: loss / tally.weight,
+            predicted_over_observed: predicted / observed,
+            log_loss: loss / weight,
         };
-        let [p_before, loss_before, p_after, loss_after] = tally.sums;
         let Solution { parameters, bounds, iterations } = solution;
         Self {
-            calibrator,
+            calibrator: calibrator.into(),
             parameters,
             bounds,
             iterations,
-            rows: tally.rows,
+            rows: counted,
             before: fitness(p_before, loss_before),
             after: fitness(p_after, loss_after),
         }
@@ -121,94 +137,67 @@ impl CalibrationReport {
     }
 }
 
-/// The probability that a map makes of a logit, and minus the logarithm of what it gives to the label.
-trait Outcome: Sync {
-    fn of(&self, z: f64, positive: bool) -> (f64, f64);
+/// Sums over rows that have weight: weight, weight of positives, and probability and loss before and after the
+/// map, which gives the probability of a logit and minus the logarithm of what it gives to the label.
+struct Tally<'a, F> {
+    rows: &'a CalibrationSet<'a>,
+    after: &'a F,
+    counted: usize,
+    sums: [f64; 6],
 }
 
-struct OfLogOdds<'a, M>(&'a M);
+impl<F: Fn(f64, bool) -> (f64, f64) + Sync> Accumulate for Tally<'_, F> {
+    /// From a multiple of [`LANES`] on.
+    type Block<'b> = Range<usize>;
 
-impl<M: LogOdds> Outcome for OfLogOdds<'_, M> {
-    #[inline(always)]
-    fn of(&self, z: f64, positive: bool) -> (f64, f64) {
-        probability_and_loss(self.0.logit(z), positive)
+    fn add(&mut self, range: Range<usize>) {
+        let (counted, sums) = vectorised(TallyBlock { rows: self.rows, after: self.after, range });
+        self.counted += counted;
+        self.sums.iter_mut().zip(sums).for_each(|(sum, term)| *sum += term);
+    }
+
+    fn merge(&mut self, next: Self) {
+        self.counted += next.counted;
+        self.sums.iter_mut().zip(next.sums).for_each(|(sum, term)| *sum += term);
     }
 }
 
-struct OfProbability<F>(F);
-
-impl<F: Fn(f64) -> f64 + Sync> Outcome for OfProbability<F> {
-    fn of(&self, z: f64, positive: bool) -> (f64, f64) {
-        let p = self.0(z);
-        // `ln_1p` keeps the small p that 1 − p would round away.
-        (p, if positive { -p.ln() } else { -(-p).ln_1p() })
-    }
+struct TallyBlock<'a, F> {
+    rows: &'a CalibrationSet<'a>,
+    after: &'a F,
+    range: Range<usize>,
 }
 
-/// Weighted sums over the rows.
-#[derive(Default)]
-struct Tally {
-    rows: usize,
-    weight: f64,
-    observed: f64,
-    /// Probability and loss before and after.
-    sums: [f64; 4],
-}
-
-/// Rows to be summed up, from a multiple of [`LANES`] on.
-struct Rows<'a, O> {
-    scored: &'a Scored<'a>,
-    rows: Range<usize>,
-    after: &'a O,
-}
-
-impl<O: Outcome> Work for Rows<'_, O> {
-    type Output = Tally;
+impl<F: Fn(f64, bool) -> (f64, f64)> Work for TallyBlock<'_, F> {
+    type Output = (usize, [f64; 6]);
 
     #[inline(always)]
-    fn run(self) -> Tally {
-        let (logits, labels) = (self.scored.logits(), self.scored.labels());
+    fn run(self) -> Self::Output {
+        let (logits, labels) = (self.rows.logits(), self.rows.labels());
         let mut sums = [[0.0; LANES]; 6];
         let mut counted = 0;
-        for first in self.rows.step_by(LANES) {
+        for first in self.range.step_by(LANES) {
             // Lanes without a row have no weight.
-            let weight = self.scored.weights_in_lanes(first);
+            let weight = self.rows.weights_in_lanes(first);
             let z = lanes(&logits[first..], 0.0);
             let positive = lanes(&labels[first..], false);
             let mut terms = [[0.0; LANES]; 6];
             for lane in 0..LANES {
                 let (p_before, loss_before) = probability_and_loss(z[lane], positive[lane]);
-                let (p, loss) = self.after.of(z[lane], positive[lane]);
+                let (p, loss) = (self.after)(z[lane], positive[lane]);
                 let share = if positive[lane] { 1.0 } else { 0.0 };
                 let all = [1.0, share, p_before, loss_before, p, loss];
                 (0..6).for_each(|n| terms[n][lane] = all[n]);
             }
             for (sums, terms) in sums.iter_mut().zip(&terms) {
                 for lane in 0..LANES {
-                    // What has no weight may have lost infinitely much, and 0 · ∞ is no number.
+                    // A row of weight 0 may have an infinite loss, and 0 · ∞ is NaN.
                     sums[lane] += if weight[lane] > 0.0 { weight[lane] * terms[lane] } else { 0.0 };
                 }
             }
             counted += weight.iter().filter(|&&weight| weight > 0.0).count();
         }
-        let [weight, observed, sums @ ..] = sums.map(|lanes| total(&lanes));
-        Tally { rows: counted, weight, observed, sums }
-    }
-}
-
-impl Tally {
-    /// Sums over the rows that have weight, before and `after` the map.
-    fn over(scored: &Scored<'_>, after: &impl Outcome) -> Self {
-        let n = scored.rows();
-        let size = parallel::sum_block(n, 1).next_multiple_of(LANES);
-        let blocks = parallel::map(n, size, |_, rows| vectorised(Rows { scored, rows, after }));
-        blocks.into_iter().fold(Self::default(), |mut total, block| {
-            total.rows += block.rows;
-            total.weight += block.weight;
-            total.observed += block.observed;
-            total.sums.iter_mut().zip(block.sums).for_each(|(sum, term)| *sum += term);
-            total
-        })
+        (counted, sums.map(|lanes| total(&lanes)))
     }
 }
 

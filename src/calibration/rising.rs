@@ -1,6 +1,6 @@
 //! The line of log-odds on one score, held from falling.
 
-use super::Scored;
+use super::CalibrationSet;
 use super::columns::{Columns, Features, Targets};
 use super::report::Solution;
 use crate::exec::parallel;
@@ -19,13 +19,13 @@ impl RisingLine {
     /// positives.
     pub(super) fn fit(
         calibrator: &'static str,
-        scored: &Scored<'_>,
+        scored: &CalibrationSet<'_>,
         misses: [f64; 2],
         names: [&str; 2],
         score: &impl Features<1>,
     ) -> Result<Self> {
         if misses == [0.0; 2] {
-            need_overlap(calibrator, scored, |z| score.of(z)[0])?;
+            ensure_overlap(calibrator, scored, |z| score.of(z)[0])?;
         }
         let fit = Columns::fit(scored, Targets { misses, intercept: true }, score)?;
         let bounds = if fit.held(0) { vec![format!("{} = 0", names[0])] } else { Vec::new() };
@@ -37,9 +37,9 @@ impl RisingLine {
 
 /// Refuses scores that a threshold splits into those of the negatives and, above, those of the
 /// positives: the likelihood rises without end as a map gets steeper. Scores that are all equal pass.
-pub(super) fn need_overlap(
+pub(super) fn ensure_overlap(
     calibrator: &'static str,
-    scored: &Scored<'_>,
+    scored: &CalibrationSet<'_>,
     of: impl Fn(f64) -> f64,
 ) -> Result<()> {
     let (mut negatives, mut positives) = (Extent::NONE, Extent::NONE);
@@ -74,7 +74,7 @@ impl Extent {
 }
 
 /// The first row with weight whose logit is infinite, as an error.
-pub(super) fn need_finite(rows: &Scored<'_>) -> Result<()> {
+pub(super) fn ensure_finite(rows: &CalibrationSet<'_>) -> Result<()> {
     if parallel::position(rows.logits(), |logit| !logit.is_finite()).is_none() {
         return Ok(());
     }

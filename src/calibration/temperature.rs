@@ -1,11 +1,14 @@
 //! Temperature scaling.
 
-use super::beta::{need_overlap_at_half, one_sided};
+use super::apply::Line;
+use super::beta::{ensure_overlap_at_half, one_sided};
 use super::columns::{Columns, Logit, Targets};
-use super::log_odds::{Line, LogOdds};
-use super::rising::{RisingLine, need_finite};
-use super::{Calibrate, CalibrationReport, Calibrator, Scored};
-use crate::Result;
+use super::rising::{RisingLine, ensure_finite};
+use super::{
+    BuiltInMap, Calibration, CalibrationMap, CalibrationReport, CalibrationSet, Calibrator, Scale,
+    TrainingContext,
+};
+use crate::core::Result;
 use crate::numerics::vector::sigmoid;
 
 /// Temperature scaling: p = σ(z/T), or softmax(z/T) over classes, with T > 0 minimising the negative
@@ -19,20 +22,23 @@ use crate::numerics::vector::sigmoid;
 /// **T alone moves the mean of rare events**, as it pulls every probability towards ½ or away from it: Σp is
 /// not Σy, and the report's predicted / observed says how far off it is.
 /// [`bias_corrected`](Self::bias_corrected) adds an offset per class, softmax(z/T + b), and restores the
-/// share of every class. With two classes that is Platt's line with plain targets.
-/// [`fit_classes`](Self::fit_classes) is the form for K classes.
+/// share of every class. With two classes that is Platt's line with plain targets. For more classes there is
+/// [`fit_classes`](Self::fit_classes), see [`multiclass`](super::multiclass).
 ///
-/// It learns, from a fair sample ([`Scored::need_fair_rows`]). Logits of ±∞ are refused in learning.
+/// It learns from representative rows ([`CalibrationSet::representative`]). Logits of ±∞ are refused in
+/// learning.
 ///
-/// Sources: Guo et al. 2017; bias correction: Alexandari, Kundaje & Shrikumar 2020.
+/// Sources: C. Guo et al., *On calibration of modern neural networks*, ICML 2017; bias correction:
+/// A. Alexandari, A. Kundaje and A. Shrikumar, *Maximum likelihood with bias-corrected calibration is
+/// hard-to-beat at label shift adaptation*, ICML 2020.
 ///
 /// ```
-/// use imbalance::calibration::{Calibrate, Calibrator, Scored, TemperatureScaling};
+/// use imbalance::calibration::{CalibrationSet, Calibrator, TemperatureScaling};
 ///
 /// // Three in four are right where nine in ten are promised: σ(ln 9/T) = 3/4 at T = 2.
 /// let logits = [9_f64.ln(); 4];
-/// let scored = Scored::from_logits(&logits, &[true, true, true, false])?;
-/// let map = TemperatureScaling::new().fit(&scored)?;
+/// let set = CalibrationSet::from_logits(&logits, &[true, true, true, false])?;
+/// let map = TemperatureScaling::new().learn(&set)?;
 /// assert!((map.temperature() - 2.0).abs() < 1e-9);
 /// # Ok::<(), imbalance::Error>(())
 /// ```
@@ -45,82 +51,94 @@ impl TemperatureScaling {
     /// A temperature alone.
     #[must_use]
     pub fn new() -> Self {
-        Self { bias_corrected: false }
+        Self::default()
     }
 
-    /// A temperature and an offset per class.
+    /// Whether there is an offset per class beside the temperature. Default: false.
     #[must_use]
-    pub fn bias_corrected(self) -> Self {
-        Self { bias_corrected: true }
+    pub fn bias_corrected(self, bias_corrected: bool) -> Self {
+        Self { bias_corrected }
     }
 }
 
-impl Calibrator for TemperatureScaling {
-    type Fitted = FittedTemperatureScaling;
+const NAME: &str = "TemperatureScaling";
 
-    fn learns(&self) -> bool {
+impl Calibrator for TemperatureScaling {
+    type Map = TemperatureMap;
+
+    fn needs_rows(&self) -> bool {
+        true
+    }
+
+    fn needs_finite_scores(&self) -> bool {
         true
     }
 
     /// # Errors
-    /// - As for [`Scored::need_fair_rows`].
+    /// - As for [`CalibrationSet::representative`].
     /// - [`NonFinite`](crate::Error::NonFinite) for an infinite logit in a row with weight.
     /// - [`SeparatedScores`](crate::Error::SeparatedScores) if the likelihood rises without end as T → 0.
-    fn fit(&self, held_out: &Scored<'_>) -> Result<Self::Fitted> {
-        const NAME: &str = "TemperatureScaling";
-        held_out.need_fair_rows(NAME)?;
-        need_finite(held_out)?;
-        let (map, solution) = if self.bias_corrected {
-            let line = RisingLine::fit(NAME, held_out, [0.0; 2], ["1/T", "b"], &Logit)?;
+    fn fit(
+        &self,
+        _: &TrainingContext,
+        rows: Option<&CalibrationSet<'_>>,
+    ) -> Result<Calibration<Self::Map>> {
+        let rows = CalibrationSet::representative(rows, NAME)?;
+        ensure_finite(rows)?;
+        let (line, solution) = if self.bias_corrected {
+            let line = RisingLine::fit(NAME, rows, [0.0; 2], ["1/T", "b"], &Logit)?;
             (Line { slope: line.slope, intercept: line.intercept }, line.solution)
         } else {
-            need_overlap_at_half(NAME, held_out)?;
-            let fit = Columns::fit(held_out, Targets::plain(false), &Logit)?;
+            ensure_overlap_at_half(NAME, rows)?;
+            let fit = Columns::fit(rows, Targets::plain(false), &Logit)?;
             (Line { slope: fit.coefficients[0], intercept: 0.0 }, one_sided(&fit, "1/T"))
         };
-        let report = CalibrationReport::of_logits(NAME, held_out, solution, &map);
-        Ok(FittedTemperatureScaling { map, report })
+        let report = CalibrationReport::of_logits(NAME, rows, solution, move |z| line.at(z));
+        Ok(Calibration::learned(TemperatureMap { line }, report))
     }
 }
 
-/// A fitted [`TemperatureScaling`] of two classes.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FittedTemperatureScaling {
-    /// 1/T and the offset.
-    map: Line,
-    report: CalibrationReport,
+/// The map of a [`TemperatureScaling`] of two classes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TemperatureMap {
+    /// Of slope 1/T.
+    line: Line,
 }
 
-impl FittedTemperatureScaling {
+impl TemperatureMap {
     /// T; ∞ if the optimum lies at that bound.
     #[must_use]
     pub fn temperature(&self) -> f64 {
-        1.0 / self.map.slope
+        1.0 / self.line.slope
     }
 
     /// The offset of the positive class; 0 without bias correction.
     #[must_use]
     pub fn offset(&self) -> f64 {
-        self.map.intercept
+        self.line.intercept
     }
 }
 
-impl Calibrate for FittedTemperatureScaling {
-    #[inline(always)]
-    fn probability(&self, logit: f64) -> f64 {
-        sigmoid(self.map.logit(logit))
+impl CalibrationMap for TemperatureMap {
+    #[inline]
+    fn logit(&self, z: f64) -> f64 {
+        self.line.at(z)
     }
 
-    #[inline(always)]
-    fn calibrated_logit(&self, score: f64) -> f64 {
-        self.map.logit(score)
+    #[inline]
+    fn probability(&self, z: f64) -> f64 {
+        sigmoid(self.logit(z))
     }
 
-    fn report(&self) -> Option<&CalibrationReport> {
-        Some(&self.report)
+    fn apply(&self, scale: Scale, scores: &mut [f64]) {
+        self.line.apply(scale, scores);
     }
 
     fn describe(&self) -> String {
-        format!("temperature scaling: σ(z/{:.4} {:+.4})", self.temperature(), self.map.intercept)
+        format!("temperature scaling: σ(z/{:.4} {:+.4})", self.temperature(), self.offset())
+    }
+
+    fn built_in(&self) -> Option<BuiltInMap> {
+        Some((*self).into())
     }
 }

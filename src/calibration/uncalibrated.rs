@@ -1,10 +1,9 @@
 //! The identity among the calibrators.
 
-use super::{Calibrate, Calibrator, Scored};
-use crate::Result;
-use crate::numerics::sigmoid;
+use super::{BuiltInMap, Calibration, CalibrationMap, CalibrationSet, Calibrator, TrainingContext};
+use crate::core::Result;
 
-/// Undoes nothing: the probability is σ(z), right or wrong.
+/// Undoes nothing: the probability is σ(z), right or wrong. It is its own map.
 ///
 /// Right for log loss on an undistorted (or reweighted) sample, and wrong by the sampling factor after
 /// an under-sampling that nothing else undoes.
@@ -12,30 +11,32 @@ use crate::numerics::sigmoid;
 pub struct Uncalibrated;
 
 impl Calibrator for Uncalibrated {
-    type Fitted = Self;
+    type Map = Self;
 
-    fn learns(&self) -> bool {
+    fn needs_rows(&self) -> bool {
         false
     }
 
-    fn fit(&self, _: &Scored<'_>) -> Result<Self> {
-        Ok(*self)
+    fn fit(
+        &self,
+        _: &TrainingContext,
+        _: Option<&CalibrationSet<'_>>,
+    ) -> Result<Calibration<Self>> {
+        Ok(Calibration::new(*self))
     }
 }
 
-impl Calibrate for Uncalibrated {
+impl CalibrationMap for Uncalibrated {
     #[inline]
-    fn probability(&self, logit: f64) -> f64 {
-        sigmoid(logit)
-    }
-
-    /// The score itself, which 1 − p would round away from about 37 on.
-    #[inline]
-    fn calibrated_logit(&self, score: f64) -> f64 {
-        score
+    fn logit(&self, z: f64) -> f64 {
+        z
     }
 
     fn describe(&self) -> String {
         "none".into()
+    }
+
+    fn built_in(&self) -> Option<BuiltInMap> {
+        Some((*self).into())
     }
 }

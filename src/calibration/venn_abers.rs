@@ -1,15 +1,19 @@
 //! Venn–Abers prediction.
 
 use super::report::Solution;
-use super::{Calibrate, CalibrationReport, Calibrator, Scored};
-use crate::Result;
+use super::{
+    BuiltInMap, Calibration, CalibrationMap, CalibrationReport, CalibrationSet, Calibrator,
+    TrainingContext,
+};
+use crate::core::Result;
 use crate::metrics::{Tie, ties};
 use crate::numerics::bucket_index::Lookup;
+use crate::numerics::logit;
 
 /// Inductive Venn–Abers prediction: two isotonic fits per score, one with the score added as a
 /// negative, one as a positive. They give the interval \[p₀, p₁\], one end of which is calibrated whatever
 /// the scores' distribution (if rows are exchangeable), and
-/// p = p₁/(1 − p₀ + p₁), the probability that loses least whichever is right (in log loss).
+/// p = p₁/(1 − p₀ + p₁), the minimax probability under log loss over \[p₀, p₁\].
 ///
 /// The interval is wide where there are few calibration rows; p is never 0 or 1 beside rows of the
 /// other class, which plain isotonic regression is. The fits are not repeated: both ends change only at
@@ -17,15 +21,16 @@ use crate::numerics::bucket_index::Lookup;
 /// hull, O(n log n) with the sort; a prediction is two binary searches. p₀, p₁ and p never fall.
 /// Σp is close to Σy, not equal. The added row has weight 1, so weights count as numbers of rows.
 ///
-/// It learns, from a fair sample ([`Scored::need_fair_rows`]). Scores may be ±∞.
+/// It learns from representative rows ([`CalibrationSet::representative`]). Scores may be ±∞.
 ///
-/// Source: Vovk, Petej & Fedorova 2015, algorithms 1 to 4.
+/// Source: V. Vovk, I. Petej and V. Fedorova, *Large-scale probabilistic predictors with and without
+/// guarantees of validity*, NIPS 2015, algorithms 1 to 4.
 ///
 /// ```
-/// use imbalance::calibration::{Calibrate, Calibrator, Scored, VennAbers};
+/// use imbalance::calibration::{CalibrationSet, Calibrator, VennAbers};
 ///
-/// let scored = Scored::from_logits(&[1.0, 2.0, 3.0, 4.0], &[false, true, false, true])?;
-/// let map = VennAbers::new().fit(&scored)?;
+/// let set = CalibrationSet::from_logits(&[1.0, 2.0, 3.0, 4.0], &[false, true, false, true])?;
+/// let map = VennAbers.learn(&set)?;
 /// // Added at 2.5 as a negative, it pools with 2 and 3: 1 in 3. As a positive: 2 in 3.
 /// let (p0, p1) = map.interval(2.5);
 /// assert!((p0 - 1.0 / 3.0).abs() < 1e-15 && (p1 - 2.0 / 3.0).abs() < 1e-15);
@@ -33,74 +38,37 @@ use crate::numerics::bucket_index::Lookup;
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct VennAbers(());
+pub struct VennAbers;
 
-impl VennAbers {
-    /// Inductive Venn–Abers prediction.
-    #[must_use]
-    pub fn new() -> Self {
-        Self(())
-    }
-}
+const NAME: &str = "VennAbers";
 
 impl Calibrator for VennAbers {
-    type Fitted = FittedVennAbers;
+    type Map = VennAbersMap;
 
-    fn learns(&self) -> bool {
+    fn needs_rows(&self) -> bool {
         true
     }
 
     /// # Errors
-    /// As for [`Scored::need_fair_rows`].
-    fn fit(&self, held_out: &Scored<'_>) -> Result<Self::Fitted> {
-        held_out.need_fair_rows("VennAbers")?;
-        let (ties, unit) = ties(held_out.labels(), held_out.logits(), held_out.weights())?;
-        let map = Ends::of(&ties, 1.0 / unit);
-        let at = |z| merged(map.at(z));
+    /// As for [`CalibrationSet::representative`].
+    fn fit(
+        &self,
+        _: &TrainingContext,
+        rows: Option<&CalibrationSet<'_>>,
+    ) -> Result<Calibration<Self::Map>> {
+        let rows = CalibrationSet::representative(rows, NAME)?;
+        let (ties, unit) = ties(rows.labels(), rows.logits(), rows.weights())?;
+        let map = VennAbersMap::of(&ties, 1.0 / unit);
+        let probability = |z| map.probability(z);
         let report =
-            CalibrationReport::of_probabilities("VennAbers", held_out, Solution::default(), at);
-        Ok(FittedVennAbers { map, report })
+            CalibrationReport::of_probabilities(NAME, rows, Solution::default(), probability);
+        Ok(Calibration::learned(map, report))
     }
 }
 
-/// A fitted [`VennAbers`].
+/// The map of [`VennAbers`]: p₀ and p₁ as functions of the score.
 #[derive(Debug, Clone, PartialEq)]
-pub struct FittedVennAbers {
-    map: Ends,
-    report: CalibrationReport,
-}
-
-impl FittedVennAbers {
-    /// p₀ ≤ p₁: the probabilities if the score is added as a negative and as a positive. NaN for NaN.
-    #[must_use]
-    pub fn interval(&self, logit: f64) -> (f64, f64) {
-        self.map.at(logit)
-    }
-}
-
-impl Calibrate for FittedVennAbers {
-    #[inline]
-    fn probability(&self, logit: f64) -> f64 {
-        merged(self.map.at(logit))
-    }
-
-    fn report(&self) -> Option<&CalibrationReport> {
-        Some(&self.report)
-    }
-
-    fn describe(&self) -> String {
-        let Ends { p0, p1 } = &self.map;
-        format!("Venn–Abers: {} and {} values", p0.values.len(), p1.values.len())
-    }
-}
-
-fn merged((p0, p1): (f64, f64)) -> f64 {
-    p1 / (1.0 - p0 + p1)
-}
-
-/// p₀ and p₁ as functions of the score.
-#[derive(Debug, Clone, PartialEq)]
-struct Ends {
+pub struct VennAbersMap {
     p0: Levels,
     p1: Levels,
 }
@@ -120,7 +88,29 @@ struct Steps {
     values: Vec<f64>,
 }
 
-impl Ends {
+impl VennAbersMap {
+    /// p₀ ≤ p₁: the probabilities if a score that is a logit is added as a negative and as a positive. NaN for
+    /// NaN.
+    #[must_use]
+    pub fn interval(&self, logit: f64) -> (f64, f64) {
+        if logit.is_nan() {
+            return (f64::NAN, f64::NAN);
+        }
+        let (p0, p1) = (&self.p0, &self.p1);
+        // An edge of p₀ belongs to the value above it, one of p₁ to the value below.
+        let below = p0.edges.up_to(logit);
+        let above = p1.edges.below(logit);
+        (p0.values[below], p1.values[above])
+    }
+
+    /// p₀ ≤ p₁ for a score that is a probability; NaN outside \[0, 1\]. A probability that occurs among the
+    /// calibration rows meets its own step: a logit computed by other means may be off by a rounding, and
+    /// fall on the other side of it.
+    #[must_use]
+    pub fn interval_of(&self, probability: f64) -> (f64, f64) {
+        self.interval(logit(probability))
+    }
+
     /// From rows whose weights are in a unit, in which an added row weighs `one`.
     fn of(ties: &[Tie], one: f64) -> Self {
         // An added positive pools with the next score above, an added negative with the next below:
@@ -141,17 +131,25 @@ impl Ends {
         }
         Self { p0: p0.into_levels(), p1: p1.into_levels() }
     }
+}
+
+impl CalibrationMap for VennAbersMap {
+    fn logit(&self, z: f64) -> f64 {
+        logit(self.probability(z))
+    }
 
     #[inline]
-    fn at(&self, z: f64) -> (f64, f64) {
-        if z.is_nan() {
-            return (f64::NAN, f64::NAN);
-        }
-        let (p0, p1) = (&self.p0, &self.p1);
-        // An edge of p₀ belongs to the value above it, one of p₁ to the value below.
-        let below = p0.edges.up_to(z);
-        let above = p1.edges.below(z);
-        (p0.values[below], p1.values[above])
+    fn probability(&self, z: f64) -> f64 {
+        let (p0, p1) = self.interval(z);
+        p1 / (1.0 - p0 + p1)
+    }
+
+    fn describe(&self) -> String {
+        format!("Venn–Abers: {} and {} values", self.p0.values.len(), self.p1.values.len())
+    }
+
+    fn built_in(&self) -> Option<BuiltInMap> {
+        Some(self.clone().into())
     }
 }
 

@@ -253,6 +253,44 @@ pub enum Error {
         remedy: &'static str,
     },
 
+    /// The first calibrator of a chain maps a score to a certain answer, which the second cannot learn from.
+    #[error(
+        "the first calibrator of the chain maps the score {score} of row {row} to log-odds of {log_odds}, and the \
+         second needs finite ones; leave the first out, or let a calibrator follow that takes certain \
+         scores, such as `IsotonicRegression`"
+    )]
+    CertainScore {
+        /// The row.
+        row: usize,
+        /// Its score, a logit.
+        score: f64,
+        /// What the first calibrator makes of it.
+        log_odds: f64,
+    },
+
+    /// A shift of the prior was given by hand for a model that has corrected it.
+    #[error(
+        "`{calibrator}` was given rates for a model that was told the population's rate itself: its logits are \
+         the population's already; take `PriorCorrection::new()`, which sees that, or a model that is not \
+         told the rate"
+    )]
+    PriorCorrectedTwice {
+        /// The calibrator that refuses.
+        calibrator: &'static str,
+    },
+
+    /// A sampler's offsets meet a loss that bends log-odds, and the calibrator does not learn from rows.
+    #[error(
+        "no calibrator without rows can take the offsets of {sampler} under {loss}: offsets are log-odds, which \
+         this loss bends; use a loss that keeps or shifts them, or a calibrator that learns"
+    )]
+    BentOffsets {
+        /// The sampler whose offsets they are.
+        sampler: String,
+        /// The loss.
+        loss: String,
+    },
+
     /// A closed-form correction was asked for where none exists.
     #[error(
         "`{calibrator}` cannot undo `{sampler}`: it chose rows by their features, so no shift of the \

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Derivatives, FocalLoss, Loss};
+use super::{Derivatives, FocalLoss, Loss, Posterior};
+use crate::core::{Error, Result};
 use crate::numerics::Logistic;
-use crate::{ClassTotals, Error, Result};
 
 /// Asymmetric loss (Ridnik et al. 2021): focal with a γ for each class, and a margin below which
-/// negatives count nothing.
+/// negatives have no loss.
 ///
 /// - positives: −(1 − p)ᵞ⁺ ln p,
 /// - negatives: −rᵞ⁻ ln(1 − r), with r = max(p − m, 0).
@@ -28,8 +28,8 @@ use crate::{ClassTotals, Error, Result};
 ///
 /// let loss = AsymmetricLoss::new(0.0, 4.0, 0.05)?;
 /// assert_eq!(loss.at(-4.0, false).value, 0.0); // σ(−4) = 0.018 is below the margin
-/// assert_eq!(loss.posterior(-4.0), 0.0);
-/// assert!(loss.posterior(-2.0) > 0.0);
+/// assert_eq!(loss.posterior().probability(-4.0), 0.0);
+/// assert!(loss.posterior().probability(-2.0) > 0.0);
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -80,6 +80,25 @@ impl AsymmetricLoss {
         (above, rest, if above < 0.5 { (-above).ln_1p() } else { rest.ln() })
     }
 
+    /// The log-odds of the class probability that a logit stands for.
+    pub(super) fn log_odds(&self, logit: f64) -> f64 {
+        // Certain logits stay certain: ∞ · 0 would be NaN.
+        let logit = logit.clamp(f64::MIN, f64::MAX);
+        let at = Logistic::of(logit);
+        if self.margin == 0.0 {
+            return self.negative.log_slope(&Logistic::of(-logit)) - self.positive.log_slope(&at);
+        }
+        let (above, rest, log_rest) = self.above(&at);
+        if above <= 0.0 {
+            return f64::NEG_INFINITY;
+        }
+        // ln g₀ = ln(dL/du · p · q) and ln(−g₁) = (1 + γ₊) ln q + excess. One ln q cancels; without it no
+        // digit is lost where it is large.
+        self.slope_in_p(above, rest, log_rest).ln() + at.log_p
+            - self.positive.gamma() * at.log_q
+            - self.positive.log_excess(&at)
+    }
+
     #[inline]
     fn negative_above_margin(&self, logit: f64) -> Derivatives {
         let at = Logistic::of(logit);
@@ -115,25 +134,11 @@ impl Loss for AsymmetricLoss {
         }
     }
 
-    fn adapted(&self, _: &ClassTotals) -> Result<Arc<dyn Loss>> {
-        Ok(Arc::new(*self))
+    fn posterior(&self) -> Posterior {
+        Posterior::Asymmetric(*self)
     }
 
-    fn posterior_logit(&self, logit: f64) -> f64 {
-        // Certain logits stay certain: ∞ · 0 would be NaN.
-        let logit = logit.clamp(f64::MIN, f64::MAX);
-        let at = Logistic::of(logit);
-        if self.margin == 0.0 {
-            return self.negative.log_slope(&Logistic::of(-logit)) - self.positive.log_slope(&at);
-        }
-        let (above, rest, log_rest) = self.above(&at);
-        if above <= 0.0 {
-            return f64::NEG_INFINITY;
-        }
-        // ln g₀ = ln(dL/du · p · q) and ln(−g₁) = (1 + γ₊) ln q + excess: one ln q cancels, and is left out
-        // so that nothing is lost where it is large.
-        self.slope_in_p(above, rest, log_rest).ln() + at.log_p
-            - self.positive.gamma() * at.log_q
-            - self.positive.log_excess(&at)
+    fn shared(&self) -> Arc<dyn Loss> {
+        Arc::new(*self)
     }
 }

@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use super::{Block, Derivatives, LogLoss, Loss, STRETCH};
-use crate::{ClassTotals, Error, Result};
+use super::{Block, Derivatives, LogLoss, Loss, PIECE, Posterior};
+use crate::core::{ClassTotals, Error, Result};
 
 /// Any loss with a weight for each class: α ℓ(z, 1) on positives, β ℓ(z, 0) on negatives
 /// (equations 8–10, where ℓ is the cross-entropy: [`WeightedLogLoss`]).
 ///
-/// The weights are given, or come from the rows trained on, by [`ClassWeights`]. Weights from the rows
-/// are filled in by [`Loss::adapted`], which models and pipelines call; until then both are 1, and
-/// [`Loss::pending`] says so. Domain: that of ℓ.
+/// The weights are given, or come from the rows trained on, by [`ClassWeights`]. [`Loss::resolve`], which
+/// models and pipelines call, fills in weights from the rows; before that both are 1, and
+/// [`Loss::is_resolved`] is false. Domain: that of ℓ.
 ///
-/// **Posterior.** The odds g₀/(−g₁) are divided by α/β, so `posterior_logit` is that of ℓ less
-/// ln(α/β): for cross-entropy, σ(z − ln(α/β)). Convex where ℓ is.
+/// **Posterior.** The odds g₀/(−g₁) are divided by α/β, so the log-odds are those of ℓ less ln(α/β): for
+/// cross-entropy, σ(z − ln(α/β)). Convex where ℓ is.
 ///
 /// ```
 /// use imbalance::loss::{Loss, WeightedLogLoss};
@@ -21,7 +21,7 @@ use crate::{ClassTotals, Error, Result};
 /// let loss = WeightedLogLoss::given(10.0, 1.0)?;
 /// assert_eq!(loss.at(0.0, true).value, 10.0 * 2_f64.ln());
 /// // Where a weighted model says one half, the truth is one in eleven.
-/// assert!((loss.posterior(0.0) - 1.0 / 11.0).abs() < 1e-15);
+/// assert!((loss.posterior().probability(0.0) - 1.0 / 11.0).abs() < 1e-15);
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,8 +30,8 @@ pub struct ClassWeighted<L> {
     from: ClassWeights,
     positive: f64,
     negative: f64,
-    /// Whether α and β are still to come from the rows.
-    pending: bool,
+    /// Whether α and β are given, or those of rows.
+    resolved: bool,
 }
 
 /// Cross-entropy with a weight for each class: −α y ln p − β (1 − y) ln(1 − p), p = σ(z) (equation 8).
@@ -74,10 +74,10 @@ pub enum ClassWeights {
 }
 
 impl ClassWeights {
-    fn check(self) -> Result<Self> {
+    fn ensure_valid(self) -> Result<()> {
         let positive = |argument, value: f64| {
             if value > 0.0 && value.is_finite() {
-                Ok(self)
+                Ok(())
             } else {
                 Err(Error::invalid(argument, value, "positive and finite"))
             }
@@ -92,7 +92,7 @@ impl ClassWeights {
             Self::EffectiveNumber { beta } if !(0.0..1.0).contains(&beta) => {
                 Err(Error::invalid("beta", beta, "at least 0 and below 1"))
             }
-            _ => Ok(self),
+            _ => Ok(()),
         }
     }
 
@@ -126,11 +126,12 @@ impl<L: Loss> ClassWeighted<L> {
     /// [`Error::InvalidArgument`] for a weight that is not positive and finite, a rate outside (0, 1),
     /// or a β outside \[0, 1).
     pub fn new(loss: L, weights: ClassWeights) -> Result<Self> {
-        let (positive, negative, pending) = match weights.check()? {
-            ClassWeights::Given { positive, negative } => (positive, negative, false),
-            _ => (1.0, 1.0, true),
+        weights.ensure_valid()?;
+        let (positive, negative, resolved) = match weights {
+            ClassWeights::Given { positive, negative } => (positive, negative, true),
+            _ => (1.0, 1.0, false),
         };
-        Ok(Self { loss, from: weights, positive, negative, pending })
+        Ok(Self { loss, from: weights, positive, negative, resolved })
     }
 
     /// The weights α and β.
@@ -153,7 +154,7 @@ impl WeightedLogLoss {
     #[must_use]
     pub fn balanced() -> Self {
         let from = ClassWeights::Balanced;
-        Self { loss: LogLoss, from, positive: 1.0, negative: 1.0, pending: true }
+        Self { loss: LogLoss, from, positive: 1.0, negative: 1.0, resolved: false }
     }
 
     /// Weighted back to a population of that rate; see [`ClassWeights::Population`].
@@ -179,15 +180,11 @@ impl<L: Loss> Loss for ClassWeighted<L> {
         self.loss.at(logit, label).scaled(if label { self.positive } else { self.negative })
     }
 
-    fn pending(&self) -> bool {
-        self.pending || self.loss.pending()
-    }
-
     fn block(&self, rows: Block<'_>) -> f64 {
-        // Class and sample weights are multiplied first, a stretch of rows at a time, so that a loss
-        // behind a pointer is called once for each stretch and not for each row.
-        let mut both = [0.0; STRETCH];
-        rows.stretches()
+        // Class and sample weights are multiplied first, a tile of rows at a time, so that a loss behind a
+        // pointer is called once per tile and not once per row.
+        let mut both = [0.0; PIECE];
+        rows.tiles(PIECE)
             .map(|rows| {
                 let both = &mut both[..rows.labels.len()];
                 for (weight, &label) in both.iter_mut().zip(rows.labels) {
@@ -201,18 +198,22 @@ impl<L: Loss> Loss for ClassWeighted<L> {
             .sum()
     }
 
-    fn adapted(&self, train: &ClassTotals) -> Result<Arc<dyn Loss>> {
+    fn posterior(&self) -> Posterior {
+        self.loss.posterior().shifted(-(self.positive / self.negative).ln())
+    }
+
+    fn shared(&self) -> Arc<dyn Loss> {
+        let Self { from, positive, negative, resolved, .. } = *self;
+        Arc::new(ClassWeighted { loss: self.loss.shared(), from, positive, negative, resolved })
+    }
+
+    fn resolve(&self, train: &ClassTotals) -> Result<Arc<dyn Loss>> {
         let (positive, negative) = self.from.of(train)?;
-        let loss = self.loss.adapted(train)?;
-        Ok(Arc::new(ClassWeighted { loss, from: self.from, positive, negative, pending: false }))
+        let loss = self.loss.resolve(train)?;
+        Ok(Arc::new(ClassWeighted { loss, from: self.from, positive, negative, resolved: true }))
     }
 
-    #[inline]
-    fn posterior_logit(&self, logit: f64) -> f64 {
-        self.loss.posterior_logit(logit) - (self.positive / self.negative).ln()
-    }
-
-    fn posterior_shift(&self) -> Option<f64> {
-        Some(self.loss.posterior_shift()? - (self.positive / self.negative).ln())
+    fn is_resolved(&self) -> bool {
+        self.resolved && self.loss.is_resolved()
     }
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Derivatives, Loss};
+use super::{Derivatives, Loss, Posterior};
+use crate::core::{Error, Result};
 use crate::numerics::Logistic;
-use crate::{ClassTotals, Error, Result};
 
 /// Focal loss, `−α_t (1 − p_t)^γ ln p_t` (equations 11–13; Lin et al. 2017), with `p_t` the probability of
-/// the row's own class: rows that are already right count little.
+/// the row's own class: rows that the model gets right count little.
 ///
 /// `α_t` is 1 unless [`alpha`](Self::alpha) (α on positives, 1 − α on negatives) or
 /// [`uniform_alpha`](Self::uniform_alpha) is set. γ = 0 is cross-entropy.
@@ -29,7 +29,7 @@ use crate::{ClassTotals, Error, Result};
 ///
 /// let focal = FocalLoss::new(2.0)?;
 /// assert!(focal.at(3.0, true).value < 0.01 * LogLoss.at(3.0, true).value);
-/// assert!(focal.posterior(-3.0) < 0.047); // where σ(z) is 0.047
+/// assert!(focal.posterior().probability(-3.0) < 0.047); // where σ(z) is 0.047
 /// assert!(FocalLoss::new(-1.0).is_err());
 /// # Ok::<(), imbalance::Error>(())
 /// ```
@@ -107,6 +107,15 @@ impl FocalLoss {
     pub(super) fn log_slope(&self, at: &Logistic) -> f64 {
         (1.0 + self.gamma) * at.log_q + self.log_excess(at)
     }
+
+    /// The log-odds of the class probability that a logit stands for.
+    pub(super) fn log_odds(&self, logit: f64) -> f64 {
+        // Certain logits stay certain: ∞ · 0 would be NaN.
+        let logit = logit.clamp(f64::MIN, f64::MAX);
+        self.log_slope(&Logistic::of(-logit))
+            - self.log_slope(&Logistic::of(logit))
+            - (self.positive / self.negative).ln()
+    }
 }
 
 impl Loss for FocalLoss {
@@ -124,15 +133,11 @@ impl Loss for FocalLoss {
         }
     }
 
-    fn adapted(&self, _: &ClassTotals) -> Result<Arc<dyn Loss>> {
-        Ok(Arc::new(*self))
+    fn posterior(&self) -> Posterior {
+        Posterior::Focal(*self)
     }
 
-    fn posterior_logit(&self, logit: f64) -> f64 {
-        // Certain logits stay certain: ∞ · 0 would be NaN.
-        let logit = logit.clamp(f64::MIN, f64::MAX);
-        self.log_slope(&Logistic::of(-logit))
-            - self.log_slope(&Logistic::of(logit))
-            - (self.positive / self.negative).ln()
+    fn shared(&self) -> Arc<dyn Loss> {
+        Arc::new(*self)
     }
 }

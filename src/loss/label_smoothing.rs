@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Block, Derivatives, Loss, STRETCH};
-use crate::numerics::sigmoid;
-use crate::{ClassTotals, Error, Result};
+use super::{Block, Derivatives, Loss, PIECE, Posterior};
+use crate::core::{ClassTotals, Error, Result};
 
 /// Any loss with smoothed labels: (1 − ε/2) ℓ(z, y) + (ε/2) ℓ(z, 1 − y), that is targets ε/2 and
 /// 1 − ε/2 in place of 0 and 1 (Szegedy et al. 2016, §7, for two classes). Domain: that of ℓ. Convex
@@ -12,16 +11,17 @@ use crate::{ClassTotals, Error, Result};
 ///
 /// **Posterior.** Smoothing moves a class probability η to η(1 − ε) + ε/2, and ℓ's own map gives that; so
 /// η = (posterior of ℓ − ε/2)/(1 − ε). A logit whose probability falls outside \[ε/2, 1 − ε/2\], where
-/// no class probability has its minimum, maps to 0 or 1. With ε/2 above the base rate that is where most
-/// noise ends, so choose ε well below twice the base rate.
+/// no class probability has its minimum, maps to 0 or 1. With ε/2 above the base rate most rows end
+/// there, so choose ε well below twice the base rate.
 ///
 /// ```
 /// use imbalance::loss::{LabelSmoothing, LogLoss, Loss};
 ///
 /// let loss = LabelSmoothing::new(LogLoss, 0.2)?;
 /// // Targets are 0.1 and 0.9: σ(z) = 0.1 means never, σ(z) = 0.5 means one half.
-/// assert_eq!(loss.posterior(-9_f64.ln() - 1e-9), 0.0);
-/// assert!((loss.posterior(0.0) - 0.5).abs() < 1e-15);
+/// let posterior = loss.posterior();
+/// assert_eq!(posterior.probability(-9_f64.ln() - 1e-9), 0.0);
+/// assert!((posterior.probability(0.0) - 0.5).abs() < 1e-15);
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -57,23 +57,31 @@ impl<L: Loss> Loss for LabelSmoothing<L> {
         }
     }
 
-    fn adapted(&self, train: &ClassTotals) -> Result<Arc<dyn Loss>> {
-        let loss = self.loss.adapted(train)?;
+    fn posterior(&self) -> Posterior {
+        self.loss.posterior().smoothed(self.epsilon)
+    }
+
+    fn shared(&self) -> Arc<dyn Loss> {
+        Arc::new(LabelSmoothing { loss: self.loss.shared(), epsilon: self.epsilon })
+    }
+
+    fn resolve(&self, train: &ClassTotals) -> Result<Arc<dyn Loss>> {
+        let loss = self.loss.resolve(train)?;
         Ok(Arc::new(LabelSmoothing { loss, epsilon: self.epsilon }))
     }
 
-    fn pending(&self) -> bool {
-        self.loss.pending()
+    fn is_resolved(&self) -> bool {
+        self.loss.is_resolved()
     }
 
     fn block(&self, rows: Block<'_>) -> f64 {
-        // Each row once with its own label and once with the other, a stretch of rows at a time, so
-        // that a loss behind a pointer is called for stretches and not for rows.
+        // Each row once with its own label and once with the other, a tile of rows at a time, so that a
+        // loss behind a pointer is called for tiles and not for rows.
         let half = 0.5 * self.epsilon;
-        let (mut scaled, mut others) = ([0.0; STRETCH], [false; STRETCH]);
-        let (mut other_gradients, mut other_hessians) = ([0.0; STRETCH], [0.0; STRETCH]);
+        let (mut scaled, mut others) = ([0.0; PIECE], [false; PIECE]);
+        let (mut other_gradients, mut other_hessians) = ([0.0; PIECE], [0.0; PIECE]);
         let mut total = 0.0;
-        for Block { logits, labels, weights, gradients, hessians } in rows.stretches() {
+        for Block { logits, labels, weights, gradients, hessians } in rows.tiles(PIECE) {
             let n = logits.len();
             let scaled = &mut scaled[..n];
             let scale = |factor: f64, out: &mut [f64]| match weights {
@@ -105,15 +113,5 @@ impl<L: Loss> Loss for LabelSmoothing<L> {
             }
         }
         total
-    }
-
-    fn posterior_logit(&self, logit: f64) -> f64 {
-        let smoothed = self.loss.posterior_logit(logit);
-        if self.epsilon == 0.0 {
-            return smoothed;
-        }
-        // Odds (η' − ε/2) / (1 − ε/2 − η'), with 1 − η' kept apart so that nothing cancels.
-        let half = 0.5 * self.epsilon;
-        (sigmoid(smoothed) - half).max(0.0).ln() - (sigmoid(-smoothed) - half).max(0.0).ln()
     }
 }

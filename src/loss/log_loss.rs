@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{Derivatives, Loss};
+use super::{Derivatives, Loss, Posterior};
 use crate::numerics::vector::{exp_of_negative, ln_1p_of_share};
-use crate::{ClassTotals, Result};
 
 /// Binary cross-entropy on logits, ℓ(z, y) = ln(1 + eᶻ) − y z (equation 7): the negative
 /// log-likelihood of logistic regression, and the identity among the losses.
 ///
 /// Domain: z ∈ ℝ. Gradient σ(z) − y, Hessian σ(z)(1 − σ(z)); convex; no constant is dropped. It is
-/// proper, so [`posterior`](Loss::posterior) is σ(z) itself.
+/// proper, so its [`posterior`](Loss::posterior) is the identity.
 ///
 /// Sources: Good 1952 (the logarithmic score of a forecast); Cox 1958 (the regression); Hastie, Tibshirani
 /// & Friedman 2009, §4.4.1 (this form and its derivatives).
@@ -38,16 +37,11 @@ impl Loss for LogLoss {
         }
     }
 
-    fn adapted(&self, _: &ClassTotals) -> Result<Arc<dyn Loss>> {
-        Ok(Arc::new(*self))
+    fn posterior(&self) -> Posterior {
+        Posterior::Identity
     }
 
-    #[inline]
-    fn posterior_logit(&self, logit: f64) -> f64 {
-        logit
-    }
-
-    fn posterior_shift(&self) -> Option<f64> {
-        Some(0.0)
+    fn shared(&self) -> Arc<dyn Loss> {
+        Arc::new(*self)
     }
 }

@@ -1,4 +1,4 @@
-//! Losses on logits, each with its own map from a logit to a class probability.
+//! Losses on logits, each with the map from its logits to class probabilities.
 
 mod asymmetric;
 mod class_weighted;
@@ -6,6 +6,7 @@ mod focal;
 mod label_smoothing;
 mod log_loss;
 mod logit_adjusted;
+mod posterior;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -16,10 +17,10 @@ pub use focal::FocalLoss;
 pub use label_smoothing::LabelSmoothing;
 pub use log_loss::LogLoss;
 pub use logit_adjusted::LogitAdjusted;
+pub use posterior::{Posterior, PosteriorMap};
 
-use crate::core::same_length;
-use crate::exec::simd::{LANES, Work, total, vectorised};
-use crate::{ClassTotals, Error, Result};
+use crate::core::{ClassTotals, Error, Result, same_length};
+use crate::exec::simd::{LANES, PIECE, Work, total, vectorised};
 
 /// A loss at one logit, with its first two derivatives there.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,74 +47,91 @@ impl Derivatives {
 
 /// A differentiable loss of a logit and a label.
 ///
-/// The loss knows its own map back to a probability, [`posterior_logit`](Self::posterior_logit), so a
-/// calibrator can undo what the loss bends.
+/// A loss of your own says what one row costs, and how to copy itself behind a pointer. The map from its
+/// logits to class probabilities follows from its gradients:
+///
+/// ```
+/// use std::sync::Arc;
+/// use imbalance::loss::{Derivatives, Loss};
+/// use imbalance::numerics::sigmoid;
+/// use imbalance::prelude::*;
+///
+/// /// The squared error of the probability, (σ(z) − y)².
+/// #[derive(Debug, Clone)]
+/// struct Brier;
+///
+/// impl Loss for Brier {
+///     fn at(&self, logit: f64, label: bool) -> Derivatives {
+///         let (p, q) = (sigmoid(logit), sigmoid(-logit));
+///         let miss = if label { -q } else { p };
+///         Derivatives {
+///             value: miss * miss,
+///             gradient: 2.0 * miss * p * q,
+///             hessian: 2.0 * p * q * (p * q + miss * (q - p)),
+///         }
+///     }
+///
+///     fn shared(&self) -> Arc<dyn Loss> {
+///         Arc::new(self.clone())
+///     }
+/// }
+///
+/// // The squared error is proper: σ(z) is the class probability.
+/// assert!((Brier.posterior().probability(-2.0) - sigmoid(-2.0)).abs() < 1e-15);
+/// let log = SyntheticClicks::new(4_000, 0.1)?.numeric(2).categorical(&[]).generate::<f64>(7)?;
+/// let fitted = Pipeline::new(LogisticRegression::new().l2(1.0)?)
+///     .loss(Brier)
+///     .calibrator(PriorCorrection::new())
+///     .fit(&log.dataset)?;
+/// # assert!(fitted.report().warnings.is_empty());
+/// # Ok::<(), imbalance::Error>(())
+/// ```
 pub trait Loss: Debug + Send + Sync {
     /// The loss of one row and its derivatives, finite for every finite logit.
     fn at(&self, logit: f64, label: bool) -> Derivatives;
 
-    /// This loss as trained on rows of these class totals.
-    ///
-    /// A loss whose constants come from the data (balanced class weights) returns itself with the
-    /// constants filled in; all others return a copy of themselves. A fitted pipeline keeps the
-    /// result, because its map to a probability is needed for every prediction.
-    ///
-    /// # Errors
-    /// Depends on the loss.
-    fn adapted(&self, train: &ClassTotals) -> Result<Arc<dyn Loss>>;
+    /// A copy of this loss, behind a pointer.
+    fn shared(&self) -> Arc<dyn Loss>;
 
-    /// Whether constants of this loss are still to come from the rows trained on: it must be
-    /// [`adapted`](Self::adapted) before it is the loss it is named after.
-    fn pending(&self) -> bool {
-        false
+    /// The map from logits to class probabilities, with which a calibrator undoes what the loss bends.
+    /// Default: the one that follows from the gradients, [`Posterior::of_gradients`]. A loss that knows a
+    /// formula gives it by [`Posterior::custom`].
+    fn posterior(&self) -> Posterior {
+        Posterior::of_gradients(self.shared())
     }
 
     /// Σ wᵢ ℓ(zᵢ, yᵢ) over a block of rows; `wᵢ ∂ℓ/∂z` and `wᵢ ∂²ℓ/∂z²` go into the block's outputs.
-    ///
-    /// One virtual call serves the whole block.
+    /// One virtual call serves the whole block. Default: [`at`](Self::at) for each row.
     fn block(&self, rows: Block<'_>) -> f64 {
         rows.fill(|logit, label| self.at(logit, label))
     }
 
-    /// The log-odds of the class probability η at which `logit` minimises the expected loss
-    /// η ℓ(z, 1) + (1 − η) ℓ(z, 0).
+    /// This loss with the constants that depend on the training rows, such as balanced class weights, taken
+    /// from the totals of their classes. Default: a copy of itself.
     ///
-    /// From the stationarity condition η g₁ + (1 − η) g₀ = 0, with g₁ and g₀ the gradients at label 1
-    /// and 0, the odds are η / (1 − η) = g₀ / (−g₁). This holds for every differentiable loss. Where a
-    /// gradient has left its side of zero, no η has its minimum there: the answer is −∞ or +∞.
-    fn posterior_logit(&self, logit: f64) -> f64 {
-        // A certain logit is answered by the largest one, where ∞ · 0 could be NaN.
-        let logit = logit.clamp(f64::MIN, f64::MAX);
-        let down = self.at(logit, false).gradient.max(0.0);
-        let up = (-self.at(logit, true).gradient).max(0.0);
-        down.ln() - up.ln()
+    /// # Errors
+    /// [`Error::OneClass`] if the constants need both classes.
+    fn resolve(&self, _train: &ClassTotals) -> Result<Arc<dyn Loss>> {
+        Ok(self.shared())
     }
 
-    /// By how much [`posterior_logit`](Self::posterior_logit) moves every logit, where it moves all by
-    /// the same: 0 for log loss, −ln(α/β) under class weights. `None` where its map bends.
-    ///
-    /// A shift can be folded into the intercept of a linear model.
-    fn posterior_shift(&self) -> Option<f64> {
-        None
-    }
-
-    /// The class probability at which `logit` minimises the expected loss: g₀ / (g₀ − g₁).
-    fn posterior(&self, logit: f64) -> f64 {
-        crate::numerics::sigmoid(self.posterior_logit(logit))
+    /// Whether all constants are known. If not, the loss must be [resolved](Self::resolve) first. Default: true.
+    fn is_resolved(&self) -> bool {
+        true
     }
 }
 
-/// Refuses a loss whose constants are still to come from rows, where there are none to take them from.
-pub(crate) fn need_adapted(loss: &dyn Loss) -> Result<()> {
-    if loss.pending() {
-        let expected = "adapted to the rows trained on: `loss.adapted(&totals)`";
-        return Err(Error::invalid("loss", format!("{loss:?}"), expected));
+/// Refuses a loss whose constants depend on training rows, where there are none to take them from.
+pub(crate) fn ensure_resolved(loss: &dyn Loss) -> Result<()> {
+    if loss.is_resolved() {
+        return Ok(());
     }
-    Ok(())
+    let expected = "resolved for the training rows: `loss.resolve(&totals)`";
+    Err(Error::invalid("loss", format!("{loss:?}"), expected))
 }
 
-/// A block of rows for [`Loss::block`]: what goes in and where the derivatives go, one entry per row in
-/// each.
+/// A block of rows for [`Loss::block`]: logits, labels and weights, and the outputs for the derivatives, with
+/// one entry per row in each.
 ///
 /// ```
 /// use imbalance::loss::{Block, LogLoss, Loss};
@@ -135,7 +153,7 @@ pub struct Block<'a> {
 }
 
 impl<'a> Block<'a> {
-    /// Rows with their logits, labels and weights (none: all 1), and the outputs.
+    /// Rows with their logits, labels and weights (None: all 1), and the outputs.
     ///
     /// # Errors
     /// [`Error::LengthMismatch`] unless all have one entry per row.
@@ -154,17 +172,18 @@ impl<'a> Block<'a> {
         Ok(Self { logits, labels, weights, gradients, hessians })
     }
 
-    /// Σ wᵢ `at(zᵢ, yᵢ)`, with the weighted derivatives put into the outputs: what a loss does that
-    /// overrides [`Loss::block`] only to say how a row is worked out.
+    /// Σ wᵢ `at(zᵢ, yᵢ)`, with the weighted derivatives written to the outputs: for a [`Loss::block`] that
+    /// differs from the default only in how it computes a row.
     pub fn fill(self, at: impl Fn(f64, bool) -> Derivatives) -> f64 {
         vectorised(Fill { rows: self, at })
     }
 
-    /// The same rows in stretches of at most [`STRETCH`].
-    fn stretches(self) -> impl Iterator<Item = Block<'a>> {
-        let outputs = self.gradients.chunks_mut(STRETCH).zip(self.hessians.chunks_mut(STRETCH));
+    /// The rows in tiles of at most `size`.
+    #[inline(always)]
+    fn tiles(self, size: usize) -> impl Iterator<Item = Block<'a>> {
+        let outputs = self.gradients.chunks_mut(size).zip(self.hessians.chunks_mut(size));
         outputs.enumerate().map(move |(i, (gradients, hessians))| {
-            let rows = i * STRETCH..i * STRETCH + gradients.len();
+            let rows = i * size..i * size + gradients.len();
             Block {
                 logits: &self.logits[rows.clone()],
                 labels: &self.labels[rows.clone()],
@@ -175,9 +194,6 @@ impl<'a> Block<'a> {
         })
     }
 }
-
-/// Rows that a loss around another one passes on at a time.
-const STRETCH: usize = 256;
 
 /// The loop of [`Block::fill`].
 struct Fill<'a, A> {
@@ -190,51 +206,20 @@ impl<A: Fn(f64, bool) -> Derivatives> Work for Fill<'_, A> {
 
     #[inline(always)]
     fn run(self) -> f64 {
-        let Block { logits, labels, weights, gradients, hessians } = self.rows;
         let mut sums = [0.0; LANES];
-        // In arrays, whose length the compiler knows.
-        let (logit_chunks, logits_rest) = logits.as_chunks::<LANES>();
-        let (label_chunks, labels_rest) = labels.as_chunks::<LANES>();
-        let (gradient_chunks, gradients_rest) = gradients.as_chunks_mut::<LANES>();
-        let (hessian_chunks, hessians_rest) = hessians.as_chunks_mut::<LANES>();
-        let inputs = logit_chunks.iter().zip(label_chunks);
-        let outputs = gradient_chunks.iter_mut().zip(hessian_chunks);
-        let chunks = inputs.zip(outputs);
-        match weights {
-            None => {
-                for ((z, y), (g, h)) in chunks {
-                    add(&self.at, (z, y), None, (g, h), &mut sums);
-                }
-            }
-            Some(weights) => {
-                let (weights, _) = weights.as_chunks::<LANES>();
-                for (((z, y), (g, h)), w) in chunks.zip(weights) {
-                    add(&self.at, (z, y), Some(w), (g, h), &mut sums);
-                }
+        for Block { logits, labels, weights, gradients, hessians } in self.rows.tiles(LANES) {
+            let n = logits.len();
+            let weights = weights.unwrap_or(&[1.0; LANES]);
+            let (labels, weights) = (&labels[..n], &weights[..n]);
+            let (gradients, hessians) = (&mut gradients[..n], &mut hessians[..n]);
+            for (lane, sum) in sums[..n].iter_mut().enumerate() {
+                let at = (self.at)(logits[lane], labels[lane]).scaled(weights[lane]);
+                *sum += at.value;
+                gradients[lane] = at.gradient;
+                hessians[lane] = at.hessian;
             }
         }
-        let rest = weights.map(|weights| &weights[weights.len() - logits_rest.len()..]);
-        let outputs = (gradients_rest, hessians_rest);
-        add(&self.at, (logits_rest, labels_rest), rest, outputs, &mut sums);
         total(&sums)
-    }
-}
-
-/// Works out up to [`LANES`] rows and adds their losses, each to its own sum.
-#[inline(always)]
-fn add(
-    at: &impl Fn(f64, bool) -> Derivatives,
-    (logits, labels): (&[f64], &[bool]),
-    weights: Option<&[f64]>,
-    (gradients, hessians): (&mut [f64], &mut [f64]),
-    sums: &mut [f64; LANES],
-) {
-    for (lane, sum) in sums.iter_mut().enumerate().take(logits.len()) {
-        let at = at(logits[lane], labels[lane]);
-        let weight = weights.map_or(1.0, |weights| weights[lane]);
-        *sum += weight * at.value;
-        gradients[lane] = weight * at.gradient;
-        hessians[lane] = weight * at.hessian;
     }
 }
 
@@ -245,23 +230,20 @@ macro_rules! delegate {
             fn at(&self, logit: f64, label: bool) -> Derivatives {
                 (**self).at(logit, label)
             }
-            fn adapted(&self, train: &ClassTotals) -> Result<Arc<dyn Loss>> {
-                (**self).adapted(train)
+            fn shared(&self) -> Arc<dyn Loss> {
+                (**self).shared()
             }
-            fn pending(&self) -> bool {
-                (**self).pending()
+            fn posterior(&self) -> Posterior {
+                (**self).posterior()
             }
             fn block(&self, rows: Block<'_>) -> f64 {
                 (**self).block(rows)
             }
-            fn posterior_logit(&self, logit: f64) -> f64 {
-                (**self).posterior_logit(logit)
+            fn resolve(&self, train: &ClassTotals) -> Result<Arc<dyn Loss>> {
+                (**self).resolve(train)
             }
-            fn posterior_shift(&self) -> Option<f64> {
-                (**self).posterior_shift()
-            }
-            fn posterior(&self, logit: f64) -> f64 {
-                (**self).posterior(logit)
+            fn is_resolved(&self) -> bool {
+                (**self).is_resolved()
             }
         }
     )*};

@@ -10,7 +10,7 @@ use super::{Model, Predict, ShiftLogits};
 use crate::core::{
     Dataset, Error, FeaturesView, Matrix, Progress, Result, Row, Run, Scalar, sparse_row, visit,
 };
-use crate::loss::{LogLoss, Loss, need_adapted};
+use crate::loss::{LogLoss, Loss, Posterior, ensure_resolved};
 
 /// FTRL-Proximal (McMahan et al. 2013, Algorithm 1): a linear logit learned from one row after the other,
 /// with a learning rate for each coordinate, and sparse under L1.
@@ -125,10 +125,10 @@ impl FtrlProximal {
     /// A learner for rows of `columns` columns that knows nothing yet.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a loss whose constants are still to come from the data
-    /// ([`Loss::pending`]): it needs them first, by `loss.adapted(&totals)`.
+    /// [`Error::InvalidArgument`] for a loss whose constants depend on the training rows and are not
+    /// known yet ([`Loss::is_resolved`]): `loss.resolve(&totals)` gives one that has them.
     pub fn learner(self, columns: usize, loss: impl Loss + 'static) -> Result<FtrlLearner> {
-        need_adapted(&loss)?;
+        ensure_resolved(&loss)?;
         let state = FtrlState {
             settings: self,
             loss: format!("{loss:?}"),
@@ -136,7 +136,7 @@ impl FtrlProximal {
             bias: Coordinate::default(),
             validation: ProgressiveValidation::default(),
         };
-        Ok(FtrlLearner { state, loss: Arc::new(loss) })
+        Ok(FtrlLearner { state, posterior: loss.posterior(), loss: Arc::new(loss) })
     }
 
     /// The coefficient of a coordinate, penalised; `per_alpha` is 1/α.
@@ -177,7 +177,7 @@ impl Model for FtrlProximal {
     fn fit(&self, train: &Dataset<'_>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
         let totals = train.totals();
         totals.need_both("FTRL-Proximal")?;
-        let mut learner = self.learner(train.columns(), loss.adapted(&totals)?)?;
+        let mut learner = self.learner(train.columns(), loss.resolve(&totals)?)?;
         for pass in 0..self.passes {
             if pass > 0 {
                 // Rows seen before are no validation: each pass starts its own.
@@ -232,6 +232,7 @@ pub struct FtrlState {
 pub struct FtrlLearner {
     state: FtrlState,
     loss: Arc<dyn Loss>,
+    posterior: Posterior,
 }
 
 /// Rows between two reports of progress.
@@ -252,7 +253,7 @@ impl FtrlLearner {
             let expected = format!("{}, under which the state was learned", state.loss);
             return Err(Error::invalid("loss", found, expected));
         }
-        Ok(Self { state, loss: Arc::new(loss) })
+        Ok(Self { state, posterior: loss.posterior(), loss: Arc::new(loss) })
     }
 
     /// All that was learned, to be saved.
@@ -360,7 +361,7 @@ impl FtrlLearner {
                 remedy: "scale the features or the weights down",
             });
         }
-        validation.add(self.loss.posterior_logit(logit), label, weight);
+        validation.add(self.posterior.log_odds(logit), label, weight);
         for ((column, value), &w) in entries.zip(coefficients.iter()) {
             coordinates[column].step(slope * value, w, per_alpha);
         }

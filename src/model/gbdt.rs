@@ -120,7 +120,7 @@ impl Model for BoostedTrees {
         if train.features().is_sparse() {
             return Err(sparse_rows());
         }
-        let rows = RowLosses::new(train, loss.adapted(&totals)?, run);
+        let rows = RowLosses::new(train, loss.resolve(&totals)?, run);
         let base = rows.best_constant();
 
         let (used, values) = varying_columns(train.features());
@@ -545,7 +545,7 @@ impl Model for BoostedLeaves {
     type Fitted = FittedBoostedLeaves;
 
     fn fit(&self, train: &Dataset<'_>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
-        let loss = loss.adapted(&train.totals())?;
+        let loss = loss.resolve(&train.totals())?;
         let trees = self.trees.fit(train, &loss, &run.child("trees"))?;
         let mut leaves = Dataset::new(trees.leaves(train.features())?, train.labels())?;
         if let Some(weights) = train.weights() {
@@ -621,7 +621,7 @@ mod tests {
             &FocalLoss::new(2.0).unwrap(),
         ];
         for loss in losses {
-            let rows = rows(loss.adapted(&one_in_a_hundred).unwrap(), vec![0.0; 2]);
+            let rows = rows(loss.resolve(&one_in_a_hundred).unwrap(), vec![0.0; 2]);
             for (row, label) in [(0, true), (1, false)] {
                 for z in (-300..=300).map(|i| f64::from(i) * 0.1) {
                     let (found, own) = (rows.at(row, z), rows.loss.at(z, label));

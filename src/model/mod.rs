@@ -74,7 +74,7 @@ pub trait Predict: Debug + Send + Sync {
     /// because the model was told the population's rate and undid the shift itself, as
     /// [`RareEvents`] does. A pipeline then tells its calibrator of no shift, so that nothing is undone
     /// twice. Default no.
-    fn undoes_sampling(&self) -> bool {
+    fn is_prior_corrected(&self) -> bool {
         false
     }
 
@@ -85,7 +85,7 @@ pub trait Predict: Debug + Send + Sync {
 }
 
 /// A fitted model with an intercept, so that a constant can be added to all its logits at no cost in
-/// serving: see [`FittedPriorCorrection::fold_into`](crate::calibration::FittedPriorCorrection::fold_into).
+/// serving: see [`PriorMap::fold_into`](crate::calibration::PriorMap::fold_into).
 pub trait ShiftLogits: Sized {
     /// The same model with `shift` added to every logit.
     #[must_use]
@@ -107,8 +107,8 @@ impl<P: Predict + ?Sized> Predict for Box<P> {
     fn logit(&self, row: Row<'_>) -> Result<f64> {
         (**self).logit(row)
     }
-    fn undoes_sampling(&self) -> bool {
-        (**self).undoes_sampling()
+    fn is_prior_corrected(&self) -> bool {
+        (**self).is_prior_corrected()
     }
     fn describe(&self) -> String {
         (**self).describe()
@@ -122,8 +122,8 @@ impl<P: Predict + ?Sized> Predict for Arc<P> {
     fn logit(&self, row: Row<'_>) -> Result<f64> {
         (**self).logit(row)
     }
-    fn undoes_sampling(&self) -> bool {
-        (**self).undoes_sampling()
+    fn is_prior_corrected(&self) -> bool {
+        (**self).is_prior_corrected()
     }
     fn describe(&self) -> String {
         (**self).describe()

@@ -6,8 +6,6 @@
 
 use std::f64::consts::{LN_2, LOG2_E};
 
-use crate::exec::simd::Work;
-
 /// 1.5 · 2⁵²: added to a number below 2⁵¹, it leaves that number's nearest integer in the last bits.
 const ROUNDER: f64 = 6_755_399_441_055_744.0;
 /// The upper half of ln 2, whose product with an integer of 11 bits is exact, and what it leaves.
@@ -144,23 +142,6 @@ pub(crate) fn logit(p: f64) -> f64 {
     ln(p / (1.0 - p))
 }
 
-/// Writes the log-odds of probabilities.
-pub(crate) struct Logits<'a> {
-    pub(crate) probabilities: &'a [f64],
-    pub(crate) logits: &'a mut [f64],
-}
-
-impl Work for Logits<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        for (p, z) in self.probabilities.iter().zip(self.logits) {
-            *z = logit(*p);
-        }
-    }
-}
-
 /// σ(z) = 1/(1 + e⁻ᶻ), within 2 units in the last place.
 #[inline(always)]
 pub(crate) fn sigmoid(z: f64) -> f64 {
@@ -195,7 +176,7 @@ pub(crate) fn probability_and_loss(z: f64, label: bool) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exec::simd::vectorised;
+    use crate::exec::simd::{Work, vectorised};
     use crate::numerics;
 
     /// Distance in units in the last place of the expected number.
@@ -326,8 +307,5 @@ mod tests {
         let mut block = z.clone();
         vectorised(Sigmoids(&mut block));
         assert!(z.iter().zip(&block).all(|(&z, &p)| sigmoid(z) == p));
-        let p = block.clone();
-        vectorised(Logits { probabilities: &p, logits: &mut block });
-        assert!(p.iter().zip(&block).all(|(&p, &z)| logit(p) == z));
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{FittedPipeline, Pipeline, Report, Trained, logits_of};
-use crate::calibration::{Calibrate, Calibrator, Scored, Training};
+use crate::calibration::{CalibrationSet, Calibrator, TrainingContext};
 use crate::core::{
     ClassTotals, Cut, Dataset, Distortion, Error, Progress, Result, Run, check_count,
 };
@@ -138,7 +138,7 @@ struct Judged {
     labels: Vec<bool>,
     weights: Option<Vec<f64>>,
     logits: Vec<f64>,
-    training: Training,
+    training: TrainingContext,
 }
 
 impl<S, L, M, C> Pipeline<S, L, M, C> {
@@ -147,7 +147,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         train: &Dataset<'_>,
         config: &CrossFit,
         run: &Run,
-    ) -> Result<FittedPipeline<M::Fitted, C::Fitted>>
+    ) -> Result<FittedPipeline<M::Fitted, C::Map>>
     where
         S: Sampler,
         L: Loss,
@@ -184,8 +184,9 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         let rows = judged.iter().map(|part| part.labels.len()).sum();
         run.report(&Progress::Stage { name: "calibrating", rows })?;
         let calibrate = |model: &Trained<M::Fitted>| {
-            pool(judged.iter(), &model.training, train.distortion())
-                .and_then(|scored| Ok((self.calibrator.fit(&scored)?, scored.totals())))
+            pool(judged.iter(), &model.training, train.distortion()).and_then(|set| {
+                Ok((self.calibrator.fit(&model.training, Some(&set))?, set.totals()))
+            })
         };
         let mut members = models.into_iter();
         let Some(first) = members.next() else {
@@ -204,7 +205,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
             let own = |other: &usize| if forward { *other < fold } else { *other != fold };
             let others = (0..judged.len()).filter(own).map(|other| &judged[other]);
             pool(others, &first.training, train.distortion())
-                .and_then(|scored| self.calibrator.fit(&scored))
+                .and_then(|set| self.calibrator.fit(&first.training, Some(&set)))
                 .and_then(|map| {
                     let part = &judged[fold];
                     let mut logits = part.logits.clone();
@@ -231,9 +232,9 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
 /// The rows of some folds, with their logits on the scale of one training.
 fn pool<'j>(
     parts: impl Iterator<Item = &'j Judged>,
-    training: &Training,
+    training: &TrainingContext,
     distortion: &Distortion,
-) -> Result<Scored<'static>> {
+) -> Result<CalibrationSet<'static>> {
     let (mut logits, mut labels, mut weights) = (Vec::new(), Vec::new(), Vec::new());
     for part in parts {
         let first = logits.len();
@@ -242,9 +243,7 @@ fn pool<'j>(
         labels.extend_from_slice(&part.labels);
         weights.extend_from_slice(part.weights.as_deref().unwrap_or_default());
     }
-    let scored = Scored::from_logits(logits, labels)?
-        .with_distortion(distortion.clone())
-        .with_training(training.clone());
+    let set = CalibrationSet::from_logits(logits, labels)?.with_distortion(distortion.clone());
     // Either all parts have weights or none has.
-    if weights.is_empty() { Ok(scored) } else { scored.with_weights(weights) }
+    if weights.is_empty() { Ok(set) } else { set.with_weights(weights) }
 }

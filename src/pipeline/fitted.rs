@@ -3,10 +3,9 @@
 use std::fmt;
 
 use super::Report;
-use crate::calibration::Calibrate;
+use crate::calibration::{Calibration, CalibrationMap, Scale, is_probability, no_probability};
 use crate::core::{Dataset, Distortion, Error, Features, FeaturesView, Result, Row, same_length};
 use crate::exec::parallel::{self, BLOCK};
-use crate::exec::simd::PIECE;
 use crate::model::Predict;
 
 /// A fitted [`Pipeline`](super::Pipeline): a model's logits and a map from them to probabilities; or an
@@ -16,7 +15,7 @@ use crate::model::Predict;
 /// it does not, as [`Uncalibrated`](crate::calibration::Uncalibrated) after under-sampling, the report says
 /// so and by which factor: see [`Report::warnings`]. Printed, it is its report.
 ///
-/// A model that was trained with offsets learned what they leave over. [`probabilities`](Self::probabilities) and
+/// A model fitted with offsets learns only the part of the logit that the offsets do not explain. [`probabilities`](Self::probabilities) and
 /// [`probability`](Self::probability) add none, which is right where the offsets were a sampler's. For
 /// offsets that belong to the rows in the population too, such as a known exposure, there are
 /// [`probabilities_of`](Self::probabilities_of) and
@@ -24,29 +23,29 @@ use crate::model::Predict;
 #[derive(Debug, Clone)]
 pub struct FittedPipeline<P, K> {
     model: P,
-    calibrate: K,
+    calibration: Calibration<K>,
     /// The other members of an ensemble.
-    others: Vec<(P, K)>,
+    others: Vec<(P, Calibration<K>)>,
     report: Report,
 }
 
-impl<P, K: Calibrate> FittedPipeline<P, K> {
-    pub(super) fn new(model: P, calibrate: K, report: Report) -> Self {
-        Self { model, calibrate, others: Vec::new(), report }
+impl<P, K: CalibrationMap> FittedPipeline<P, K> {
+    pub(super) fn new(model: P, calibration: Calibration<K>, report: Report) -> Self {
+        Self { model, calibration, others: Vec::new(), report }
     }
 
     pub(super) fn ensemble(
-        (model, calibrate): (P, K),
-        others: Vec<(P, K)>,
+        (model, calibration): (P, Calibration<K>),
+        others: Vec<(P, Calibration<K>)>,
         report: Report,
     ) -> Self {
-        Self { model, calibrate, others, report }
+        Self { model, calibration, others, report }
     }
 
     /// Each model with its calibration: one pair, unless an ensemble was asked for.
-    pub fn members(&self) -> impl Iterator<Item = (&P, &K)> {
-        let others = self.others.iter().map(|(model, calibrate)| (model, calibrate));
-        std::iter::once((&self.model, &self.calibrate)).chain(others)
+    pub fn members(&self) -> impl Iterator<Item = (&P, &Calibration<K>)> {
+        let others = self.others.iter().map(|(model, calibration)| (model, calibration));
+        std::iter::once((&self.model, &self.calibration)).chain(others)
     }
 
     /// The fitted model; of an ensemble, the first ([`members`](Self::members) has all).
@@ -55,8 +54,8 @@ impl<P, K: Calibrate> FittedPipeline<P, K> {
     }
 
     /// The fitted calibration; of an ensemble, the first.
-    pub fn calibration(&self) -> &K {
-        &self.calibrate
+    pub fn calibration(&self) -> &Calibration<K> {
+        &self.calibration
     }
 
     /// What each stage did; print it.
@@ -175,8 +174,8 @@ impl<P, K: Calibrate> FittedPipeline<P, K> {
             return Err(Error::invalid("offset", offset, "finite"));
         }
         let row = row.into();
-        self.mean_of(|model, calibrate| {
-            let p = calibrate.probability(logit_of(model, row)? + offset);
+        self.mean_of(|model, calibration| {
+            let p = calibration.probability(logit_of(model, row)? + offset);
             if is_probability(p) { Ok(p) } else { Err(no_probability(0, p)) }
         })
     }
@@ -197,10 +196,10 @@ impl<P, K: Calibrate> FittedPipeline<P, K> {
     }
 
     /// The mean of a number of each member.
-    fn mean_of(&self, of: impl Fn(&P, &K) -> Result<f64>) -> Result<f64> {
+    fn mean_of(&self, of: impl Fn(&P, &Calibration<K>) -> Result<f64>) -> Result<f64> {
         let mut sum = 0.0;
-        for (model, calibrate) in self.members() {
-            sum += of(model, calibrate)?;
+        for (model, calibration) in self.members() {
+            sum += of(model, calibration)?;
         }
         Ok(sum / (1 + self.others.len()) as f64)
     }
@@ -209,11 +208,11 @@ impl<P, K: Calibrate> FittedPipeline<P, K> {
     where
         P: Predict,
     {
-        self.mean(out, |model, calibrate, out| {
+        self.mean(out, |model, calibration, out| {
             logits_into(model, x, out)?;
             add(out, offsets);
             let first_bad = parallel::map_into(out, 1, BLOCK, |_, rows, out| {
-                map_in_place(calibrate, out);
+                calibration.map().apply(Scale::Logit, out);
                 let bad = out.iter().position(|&p| !is_probability(p))?;
                 Some((rows.start + bad, out[bad]))
             });
@@ -228,15 +227,15 @@ impl<P, K: Calibrate> FittedPipeline<P, K> {
     fn mean(
         &self,
         out: &mut [f64],
-        write: impl Fn(&P, &K, &mut [f64]) -> Result<()>,
+        write: impl Fn(&P, &Calibration<K>, &mut [f64]) -> Result<()>,
     ) -> Result<()> {
-        write(&self.model, &self.calibrate, out)?;
+        write(&self.model, &self.calibration, out)?;
         if self.others.is_empty() {
             return Ok(());
         }
         let mut term = vec![0.0; out.len()];
-        for (model, calibrate) in &self.others {
-            write(model, calibrate, &mut term)?;
+        for (model, calibration) in &self.others {
+            write(model, calibration, &mut term)?;
             add(out, Some(&term));
         }
         let members = (1 + self.others.len()) as f64;
@@ -249,15 +248,6 @@ impl<P, K> fmt::Display for FittedPipeline<P, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.report.fmt(f)
     }
-}
-
-fn is_probability(p: f64) -> bool {
-    (0.0..=1.0).contains(&p)
-}
-
-fn no_probability(row: usize, p: f64) -> Error {
-    let problem = format!("it gives row {row} the probability {p}");
-    Error::Contract { stage: "the calibrator".into(), problem }
 }
 
 fn logit_of(model: &impl Predict, row: Row<'_>) -> Result<f64> {
@@ -294,15 +284,5 @@ fn check_numbers(logits: &[f64]) -> Result<()> {
             let what = "the model's logits".into();
             Err(Error::NonFinite { what, row, column: None, value: f64::NAN })
         }
-    }
-}
-
-/// Replaces logits by their probabilities, piece by piece, on this thread.
-fn map_in_place(calibrate: &impl Calibrate, scores: &mut [f64]) {
-    let mut logits = [0.0; PIECE];
-    for piece in scores.chunks_mut(PIECE) {
-        let logits = &mut logits[..piece.len()];
-        logits.copy_from_slice(piece);
-        calibrate.map_block(logits, piece);
     }
 }

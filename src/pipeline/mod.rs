@@ -14,7 +14,10 @@ pub(crate) use fitted::logits_of;
 pub use report::Report;
 pub use warning::Warning;
 
-use crate::calibration::{BoxCalibrator, Calibrate, Calibrator, Scored, Training, Uncalibrated};
+use crate::calibration::{
+    BoxCalibrator, Calibration, CalibrationMap, CalibrationSet, Calibrator, TrainingContext,
+    Uncalibrated,
+};
 use crate::core::{ClassTotals, Cut, Dataset, Distortion, Error, Progress, Result, Run, Seed};
 use crate::loss::{LogLoss, Loss};
 use crate::model::{BoxModel, Model, Predict};
@@ -218,7 +221,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         M: Model + 'static,
         M::Fitted: 'static,
         C: Calibrator + 'static,
-        C::Fitted: 'static,
+        C::Map: 'static,
     {
         let Self { sampler, loss, model, calibrator, calibration_rows, run } = self;
         Pipeline {
@@ -239,7 +242,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
     /// [`Folds::stratified`](crate::Folds::stratified), [`Folds::forward`](crate::Folds::forward) and
     /// [`Folds::by_time`](crate::Folds::by_time). [`Error::DistortedCalibration`], before any work, where the
     /// calibrator learns and `train` is no fair sample.
-    pub fn fit(&self, train: &Dataset<'_>) -> Result<FittedPipeline<M::Fitted, C::Fitted>>
+    pub fn fit(&self, train: &Dataset<'_>) -> Result<FittedPipeline<M::Fitted, C::Map>>
     where
         S: Sampler,
         L: Loss,
@@ -254,23 +257,23 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         &self,
         train: &Dataset<'_>,
         run: &Run,
-    ) -> Result<FittedPipeline<M::Fitted, C::Fitted>>
+    ) -> Result<FittedPipeline<M::Fitted, C::Map>>
     where
         S: Sampler,
         L: Loss,
         M: Model,
         C: Calibrator,
     {
-        if self.calibrator.learns() {
-            need_fair(train)?;
+        if self.calibrator.needs_rows() {
+            ensure_representative(train)?;
         }
         match &self.calibration_rows {
             Some(CalibrationRows::CrossFit(config))
-                if config.is_ensemble() || self.calibrator.learns() =>
+                if config.is_ensemble() || self.calibrator.needs_rows() =>
             {
                 self.fit_folds(train, config, run)
             }
-            rows if self.calibrator.learns() => {
+            rows if self.calibrator.needs_rows() => {
                 let default = HoldOut::default();
                 let hold_out = match rows {
                     Some(CalibrationRows::HoldOut(hold_out)) => hold_out,
@@ -295,7 +298,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         &self,
         train: &Dataset<'_>,
         calibration: &Dataset<'_>,
-    ) -> Result<FittedPipeline<M::Fitted, C::Fitted>>
+    ) -> Result<FittedPipeline<M::Fitted, C::Map>>
     where
         S: Sampler,
         L: Loss,
@@ -309,8 +312,8 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
             };
             return Err(Error::invalid("calibration", also, "one of the two: `fit` needs no rows"));
         }
-        if self.calibrator.learns() {
-            need_fair(calibration)?;
+        if self.calibrator.needs_rows() {
+            ensure_representative(calibration)?;
         }
         self.fit_stages(train, Some(calibration), &self.run)
     }
@@ -320,7 +323,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         train: &Dataset<'_>,
         calibration: Option<&Dataset<'_>>,
         run: &Run,
-    ) -> Result<FittedPipeline<M::Fitted, C::Fitted>>
+    ) -> Result<FittedPipeline<M::Fitted, C::Map>>
     where
         S: Sampler,
         L: Loss,
@@ -330,22 +333,18 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         let trained = self.train(train, run)?;
         let rows = calibration.map_or(0, Dataset::rows);
         run.report(&Progress::Stage { name: "calibrating", rows })?;
-        let training = trained.training.clone();
-        let calibrate = match calibration {
-            None => self.calibrator.fit(&Scored::no_rows(training))?,
-            Some(data) => {
-                let mut scored =
-                    Scored::from_logits(logits_of(&trained.model, data)?, data.labels())?
-                        .with_distortion(data.distortion().clone())
-                        .with_training(training);
-                if let Some(weights) = data.weights() {
-                    scored = scored.with_weights(weights)?;
-                }
-                self.calibrator.fit(&scored)?
+        let set = calibration.map(|data| {
+            let logits = logits_of(&trained.model, data)?;
+            let set = CalibrationSet::from_logits(logits, data.labels())?
+                .with_distortion(data.distortion().clone());
+            match data.weights() {
+                None => Ok(set),
+                Some(weights) => set.with_weights(weights),
             }
-        };
-        let report = self.report(&trained, &calibrate, calibration.map(Dataset::totals));
-        Ok(FittedPipeline::new(trained.model, calibrate, report))
+        });
+        let fitted = self.calibrator.fit(&trained.training, set.transpose()?.as_ref())?;
+        let report = self.report(&trained, &fitted, calibration.map(Dataset::totals));
+        Ok(FittedPipeline::new(trained.model, fitted, report))
     }
 
     /// Sampler, loss and model.
@@ -361,24 +360,24 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         let totals = sample.totals();
 
         run.report(&Progress::Stage { name: "fitting", rows: sample.rows() })?;
-        let loss = self.loss.adapted(&totals)?;
-        let training = Training::new(loss, sample.distortion().clone());
-        if !self.calibrator.learns() {
-            need_odds_kept(&training)?;
-            // What has no closed form is refused before the model is fitted, not after.
-            self.calibrator.fit(&Scored::no_rows(training.clone()))?;
+        let loss = self.loss.resolve(&totals)?;
+        let training = TrainingContext::new(&loss, sample.distortion().clone());
+        if !self.calibrator.needs_rows() {
+            ensure_odds_kept(&training)?;
         }
-        let model = self.model.fit(&sample, &*training.loss, &run.child("model"))?;
-        // No shift is left where the model undid it; rows chosen by their features stay so.
-        let undone = model.undoes_sampling();
+        // Before the model is fitted, so that no work is lost.
+        self.calibrator.ensure_reversible(&training)?;
+        let model = self.model.fit(&sample, &*loss, &run.child("model"))?;
+        // No shift remains where the model corrected it; rows chosen by their features stay so.
+        let prior_corrected = model.is_prior_corrected();
         let distortion = match &training.distortion {
-            Distortion::PriorShift { .. } if undone => Distortion::None,
+            Distortion::PriorShift { .. } if prior_corrected => Distortion::None,
             distortion => distortion.clone(),
         };
         Ok(Trained {
             description: model.describe(),
             model,
-            training: Training { distortion, undone, ..training },
+            training: TrainingContext { distortion, prior_corrected, ..training },
             distortion: sample.distortion().clone(),
             train: train.totals(),
             sample: totals,
@@ -389,7 +388,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
     fn report<P>(
         &self,
         trained: &Trained<P>,
-        calibrate: &impl Calibrate,
+        fitted: &Calibration<impl CalibrationMap>,
         calibration: Option<ClassTotals>,
     ) -> Report
     where
@@ -397,8 +396,8 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         C: Calibrator,
     {
         let Trained { training, train, sample, .. } = trained;
-        let learned = self.calibrator.learns();
-        let calibration_report = calibrate.report().cloned();
+        let learned = self.calibrator.needs_rows();
+        let calibration_report = fitted.report().cloned();
         let judged = calibration.zip(calibration_report.as_ref()).and_then(|(rows, report)| {
             let counts = |totals: &ClassTotals| 1.0 / totals.positives as f64;
             // The clicks that came; and, where the mean was not learned from them, those it comes from.
@@ -406,8 +405,8 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
                 + if learned { 0.0 } else { counts(sample) + 1.0 / sample.negatives as f64 };
             Warning::mean_off(report.after.predicted_over_observed, variance.sqrt())
         });
-        let undone = self.calibrator.undoes_training();
-        let not_undone = if undone { None } else { Warning::not_undone(training, sample) };
+        let corrected = self.calibrator.corrects_prior();
+        let not_undone = if corrected { None } else { Warning::not_undone(training, sample) };
         Report {
             train: *train,
             sample: *sample,
@@ -417,9 +416,9 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
             members: 1,
             sampler: format!("{:?}", self.sampler),
             distortion: trained.distortion.clone(),
-            loss: format!("{:?}", training.loss),
+            loss: training.loss.clone(),
             model: trained.description.clone(),
-            calibrator: calibrate.describe(),
+            calibrator: fitted.describe(),
             calibration_report,
             warnings: not_undone.into_iter().chain(judged).collect(),
         }
@@ -427,7 +426,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
 }
 
 /// Refuses, before any work, rows that no calibrator may learn from.
-fn need_fair(rows: &Dataset<'_>) -> Result<()> {
+fn ensure_representative(rows: &Dataset<'_>) -> Result<()> {
     if rows.distortion().is_none() {
         return Ok(());
     }
@@ -435,17 +434,11 @@ fn need_fair(rows: &Dataset<'_>) -> Result<()> {
     Err(Error::DistortedCalibration { calibrator: "the pipeline's calibrator", distortion })
 }
 
-/// Refuses offsets that tell of the sampling under a loss that bends log-odds, where nothing learns what
-/// became of them.
-fn need_odds_kept(training: &Training) -> Result<()> {
+/// Refuses the offsets of a sampler under a loss that bends log-odds, where no calibrator learns how.
+fn ensure_odds_kept(training: &TrainingContext) -> Result<()> {
     match &training.distortion {
-        Distortion::Offset { sampler, .. } if training.loss.posterior_shift().is_none() => {
-            Err(Error::Unsupported {
-                stage: "a calibrator that does not learn",
-                what: format!("the offsets of {sampler} under {:?}", training.loss),
-                remedy: "offsets are log-odds, which this loss bends; use a loss that keeps or shifts \
-                         them, or a calibrator that learns",
-            })
+        Distortion::Offset { sampler, .. } if training.posterior.shift().is_none() => {
+            Err(Error::BentOffsets { sampler: sampler.to_string(), loss: training.loss.clone() })
         }
         _ => Ok(()),
     }
@@ -456,7 +449,7 @@ fn need_odds_kept(training: &Training) -> Result<()> {
 struct Trained<P> {
     model: P,
     description: String,
-    training: Training,
+    training: TrainingContext,
     /// What was done to the rows trained on, whether or not the model undid it.
     distortion: Distortion,
     train: ClassTotals,

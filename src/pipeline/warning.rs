@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::calibration::Training;
+use crate::calibration::TrainingContext;
 use crate::core::{ClassTotals, Distortion};
 
 /// Why the probabilities of a pipeline are not those of the population.
@@ -31,14 +31,14 @@ pub enum Warning {
 
 impl Warning {
     /// What a model trained in this way on rows of these totals leaves to be undone, if anything.
-    pub(super) fn not_undone(training: &Training, sample: &ClassTotals) -> Option<Self> {
+    pub(super) fn not_undone(training: &TrainingContext, sample: &ClassTotals) -> Option<Self> {
         let by_features = matches!(training.distortion, Distortion::FeatureDependent { .. });
-        let loss_shift = training.loss.posterior_shift();
+        let loss_shift = training.posterior.shift();
         let constant = !by_features && loss_shift.is_some();
-        // σ(z) has the log-odds z, the population has g(z) − δ, with g the map of the loss.
+        // σ(z) has the log-odds z, the population has g(z) − δ, with g the posterior of the loss.
         let over = match loss_shift {
             Some(shift) => -shift,
-            None => training.logit_of(sample.log_odds()) - sample.log_odds(),
+            None => training.posterior.logit(sample.log_odds()) - sample.log_odds(),
         };
         let excess = training.distortion.log_odds().map(|shift| over + shift);
         // Class weights from counts sum to their log-odds up to rounding.

@@ -30,7 +30,7 @@ use crate::numerics::{logit, sigmoid};
 /// full fit for c ≥ 1 (§4), and 2/c times for c < 1.
 ///
 /// **Which losses.** The argument is about log-odds, so it holds for losses whose
-/// [`posterior_logit`](crate::loss::Loss::posterior_logit) is the logit plus a constant: log loss and
+/// [`posterior`](crate::loss::Loss::posterior) is the logit plus a constant: log loss and
 /// its class-weighted forms.
 ///
 /// ```

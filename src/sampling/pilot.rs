@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{RandomUnderSampler, Sampler};
-use crate::calibration::{Calibrate, Calibrator, PriorCorrection};
+use crate::calibration::{CalibrationMap, Calibrator, PriorCorrection};
 use crate::core::{Dataset, Distortion, Error, Result, Run};
 use crate::loss::Loss;
 use crate::model::{Model, Predict};
@@ -56,7 +56,7 @@ impl Pilot {
     pub fn fitted<P, K>(pipeline: impl Into<Arc<FittedPipeline<P, K>>>) -> Self
     where
         P: Predict + 'static,
-        K: Calibrate + 'static,
+        K: CalibrationMap + 'static,
     {
         Self(Arc::new(Fitted(pipeline.into())))
     }
@@ -137,7 +137,7 @@ impl<P> fmt::Debug for Given<P> {
 
 struct Fitted<P, K>(Arc<FittedPipeline<P, K>>);
 
-impl<P: Predict, K: Calibrate> Score for Fitted<P, K> {
+impl<P: Predict, K: CalibrationMap> Score for Fitted<P, K> {
     fn probabilities(&self, data: &Dataset<'_>, _: &Run) -> Result<Vec<f64>> {
         self.0.probabilities_as_sampled(data)
     }

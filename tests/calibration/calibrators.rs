@@ -1,18 +1,17 @@
 //! Calibrators: what each undoes, what each refuses.
 
-use std::sync::Arc;
-
 use imbalance::Distortion;
 use imbalance::calibration::{
-    Calibrate, Calibrator, PlattScaling, PriorCorrection, Scored, Training, Uncalibrated,
+    CalibrationMap, CalibrationSet, Calibrator, PlattScaling, PriorCorrection, TrainingContext,
+    Uncalibrated,
 };
 use imbalance::loss::LogLoss;
 use imbalance::numerics::{logit, sigmoid};
 use imbalance::{Error, Seed};
 use proptest::prelude::*;
 
-fn trained_on(distortion: Distortion) -> Training {
-    Training::new(Arc::new(LogLoss), distortion)
+fn trained_on(distortion: Distortion) -> TrainingContext {
+    TrainingContext::new(&LogLoss, distortion)
 }
 
 #[test]
@@ -20,7 +19,7 @@ fn prior_correction_is_the_bayes_form() {
     // He et al. 2014: q = p / (p + (1 − p)/w) for negatives kept at rate w.
     for w in [1.0, 0.5, 0.1, 0.025, 1e-3, 1e-6] {
         let distortion = Distortion::PriorShift { log_odds: -f64::ln(w) };
-        let map = PriorCorrection::new().fit(&Scored::no_rows(trained_on(distortion))).unwrap();
+        let map = PriorCorrection::new().fit(&trained_on(distortion), None).unwrap();
         for p in [1e-12, 1e-6, 0.01, 0.3, 0.5, 0.9, 0.999] {
             let q = p / (p + (1.0 - p) / w);
             let found = map.probability(logit(p));
@@ -35,7 +34,7 @@ fn prior_correction_is_the_bayes_form() {
 
 #[test]
 fn prior_correction_of_nothing_is_the_identity() {
-    let map = PriorCorrection::new().fit(&Scored::no_rows(Training::default())).unwrap();
+    let map = PriorCorrection::new().fit(&TrainingContext::default(), None).unwrap();
     for z in [-1e4, -40.0, -1.0, 0.0, 3.0, 1e4] {
         assert_eq!(map.probability(z), Uncalibrated.probability(z));
         assert_eq!(map.probability(z), sigmoid(z));
@@ -46,35 +45,38 @@ fn prior_correction_of_nothing_is_the_identity() {
 fn prior_correction_refuses_what_has_no_closed_form_and_names_it() {
     let distortion =
         Distortion::FeatureDependent { sampler: "Smote".into(), nominal_log_odds: Some(2.0) };
-    let error = PriorCorrection::new().fit(&Scored::no_rows(trained_on(distortion))).unwrap_err();
+    let error = PriorCorrection::new().fit(&trained_on(distortion), None).unwrap_err();
     assert!(matches!(&error, Error::NoClosedForm { sampler, .. } if sampler == "Smote"));
     assert!(error.to_string().starts_with("`PriorCorrection` cannot undo `Smote`"), "{error}");
 }
 
 #[test]
 fn learning_from_distorted_rows_is_refused() {
-    let scored = Scored::from_logits(&[0.0, 1.0, 2.0], &[false, true, true])
+    let scored = CalibrationSet::from_logits(&[0.0, 1.0, 2.0], &[false, true, true])
         .unwrap()
         .with_distortion(Distortion::PriorShift { log_odds: 1.0 });
-    let error = PlattScaling::new().fit(&scored).unwrap_err();
+    let error = PlattScaling::new().learn(&scored).unwrap_err();
     assert!(matches!(error, Error::DistortedCalibration { calibrator: "PlattScaling", .. }));
     assert!(error.to_string().contains("untouched rows"), "{error}");
-    assert!(Uncalibrated.fit(&scored).is_ok() && !Uncalibrated.learns());
+    assert!(Uncalibrated.learn(&scored).is_ok() && !Uncalibrated.needs_rows());
 }
 
 #[test]
 fn scores_are_checked_and_their_kind_is_explicit() {
-    let error = Scored::from_logits(&[0.0, f64::NAN], &[true, false]).unwrap_err();
+    let error = CalibrationSet::from_logits(&[0.0, f64::NAN], &[true, false]).unwrap_err();
     assert!(matches!(error, Error::NonFinite { row: 1, .. }));
-    assert!(Scored::from_logits(&[f64::INFINITY, f64::NEG_INFINITY], &[true, false]).is_ok());
-    let error = Scored::from_probabilities(&[0.5, 1.5], &[true, false]).unwrap_err();
+    assert!(
+        CalibrationSet::from_logits(&[f64::INFINITY, f64::NEG_INFINITY], &[true, false]).is_ok()
+    );
+    let error = CalibrationSet::from_probabilities(&[0.5, 1.5], &[true, false]).unwrap_err();
     assert!(error.to_string().contains("1.5 at row 1"), "{error}");
-    assert!(Scored::from_probabilities(&[f64::NAN], &[true]).is_err());
+    assert!(CalibrationSet::from_probabilities(&[f64::NAN], &[true]).is_err());
     assert!(matches!(
-        Scored::from_logits(&[0.0], &[true, false]),
+        CalibrationSet::from_logits(&[0.0], &[true, false]),
         Err(Error::LengthMismatch { found: 2, expected: 1, .. })
     ));
-    let scored = Scored::from_probabilities(&[0.0, 0.25, 1.0], &[false, false, true]).unwrap();
+    let scored =
+        CalibrationSet::from_probabilities(&[0.0, 0.25, 1.0], &[false, false, true]).unwrap();
     assert_eq!(scored.logits()[0], f64::NEG_INFINITY);
     assert!((scored.logits()[1] + 3_f64.ln()).abs() < 1e-15);
     assert!(matches!(
@@ -86,7 +88,7 @@ fn scores_are_checked_and_their_kind_is_explicit() {
 #[test]
 fn platt_needs_both_classes_and_finite_scores() {
     let fit = |logits: &[f64], labels: &[bool]| {
-        PlattScaling::new().fit(&Scored::from_logits(logits, labels).unwrap())
+        PlattScaling::new().learn(&CalibrationSet::from_logits(logits, labels).unwrap())
     };
     assert!(matches!(fit(&[0.0, 1.0], &[true, true]), Err(Error::OneClass { .. })));
     assert!(matches!(fit(&[], &[]), Err(Error::NoRows { .. })));
@@ -126,11 +128,11 @@ proptest! {
     fn platt_laws(seed in 0_u64..1000, scale in 0.1..20.0, shift in -50.0..50.0) {
         let (logits, labels) = drawn(seed, 400);
         let fit = |logits: &[f64], labels: &[bool], weights: Option<&[f64]>| {
-            let mut scored = Scored::from_logits(logits, labels).unwrap();
+            let mut scored = CalibrationSet::from_logits(logits, labels).unwrap();
             if let Some(weights) = weights {
                 scored = scored.with_weights(weights).unwrap();
             }
-            PlattScaling::new().fit(&scored).unwrap()
+            PlattScaling::new().learn(&scored).unwrap()
         };
         let map = fit(&logits, &labels, None);
 

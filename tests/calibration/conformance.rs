@@ -1,10 +1,11 @@
 //! The contract of calibrators that learn, held against every one of them.
 
 use imbalance::Distortion;
+use imbalance::calibration::multiclass::ClassSet;
 use imbalance::calibration::{
-    BetaCalibration, BetaCdf, BoxCalibrator, Calibrate, Calibrator, HistogramBinning,
-    IsotonicRegression, PlattScaling, PriorCorrection, Scored, ScoredClasses, TemperatureScaling,
-    Uncalibrated, VennAbers,
+    BetaCalibration, BetaCdf, BoxCalibrator, Calibration, CalibrationMap, CalibrationSet,
+    Calibrator, HistogramBinning, Interpolation, IsotonicRegression, PlattScaling, PriorCorrection,
+    Scale, TemperatureScaling, TrainingContext, Uncalibrated, VennAbers,
 };
 use imbalance::ndarray::{Array2, array};
 use imbalance::numerics::sigmoid;
@@ -67,11 +68,11 @@ fn cases() -> Vec<Case> {
         },
         Case {
             again: Again::Same,
-            ..case("Platt, plain targets", platt().plain_targets().boxed())
+            ..case("Platt, plain targets", platt().plain_targets(true).boxed())
         },
         Case {
             infinite_scores: true,
-            ..case("Platt, as printed", platt().on_probabilities().plain_targets().boxed())
+            ..case("Platt, as printed", platt().on_probabilities(true).plain_targets(true).boxed())
         },
         Case {
             infinite_scores: true,
@@ -85,14 +86,17 @@ fn cases() -> Vec<Case> {
             again: Again::Same,
             ..case(
                 "isotonic, linear in the probability",
-                IsotonicRegression::new().linear_in_probability().boxed(),
+                IsotonicRegression::new().interpolation(Interpolation::LinearInProbability).boxed(),
             )
         },
         Case {
             infinite_scores: true,
             separable: true,
             again: Again::Same,
-            ..case("isotonic, steps", IsotonicRegression::new().steps().boxed())
+            ..case(
+                "isotonic, steps",
+                IsotonicRegression::new().interpolation(Interpolation::Steps).boxed(),
+            )
         },
         Case {
             infinite_scores: true,
@@ -107,7 +111,7 @@ fn cases() -> Vec<Case> {
         case("beta abm", BetaCalibration::abm().boxed()),
         Case { again: Again::Same, ..case("beta am", BetaCalibration::am().boxed()) },
         Case { balanced: false, ..case("beta ab", BetaCalibration::ab().boxed()) },
-        Case { balanced: false, ..case("beta CDF", BetaCdf::new().boxed()) },
+        Case { balanced: false, ..case("beta CDF", BetaCdf.boxed()) },
         Case {
             balanced: false,
             again: Again::Same,
@@ -117,7 +121,7 @@ fn cases() -> Vec<Case> {
             again: Again::Same,
             ..case(
                 "temperature, bias corrected",
-                TemperatureScaling::new().bias_corrected().boxed(),
+                TemperatureScaling::new().bias_corrected(true).boxed(),
             )
         },
         Case {
@@ -146,7 +150,7 @@ fn cases() -> Vec<Case> {
             counts: true,
             // p₀ = 1/9 and p₁ = 2/9.
             one_in_eight: 0.2,
-            ..case("Venn–Abers", VennAbers::new().boxed())
+            ..case("Venn–Abers", VennAbers.boxed())
         },
         Case {
             infinite_scores: true,
@@ -163,12 +167,14 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-fn fit(case: &Case, z: &[f64], y: &[bool], w: Option<&[f64]>) -> Box<dyn Calibrate> {
-    let mut scored = Scored::from_logits(z, y).unwrap();
+type Fitted = Calibration<Box<dyn CalibrationMap>>;
+
+fn fit(case: &Case, z: &[f64], y: &[bool], w: Option<&[f64]>) -> Fitted {
+    let mut scored = CalibrationSet::from_logits(z, y).unwrap();
     if let Some(w) = w {
         scored = scored.with_weights(w).unwrap();
     }
-    case.calibrator.fit(&scored).unwrap_or_else(|error| panic!("{}: {error}", case.name))
+    case.calibrator.learn(&scored).unwrap_or_else(|error| panic!("{}: {error}", case.name))
 }
 
 /// The relative difference of two solutions of the same problem by sums in another order: what the promise
@@ -180,7 +186,7 @@ const SUM: f64 = 1e-9;
 const FALL: f64 = 1e-14;
 
 #[track_caller]
-fn alike(case: &Case, a: &dyn Calibrate, b: &dyn Calibrate, at: &[f64]) {
+fn alike(case: &Case, a: &Fitted, b: &Fitted, at: &[f64]) {
     for &z in at {
         let (p, q) = (a.probability(z), b.probability(z));
         assert!((p - q).abs() <= SOLUTION * p.max(q), "{}: {p} and {q} at {z}", case.name);
@@ -189,7 +195,7 @@ fn alike(case: &Case, a: &dyn Calibrate, b: &dyn Calibrate, at: &[f64]) {
 
 /// What holds for every map on the rows it was learned from, of weight 1.
 #[track_caller]
-fn lawful(case: &Case, map: &dyn Calibrate, z: &[f64], y: &[bool]) {
+fn lawful(case: &Case, map: &Fitted, z: &[f64], y: &[bool]) {
     let name = case.name;
     let p = map.probabilities(z).unwrap();
     assert!(p.iter().all(|p| (0.0..=1.0).contains(p)), "{name}");
@@ -212,23 +218,26 @@ fn lawful(case: &Case, map: &dyn Calibrate, z: &[f64], y: &[bool]) {
     let mut out = vec![0.0; z.len()];
     map.probabilities_into(z, &mut out).unwrap();
     assert_eq!(out, p, "{name}");
-    let mut longer = vec![2.0; z.len() + 3];
-    map.map_block(z, &mut longer);
-    assert_eq!(longer[..z.len()], p, "{name}");
-    assert_eq!(longer[z.len()..], [2.0; 3], "{name}");
+    let mut out = z.to_vec();
+    map.apply(Scale::Logit, &mut out);
+    assert_eq!(out, p, "{name}");
+    // So are the same map as a plain value, without its report.
+    let built_in = map.built_in().expect("a map of the library");
+    assert_eq!(Calibration::new(built_in.clone()).probabilities(z).unwrap(), p, "{name}");
+    assert_eq!(built_in.describe(), map.describe(), "{name}");
     for (&z, &p) in z.iter().zip(&p).step_by(z.len() / 50 + 1) {
         assert_eq!(map.probability(z), p, "{name}");
-        let from_logit = sigmoid(map.calibrated_logit(z));
+        assert_eq!(built_in.probability(z), p, "{name}");
+        let from_logit = sigmoid(map.logit(z));
         // A logit of 700 holds 13 digits of p near 0.
         assert!((from_logit - p).abs() <= 1e-12 * p, "{name}: {from_logit} {p} at {z}");
     }
 
     let scores: Vec<f64> = z.iter().map(|&z| sigmoid(z)).chain([0.0, 1e-310, 1.0]).collect();
     let of = map.probabilities_of(&scores).unwrap();
-    let mut longer = vec![2.0; scores.len() + 3];
-    map.map_block_of(&scores, &mut longer);
-    assert_eq!(longer[..scores.len()], of, "{name}");
-    assert_eq!(longer[scores.len()..], [2.0; 3], "{name}");
+    let mut out = scores.clone();
+    map.apply(Scale::Probability, &mut out);
+    assert_eq!(out, of, "{name}");
     for (&score, &p) in scores.iter().zip(&of).step_by(z.len() / 50 + 1) {
         assert_eq!(map.probability_of(score), p, "{name}");
     }
@@ -326,7 +335,7 @@ proptest! {
     fn calibrated_scores_are_left_alone((z, y) in rows()) {
         for case in cases() {
             let map = fit(&case, &z, &y, None);
-            let again: Vec<f64> = z.iter().map(|&z| map.calibrated_logit(z)).collect();
+            let again: Vec<f64> = z.iter().map(|&z| map.logit(z)).collect();
             // Flat maps leave nothing to learn, and lines refuse the certain scores of an isotonic map.
             if again.iter().all(|&z| z == again[0]) {
                 continue;
@@ -335,7 +344,7 @@ proptest! {
             let isotonic = IsotonicRegression::new().boxed();
             let chain = case.name.starts_with("prior");
             let calibrator = if chain { &isotonic } else { &case.calibrator };
-            let second = calibrator.fit(&Scored::from_logits(&again, &y).unwrap()).unwrap();
+            let second = calibrator.learn(&CalibrationSet::from_logits(&again, &y).unwrap()).unwrap();
             let n = y.len() as f64;
             let rate = y.iter().filter(|&&y| y).count() as f64 / n;
             let mut square = 0.0;
@@ -355,14 +364,14 @@ proptest! {
 
     #[test]
     fn venn_abers_is_two_isotonic_fits((z, y) in rows(), query in -7.0..5.0_f64, tie in 0_usize..60) {
-        let map = VennAbers::new().fit(&Scored::from_logits(&z, &y).unwrap()).unwrap();
+        let map = VennAbers.learn(&CalibrationSet::from_logits(&z, &y).unwrap()).unwrap();
         for query in [query, z[tie]] {
             let with = |label: bool| {
                 let (mut z, mut y) = (z.clone(), y.clone());
                 z.push(query);
                 y.push(label);
-                let scored = Scored::from_logits(z, y).unwrap();
-                IsotonicRegression::new().fit(&scored).unwrap().probability(query)
+                let scored = CalibrationSet::from_logits(z, y).unwrap();
+                IsotonicRegression::new().learn(&scored).unwrap().probability(query)
             };
             let (p0, p1) = map.interval(query);
             // Means of the same counts, rounded in another order.
@@ -421,16 +430,19 @@ fn reversed_scores_give_a_constant_map() {
 fn distorted_or_missing_rows_and_one_class_are_refused() {
     for case in cases() {
         let z = [-1.0, 0.0, 1.0, 2.0];
-        let fit = |y: &'static [bool]| Scored::from_logits(z[..y.len()].to_vec(), y).unwrap();
+        let fit =
+            |y: &'static [bool]| CalibrationSet::from_logits(z[..y.len()].to_vec(), y).unwrap();
         let shifted = fit(&[false, true, false, true])
             .with_distortion(Distortion::PriorShift { log_odds: 1.0 });
-        let error = case.calibrator.fit(&shifted).unwrap_err();
+        let error = case.calibrator.learn(&shifted).unwrap_err();
         assert!(matches!(error, Error::DistortedCalibration { .. }), "{}: {error}", case.name);
-        let error = case.calibrator.fit(&fit(&[])).unwrap_err();
+        let error = case.calibrator.learn(&fit(&[])).unwrap_err();
         assert!(matches!(error, Error::NoRows { .. }), "{}: {error}", case.name);
-        let error = case.calibrator.fit(&fit(&[true; 4])).unwrap_err();
+        let error = case.calibrator.learn(&fit(&[true; 4])).unwrap_err();
         assert!(matches!(error, Error::OneClass { .. }), "{}: {error}", case.name);
-        assert!(case.calibrator.learns());
+        let error = case.calibrator.fit(&TrainingContext::default(), None).unwrap_err();
+        assert!(matches!(error, Error::NoRows { .. }), "{}: {error}", case.name);
+        assert!(case.calibrator.needs_rows() && case.calibrator.corrects_prior());
     }
 }
 
@@ -438,7 +450,7 @@ fn distorted_or_missing_rows_and_one_class_are_refused() {
 fn extremes() {
     for case in cases() {
         let name = case.name;
-        let sane = |map: &dyn Calibrate| {
+        let sane = |map: &Fitted| {
             for z in GRID.iter().chain(&[f64::NEG_INFINITY, f64::INFINITY, 1e300, -1e300]) {
                 let p = map.probability(*z);
                 assert!((0.0..=1.0).contains(&p), "{name}: {p} at {z}");
@@ -472,8 +484,8 @@ fn extremes() {
         // Certain scores: p = 0 and 1.
         let p = [0.0, 0.2, 0.3, 0.6, 0.7, 1.0];
         let y = [false, false, true, false, true, true];
-        let scored = Scored::from_probabilities(&p, &y).unwrap();
-        match case.calibrator.fit(&scored) {
+        let scored = CalibrationSet::from_probabilities(&p, &y).unwrap();
+        match case.calibrator.learn(&scored) {
             Ok(map) => {
                 assert!(case.infinite_scores, "{name}");
                 sane(&map);
@@ -502,7 +514,7 @@ fn extremes() {
         // Separable scores: a solution or a typed error.
         let z = [-3.0, -2.0, 2.0, 3.0];
         let y = [false, false, true, true];
-        match case.calibrator.fit(&Scored::from_logits(&z, &y).unwrap()) {
+        match case.calibrator.learn(&CalibrationSet::from_logits(&z, &y).unwrap()) {
             Ok(map) => {
                 assert!(case.separable, "{name}");
                 sane(&map);
@@ -534,14 +546,14 @@ fn scores_that_all_but_separate_the_classes_have_a_steep_map() {
 fn forms_without_a_constant_leave_equal_scores_on_their_side() {
     // One in eight, at a score above ½: only ½ is near.
     let y = [true, false, false, false, false, false, false, false];
-    let scored = Scored::from_logits(&[1.0; 8], &y).unwrap();
+    let scored = CalibrationSet::from_logits(&[1.0; 8], &y).unwrap();
     for calibrator in [BetaCalibration::ab().boxed(), TemperatureScaling::new().boxed()] {
-        assert_eq!(calibrator.fit(&scored).unwrap().probability(1.0), 0.5);
+        assert_eq!(calibrator.learn(&scored).unwrap().probability(1.0), 0.5);
     }
     // ½ itself tells nothing of a and b: one other score does not tell them apart.
     let z = [0.0, 0.0, 0.0, -1.0, -1.0, -1.0];
     let y = [true, false, false, true, false, false];
-    let map = BetaCalibration::ab().fit(&Scored::from_logits(&z, &y).unwrap()).unwrap();
+    let map = BetaCalibration::ab().learn(&CalibrationSet::from_logits(&z, &y).unwrap()).unwrap();
     assert_eq!(map.a(), map.b());
     assert!((map.probability(-1.0) - 1.0 / 3.0).abs() < 1e-12);
 }
@@ -549,11 +561,11 @@ fn forms_without_a_constant_leave_equal_scores_on_their_side() {
 #[test]
 fn huge_weights_leave_separated_scores_a_platt_solution() {
     // The target of 1e20 positives is 1 − 1e-20, which is not 1.
-    let scored = Scored::from_logits(&[-2.0, -1.0, 1.0, 2.0], &[false, false, true, true])
+    let scored = CalibrationSet::from_logits(&[-2.0, -1.0, 1.0, 2.0], &[false, false, true, true])
         .unwrap()
         .with_weights(&[1e20; 4])
         .unwrap();
-    let map = PlattScaling::new().fit(&scored).unwrap();
+    let map = PlattScaling::new().learn(&scored).unwrap();
     // By symmetry the intercept is 0, and each class's gradient balances at σ(−a) + 2σ(−2a) = 3 · 5e-21.
     let balance = sigmoid(-map.slope()) + 2.0 * sigmoid(-2.0 * map.slope());
     assert!((balance / 1.5e-20 - 1.0).abs() < SOLUTION, "{balance}");
@@ -574,9 +586,9 @@ fn one_positive_in_a_million() {
 fn a_chain_is_measured_as_a_whole() {
     let z: Vec<f64> = (0..400).map(|i| f64::from(i) * 0.02 - 5.0).collect();
     let y: Vec<bool> = (0..400).map(|i| uniform(8, i) < sigmoid(0.7 * z[i] - 1.0)).collect();
-    let scored = Scored::from_logits(&z, &y).unwrap();
-    let chain = TemperatureScaling::new().then(PlattScaling::new().plain_targets());
-    let map = chain.fit(&scored).unwrap();
+    let scored = CalibrationSet::from_logits(&z, &y).unwrap();
+    let chain = TemperatureScaling::new().then(PlattScaling::new().plain_targets(true));
+    let map = chain.learn(&scored).unwrap();
     let report = map.report().unwrap();
     let (first, second) = (map.first().report().unwrap(), map.second().report().unwrap());
     assert_eq!(report.before, first.before);
@@ -587,20 +599,113 @@ fn a_chain_is_measured_as_a_whole() {
     let names: Vec<&str> = report.parameters.iter().map(|p| p.name.as_str()).collect();
     assert_eq!(names, ["first 1/T", "second a", "second b"]);
     // Nothing was learned: nothing to report.
-    let rows = Scored::no_rows(imbalance::calibration::Training::default());
-    assert!(PriorCorrection::new().then(Uncalibrated).fit(&rows).unwrap().report().is_none());
+    let neither = PriorCorrection::new().then(Uncalibrated);
+    assert!(neither.fit(&TrainingContext::default(), None).unwrap().report().is_none());
+}
+
+/// A map of one's own that replaces every provided method, to be found again behind a pointer.
+#[derive(Debug)]
+struct Mine;
+
+impl CalibrationMap for Mine {
+    fn logit(&self, _: f64) -> f64 {
+        1.0
+    }
+    fn probability(&self, _: f64) -> f64 {
+        0.25
+    }
+    fn apply(&self, scale: Scale, scores: &mut [f64]) {
+        scores.fill(if scale == Scale::Logit { 0.5 } else { 0.75 });
+    }
+    fn describe(&self) -> String {
+        "mine".into()
+    }
+}
+
+impl Calibrator for Mine {
+    type Map = Self;
+    fn needs_rows(&self) -> bool {
+        false
+    }
+    fn corrects_prior(&self) -> bool {
+        true
+    }
+    fn needs_finite_scores(&self) -> bool {
+        true
+    }
+    fn ensure_reversible(&self, _: &TrainingContext) -> imbalance::Result<()> {
+        Err(Error::NoRows { what: "mine" })
+    }
+    fn fit(
+        &self,
+        _: &TrainingContext,
+        _: Option<&CalibrationSet<'_>>,
+    ) -> imbalance::Result<Calibration<Self>> {
+        Ok(Calibration::new(Self))
+    }
+    fn learn(&self, _: &CalibrationSet<'_>) -> imbalance::Result<Calibration<Self>> {
+        Err(Error::NoRows { what: "learn" })
+    }
+}
+
+#[test]
+fn a_box_forwards_every_method() {
+    let training = TrainingContext::default();
+    let boxed = Mine.boxed();
+    assert!(!boxed.needs_rows() && boxed.corrects_prior() && boxed.needs_finite_scores());
+    assert!(boxed.ensure_reversible(&training).is_err());
+    let set = CalibrationSet::from_logits(&[0.0], &[true]).unwrap();
+    assert!(boxed.learn(&set).is_err());
+    let map = boxed.fit(&training, None).unwrap();
+    assert_eq!((map.logit(0.0), map.probability(0.0), map.probability_of(0.0)), (1.0, 0.25, 0.75));
+    assert_eq!(map.probabilities(&[9.0]).unwrap(), [0.5]);
+    assert_eq!(map.describe(), "mine");
+    assert!(map.built_in().is_none());
+}
+
+#[test]
+fn an_answer_that_is_no_probability_is_refused() {
+    #[derive(Debug)]
+    struct Two;
+    impl CalibrationMap for Two {
+        fn logit(&self, z: f64) -> f64 {
+            z
+        }
+        fn probability(&self, _: f64) -> f64 {
+            2.0
+        }
+    }
+    let map = Calibration::new(Two);
+    for error in [map.probabilities(&[0.0]), map.probabilities_of(&[0.5])] {
+        assert!(matches!(error.unwrap_err(), Error::Contract { .. }));
+    }
+    assert!(matches!(map.probabilities(&[f64::NAN]), Err(Error::NonFinite { row: 0, .. })));
+}
+
+#[test]
+fn a_probability_of_a_calibration_row_meets_its_own_step() {
+    let p = [0.7, 0.1, 0.1, 0.1, 0.4, 0.9, 0.6, 0.3, 0.8, 0.9, 0.9, 0.3];
+    let y = [0, 0, 1, 0, 1, 1, 0, 0, 1, 1, 1, 0].map(|y| y == 1);
+    let map = VennAbers.learn(&CalibrationSet::from_probabilities(&p, &y).unwrap()).unwrap();
+    assert_eq!(map.interval_of(0.4), (0.25, 0.5));
+    assert_eq!(map.probability_of(0.4), 0.5 / (1.0 - 0.25 + 0.5));
+    // The logit by other means is a rounding off, and another score.
+    assert_eq!(map.interval(0.4_f64.ln() - (-0.4_f64).ln_1p()), (1.0 / 6.0, 0.5));
+    let (low, high) = map.interval_of(1.5);
+    assert!(low.is_nan() && high.is_nan());
 }
 
 #[test]
 fn uncalibrated_logits_keep_what_a_probability_rounds_away() {
     for z in [-800.0, 0.0, 40.0, f64::INFINITY] {
-        assert_eq!(Uncalibrated.calibrated_logit(z), z);
+        assert_eq!(CalibrationMap::logit(&Uncalibrated, z), z);
     }
     // The loss of a line map is finite where p rounds to 1.
     let z: Vec<f64> = (0..100).map(|i| f64::from(i) - 50.0).collect();
     let mut y: Vec<bool> = z.iter().map(|&z| z > 0.0).collect();
     (y[49], y[52], y[95]) = (true, false, false);
-    let map = TemperatureScaling::new().fit(&Scored::from_logits(&z, &y).unwrap()).unwrap();
+    let map =
+        TemperatureScaling::new().learn(&CalibrationSet::from_logits(&z, &y).unwrap()).unwrap();
     let report = map.report().unwrap();
     assert!(report.before.log_loss.is_finite() && report.after.log_loss < report.before.log_loss);
 }
@@ -615,12 +720,10 @@ fn prediction_allocates_nothing_but_its_output() {
     for case in cases() {
         let map = fit(&case, &z, &y, None);
         let one = allocation_counter::measure(|| {
-            assert!(
-                map.probability(0.3) + map.probability_of(0.3) + map.calibrated_logit(0.3) > 0.0
-            );
+            assert!(map.probability(0.3) + map.probability_of(0.3) + map.logit(0.3) > 0.0);
         });
         assert_eq!(one.count_total, 0, "{}", case.name);
-        let block = allocation_counter::measure(|| map.map_block(&z, &mut out));
+        let block = allocation_counter::measure(|| map.apply(Scale::Logit, &mut out));
         assert_eq!(block.count_total, 0, "{}", case.name);
         let into = allocation_counter::measure(|| map.probabilities_into(&z, &mut out).unwrap());
         assert!(into.bytes_total <= messages, "{}: {into:?}", case.name);
@@ -661,13 +764,13 @@ fn laws_of_many_classes() {
     let copied_classes: Vec<usize> = copies.iter().rev().map(|&i| drawn[i]).collect();
     let mut reversed = copied.view();
     reversed.invert_axis(imbalance::ndarray::Axis(0));
-    for temperature in [TemperatureScaling::new(), TemperatureScaling::new().bias_corrected()] {
-        let fit = |scored: &ScoredClasses<'_>| temperature.fit_classes(scored).unwrap();
-        let plain = ScoredClasses::new(logits.view(), &drawn).unwrap();
+    for temperature in [TemperatureScaling::new(), TemperatureScaling::new().bias_corrected(true)] {
+        let fit = |scored: &ClassSet<'_>| temperature.fit_classes(scored).unwrap();
+        let plain = ClassSet::new(logits.view(), &drawn).unwrap();
         let map = fit(&plain.clone().with_weights(&weights).unwrap());
         let p = map.probabilities(&logits.view()).unwrap();
         // Weight 2 is twice the row, and order is nothing.
-        let twice = fit(&ScoredClasses::new(reversed, &copied_classes).unwrap());
+        let twice = fit(&ClassSet::new(reversed, &copied_classes).unwrap());
         for (p, q) in p.iter().zip(&twice.probabilities(&logits.view()).unwrap()) {
             assert!((p - q).abs() < SOLUTION);
         }
@@ -684,7 +787,7 @@ fn laws_of_many_classes() {
         }
         // Of calibrated logits nothing is left to gain.
         let again = p.mapv(f64::ln);
-        let again = ScoredClasses::new(again.view(), &drawn).unwrap();
+        let again = ClassSet::new(again.view(), &drawn).unwrap();
         let second = fit(&again.with_weights(&weights).unwrap());
         assert!((second.temperature() - 1.0).abs() < SOLUTION, "{}", second.temperature());
         assert!(map.report().to_string().contains("predicted before and after"));
@@ -694,7 +797,7 @@ fn laws_of_many_classes() {
 #[test]
 fn extremes_of_many_classes() {
     let scored = |logits: &Array2<f64>, classes: &[usize]| {
-        TemperatureScaling::new().fit_classes(&ScoredClasses::new(logits.view(), classes)?)
+        TemperatureScaling::new().fit_classes(&ClassSet::new(logits.view(), classes)?)
     };
     // Every row's class has the highest logit: no finite solution.
     let z = array![[2.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 3.0]];
@@ -704,13 +807,14 @@ fn extremes_of_many_classes() {
     assert!(matches!(scored(&Array2::zeros((0, 3)), &[]), Err(Error::NoRows { .. })));
     let narrow = scored(&Array2::zeros((2, 1)), &[0, 0]);
     assert!(matches!(narrow, Err(Error::InvalidArgument { argument: "logits", .. })));
-    let shifted = ScoredClasses::new(z.view(), &[0, 1, 1])
+    let shifted = ClassSet::new(z.view(), &[0, 1, 1])
         .unwrap()
         .with_distortion(Distortion::PriorShift { log_odds: 1.0 });
     let error = TemperatureScaling::new().fit_classes(&shifted).unwrap_err();
     assert!(matches!(error, Error::DistortedCalibration { .. }), "{error}");
-    let one_missing = ScoredClasses::new(z.view(), &[0, 1, 1]).unwrap();
-    let error = TemperatureScaling::new().bias_corrected().fit_classes(&one_missing).unwrap_err();
+    let one_missing = ClassSet::new(z.view(), &[0, 1, 1]).unwrap();
+    let error =
+        TemperatureScaling::new().bias_corrected(true).fit_classes(&one_missing).unwrap_err();
     assert!(matches!(error, Error::InvalidArgument { argument: "bias_corrected", .. }), "{error}");
 
     // Logits of ±1e4, of which one is wrong; and logits that are all equal.

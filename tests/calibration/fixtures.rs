@@ -1,9 +1,10 @@
 //! Calibrators against exact optima; see `fixtures/generate_calibration.py`.
 
 use approx::relative_eq;
+use imbalance::calibration::multiclass::ClassSet;
 use imbalance::calibration::{
-    BetaCalibration, BetaCdf, Calibrate, CalibrationReport, Calibrator, IsotonicRegression,
-    PlattScaling, Scored, ScoredClasses, TemperatureScaling, VennAbers,
+    BetaCalibration, BetaCdf, CalibrationReport, CalibrationSet, Calibrator, Interpolation,
+    IsotonicRegression, PlattScaling, TemperatureScaling, VennAbers,
 };
 use imbalance::ndarray::Array2;
 use serde_json::Value;
@@ -70,8 +71,8 @@ fn fixture() -> Value {
     serde_json::from_str(include_str!("../fixtures/calibration.json")).unwrap()
 }
 
-fn scored(case: &Value) -> Scored<'static> {
-    Scored::from_logits(numbers(&case["logits"]), booleans(&case["labels"]))
+fn scored(case: &Value) -> CalibrationSet<'static> {
+    CalibrationSet::from_logits(numbers(&case["logits"]), booleans(&case["labels"]))
         .unwrap()
         .with_weights(numbers(&case["weights"]))
         .unwrap()
@@ -86,10 +87,10 @@ fn two_classes() {
 
         for (key, platt) in [
             ("platt", PlattScaling::new()),
-            ("platt_plain", PlattScaling::new().plain_targets()),
-            ("platt_on_probabilities", PlattScaling::new().on_probabilities()),
+            ("platt_plain", PlattScaling::new().plain_targets(true)),
+            ("platt_on_probabilities", PlattScaling::new().on_probabilities(true)),
         ] {
-            let map = platt.fit(&scored).unwrap();
+            let map = platt.learn(&scored).unwrap();
             let report = map.report().unwrap();
             assert_solved(&name(key), report, &case[key], 1);
             assert_eq!(report.parameter("a"), Some(map.slope()));
@@ -105,7 +106,7 @@ fn two_classes() {
             assert!(relative_eq!(report.before.log_loss, loss, max_relative = MEAN));
         }
 
-        let beta = |form: BetaCalibration| form.fit(&scored).unwrap();
+        let beta = |form: BetaCalibration| form.learn(&scored).unwrap();
         let map = beta(BetaCalibration::abm());
         assert_solved(&name("abm"), map.report().unwrap(), &case["abm"], 2);
         assert_all(&name("abm"), &[map.a(), map.b(), map.c()], &numbers(&case["abm"]["theta"]));
@@ -113,7 +114,7 @@ fn two_classes() {
         let map = beta(BetaCalibration::am());
         assert_solved(&name("am"), map.report().unwrap(), &case["platt_plain"], 1);
         assert_eq!(map.a(), map.b());
-        let map = TemperatureScaling::new().bias_corrected().fit(&scored).unwrap();
+        let map = TemperatureScaling::new().bias_corrected(true).learn(&scored).unwrap();
         assert_solved(&name("bias corrected"), map.report().unwrap(), &case["platt_plain"], 1);
         assert_eq!(map.report().unwrap().parameter("b"), Some(map.offset()));
         let map = beta(BetaCalibration::ab());
@@ -121,12 +122,12 @@ fn two_classes() {
         let ab = numbers(&case["ab"]["theta"]);
         assert_all(&name("ab's c"), &[map.c()], &[(ab[0] - ab[1]) * std::f64::consts::LN_2]);
 
-        let map = TemperatureScaling::new().fit(&scored).unwrap();
+        let map = TemperatureScaling::new().learn(&scored).unwrap();
         assert_solved(&name("temperature"), map.report().unwrap(), &case["temperature"], 1);
         let inverse = map.report().unwrap().parameter("1/T").unwrap();
         assert!(relative_eq!(inverse, 1.0 / map.temperature(), max_relative = MEAN), "{case_name}");
 
-        let map = BetaCdf::new().fit(&scored).unwrap();
+        let map = BetaCdf.learn(&scored).unwrap();
         let report = map.report().unwrap();
         assert_parameters(&name("beta CDF"), &report.parameters, &case["cdf"]);
         assert_eq!([map.alpha(), map.beta()], [0, 1].map(|i| report.parameters[i].value));
@@ -145,15 +146,18 @@ fn isotonic_and_venn_abers() {
         let queries = numbers(&case["queries"]);
         for (key, isotonic) in [
             ("isotonic", IsotonicRegression::new()),
-            ("isotonic_in_probability", IsotonicRegression::new().linear_in_probability()),
+            (
+                "isotonic_in_probability",
+                IsotonicRegression::new().interpolation(Interpolation::LinearInProbability),
+            ),
         ] {
-            let map = isotonic.fit(&scored).unwrap();
+            let map = isotonic.learn(&scored).unwrap();
             for (&z, expected) in queries.iter().zip(numbers(&case[key])) {
                 let found = map.probability(z);
                 assert!((found - expected).abs() < MEAN, "{name}, {key}: {found} for {expected}");
             }
         }
-        let map = VennAbers::new().fit(&scored).unwrap();
+        let map = VennAbers.learn(&scored).unwrap();
         let expected = case["venn_abers"].as_array().unwrap();
         for (&z, expected) in queries[20..70].iter().zip(expected) {
             let (p0, p1) = map.interval(z);
@@ -163,7 +167,7 @@ fn isotonic_and_venn_abers() {
         }
     }
     let case = &fixture()["neighbours"];
-    let map = IsotonicRegression::new().fit(&scored(case)).unwrap();
+    let map = IsotonicRegression::new().learn(&scored(case)).unwrap();
     for (z, expected) in numbers(&case["logits"]).into_iter().zip(numbers(&case["isotonic"])) {
         let found = map.probability(z);
         assert!((found - expected).abs() < MEAN, "{found} for {expected} at {z}");
@@ -182,11 +186,11 @@ fn many_classes() {
         let classes: Vec<usize> = numbers(&case["classes"]).iter().map(|&k| k as usize).collect();
         let weights = numbers(&case["weights"]);
         let scored =
-            ScoredClasses::new(logits.view(), &classes).unwrap().with_weights(&weights).unwrap();
+            ClassSet::new(logits.view(), &classes).unwrap().with_weights(&weights).unwrap();
         let total: f64 = weights.iter().sum();
         for (key, temperature) in [
             ("temperature", TemperatureScaling::new()),
-            ("bias_corrected", TemperatureScaling::new().bias_corrected()),
+            ("bias_corrected", TemperatureScaling::new().bias_corrected(true)),
         ] {
             let name = format!("{} classes, {key}", shape.1);
             let map = temperature.fit_classes(&scored).unwrap();
@@ -214,7 +218,7 @@ fn many_classes() {
                 assert!(relative_eq!(reported.0, predicted, max_relative = MEAN), "{name}");
                 assert!(relative_eq!(reported.1, observed, max_relative = MEAN), "{name}");
                 // Offsets restore the weight of every class.
-                if temperature == TemperatureScaling::new().bias_corrected() {
+                if temperature == TemperatureScaling::new().bias_corrected(true) {
                     assert!(relative_eq!(predicted, observed, max_relative = 1e-9), "{name}");
                 }
             }
@@ -230,19 +234,22 @@ fn isotonic_knows_infinite_scores_bounds_and_steps() {
     let (low, high) = (f64::NEG_INFINITY, f64::INFINITY);
     let z = [low, low, 1.0, 2.0, high, high];
     let y = [false, true, true, true, true, true];
-    let scored = Scored::from_logits(&z, &y).unwrap();
-    let map = IsotonicRegression::new().fit(&scored).unwrap();
+    let scored = CalibrationSet::from_logits(&z, &y).unwrap();
+    let map = IsotonicRegression::new().learn(&scored).unwrap();
     assert_eq!([low, -1e300, 1.0, high].map(|z| map.probability(z)), [0.5, 1.0, 1.0, 1.0]);
     // On the scale of the probability there is a line from p = 0: ½ + σ(0)/σ(1) · ½.
-    let map = IsotonicRegression::new().linear_in_probability().fit(&scored).unwrap();
+    let map = IsotonicRegression::new()
+        .interpolation(Interpolation::LinearInProbability)
+        .learn(&scored)
+        .unwrap();
     let middle = 0.5 + 0.25 * (1.0 + (-1_f64).exp());
     assert!((map.probability(0.0) - middle).abs() < 1e-15);
-    let map = IsotonicRegression::new().bounds(0.1, 0.8).unwrap().fit(&scored).unwrap();
+    let map = IsotonicRegression::new().bounds(0.1, 0.8).unwrap().learn(&scored).unwrap();
     assert_eq!([low, 1.0, high].map(|z| map.probability(z)), [0.5, 0.8, 0.8]);
     assert_eq!(map.report().unwrap().bounds, ["upper = 0.8"]);
     assert!(IsotonicRegression::new().bounds(0.6, 0.5).is_err());
 
-    let scored = Scored::from_logits(&[1.0, 3.0], &[false, true]).unwrap();
-    let map = IsotonicRegression::new().steps().fit(&scored).unwrap();
+    let scored = CalibrationSet::from_logits(&[1.0, 3.0], &[false, true]).unwrap();
+    let map = IsotonicRegression::new().interpolation(Interpolation::Steps).learn(&scored).unwrap();
     assert_eq!([0.0, 1.9, 2.0, 9.0].map(|z| map.probability(z)), [0.0, 0.0, 1.0, 1.0]);
 }

@@ -1,11 +1,10 @@
 //! Corrections in closed form: given rates, the linear form as printed, and folding.
 
-use std::sync::Arc;
-
 use imbalance::Distortion;
+use imbalance::calibration::as_printed::LinearPriorScaling;
 use imbalance::calibration::{
-    Calibrate, Calibrator, IsotonicRegression, LinearPriorScaling, PlattScaling, PriorCorrection,
-    Scored, Training, Uncalibrated,
+    BetaCdf, BoxCalibrator, CalibrationSet, Calibrator, IsotonicRegression, PlattScaling,
+    PriorCorrection, TemperatureScaling, TrainingContext, Uncalibrated,
 };
 use imbalance::loss::{FocalLoss, LabelSmoothing, LogLoss, LogitAdjusted, Loss, WeightedLogLoss};
 use imbalance::model::{FtrlProximal, LogisticRegression, Model, Predict};
@@ -13,18 +12,14 @@ use imbalance::ndarray::Array2;
 use imbalance::numerics::{logit, sigmoid};
 use imbalance::{Dataset, Error, Pipeline, Run};
 
-fn trained(loss: impl Loss + 'static, distortion: Distortion) -> Scored<'static> {
-    Scored::no_rows(Training::new(Arc::new(loss), distortion))
-}
-
 #[test]
 fn rates_and_sampling_rate_are_the_same_correction() {
     // 1 % positives; keeping one negative in 20 makes 0.01/(0.01 + 0.99/20).
     let (tau, w): (f64, f64) = (0.01, 0.05);
     let sample = tau / (tau + (1.0 - tau) * w);
-    let rows = trained(LogLoss, Distortion::None);
-    let rates = PriorCorrection::from_rates(tau, sample).unwrap().fit(&rows).unwrap();
-    let rate = PriorCorrection::from_sampling_rate(w).unwrap().fit(&rows).unwrap();
+    let training = TrainingContext::default();
+    let rates = PriorCorrection::from_rates(tau, sample).unwrap().fit(&training, None).unwrap();
+    let rate = PriorCorrection::from_sampling_rate(w).unwrap().fit(&training, None).unwrap();
     for p in [1e-9, 0.01, 0.5, 0.999] {
         let bayes = p / (p + (1.0 - p) * ((1.0 - tau) / tau) * (sample / (1.0 - sample)));
         assert!((rates.probability_of(p) / bayes - 1.0).abs() < 1e-13);
@@ -42,13 +37,13 @@ fn rates_and_sampling_rate_are_the_same_correction() {
 #[test]
 fn given_rates_replace_the_samplers_report_but_not_its_refusal() {
     let given = PriorCorrection::from_sampling_rate(0.1).unwrap();
-    let reported = trained(LogLoss, Distortion::PriorShift { log_odds: 3.0 });
-    assert!((given.fit(&reported).unwrap().log_odds() - 10_f64.ln()).abs() < 1e-15);
+    let reported = TrainingContext::new(&LogLoss, Distortion::PriorShift { log_odds: 3.0 });
+    assert!((given.fit(&reported, None).unwrap().log_odds() - 10_f64.ln()).abs() < 1e-15);
     let smote = Distortion::FeatureDependent { sampler: "Smote".into(), nominal_log_odds: None };
-    let smote = trained(LogLoss, smote);
-    assert!(matches!(given.fit(&smote), Err(Error::NoClosedForm { .. })));
+    let smote = TrainingContext::new(&LogLoss, smote);
+    assert!(matches!(given.fit(&smote, None), Err(Error::NoClosedForm { .. })));
     let linear = LinearPriorScaling::from_rates(0.01, 0.5).unwrap();
-    assert!(matches!(linear.fit(&smote), Err(Error::NoClosedForm { .. })));
+    assert!(matches!(linear.fit(&smote, None), Err(Error::NoClosedForm { .. })));
 }
 
 #[test]
@@ -56,7 +51,7 @@ fn the_linear_form_is_as_printed() {
     let (real, train) = (0.02, 0.3);
     let map = LinearPriorScaling::from_rates(real, train)
         .unwrap()
-        .fit(&trained(LogLoss, Distortion::None))
+        .fit(&TrainingContext::default(), None)
         .unwrap();
     let factor = train / (train + (1.0 - train) * (1.0 - real) / real);
     for p in [0.0, 0.1, 0.7, 1.0] {
@@ -77,12 +72,12 @@ fn folding_is_exact_where_the_map_is_a_shift() {
         Box::new(FocalLoss::new(2.0).unwrap()),
     ];
     for loss in losses {
-        let loss = loss.adapted(&data.totals()).unwrap();
-        let shift = loss.posterior_shift();
+        let loss = loss.resolve(&data.totals()).unwrap();
+        let shift = loss.posterior().shift();
         let model =
             LogisticRegression::new().l2(1.0).unwrap().fit(&data, &*loss, &Run::default()).unwrap();
-        let training = Training::new(loss, Distortion::None);
-        let map = correction.fit(&Scored::no_rows(training)).unwrap();
+        let training = TrainingContext::new(&loss, Distortion::None);
+        let map = correction.fit(&training, None).unwrap();
         let Some(shift) = shift else {
             let error = map.fold_into(&model).unwrap_err();
             assert!(matches!(error, Error::InvalidArgument { argument: "loss", .. }), "{error}");
@@ -95,7 +90,7 @@ fn folding_is_exact_where_the_map_is_a_shift() {
             out
         };
         for (z, folded) in logits(&model).into_iter().zip(logits(&folded)) {
-            assert!((map.calibrated_logit(z) - folded).abs() < 1e-13);
+            assert!((map.logit(z) - folded).abs() < 1e-13);
             assert!((z + shift - logit(0.3) + logit(0.004) - folded).abs() < 1e-13);
         }
     }
@@ -122,21 +117,25 @@ fn a_model_of_one_pass_folds_too() {
 fn a_chain_whose_line_is_given_certain_answers_says_so() {
     // Under smoothing by 0.1 a probability below 0.05 is one of no positive at all.
     let loss = LabelSmoothing::new(LogLoss, 0.1).unwrap();
-    let training = Training::new(Arc::new(loss), Distortion::None);
-    let scored = Scored::from_logits(&[1.0, -4.0, 2.0], &[true, false, false]).unwrap();
-    let scored = scored.with_training(training);
-    let error = PriorCorrection::new().then(PlattScaling::new()).fit(&scored).unwrap_err();
-    let text = error.to_string();
-    assert!(
-        matches!(error, Error::Unsupported { stage: "the second calibrator of a chain", .. }),
-        "{text}"
-    );
-    assert!(text.contains("-inf, which the first makes of the score -4 of row 1"), "{text}");
-    // Isotonic regression takes them.
-    assert!(PriorCorrection::new().then(IsotonicRegression::new()).fit(&scored).is_ok());
+    let training = TrainingContext::new(&loss, Distortion::None);
+    let scored = CalibrationSet::from_logits(&[1.0, -4.0, 2.0], &[true, false, false]).unwrap();
+    let fit = |chain: BoxCalibrator| chain.fit(&training, Some(&scored));
+    let corrected = PriorCorrection::new;
+    for second in [PlattScaling::new().boxed(), BetaCdf.boxed(), TemperatureScaling::new().boxed()]
+    {
+        let error = fit(corrected().then(second).boxed()).unwrap_err();
+        let log_odds = f64::NEG_INFINITY;
+        assert_eq!(
+            error.to_string(),
+            Error::CertainScore { row: 1, score: -4.0, log_odds }.to_string()
+        );
+    }
+    // Isotonic regression takes them, and so does a line on probabilities.
+    assert!(fit(corrected().then(IsotonicRegression::new()).boxed()).is_ok());
+    assert!(fit(corrected().then(PlattScaling::new().on_probabilities(true)).boxed()).is_ok());
     // Scores that were certain from the start are another matter.
-    let certain = Scored::from_logits(&[1.0, f64::NEG_INFINITY], &[true, false]).unwrap();
-    let error = Uncalibrated.then(PlattScaling::new()).fit(&certain).unwrap_err();
+    let certain = CalibrationSet::from_logits(&[1.0, f64::NEG_INFINITY], &[true, false]).unwrap();
+    let error = Uncalibrated.then(PlattScaling::new()).learn(&certain).unwrap_err();
     assert!(matches!(error, Error::NonFinite { .. }), "{error}");
 }
 
@@ -144,20 +143,20 @@ fn a_chain_whose_line_is_given_certain_answers_says_so() {
 fn a_chain_maps_by_the_first_then_by_the_second() {
     let z = [-2.0, -1.0, 0.0, 1.0, 2.0, 3.0];
     let y = [false, true, false, false, true, true];
-    let scored = Scored::from_logits(&z, &y).unwrap();
+    let scored = CalibrationSet::from_logits(&z, &y).unwrap();
     let correction = PriorCorrection::from_sampling_rate(0.1).unwrap();
-    let chain = correction.then(PlattScaling::new()).fit(&scored).unwrap();
+    let chain = correction.then(PlattScaling::new()).learn(&scored).unwrap();
     // A shift of the logits is absorbed by Platt scaling, so the chain is Platt scaling alone.
-    let alone = PlattScaling::new().fit(&scored).unwrap();
+    let alone = PlattScaling::new().learn(&scored).unwrap();
     for z in z {
         assert!((chain.probability(z) - alone.probability(z)).abs() < 1e-10);
-        let first = chain.first().calibrated_logit(z);
+        let first = chain.first().logit(z);
         assert!((first - (z - 10_f64.ln())).abs() < 1e-14);
         assert_eq!(chain.probability(z), chain.second().probability(first));
     }
     assert!(chain.report().is_some() && chain.describe().contains("; then Platt"));
     let neither = Uncalibrated.then(correction);
-    assert!(!neither.learns());
-    let map = neither.fit(&trained(LogLoss, Distortion::None)).unwrap();
+    assert!(!neither.needs_rows());
+    let map = neither.fit(&TrainingContext::default(), None).unwrap();
     assert!((map.probability(0.0) - sigmoid(-10_f64.ln())).abs() < 1e-15);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use approx::assert_relative_eq;
 use imbalance::loss::{
     AsymmetricLoss, Block, ClassWeighted, ClassWeights, FocalLoss, LabelSmoothing, LogLoss,
-    LogitAdjusted, Loss, WeightedLogLoss,
+    LogitAdjusted, Loss, Posterior, PosteriorMap, WeightedLogLoss,
 };
 use imbalance::numerics::{log_sigmoid, log1p_exp, logit, sigmoid};
 use imbalance::{ClassTotals, Error};
@@ -75,7 +75,7 @@ fn configured() -> Vec<(&'static str, Box<dyn Loss>)> {
 fn losses() -> Vec<(String, Arc<dyn Loss>)> {
     let mut losses: Vec<(String, Arc<dyn Loss>)> = Vec::new();
     for (name, loss) in configured() {
-        losses.push((format!("{name}, adapted"), loss.adapted(&TOTALS).unwrap()));
+        losses.push((format!("{name}, resolved"), loss.resolve(&TOTALS).unwrap()));
         losses.push((name.into(), Arc::from(loss)));
     }
     losses
@@ -140,7 +140,7 @@ fn the_family_equals_arbitrary_precision() {
     let losses = configured();
     for (name, rows) in fixture {
         let (_, loss) = losses.iter().find(|(known, _)| known == name).unwrap();
-        let loss = loss.adapted(&TOTALS).unwrap();
+        let loss = loss.resolve(&TOTALS).unwrap();
         for row in rows.as_array().unwrap() {
             let z = row[0].as_f64().unwrap();
             for (label, first) in [(true, 1), (false, 4)] {
@@ -161,7 +161,7 @@ fn the_family_equals_arbitrary_precision() {
                     );
                 }
             }
-            let found = loss.posterior_logit(z);
+            let found = loss.posterior().log_odds(z);
             match row[7].as_f64() {
                 Some(expected) => {
                     // As for the derivatives, and the error of z itself where the map is a shift.
@@ -214,15 +214,15 @@ fn extremes_are_finite_and_the_posterior_rises() {
         }
         let grid = [0.0, 0.3, 1.0, 2.0, 4.0, 7.0, 12.0, 20.0, 37.0, 233.0, 746.0, 1e4, 1e20];
         let below = grid.iter().rev().map(|z| -z);
-        let mut last = loss.posterior(f64::NEG_INFINITY);
+        let mut last = loss.posterior().probability(f64::NEG_INFINITY);
         assert!(last >= 0.0, "{name}: {last} at −∞");
         for z in below.chain(grid).chain([f64::INFINITY]) {
-            let found = loss.posterior(z);
+            let found = loss.posterior().probability(z);
             // Monotone to the rounding of a logit of the largest size that is not yet certain.
             assert!(found >= last - 1e-13 && found <= 1.0, "{name} at {z}: {found} after {last}");
             last = found;
         }
-        assert!(loss.posterior(f64::NAN).is_nan(), "{name}");
+        assert!(loss.posterior().probability(f64::NAN).is_nan(), "{name}");
     }
 }
 
@@ -233,7 +233,7 @@ fn the_posterior_is_where_the_expected_loss_is_least() {
         for eta in [1e-6, 1e-3, 0.02, 0.1, 0.3, 0.5, 0.8, 0.99] {
             // With a margin a negative's asymmetric loss is bounded, so that the largest rates may have no
             // finite minimum (see its documentation): those above what the posterior reaches.
-            if eta > loss.posterior(40.0) {
+            if eta > loss.posterior().probability(40.0) {
                 assert!(margins.iter().any(|margin| name.contains(margin)), "{name} at {eta}");
                 continue;
             }
@@ -252,10 +252,60 @@ fn the_posterior_is_where_the_expected_loss_is_least() {
             let least =
                 (-400..=400).map(|k| expected(f64::from(k) / 10.0)).fold(f64::MAX, f64::min);
             assert!(expected(z) <= least * (1.0 + 1e-12), "{name} at {eta}: not least at {z}");
-            let found = loss.posterior(z);
+            let found = loss.posterior().probability(z);
             assert!((found / eta - 1.0).abs() < 1e-8, "{name} at {eta}: {found}");
         }
     }
+}
+
+#[test]
+fn the_posterior_agrees_with_gradients_shift_and_inverse() {
+    for (name, loss) in losses() {
+        let posterior = loss.posterior();
+        assert_eq!(posterior, loss.shared().posterior(), "{name}");
+        let by_gradients = Posterior::of_gradients(loss.shared());
+        for z in [-30.0, -9.2, -6.9, -3.05, -0.7, 0.0, 0.4, 2.0, 5.5, 12.0, 30.0] {
+            let log_odds = posterior.log_odds(z);
+            if let Some(shift) = posterior.shift() {
+                // One rounding of the sum.
+                assert!((log_odds - z - shift).abs() <= 1e-14 * (1.0 + z.abs()), "{name} at {z}");
+            }
+            // η = g₀/(g₀ − g₁): twenty operations, and under label smoothing a difference of numbers up to 1.
+            let (down, up) = (loss.at(z, false).gradient, loss.at(z, true).gradient);
+            let expected = (down / (down - up)).clamp(0.0, 1.0);
+            for found in [posterior.probability(z), by_gradients.probability(z)] {
+                assert!((found - expected).abs() < 1e-13, "{name} at {z}: {found} {expected}");
+            }
+            if log_odds.is_finite() {
+                // To the tolerance of the inversion.
+                let again = posterior.log_odds(posterior.logit(log_odds));
+                let most = 1e-14 * (1.0 + log_odds.abs() + z.abs());
+                assert!((again - log_odds).abs() <= most, "{name} at {z}: {again} {log_odds}");
+            }
+        }
+    }
+    // The maps of log loss with weights and shifts are plain shifts.
+    let shift = |loss: &dyn Loss| loss.resolve(&TOTALS).unwrap().posterior();
+    assert_eq!(shift(&LogLoss), Posterior::Identity);
+    assert_eq!(shift(&LogitAdjusted::new(1.0).unwrap()), Posterior::Shift(TOTALS.log_odds()));
+    assert!(matches!(shift(&WeightedLogLoss::balanced()), Posterior::Shift(_)));
+}
+
+#[test]
+fn a_posterior_of_ones_own_is_asked_for_its_formula() {
+    #[derive(Debug)]
+    struct Halved;
+    impl PosteriorMap for Halved {
+        fn log_odds(&self, logit: f64) -> f64 {
+            0.5 * logit
+        }
+    }
+    let posterior = Posterior::custom(Halved);
+    assert_eq!((posterior.log_odds(3.0), posterior.shift()), (1.5, None));
+    assert!((posterior.logit(1.5) - 3.0).abs() < 1e-14);
+    assert_eq!(posterior, posterior.clone());
+    assert_ne!(posterior, Posterior::custom(Halved));
+    assert_eq!(posterior.shifted(1.0).to_string(), "the map of Halved, then a shift by +1.0000");
 }
 
 #[test]
@@ -263,7 +313,7 @@ fn the_asymmetric_posterior_is_bounded_as_documented() {
     let loss = AsymmetricLoss::new(0.0, 4.0, 0.05).unwrap();
     let c = 4.0 * 0.95_f64.powi(3) * 20_f64.ln() + 0.95_f64.powi(4) / 0.05;
     for z in [40.0, 800.0, 1e4, f64::INFINITY] {
-        assert!((loss.posterior(z) - c / (1.0 + c)).abs() < 1e-13, "{z}");
+        assert!((loss.posterior().probability(z) - c / (1.0 + c)).abs() < 1e-13, "{z}");
     }
     assert!((c / (1.0 + c) - 0.964).abs() < 5e-4);
 }
@@ -281,7 +331,7 @@ fn the_focal_posterior_is_the_published_one() {
                 let p = sigmoid(z);
                 let down = (1.0 - alpha) * a(1.0 - p, gamma);
                 let expected = down / (alpha * a(p, gamma) + down);
-                let found = loss.posterior(z);
+                let found = loss.posterior().probability(z);
                 // 1 − p cancels in the closed form: 2⁻⁵³/(1 − p), times γ.
                 assert!(
                     (found / expected - 1.0).abs() < 1e-11,
@@ -302,7 +352,7 @@ fn focal_loss_without_focus_is_cross_entropy() {
             assert_close(found.gradient, expected.gradient, "gradient");
             assert_close(found.hessian, expected.hessian, "hessian");
         }
-        assert!((focal.posterior_logit(z) - z).abs() <= 4.0 * f64::EPSILON * z.abs());
+        assert!((focal.posterior().log_odds(z) - z).abs() <= 4.0 * f64::EPSILON * z.abs());
     }
 }
 
@@ -311,8 +361,8 @@ fn class_weights_follow_their_formulas() {
     let weights = |weights| {
         let loss = ClassWeighted::new(LogLoss, weights).unwrap();
         assert!(matches!(weights, ClassWeights::Given { .. }) || loss.weights() == (1.0, 1.0));
-        let adapted = loss.adapted(&TOTALS).unwrap();
-        let share = |label| adapted.at(0.0, label).value / LogLoss.at(0.0, label).value;
+        let resolved = loss.resolve(&TOTALS).unwrap();
+        let share = |label| resolved.at(0.0, label).value / LogLoss.at(0.0, label).value;
         (share(true), share(false))
     };
     let close = |(a, b): (f64, f64), (c, d): (f64, f64)| {
@@ -393,7 +443,7 @@ fn parameters_out_of_range_are_refused() {
         Box::new(LogitAdjusted::new(1.0).unwrap()),
     ];
     for loss in losses {
-        let error = loss.adapted(&one_class).unwrap_err();
+        let error = loss.resolve(&one_class).unwrap_err();
         assert!(matches!(error, Error::OneClass { .. }), "{loss:?}: {error}");
     }
 }
@@ -407,16 +457,19 @@ fn the_provided_posterior_agrees_with_the_overridden_one() {
         fn at(&self, logit: f64, label: bool) -> imbalance::loss::Derivatives {
             LogLoss.at(logit, label)
         }
-        fn adapted(&self, _: &ClassTotals) -> imbalance::Result<std::sync::Arc<dyn Loss>> {
-            Ok(std::sync::Arc::new(Self))
+        fn shared(&self) -> Arc<dyn Loss> {
+            Arc::new(Self)
         }
     }
     for z in [-700.0, -233.0, -37.0, -6.9, 0.0, 1.0, 37.0, 233.0, 700.0] {
-        let (found, expected) = (Plain.posterior_logit(z), LogLoss.posterior_logit(z));
+        let (found, expected) = (Plain.posterior().log_odds(z), LogLoss.posterior().log_odds(z));
         assert!((found - expected).abs() <= 1e-12 * expected.abs().max(1.0), "{z}: {found}");
     }
     // Beyond the range of e^z the provided map is certain, never NaN.
-    assert_eq!((Plain.posterior(-1e4), Plain.posterior(1e4)), (0.0, 1.0));
+    assert_eq!(
+        (Plain.posterior().probability(-1e4), Plain.posterior().probability(1e4)),
+        (0.0, 1.0)
+    );
 }
 
 #[test]
@@ -431,7 +484,7 @@ fn at_the_margin_a_negative_has_no_loss_and_above_it_one_that_starts_smoothly() 
                 (0.0, 0.0, 0.0),
                 "{gamma} {margin} {z}"
             );
-            assert_eq!(loss.posterior(z), 0.0);
+            assert_eq!(loss.posterior().probability(z), 0.0);
         }
         // Just above, u = p − m = p(1 − p)h up to a share of h, and −uᵞ ln(1 − u) = u^(γ + 1) up to a share
         // of u: value, slope and curvature in h are those of (ch)^(γ + 1) with c = m(1 − m).
@@ -446,7 +499,7 @@ fn at_the_margin_a_negative_has_no_loss_and_above_it_one_that_starts_smoothly() 
         close(at.hessian, (gamma + 1.0) * gamma * c * c * (c * h).powf(gamma - 1.0));
         // The curvature jumps at the margin for γ = 1 and starts at zero for more.
         assert_eq!(at.hessian > 1e-3, gamma == 1.0, "{gamma}: {}", at.hessian);
-        assert!(loss.posterior(kink + h) > 0.0);
+        assert!(loss.posterior().probability(kink + h) > 0.0);
     }
 }
 
@@ -473,19 +526,19 @@ fn a_block_of_unequal_lengths_is_refused() {
 }
 
 #[test]
-fn a_loss_says_whether_its_constants_are_still_to_come() {
+fn a_loss_says_whether_its_constants_are_known() {
     for (name, loss) in configured() {
         let waits = ["weighted balanced", "weighted population", "weighted effective"];
         let waits = waits.contains(&name)
             || ["adjusted 1", "adjusted 0.5", "balanced focal 2", "smoothed balanced"]
                 .contains(&name);
-        assert_eq!(loss.pending(), waits, "{name}");
-        let adapted = loss.adapted(&TOTALS).unwrap();
-        assert!(!adapted.pending(), "{name}");
-        // Adapting again to the same rows changes nothing.
-        let again = adapted.adapted(&TOTALS).unwrap();
+        assert_eq!(!loss.is_resolved(), waits, "{name}");
+        let resolved = loss.resolve(&TOTALS).unwrap();
+        assert!(resolved.is_resolved(), "{name}");
+        // Resolving again for the same rows changes nothing.
+        let again = resolved.resolve(&TOTALS).unwrap();
         for (z, label) in [(-3.0, true), (0.5, false)] {
-            assert_eq!(again.at(z, label), adapted.at(z, label), "{name}");
+            assert_eq!(again.at(z, label), resolved.at(z, label), "{name}");
         }
     }
 }

@@ -228,7 +228,7 @@ fn bad_settings_and_rows_are_refused() {
 fn ne(fitted: &impl Predict, data: &Dataset<'_>) -> f64 {
     let mut logits = vec![0.0; data.rows()];
     fitted.logits_into(data.features(), &mut logits).unwrap();
-    let p: Vec<f64> = logits.iter().map(|&z| LogLoss.posterior(z)).collect();
+    let p: Vec<f64> = logits.iter().map(|&z| LogLoss.posterior().probability(z)).collect();
     normalised_entropy(data.labels(), &p, None).unwrap()
 }
 
@@ -306,7 +306,7 @@ fn more_passes_come_closer_and_l1_makes_zeros() {
     // With all coefficients at zero the unpenalised intercept still finds the base rate.
     let none = fit(FtrlProximal::new().l1(1e9).unwrap().alpha(1.0).unwrap());
     assert_eq!(zeros(&none), data.columns());
-    let p = vec![LogLoss.posterior(none.intercept()); data.rows()];
+    let p = vec![LogLoss.posterior().probability(none.intercept()); data.rows()];
     let ratio = predicted_over_observed(data.labels(), &p, None).unwrap();
     // The last steps are of size α/√n with n ≈ 600 positives, so the intercept wanders around its optimum
     // with a variance of half that: 0.14 standard deviations, of which three are allowed.

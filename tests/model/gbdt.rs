@@ -125,7 +125,8 @@ fn weights_and_offsets_are_honoured() {
     // Positives ten times as heavy: ten times the odds. Boosting ends near the weighted mean, not at it.
     let weights: Vec<f64> = labels.iter().map(|&label| if label { 10.0 } else { 1.0 }).collect();
     let heavy = fit(&data.view().with_weights(&weights).unwrap());
-    let p: Vec<f64> = logits(&heavy, &x).iter().map(|&z| LogLoss.posterior(z)).collect();
+    let p: Vec<f64> =
+        logits(&heavy, &x).iter().map(|&z| LogLoss.posterior().probability(z)).collect();
     let ratio = predicted_over_observed(&labels, &p, Some(&weights)).unwrap();
     assert!((ratio - 1.0).abs() < 0.1, "{ratio}");
     let constant = Array2::from_elem((4_000, 1), 1.0);
@@ -180,8 +181,8 @@ fn offsets_that_know_everything_leave_nothing_to_learn() {
 fn assert_levels(x: &Array2<f64>, logits: &[f64], per_row: f64) {
     for (side, rate, positives) in [(true, 0.03, 300.0), (false, 0.0075, 75.0)] {
         let rows = x.outer_iter().zip(logits).filter(|(row, _)| (row[0] * row[1] > 0.0) == side);
-        let mean =
-            rows.clone().map(|(_, z)| LogLoss.posterior(*z)).sum::<f64>() / rows.count() as f64;
+        let mean = rows.clone().map(|(_, z)| LogLoss.posterior().probability(*z)).sum::<f64>()
+            / rows.count() as f64;
         let off: f64 = (mean / rate).ln();
         let error = 1.0 / f64::sqrt(positives * per_row);
         assert!(off.abs() < 3.0 * error + 0.1, "{mean} for {rate}");
@@ -236,7 +237,7 @@ fn a_weight_of_two_is_the_row_twice() {
         let twins = logits(&trees().fit(&repeated, loss, &run).unwrap(), &x);
         assert!(twins.iter().all(|z| z.abs() < 20.0));
         let found = logits(&trees().fit(&weighted, loss, &run).unwrap(), &x);
-        let found: Vec<f64> = found.iter().map(|&z| loss.posterior_logit(z)).collect();
+        let found: Vec<f64> = found.iter().map(|&z| loss.posterior().log_odds(z)).collect();
         // Weights of 1, 2 and 3 are worth (Σw)²/Σw² = 6/7 of the rows.
         assert_levels(&x, &found, 6.0 / 7.0);
     }
@@ -253,7 +254,8 @@ fn the_hybrid_takes_weights_offsets_losses_and_calibrators() {
     let marked = marked.with_offsets(vec![1.5; 40_000]).unwrap();
     let fitted = hybrid().fit(&marked, &FocalLoss::new(1.0).unwrap(), &Run::seeded(2)).unwrap();
     let loss = FocalLoss::new(1.0).unwrap();
-    let p: Vec<f64> = logits(&fitted, &x_test).iter().map(|z| loss.posterior(z + 1.5)).collect();
+    let p: Vec<f64> =
+        logits(&fitted, &x_test).iter().map(|z| loss.posterior().probability(z + 1.5)).collect();
     let ratio = predicted_over_observed(&labels_test, &p, None).unwrap();
     // 750 positives in the training rows and 750 in the test rows: 0.052.
     assert!((ratio - 1.0).abs() < 3.0 * 0.052, "{ratio}");

@@ -12,7 +12,7 @@ use imbalance::model::logistic::{Collinearity, Covariance, Objective, StopReason
 use imbalance::model::{FittedLogisticRegression, LogisticRegression, Model, Predict, RareEvents};
 use imbalance::ndarray::{Array2, ShapeBuilder};
 use imbalance::sprs::{CsMat, TriMat};
-use imbalance::{ClassTotals, Dataset, Error, Features, Row, Run};
+use imbalance::{Dataset, Error, Features, Row, Run};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -530,8 +530,8 @@ impl Loss for Squares {
     fn at(&self, z: f64, label: bool) -> Derivatives {
         mirrored(z, label, |s| [(s - 3.0).powi(2), 2.0 * (s - 3.0), 2.0])
     }
-    fn adapted(&self, _: &ClassTotals) -> imbalance::Result<Arc<dyn Loss>> {
-        Ok(Arc::new(*self))
+    fn shared(&self) -> Arc<dyn Loss> {
+        Arc::new(*self)
     }
 }
 
@@ -542,8 +542,8 @@ impl Loss for SquaredHinge {
             [short * short, -2.0 * short, if short > 0.0 { 2.0 } else { 0.0 }]
         })
     }
-    fn adapted(&self, _: &ClassTotals) -> imbalance::Result<Arc<dyn Loss>> {
-        Ok(Arc::new(*self))
+    fn shared(&self) -> Arc<dyn Loss> {
+        Arc::new(*self)
     }
 }
 
@@ -1005,7 +1005,7 @@ proptest! {
         let mut logits = vec![0.0; rows.len()];
         weighted.logits_into(data.features(), &mut logits).unwrap();
         let predicted: f64 = logits.iter().zip(&rows)
-            .map(|(&z, row)| weight(row.3) * LogLoss.posterior(z)).sum();
+            .map(|(&z, row)| weight(row.3) * LogLoss.posterior().probability(z)).sum();
         prop_assert!((predicted / positive - 1.0).abs() < 1e-9, "{predicted} for {positive}");
     }
 }
@@ -1030,7 +1030,8 @@ fn features_of_any_size_give_a_finite_answer_or_a_typed_error() {
                     Ok(fitted) => {
                         let mut logits = vec![0.0; 80];
                         fitted.logits_into(data.features(), &mut logits).unwrap();
-                        let predicted: f64 = logits.iter().map(|&z| LogLoss.posterior(z)).sum();
+                        let predicted: f64 =
+                            logits.iter().map(|&z| LogLoss.posterior().probability(z)).sum();
                         assert!(fitted.diagnostics().converged(), "{scale:e} {l2}: {fitted:?}");
                         assert!(
                             (predicted / 20.0 - 1.0).abs() < 1e-6,

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
 use imbalance::Matrix;
-use imbalance::calibration::cross_fit;
+use imbalance::calibration::{Calibration, PlattMap, TrainingContext, cross_fit};
 use imbalance::data::SyntheticLog;
 use imbalance::loss::WeightedLogLoss;
 use imbalance::metrics::{log_loss, predicted_over_observed, roc_auc};
@@ -44,15 +44,20 @@ impl<C> Recorder<C> {
 }
 
 impl<C: Calibrator> Calibrator for Recorder<C> {
-    type Fitted = C::Fitted;
-    fn learns(&self) -> bool {
+    type Map = C::Map;
+    fn needs_rows(&self) -> bool {
         true
     }
-    fn fit(&self, scored: &Scored<'_>) -> Result<C::Fitted> {
-        let weights = scored.weights().map(Into::into);
-        let rows = (scored.logits().into(), scored.labels().into(), weights);
-        self.1.lock().unwrap().get_or_insert(rows);
-        self.0.fit(scored)
+    fn fit(
+        &self,
+        training: &TrainingContext,
+        rows: Option<&CalibrationSet<'_>>,
+    ) -> Result<Calibration<C::Map>> {
+        let set = rows.unwrap();
+        let weights = set.weights().map(Into::into);
+        let kept = (set.logits().into(), set.labels().into(), weights);
+        self.1.lock().unwrap().get_or_insert(kept);
+        self.0.fit(training, rows)
     }
 }
 
@@ -346,8 +351,8 @@ struct BaseRateOf(f64);
 impl Model for BaseRate {
     type Fitted = BaseRateOf;
     fn fit(&self, train: &Dataset<'_>, loss: &dyn Loss, _: &Run) -> Result<BaseRateOf> {
-        // The maps of the losses below are shifts: z = log-odds − posterior_logit(0).
-        Ok(BaseRateOf(train.totals().log_odds() - loss.posterior_logit(0.0)))
+        // The maps of the losses below are shifts: z = log-odds less the shift.
+        Ok(BaseRateOf(train.totals().log_odds() - loss.posterior().log_odds(0.0)))
     }
 }
 
@@ -712,15 +717,19 @@ fn a_fold_that_cannot_be_judged_says_why() {
     #[derive(Debug, Clone)]
     struct Demanding;
     impl Calibrator for Demanding {
-        type Fitted = imbalance::calibration::FittedPlattScaling;
-        fn learns(&self) -> bool {
+        type Map = PlattMap;
+        fn needs_rows(&self) -> bool {
             true
         }
-        fn fit(&self, scored: &Scored<'_>) -> Result<Self::Fitted> {
-            if scored.rows() < 3_500 {
+        fn fit(
+            &self,
+            training: &TrainingContext,
+            rows: Option<&CalibrationSet<'_>>,
+        ) -> Result<Calibration<PlattMap>> {
+            if rows.is_none_or(|rows| rows.rows() < 3_500) {
                 return Err(Error::NoRows { what: "a demanding calibrator" });
             }
-            PlattScaling::new().fit(scored)
+            PlattScaling::new().fit(training, rows)
         }
     }
     let demanding = pipeline.calibrator(Demanding).cross_fit(five()).fit(&data).unwrap();
@@ -736,18 +745,22 @@ fn plain_scores_are_cross_fitted_row_by_row() {
     let weights: Vec<f64> = (0..labels.len()).map(|row| 1.0 + (row % 3) as f64).collect();
     // A model trained elsewhere: too sure, and shifted.
     let logits: Vec<f64> = truth.iter().map(|p| 2.0 * (p / (1.0 - p)).ln() + 3.0).collect();
-    let scored = Scored::from_logits(&logits, labels).unwrap().with_weights(&weights).unwrap();
+    let scored =
+        CalibrationSet::from_logits(&logits, labels).unwrap().with_weights(&weights).unwrap();
     let folds = Folds::stratified(labels, 5, 1).unwrap();
-    let (rows, p) = cross_fit(&PlattScaling::new(), &scored, &folds).unwrap();
+    let training = TrainingContext::default();
+    let (rows, p) = cross_fit(&PlattScaling::new(), &training, &scored, &folds).unwrap();
     assert_eq!(rows.len(), labels.len());
 
     // The second fold, by hand.
     let split = folds.splits().nth(1).unwrap();
     let pick = |column: &[f64]| -> Vec<f64> { split.train().iter().map(|&r| column[r]).collect() };
     let own: Vec<bool> = split.train().iter().map(|&row| labels[row]).collect();
-    let others =
-        Scored::from_logits(pick(&logits), own).unwrap().with_weights(pick(&weights)).unwrap();
-    let map = PlattScaling::new().fit(&others).unwrap();
+    let others = CalibrationSet::from_logits(pick(&logits), own)
+        .unwrap()
+        .with_weights(pick(&weights))
+        .unwrap();
+    let map = PlattScaling::new().learn(&others).unwrap();
     let start = rows.iter().position(|row| *row == split.test()[0]).unwrap();
     for (i, &row) in split.test().iter().enumerate() {
         assert_eq!(rows[start + i], row);
@@ -763,13 +776,13 @@ fn plain_scores_are_cross_fitted_row_by_row() {
 
     let folds = Folds::stratified(&labels[1..], 5, 1).unwrap();
     assert!(matches!(
-        cross_fit(&PlattScaling::new(), &scored, &folds),
+        cross_fit(&PlattScaling::new(), &training, &scored, &folds),
         Err(Error::LengthMismatch { .. })
     ));
     let thinned = scored.with_distortion(Distortion::PriorShift { log_odds: 1.0 });
     let folds = Folds::stratified(labels, 5, 1).unwrap();
     assert!(matches!(
-        cross_fit(&PlattScaling::new(), &thinned, &folds),
+        cross_fit(&PlattScaling::new(), &training, &thinned, &folds),
         Err(Error::DistortedCalibration { .. })
     ));
 }

@@ -102,13 +102,13 @@ fn calibrated_probabilities_under_every_loss() {
     let sum = |p: &[f64]| p.iter().sum::<f64>();
     let totals = log.train.totals();
     for (name, loss) in losses() {
-        let adapted = loss.adapted(&totals).unwrap();
+        let resolved = loss.resolve(&totals).unwrap();
         // What infinitely many clicks on these rows would teach. Constants that come from the number of
         // rows of a class would come from the wrong number here.
-        let limit = pipeline(Box::new(NoSampling), &adapted);
+        let limit = pipeline(Box::new(NoSampling), &resolved);
         let limit = match name {
             "effective" => {
-                let weight = |label| adapted.at(0.0, label).value / LogLoss.at(0.0, label).value;
+                let weight = |label| resolved.at(0.0, label).value / LogLoss.at(0.0, label).value;
                 let given = WeightedLogLoss::given(weight(true), weight(false)).unwrap();
                 pipeline(Box::new(NoSampling), &(Arc::new(given) as Arc<dyn Loss>))
             }
@@ -117,11 +117,11 @@ fn calibrated_probabilities_under_every_loss() {
         let limit = limit.fit(&log.expected).unwrap().probabilities(&log.test).unwrap();
         let bias = sum(&limit) / sum(&log.truth) - 1.0;
         // A shift is exact, to the root of the 1e-9 that the objective is known to.
-        let most = if adapted.posterior_shift().is_some() { 1e-4 } else { BENT };
+        let most = if resolved.posterior().shift().is_some() { 1e-4 } else { BENT };
         assert!(bias.abs() < most, "{name}: biased by {bias}");
 
         let fitted = pipeline(Box::new(NoSampling), &loss).fit(&log.train).unwrap();
-        let inference = fitted.model().inference(&log.train, &*adapted, Covariance::Hc0).unwrap();
+        let inference = fitted.model().inference(&log.train, &*resolved, Covariance::Hc0).unwrap();
         let covariance = inference.covariance();
         let p = fitted.probabilities(&log.test).unwrap();
         let logits = fitted.logits(&log.test).unwrap();
@@ -131,7 +131,7 @@ fn calibrated_probabilities_under_every_loss() {
         let mut slope = vec![0.0; k];
         let mut likely = 0.0;
         for (row, &z) in log.test.rows().into_iter().zip(&logits) {
-            let posterior = |z: f64| sigmoid(adapted.posterior_logit(z));
+            let posterior = |z: f64| sigmoid(resolved.posterior().log_odds(z));
             let by_logit = (posterior(z + 1e-5) - posterior(z - 1e-5)) / 2e-5;
             let x: Vec<f64> = row.iter().copied().chain([1.0]).collect();
             slope.iter_mut().zip(&x).for_each(|(slope, x)| *slope += by_logit * x);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use imbalance::Matrix;
 use imbalance::Precision;
-use imbalance::calibration::{FittedPriorCorrection, LinearPriorScaling, Training};
+use imbalance::calibration::as_printed::LinearPriorScaling;
+use imbalance::calibration::{Calibration, CalibrationMap, PriorMap, TrainingContext};
 use imbalance::metrics::{normalised_entropy, predicted_over_observed};
 use imbalance::model::{FittedLogisticRegression, RareEvents};
 use imbalance::ndarray::Array2;
@@ -328,7 +329,7 @@ fn rows_told_by_offsets_teach_no_calibrator() {
         let bent = Pipeline::new(LogisticRegression::new()).loss(FocalLoss::new(2.0).unwrap());
         let error = bent.calibrator(PriorCorrection::new()).fit(&sample).unwrap_err();
         assert!(
-            matches!(&error, Error::Unsupported { stage: "a calibrator that does not learn", .. }),
+            matches!(&error, Error::BentOffsets { loss, .. } if loss.starts_with("FocalLoss")),
             "{sampler:?}: {error}"
         );
     }
@@ -371,8 +372,8 @@ fn a_shift_that_is_no_number_is_refused() {
                 matches!(error, Error::InvalidArgument { argument: "log_odds", .. }),
                 "{distortion}: {error}"
             );
-            let training = Training::new(Arc::new(LogLoss), distortion);
-            let error = PriorCorrection::new().fit(&Scored::no_rows(training)).unwrap_err();
+            let training = TrainingContext::new(&LogLoss, distortion);
+            let error = PriorCorrection::new().fit(&training, None).unwrap_err();
             assert!(matches!(error, Error::InvalidArgument { argument: "log_odds", .. }));
         }
     }
@@ -383,16 +384,23 @@ fn a_shift_that_is_no_number_is_refused() {
 struct Says(f64);
 
 impl Calibrator for Says {
-    type Fitted = Self;
-    fn learns(&self) -> bool {
+    type Map = Self;
+    fn needs_rows(&self) -> bool {
         false
     }
-    fn fit(&self, _: &Scored<'_>) -> imbalance::Result<Self> {
-        Ok(self.clone())
+    fn fit(
+        &self,
+        _: &TrainingContext,
+        _: Option<&CalibrationSet<'_>>,
+    ) -> imbalance::Result<Calibration<Self>> {
+        Ok(Calibration::new(self.clone()))
     }
 }
 
-impl Calibrate for Says {
+impl CalibrationMap for Says {
+    fn logit(&self, _: f64) -> f64 {
+        f64::NAN
+    }
     fn probability(&self, _: f64) -> f64 {
         self.0
     }
@@ -501,7 +509,6 @@ fn one_class_is_refused_whatever_the_stages_are() {
 
 #[test]
 fn what_nothing_undoes_is_reported_with_its_factor() {
-    use imbalance::calibration::LinearPriorScaling;
     use imbalance::pipeline::Warning;
     use imbalance::sampling::{Rule, RuleSampler};
 
@@ -675,7 +682,7 @@ fn offsets_shift_logits_in_training_and_in_prediction() {
 
 #[test]
 fn one_row_is_predicted_like_many_and_allocates_nothing() {
-    let check = |fitted: &FittedPipeline<FittedLogisticRegression, FittedPriorCorrection>,
+    let check = |fitted: &FittedPipeline<FittedLogisticRegression, PriorMap>,
                  row: Row<'_>,
                  expected: f64| {
         assert_eq!(fitted.probability(row).unwrap(), expected);
@@ -794,14 +801,14 @@ fn the_observer_follows_all_stages_and_can_stop_them() {
 fn pipelines_cross_threads() {
     fn crosses<T: Send + Sync>() {}
     crosses::<Corrected>();
-    crosses::<FittedPipeline<FittedLogisticRegression, FittedPriorCorrection>>();
+    crosses::<FittedPipeline<FittedLogisticRegression, PriorMap>>();
     crosses::<DynPipeline>();
-    crosses::<FittedPipeline<Box<dyn Predict>, Box<dyn Calibrate>>>();
+    crosses::<FittedPipeline<Box<dyn Predict>, Box<dyn CalibrationMap>>>();
     crosses::<(Report, Error, Dataset<'static>, Run)>();
 }
 
 #[test]
-fn a_shift_given_by_hand_is_refused_where_the_model_has_undone_it() {
+fn a_shift_given_by_hand_is_refused_where_the_model_has_corrected_it() {
     let data = dense_log();
     let sampler = || RandomUnderSampler::negatives_per_positive(4.0).unwrap();
     let told = || RareEvents::new().prior_correction(0.02).unwrap();
@@ -810,7 +817,7 @@ fn a_shift_given_by_hand_is_refused_where_the_model_has_undone_it() {
     for calibrator in [given.boxed(), linear.boxed()] {
         let fitted = Pipeline::new(told()).sampler(sampler()).calibrator(calibrator).fit(&data);
         let error = fitted.unwrap_err();
-        assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+        assert!(matches!(error, Error::PriorCorrectedTwice { .. }), "{error}");
         assert!(error.to_string().contains("PriorCorrection::new()"), "{error}");
     }
     // By itself the correction sees that nothing is left, and a model that was not told takes the shift.

@@ -459,7 +459,7 @@ impl FittedLogisticRegression {
                 return Err(Error::invalid(name, penalty, expected));
             }
         }
-        let loss = loss.adapted(&data.totals())?;
+        let loss = loss.resolve(&data.totals())?;
         if kind == Covariance::Fisher && !log_likelihood_loss(&*loss) {
             let expected = format!(
                 "a sandwich: {loss:?} is no log-likelihood, so its Hessian is not the information"

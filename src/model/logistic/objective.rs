@@ -88,13 +88,13 @@ const PRODUCTS_UP_TO: usize = 4096;
 
 impl<'a> Objective<'a> {
     /// The objective over all rows of `data`, with their weights and offsets, under a loss that is
-    /// [`adapted`](Loss::adapted) to them.
+    /// [resolved](Loss::resolve) for them.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] unless `l2` is finite and not negative; what the loss needs of the rows.
     pub fn new(data: &'a Dataset<'a>, loss: &dyn Loss, l2: f64, intercept: bool) -> Result<Self> {
         super::check_penalty("l2", l2)?;
-        let loss = loss.adapted(&data.totals())?;
+        let loss = loss.resolve(&data.totals())?;
         Ok(Self { data, loss, l2, intercept, compact: None })
     }
 

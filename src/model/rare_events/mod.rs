@@ -55,7 +55,7 @@ use firth::Firth;
 ///
 /// **In a pipeline** the logits of [`prior_correction`](Self::prior_correction) and
 /// [`weighting`](Self::weighting) are the population's already, and the fitted model says so
-/// ([`Predict::undoes_sampling`]): [`PriorCorrection`](crate::calibration::PriorCorrection) then does not
+/// ([`Predict::is_prior_corrected`]): [`PriorCorrection`](crate::calibration::PriorCorrection) then does not
 /// undo the sampling a second time. Rows chosen by their features are refused, for no rate makes up for
 /// that.
 ///
@@ -242,7 +242,7 @@ impl Model for RareEvents {
     fn fit(&self, train: &Dataset<'_>, loss: &dyn Loss, run: &Run) -> Result<FittedRareEvents> {
         let totals = train.totals();
         totals.need_both("logistic regression for rare events")?;
-        let loss = loss.adapted(&totals)?;
+        let loss = loss.resolve(&totals)?;
         if !log_likelihood_loss(&*loss) {
             let expected = "log loss: the corrections are those of a likelihood";
             return Err(Error::invalid("loss", format!("{loss:?}"), expected));
@@ -296,8 +296,8 @@ impl Model for RareEvents {
             let v = &inference.covariance;
             Mat::from_fn(v.nrows(), v.ncols(), |i, j| v[(i, j)])
         });
-        let undoes_sampling = self.population.is_some();
-        Ok(FittedRareEvents { line, inference, bias, average, undoes_sampling })
+        let is_prior_corrected = self.population.is_some();
+        Ok(FittedRareEvents { line, inference, bias, average, is_prior_corrected })
     }
 }
 
@@ -313,7 +313,7 @@ fn fit_likelihood(
     let mut notes = Vec::new();
     let weighted = match population {
         Some(Population::Weighting(tau)) => {
-            let loss = WeightedLogLoss::population(tau)?.adapted(&totals)?;
+            let loss = WeightedLogLoss::population(tau)?.resolve(&totals)?;
             let event_weight = tau / totals.rate();
             let other_weight = (1.0 - tau) / (totals.negative_weight / totals.weight());
             notes.push(format!(
@@ -493,7 +493,7 @@ pub struct FittedRareEvents {
     bias: Option<Vec<f64>>,
     /// V(β̃), if predictions are averaged over the uncertainty of the coefficients.
     average: Option<Mat<f64>>,
-    undoes_sampling: bool,
+    is_prior_corrected: bool,
 }
 
 impl FittedRareEvents {
@@ -569,8 +569,8 @@ impl Predict for FittedRareEvents {
         Ok(())
     }
 
-    fn undoes_sampling(&self) -> bool {
-        self.undoes_sampling
+    fn is_prior_corrected(&self) -> bool {
+        self.is_prior_corrected
     }
 
     fn describe(&self) -> String {

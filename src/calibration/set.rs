@@ -2,39 +2,34 @@
 
 use std::borrow::Cow;
 
-use super::{Training, map_into};
-use crate::core::Distortion;
-use crate::core::same_length;
-use crate::core::{IntoColumn, check_weights};
-use crate::exec::parallel;
-use crate::exec::simd::{LANES, lanes, vectorised};
-use crate::numerics::vector::Logits;
-use crate::{ClassTotals, Error, Result};
+use super::apply::to_logits;
+use crate::core::{ClassTotals, Distortion, Error, IntoColumn, Result, check_weights, same_length};
+use crate::exec::parallel::{self, BLOCK, position_in};
+use crate::exec::simd::{LANES, lanes};
 
-/// Scores of rows with their labels, and the thread back to the population: under which loss and on
-/// what sort of sample the model was trained, and whether these rows themselves are a fair sample.
+/// Scores of rows with their labels, weights, and what was done to the rows since they left the population.
 ///
-/// Whether scores are logits or probabilities is said, never guessed. Rows are taken to be untouched
-/// and the model to be trained by log loss on an undistorted sample, unless said otherwise.
+/// Whether scores are logits or probabilities is said, never guessed. Rows are taken to be untouched, unless
+/// said otherwise. How the model behind the scores was trained is not here but in
+/// [`TrainingContext`](super::TrainingContext).
 ///
 /// ```
-/// use imbalance::calibration::{Calibrate, Calibrator, PlattScaling, Scored};
+/// use imbalance::calibration::{CalibrationSet, Calibrator, PlattScaling};
 ///
-/// let scored = Scored::from_probabilities(&[0.9, 0.6, 0.7, 0.2], &[true, false, true, false])?;
-/// let map = PlattScaling::new().fit(&scored)?;
-/// assert!(map.probability(2.0) > map.probability(-2.0));
+/// let set = CalibrationSet::from_probabilities(&[0.9, 0.6, 0.7, 0.2], &[true, false, true, false])?;
+/// let calibration = PlattScaling::new().learn(&set)?;
+/// assert!(calibration.probability(2.0) > calibration.probability(-2.0));
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Scored<'a> {
+pub struct CalibrationSet<'a> {
     logits: Cow<'a, [f64]>,
     labels: Cow<'a, [bool]>,
     weights: Option<Cow<'a, [f64]>>,
     distortion: Distortion,
-    training: Training,
 }
 
-impl<'a> Scored<'a> {
+impl<'a> CalibrationSet<'a> {
     /// Scores that are logits, in \[−∞, ∞\].
     ///
     /// # Errors
@@ -48,13 +43,7 @@ impl<'a> Scored<'a> {
         if let Some(row) = parallel::position(&logits, |logit| logit.is_nan()) {
             return Err(no_logit("the scores", row));
         }
-        Ok(Self {
-            logits,
-            labels,
-            weights: None,
-            distortion: Distortion::None,
-            training: Training::default(),
-        })
+        Ok(Self { logits, labels, weights: None, distortion: Distortion::None })
     }
 
     /// Scores that are probabilities, in \[0, 1\]; 0 and 1 become logits of ∓∞.
@@ -68,20 +57,7 @@ impl<'a> Scored<'a> {
         Self::from_logits(logits_of(&probabilities.into_column())?, labels)
     }
 
-    /// No rows, but the training they would have been scored by: enough for a calibrator that does not
-    /// learn.
-    #[must_use]
-    pub fn no_rows(training: Training) -> Self {
-        Self {
-            logits: Cow::Borrowed(&[]),
-            labels: Cow::Borrowed(&[]),
-            weights: None,
-            distortion: Distortion::None,
-            training,
-        }
-    }
-
-    /// The same scores with sample weights.
+    /// These scores with sample weights.
     ///
     /// # Errors
     /// As for [`Dataset::with_weights`](crate::Dataset::with_weights).
@@ -92,25 +68,18 @@ impl<'a> Scored<'a> {
         Ok(self)
     }
 
-    /// The same scores, of rows to which this was done since they left the population.
+    /// These scores, of rows to which this was done since they left the population.
     #[must_use]
     pub fn with_distortion(mut self, distortion: Distortion) -> Self {
         self.distortion = distortion;
         self
     }
 
-    /// The same scores, by a model trained in this way.
-    #[must_use]
-    pub fn with_training(mut self, training: Training) -> Self {
-        self.training = training;
-        self
-    }
-
-    /// The same rows with scores that undo the training: each logit mapped by `map`.
-    pub(super) fn mapped(&self, map: impl Fn(f64) -> f64) -> Result<Scored<'_>> {
+    /// These rows with each logit replaced by its image under `map`.
+    pub(super) fn mapped(&self, map: impl Fn(f64) -> f64) -> Result<CalibrationSet<'_>> {
         let logits: Vec<f64> = self.logits.iter().map(|&logit| map(logit)).collect();
-        let mut mapped =
-            Scored::from_logits(logits, &self.labels[..])?.with_distortion(self.distortion.clone());
+        let mut mapped = CalibrationSet::from_logits(logits, &self.labels[..])?
+            .with_distortion(self.distortion.clone());
         mapped.weights = self.weights.as_deref().map(Cow::Borrowed);
         Ok(mapped)
     }
@@ -156,19 +125,12 @@ impl<'a> Scored<'a> {
         }
     }
 
-    /// How the model behind the scores was trained.
-    #[must_use]
-    pub fn training(&self) -> &Training {
-        &self.training
-    }
-
     /// The scores of the given rows, in the given order, with what belongs to them.
-    pub(super) fn select(&self, rows: &[usize]) -> Result<Scored<'static>> {
+    pub(super) fn select(&self, rows: &[usize]) -> Result<CalibrationSet<'static>> {
         let pick = |column: &[f64]| -> Vec<f64> { rows.iter().map(|&row| column[row]).collect() };
         let labels: Vec<bool> = rows.iter().map(|&row| self.labels[row]).collect();
-        let selected = Scored::from_logits(pick(&self.logits), labels)?
-            .with_distortion(self.distortion.clone())
-            .with_training(self.training.clone());
+        let selected = CalibrationSet::from_logits(pick(&self.logits), labels)?
+            .with_distortion(self.distortion.clone());
         match self.weights() {
             None => Ok(selected),
             Some(weights) => selected.with_weights(pick(weights)),
@@ -181,12 +143,24 @@ impl<'a> Scored<'a> {
         ClassTotals::of(&self.labels, self.weights())
     }
 
-    /// Checks that a calibrator may learn from these rows: that there are some, of both classes, and
-    /// that they are a fair sample of the population.
+    /// The rows that a calibrator may learn from: that there are some, of both classes, and that they are
+    /// representative of the population. The check for [`Calibrator::fit`](super::Calibrator::fit).
+    ///
+    /// # Errors
+    /// [`Error::NoRows`], or as for [`ensure_representative`](Self::ensure_representative).
+    pub fn representative<'s>(
+        rows: Option<&'s Self>,
+        calibrator: &'static str,
+    ) -> Result<&'s Self> {
+        let rows = rows.ok_or(Error::NoRows { what: "the calibration data" })?;
+        rows.ensure_representative(calibrator).map(|()| rows)
+    }
+
+    /// Checks that these rows hold both classes and are representative of the population.
     ///
     /// # Errors
     /// [`Error::DistortedCalibration`], [`Error::NoRows`] or [`Error::OneClass`].
-    pub fn need_fair_rows(&self, calibrator: &'static str) -> Result<()> {
+    pub fn ensure_representative(&self, calibrator: &'static str) -> Result<()> {
         if !self.distortion.is_none() {
             let distortion = self.distortion.to_string();
             return Err(Error::DistortedCalibration { calibrator, distortion });
@@ -198,21 +172,25 @@ impl<'a> Scored<'a> {
     }
 }
 
-/// The logits of probabilities, checked to be such.
+/// The logits of probabilities, checked to be in \[0, 1\].
 fn logits_of(probabilities: &[f64]) -> Result<Vec<f64>> {
-    let mut logits = vec![0.0; probabilities.len()];
-    let bad = map_into(probabilities, &mut logits, |probabilities, logits| {
-        vectorised(Logits { probabilities, logits });
+    let mut logits = probabilities.to_vec();
+    let wrong = parallel::map_into(&mut logits, 1, BLOCK, |_, rows, logits| {
+        to_logits(logits);
+        position_in(logits, |logit| logit.is_nan()).map(|row| rows.start + row)
     });
-    bad.map_or(Ok(logits), |row| Err(no_probability(row, probabilities[row])))
+    match wrong.into_iter().flatten().next() {
+        None => Ok(logits),
+        Some(row) => Err(not_in_unit(row, probabilities[row])),
+    }
 }
 
-/// The refusal of a score that is no logit.
+/// The refusal of a NaN in place of a logit.
 pub(super) fn no_logit(what: &str, row: usize) -> Error {
     Error::NonFinite { what: what.into(), row, column: None, value: f64::NAN }
 }
 
-/// The refusal of a score that is no probability.
-pub(super) fn no_probability(row: usize, value: f64) -> Error {
+/// The refusal of a number outside \[0, 1\] in place of a probability.
+pub(super) fn not_in_unit(row: usize, value: f64) -> Error {
     Error::invalid("probabilities", format!("{value} at row {row}"), "between 0 and 1")
 }

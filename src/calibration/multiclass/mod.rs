@@ -1,4 +1,6 @@
-//! Temperature scaling of K classes.
+//! Calibration of K classes: temperature scaling, equation (18) as printed.
+//!
+//! The rest of the library is about two classes; [`TemperatureScaling::fit_classes`] is the one method here.
 
 use std::fmt;
 use std::ops::Range;
@@ -7,42 +9,41 @@ use faer::Mat;
 use ndarray::{Array2, ArrayView1, ArrayView2};
 
 use super::newton::{At, minimise, sum};
-use super::{FirstRow, Parameter, TemperatureScaling};
-use crate::core::Distortion;
-use crate::core::check_weights;
-use crate::core::same_length;
+use super::{Parameter, TemperatureScaling};
+use crate::core::{Distortion, Error, Result, check_weights, same_length};
+use crate::exec::accumulate::{Accumulate, accumulate};
 use crate::exec::parallel::{self, BLOCK};
 use crate::exec::simd::{Work, vectorised};
 use crate::numerics::vector::exp_of_negative;
-use crate::{Error, Result};
 
 const NAME: &str = "TemperatureScaling";
 
-/// n × K logits with the class of each row, from 0 to K − 1: what [`TemperatureScaling::fit_classes`]
-/// learns from. Rows are taken to be untouched, unless said otherwise.
+/// n × K logits with the class of each row, from 0 to K − 1, for [`TemperatureScaling::fit_classes`].
+/// Rows are taken to be untouched, unless said otherwise.
 ///
 /// ```
 /// use imbalance::Error;
-/// use imbalance::calibration::{ScoredClasses, TemperatureScaling};
+/// use imbalance::calibration::TemperatureScaling;
+/// use imbalance::calibration::multiclass::ClassSet;
 /// use imbalance::ndarray::array;
 /// use imbalance::Distortion;
 ///
 /// let logits = array![[2.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 2.0], [2.0, 0.0, 0.0]];
-/// let resampled = ScoredClasses::new(&logits, &[0, 1, 2, 1])?
+/// let resampled = ClassSet::new(&logits, &[0, 1, 2, 1])?
 ///     .with_distortion(Distortion::PriorShift { log_odds: 1.0 });
 /// let error = TemperatureScaling::new().fit_classes(&resampled).unwrap_err();
 /// assert!(matches!(error, Error::DistortedCalibration { .. }));
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct ScoredClasses<'a> {
+pub struct ClassSet<'a> {
     logits: ArrayView2<'a, f64>,
     classes: &'a [usize],
     weights: Option<&'a [f64]>,
     distortion: Distortion,
 }
 
-impl<'a> ScoredClasses<'a> {
+impl<'a> ClassSet<'a> {
     /// Logits and classes.
     ///
     /// # Errors
@@ -71,7 +72,7 @@ impl<'a> ScoredClasses<'a> {
         Ok(Self { logits, classes, weights: None, distortion: Distortion::None })
     }
 
-    /// The same rows with sample weights.
+    /// These rows with sample weights.
     ///
     /// # Errors
     /// As for [`Dataset::with_weights`](crate::Dataset::with_weights).
@@ -80,7 +81,7 @@ impl<'a> ScoredClasses<'a> {
         Ok(Self { weights: Some(weights), ..self })
     }
 
-    /// The same rows, to which this was done since they left the population.
+    /// These rows, to which this was done since they left the population.
     #[must_use]
     pub fn with_distortion(self, distortion: Distortion) -> Self {
         Self { distortion, ..self }
@@ -98,7 +99,7 @@ impl<'a> ScoredClasses<'a> {
         (0..self.classes.len()).filter(|&row| self.weight(row) > 0.0)
     }
 
-    fn need_fair_rows(&self) -> Result<()> {
+    fn ensure_representative(&self) -> Result<()> {
         if self.distortion.is_none() {
             return Ok(());
         }
@@ -106,7 +107,7 @@ impl<'a> ScoredClasses<'a> {
         Err(Error::DistortedCalibration { calibrator: NAME, distortion })
     }
 
-    fn need_every_class(&self) -> Result<()> {
+    fn ensure_every_class(&self) -> Result<()> {
         let missing =
             (0..self.width()).find(|&k| !self.weighted().any(|row| self.classes[row] == k));
         let Some(class) = missing else { return Ok(()) };
@@ -116,9 +117,9 @@ impl<'a> ScoredClasses<'a> {
         Err(Error::invalid("bias_corrected", found, expected))
     }
 
-    /// Refuses rows of which each has its own class among those of the highest logit, and in which some
-    /// class is lower: the likelihood rises without end as T → 0.
-    fn need_miss(&self) -> Result<()> {
+    /// Refuses rows in which the row's class always has the highest logit, or shares it, and some logit is
+    /// lower: the likelihood rises without end as T → 0.
+    fn ensure_miss(&self) -> Result<()> {
         let right = self.weighted().all(|row| self.margin(row) >= 0.0);
         if right && self.weighted().any(|row| self.spread(row) > 0.0) {
             return Err(Error::SeparatedScores { calibrator: NAME, kind: "" });
@@ -169,12 +170,13 @@ impl TemperatureScaling {
     /// matter.
     ///
     /// ```
-    /// use imbalance::calibration::{ScoredClasses, TemperatureScaling};
+    /// use imbalance::calibration::TemperatureScaling;
+    /// use imbalance::calibration::multiclass::ClassSet;
     /// use imbalance::ndarray::array;
     ///
     /// let logits = array![[2.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 2.0], [2.0, 0.0, 0.0]];
-    /// let scored = ScoredClasses::new(&logits, &[0, 1, 2, 1])?;
-    /// let map = TemperatureScaling::new().fit_classes(&scored)?;
+    /// let set = ClassSet::new(&logits, &[0, 1, 2, 1])?;
+    /// let map = TemperatureScaling::new().fit_classes(&set)?;
     /// let p = map.probabilities(&logits.view())?;
     /// // The class with the highest logit gets the three in four that are right.
     /// assert!((p[[0, 0]] - 0.75).abs() < 1e-9);
@@ -183,44 +185,44 @@ impl TemperatureScaling {
     /// ```
     ///
     /// # Errors
-    /// - [`Error::DistortedCalibration`] for rows that are no fair sample of the population.
+    /// - [`Error::DistortedCalibration`] for rows that are not representative of the population.
     /// - [`Error::InvalidArgument`] for a class of which no row has weight, if bias corrected.
     /// - [`Error::SeparatedScores`] if every row's class has the highest logit (without offsets), and
     ///   [`Error::Numerical`] if there is no finite maximum otherwise.
-    pub fn fit_classes(&self, held_out: &ScoredClasses<'_>) -> Result<FittedClassTemperature> {
-        held_out.need_fair_rows()?;
+    pub fn fit_classes(&self, set: &ClassSet<'_>) -> Result<ClassTemperature> {
+        set.ensure_representative()?;
         let offsets = if self.bias_corrected {
-            held_out.need_every_class()?;
-            held_out.width() - 1
+            set.ensure_every_class()?;
+            set.width() - 1
         } else {
-            held_out.need_miss()?;
+            set.ensure_miss()?;
             0
         };
-        let unit = held_out.unit();
+        let unit = set.unit();
         let mut lower = vec![f64::NEG_INFINITY; 1 + offsets];
         lower[0] = 0.0;
-        let found = minimise(vec![0.0; 1 + offsets], &lower, |theta| held_out.at(theta, unit))?;
+        let found = minimise(vec![0.0; 1 + offsets], &lower, |theta| set.at(theta, unit))?;
 
-        let mut biases = vec![0.0; held_out.width()];
-        biases[held_out.width() - offsets..].copy_from_slice(&found.theta[1..]);
-        let map = Heat { inverse: found.theta[0] / unit, offsets: biases };
+        let mut biases = vec![0.0; set.width()];
+        biases[set.width() - offsets..].copy_from_slice(&found.theta[1..]);
+        let map = ScaledSoftmax { inverse: found.theta[0] / unit, offsets: biases };
         let error = |i: usize| Some(found.covariance[(i, i)].sqrt()).filter(|e| e.is_finite());
         let slope_error = error(0).filter(|_| !found.held[0]).map(|e| e / unit);
         let mut parameters = vec![Parameter::new("1/T", map.inverse, slope_error)];
         for i in 1..=offsets {
             parameters.push(Parameter::new(format!("b{i}"), found.theta[i], error(i)));
         }
-        let identity = Heat { inverse: 1.0, offsets: vec![0.0; held_out.width()] };
+        let identity = ScaledSoftmax { inverse: 1.0, offsets: vec![0.0; set.width()] };
         let report = ClassReport {
             parameters,
             bounds: if found.held[0] { vec!["1/T = 0".into()] } else { Vec::new() },
             iterations: found.iterations,
-            rows: held_out.weighted().count(),
-            observed: observed(held_out),
-            before: identity.fitness(held_out),
-            after: map.fitness(held_out),
+            rows: set.weighted().count(),
+            observed: observed(set),
+            before: identity.fitness(set),
+            after: map.fitness(set),
         };
-        Ok(FittedClassTemperature { map, report })
+        Ok(ClassTemperature { map, report })
     }
 }
 
@@ -273,14 +275,14 @@ impl fmt::Display for ClassReport {
     }
 }
 
-/// A fitted [`TemperatureScaling`] of K classes; see [`TemperatureScaling::fit_classes`].
+/// A fitted [`TemperatureScaling`] of K classes, made by [`TemperatureScaling::fit_classes`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct FittedClassTemperature {
-    map: Heat,
+pub struct ClassTemperature {
+    map: ScaledSoftmax,
     report: ClassReport,
 }
 
-impl FittedClassTemperature {
+impl ClassTemperature {
     /// T; ∞ if the optimum lies at that bound.
     #[must_use]
     pub fn temperature(&self) -> f64 {
@@ -309,11 +311,10 @@ impl FittedClassTemperature {
             return Err(Error::ColumnMismatch { found, expected: width });
         }
         let mut out = vec![0.0; logits.len()];
-        let bad = FirstRow::default();
-        parallel::map_into(&mut out, width, BLOCK.div_ceil(width), |_, rows, out| {
-            vectorised(Softmaxes { map: &self.map, logits, rows, out, bad: &bad });
+        let bad = parallel::map_into(&mut out, width, BLOCK.div_ceil(width), |_, rows, out| {
+            vectorised(Softmaxes { map: &self.map, logits, rows, out })
         });
-        if let Some(row) = bad.found() {
+        if let Some(row) = bad.into_iter().flatten().next() {
             let logits = logits.row(row);
             let column = logits.iter().position(|z| !z.is_finite());
             let value = column.map_or(f64::NAN, |column| logits[column]);
@@ -327,77 +328,96 @@ impl FittedClassTemperature {
 
 /// Rows to be mapped.
 struct Softmaxes<'a> {
-    map: &'a Heat,
+    map: &'a ScaledSoftmax,
     logits: &'a ArrayView2<'a, f64>,
     rows: Range<usize>,
     out: &'a mut [f64],
-    bad: &'a FirstRow,
 }
 
 impl Work for Softmaxes<'_> {
-    type Output = ();
+    /// The first row whose logits are not all finite.
+    type Output = Option<usize>;
 
     #[inline(always)]
-    fn run(self) {
+    fn run(self) -> Option<usize> {
+        let mut bad = None;
         for (row, p) in self.rows.zip(self.out.chunks_exact_mut(self.logits.ncols())) {
             let logits = self.logits.row(row);
-            self.map.heat(&logits, p);
+            self.map.scale(&logits, p);
             softmax(p);
             // An infinite logit makes a NaN, unless T is infinite too.
             if p.iter().any(|p| p.is_nan()) || logits.iter().any(|z| !z.is_finite()) {
-                self.bad.note(row);
+                bad = bad.or(Some(row));
             }
         }
+        bad
     }
 }
 
 /// softmax(z/T + b).
 #[derive(Debug, Clone, PartialEq)]
-struct Heat {
+struct ScaledSoftmax {
     inverse: f64,
     offsets: Vec<f64>,
 }
 
-impl Heat {
+impl ScaledSoftmax {
     /// z/T + b.
-    fn heat(&self, logits: &ArrayView1<'_, f64>, out: &mut [f64]) {
+    fn scale(&self, logits: &ArrayView1<'_, f64>, out: &mut [f64]) {
         for ((out, &z), offset) in out.iter_mut().zip(logits).zip(&self.offsets) {
             *out = self.inverse * z + offset;
         }
     }
 
     /// Measures the map on rows.
-    fn fitness(&self, scored: &ScoredClasses<'_>) -> ClassFitness {
-        let width = scored.width();
-        let rows = scored.classes.len();
-        let blocks = parallel::map(rows, parallel::sum_block(rows, width), |_, range| {
-            let mut p = vec![0.0; width];
-            // The classes, then the loss, then the weight.
-            let mut sums = vec![0.0; width + 2];
-            for row in range.filter(|&row| scored.weight(row) > 0.0) {
-                let weight = scored.weight(row);
-                self.heat(&scored.logits.row(row), &mut p);
-                let own = p[scored.classes[row]];
-                let loss = softmax(&mut p) - own;
-                sums.iter_mut().zip(&p).for_each(|(sum, p)| *sum += weight * p);
-                sums[width] += weight * loss;
-                sums[width + 1] += weight;
-            }
-            sums
-        });
-        let sums = parallel::merge(blocks);
-        let weight = sums[width + 1];
-        ClassFitness {
-            predicted: sums[..width].iter().map(|sum| sum / weight).collect(),
-            log_loss: sums[width] / weight,
+    fn fitness(&self, set: &ClassSet<'_>) -> ClassFitness {
+        let width = set.width();
+        let rows = set.classes.len();
+        let empty =
+            || ClassTally { map: self, set, predicted: vec![0.0; width], loss: 0.0, weight: 0.0 };
+        let ClassTally { mut predicted, loss, weight, .. } =
+            accumulate(rows, parallel::sum_block(rows, width), empty, |rows| rows)
+                .unwrap_or_else(empty);
+        predicted.iter_mut().for_each(|sum| *sum /= weight);
+        ClassFitness { predicted, log_loss: loss / weight }
+    }
+}
+
+/// Weighted sums over rows: the probability of each class, the loss, and the weight itself.
+struct ClassTally<'a, 'd> {
+    map: &'a ScaledSoftmax,
+    set: &'a ClassSet<'d>,
+    predicted: Vec<f64>,
+    loss: f64,
+    weight: f64,
+}
+
+impl Accumulate for ClassTally<'_, '_> {
+    type Block<'b> = Range<usize>;
+
+    fn add(&mut self, rows: Range<usize>) {
+        let mut p = vec![0.0; self.predicted.len()];
+        for row in rows.filter(|&row| self.set.weight(row) > 0.0) {
+            let weight = self.set.weight(row);
+            self.map.scale(&self.set.logits.row(row), &mut p);
+            let own = p[self.set.classes[row]];
+            self.loss += weight * (softmax(&mut p) - own);
+            self.weight += weight;
+            self.predicted.iter_mut().zip(&p).for_each(|(sum, p)| *sum += weight * p);
         }
+    }
+
+    fn merge(&mut self, next: Self) {
+        self.predicted.iter_mut().zip(next.predicted).for_each(|(sum, term)| *sum += term);
+        self.loss += next.loss;
+        self.weight += next.weight;
     }
 }
 
 /// The weighted share of each class.
-fn observed(scored: &ScoredClasses<'_>) -> Vec<f64> {
-    let mut shares = vec![0.0; scored.width()];
-    scored.weighted().for_each(|row| shares[scored.classes[row]] += scored.weight(row));
+fn observed(set: &ClassSet<'_>) -> Vec<f64> {
+    let mut shares = vec![0.0; set.width()];
+    set.weighted().for_each(|row| shares[set.classes[row]] += set.weight(row));
     let weight: f64 = shares.iter().sum();
     shares.iter().map(|share| share / weight).collect()
 }
@@ -428,18 +448,10 @@ fn add_row(
     let x = |k: usize| (logits[k] - logits[class]) / unit;
     let offset = |k: usize| if k == 0 || offsets.is_empty() { 0.0 } else { offsets[k - 1] };
     let own = offset(class);
-    let mut most = 0.0_f64;
     for (k, eta) in p.iter_mut().enumerate() {
         *eta = slope * x(k) + offset(k) - own;
-        most = most.max(*eta);
     }
-    let mut sum = 0.0;
-    for eta in p.iter_mut() {
-        *eta = (*eta - most).exp();
-        sum += *eta;
-    }
-    p.iter_mut().for_each(|e| *e /= sum);
-    block.value += weight * (most + sum.ln());
+    block.value += weight * softmax(p);
 
     let mean: f64 = p.iter().enumerate().map(|(k, p)| p * x(k)).sum();
     block.gradient[0] += weight * mean;

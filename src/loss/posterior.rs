@@ -1,0 +1,237 @@
+//! What a logit means: the map from the logit of a trained model to a class probability.
+
+use std::fmt::{self, Debug};
+use std::sync::Arc;
+
+use super::{AsymmetricLoss, FocalLoss, Loss};
+use crate::numerics::sigmoid;
+
+/// The class probability η at which a logit minimises the expected loss η ℓ(z, 1) + (1 − η) ℓ(z, 0), as a
+/// plain value: [`Loss::posterior`] makes it, and calibrators keep it.
+///
+/// From the stationarity condition η g₁ + (1 − η) g₀ = 0, with g₁ and g₀ the gradients at label 1 and 0,
+/// η = g₀/(g₀ − g₁), and its odds are g₀/(−g₁), for every differentiable loss. The built-in losses have
+/// formulas of their own for that; all others take the gradients ([`of_gradients`](Self::of_gradients)).
+/// Where a gradient has left its side of zero, no η has its minimum there: the log-odds are −∞ or +∞.
+///
+/// Logits are in \[−∞, ∞\], and NaN stays NaN. The map rises.
+///
+/// Source: N. Charoenphakdee et al., *On focal loss for class-posterior probability estimation*, CVPR 2021.
+///
+/// ```
+/// use imbalance::loss::{Loss, Posterior, WeightedLogLoss};
+///
+/// let posterior = WeightedLogLoss::given(10.0, 1.0)?.posterior();
+/// assert_eq!(posterior, Posterior::Shift(-10_f64.ln()));
+/// // Where a weighted model says one half, the truth is one in eleven.
+/// assert!((posterior.probability(0.0) - 1.0 / 11.0).abs() < 1e-15);
+/// assert!(posterior.logit(posterior.log_odds(3.0)) - 3.0 < 1e-14);
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Posterior {
+    /// The logit itself: log loss.
+    Identity,
+    /// The logit plus a constant: class weights and logit adjustment of log loss.
+    Shift(f64),
+    /// The map of this focal loss, with its weights of the classes.
+    Focal(FocalLoss),
+    /// The map of this asymmetric loss.
+    Asymmetric(AsymmetricLoss),
+    /// The map of a loss whose labels were smoothed by ε, which turned η into η(1 − ε) + ε/2.
+    Smoothed {
+        /// The map of the loss that was smoothed.
+        inner: Box<Posterior>,
+        /// ε.
+        epsilon: f64,
+    },
+    /// Another map plus a constant: class weights on any loss.
+    Shifted {
+        /// The other map.
+        inner: Box<Posterior>,
+        /// The constant.
+        by: f64,
+    },
+    /// A map of your own. Equal to itself and its clones alone.
+    Custom(Arc<dyn PosteriorMap>),
+}
+
+/// A map from logits to log-odds of your own, for [`Posterior::custom`].
+pub trait PosteriorMap: Debug + Send + Sync {
+    /// The log-odds of the class probability that a logit stands for; it rises with the logit.
+    fn log_odds(&self, logit: f64) -> f64;
+
+    /// The constant that [`log_odds`](Self::log_odds) adds to every logit, if it does that and no more.
+    fn shift(&self) -> Option<f64> {
+        None
+    }
+}
+
+impl PartialEq for dyn PosteriorMap {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::addr_eq(self, other)
+    }
+}
+
+impl Posterior {
+    /// A map of your own.
+    pub fn custom(map: impl PosteriorMap + 'static) -> Self {
+        Self::Custom(Arc::new(map))
+    }
+
+    /// The map that follows from the gradients of a loss; what [`Loss::posterior`] gives by default.
+    #[must_use]
+    pub fn of_gradients(loss: Arc<dyn Loss>) -> Self {
+        Self::custom(OfGradients(loss))
+    }
+
+    /// This map of a loss whose labels were smoothed by ε in \[0, 1).
+    #[must_use]
+    pub fn smoothed(self, epsilon: f64) -> Self {
+        if epsilon == 0.0 { self } else { Self::Smoothed { inner: Box::new(self), epsilon } }
+    }
+
+    /// This map plus a constant.
+    #[must_use]
+    pub fn shifted(self, by: f64) -> Self {
+        match self {
+            unchanged if by == 0.0 => unchanged,
+            Self::Identity => Self::Shift(by),
+            Self::Shift(shift) => Self::Shift(shift + by),
+            Self::Shifted { inner, by: first } => Self::Shifted { inner, by: first + by },
+            inner => Self::Shifted { inner: Box::new(inner), by },
+        }
+    }
+
+    /// The log-odds of the class probability that a logit stands for.
+    #[inline]
+    #[must_use]
+    pub fn log_odds(&self, logit: f64) -> f64 {
+        match self {
+            Self::Identity => logit,
+            Self::Shift(shift) => logit + shift,
+            Self::Focal(loss) => loss.log_odds(logit),
+            Self::Asymmetric(loss) => loss.log_odds(logit),
+            Self::Smoothed { inner, epsilon } => unsmoothed(inner.log_odds(logit), *epsilon),
+            Self::Shifted { inner, by } => inner.log_odds(logit) + by,
+            Self::Custom(map) => map.log_odds(logit),
+        }
+    }
+
+    /// The class probability that a logit stands for, η = g₀/(g₀ − g₁).
+    #[inline]
+    #[must_use]
+    pub fn probability(&self, logit: f64) -> f64 {
+        sigmoid(self.log_odds(logit))
+    }
+
+    /// The logit that stands for these log-odds, the inverse of [`log_odds`](Self::log_odds). Where none does,
+    /// as under smoothed labels, one next to those that stand for log-odds below and above.
+    #[must_use]
+    pub fn logit(&self, log_odds: f64) -> f64 {
+        // One half is a class probability that every loss can tell.
+        let start = if self.log_odds(log_odds).is_finite() { log_odds } else { 0.0 };
+        self.logit_near(start, log_odds)
+    }
+
+    /// The same, searched for from a logit nearby.
+    pub(crate) fn logit_near(&self, start: f64, log_odds: f64) -> f64 {
+        invert(|z| self.log_odds(z), start, log_odds)
+    }
+
+    /// The constant that the map adds to every logit, if it does that and no more: 0 for log loss, −ln(α/β)
+    /// under class weights. None for a map that bends. A linear model can hold the shift in its intercept.
+    #[must_use]
+    pub fn shift(&self) -> Option<f64> {
+        match self {
+            Self::Identity => Some(0.0),
+            Self::Shift(shift) => Some(*shift),
+            Self::Shifted { inner, by } => Some(inner.shift()? + by),
+            Self::Custom(map) => map.shift(),
+            Self::Focal(_) | Self::Asymmetric(_) | Self::Smoothed { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Posterior {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Identity => write!(f, "the identity"),
+            Self::Shift(shift) => write!(f, "a shift by {shift:+.4}"),
+            Self::Focal(loss) => write!(f, "the map of {loss:?}"),
+            Self::Asymmetric(loss) => write!(f, "the map of {loss:?}"),
+            Self::Smoothed { inner, epsilon } => {
+                write!(f, "{inner}, then the inverse of label smoothing by {epsilon}")
+            }
+            Self::Shifted { inner, by } => write!(f, "{inner}, then a shift by {by:+.4}"),
+            Self::Custom(map) => write!(f, "the map of {map:?}"),
+        }
+    }
+}
+
+/// The log-odds of η from those of η(1 − ε) + ε/2.
+fn unsmoothed(log_odds: f64, epsilon: f64) -> f64 {
+    // Odds (η' − ε/2) / (1 − ε/2 − η'), with 1 − η' kept apart so that nothing cancels.
+    let half = 0.5 * epsilon;
+    (sigmoid(log_odds) - half).max(0.0).ln() - (sigmoid(-log_odds) - half).max(0.0).ln()
+}
+
+/// ln g₀ − ln(−g₁).
+struct OfGradients(Arc<dyn Loss>);
+
+impl Debug for OfGradients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl PosteriorMap for OfGradients {
+    fn log_odds(&self, logit: f64) -> f64 {
+        // A certain logit is answered by the largest one, where ∞ · 0 could be NaN.
+        let logit = logit.clamp(f64::MIN, f64::MAX);
+        let down = self.0.at(logit, false).gradient.max(0.0);
+        let up = (-self.0.at(logit, true).gradient).max(0.0);
+        down.ln() - up.ln()
+    }
+}
+
+/// z with g(z) = `target` for a rising g, found from a `start` nearby: in one step where g is a shift, as
+/// for every weighting of the classes.
+fn invert(g: impl Fn(f64) -> f64, start: f64, target: f64) -> f64 {
+    let miss = |z: f64| g(z) - target;
+    let close = |miss: f64| miss.abs() <= 4.0 * f64::EPSILON * (1.0 + target.abs());
+    let (mut a, mut at_a) = (start, miss(start));
+    let mut step = -at_a;
+    if at_a == 0.0 || !step.is_finite() {
+        return start;
+    }
+    let (mut b, mut at_b) = (a + step, miss(a + step));
+    // A slope below 1 leaves the first step short. Doubled 60 times, it has left any range of logits.
+    for _ in 0..60 {
+        if close(at_b) {
+            return b;
+        }
+        if at_a.signum() != at_b.signum() {
+            break;
+        }
+        step *= 2.0;
+        (a, at_a, b) = (b, at_b, b + step);
+        at_b = miss(b);
+    }
+    // Bisection halves an interval of at most 2⁶⁰ steps until neighbouring numbers are reached.
+    let mut middle = a + 0.5 * (b - a);
+    while middle != a && middle != b {
+        let here = miss(middle);
+        if close(here) {
+            break;
+        }
+        if here.signum() == at_a.signum() {
+            a = middle;
+        } else {
+            b = middle;
+        }
+        middle = a + 0.5 * (b - a);
+    }
+    middle
+}
