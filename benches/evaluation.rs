@@ -6,7 +6,7 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use imbalance::Evaluation;
 use imbalance::Precision;
-use imbalance::metrics::Goal;
+use imbalance::metrics::ThresholdRule;
 use imbalance::prelude::SyntheticClicks;
 
 /// Two models on a click log at 0.5 %, with goals and slices; with and without a bootstrap.
@@ -18,8 +18,8 @@ fn report(criterion: &mut Criterion) {
     let doubled: Vec<f64> = log.probabilities.iter().map(|p| (2.0 * p).min(0.99)).collect();
     let evaluation = Evaluation::new(log.dataset.labels(), &log.probabilities)
         .against("doubled", &doubled)
-        .goal("cost", Goal::cost(1.0, 100.0).unwrap())
-        .goal("share", Goal::share(0.01).unwrap())
+        .threshold("cost", ThresholdRule::cost(1.0, 100.0).unwrap())
+        .threshold("share", ThresholdRule::share(0.01).unwrap())
         .by_period("day", log.dataset.numbers("day").unwrap(), 1.0);
     group.sample_size(10).throughput(Throughput::Elements(n as u64));
     for (name, replicates) in [("report", None), ("report, 10 replicates", Some(10))] {

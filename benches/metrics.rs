@@ -7,9 +7,9 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use imbalance::Folds;
 use imbalance::Precision;
 use imbalance::metrics::{
-    Axis, Bootstrap, Goal, Ranked, average_precision, brier_score, calibration_line,
-    compare_roc_auc, confusion, ece, log_loss, normalised_entropy, roc_auc, roc_auc_interval,
-    slices_by_period, smooth_ece,
+    Bootstrap, ProbabilityScale, RankedScores, ThresholdRule, average_precision, brier_score,
+    calibration_line, compare_roc_auc, confusion, ece, log_loss, normalised_entropy, roc_auc,
+    roc_auc_interval, slices_by_period, smooth_ece,
 };
 use imbalance::prelude::SyntheticClicks;
 
@@ -68,10 +68,10 @@ fn ranked(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("ranked");
     let n = 1_000_000;
     let (y, p) = rows(n);
-    let sorted = Ranked::new(&y, &p, None).unwrap();
+    let sorted = RankedScores::new(&y, &p, None).unwrap();
     group.sample_size(10).throughput(Throughput::Elements(n as u64));
     group.bench_function(BenchmarkId::new("sort", n), |bencher| {
-        bencher.iter(|| Ranked::new(&y, &p, None).unwrap());
+        bencher.iter(|| RankedScores::new(&y, &p, None).unwrap());
     });
     let mut bench = |name: &str, of: &dyn Fn()| {
         group.bench_function(BenchmarkId::new(name, n), |bencher| bencher.iter(of));
@@ -98,15 +98,15 @@ fn ranked(criterion: &mut Criterion) {
         black_box(sorted.deciles(10).unwrap());
     });
     bench("score_histogram", &|| {
-        black_box(sorted.score_histogram(50, Axis::Logit).unwrap());
+        black_box(sorted.score_histogram(50, ProbabilityScale::Logit).unwrap());
     });
-    let goal = Goal::f_beta(1.0).unwrap();
+    let rule = ThresholdRule::f_beta(1.0).unwrap();
     bench("choose", &|| {
-        black_box(goal.choose_ranked(&sorted).unwrap());
+        black_box(rule.choose_ranked(&sorted).unwrap());
     });
     let folds = Folds::stratified(&y, 5, 1).unwrap();
     bench("choose_cross_fitted", &|| {
-        black_box(goal.choose_cross_fitted(&y, &p, None, &folds).unwrap());
+        black_box(rule.choose_cross_fitted(&y, &p, None, &folds).unwrap());
     });
     let days: Vec<f64> = (0..n).map(|row| (row * 30 / n) as f64).collect();
     bench("slices_by_period", &|| {

@@ -58,14 +58,14 @@ fn samplers(criterion: &mut Criterion) {
             ("smoothed_random_over", &over.shrinkage(1.0).unwrap()),
             ("smote", &Smote::positives_per_negative(0.5).unwrap()),
             ("smote_per_element", &Smote::positives_per_negative(0.5).unwrap().per_element(true)),
-            ("borderline_smote_1", &BorderlineSmote::first(0.5).unwrap()),
-            ("borderline_smote_2", &BorderlineSmote::second(0.5).unwrap()),
+            ("borderline_smote_1", &BorderlineSmote::borderline1(0.5).unwrap()),
+            ("borderline_smote_2", &BorderlineSmote::borderline2(0.5).unwrap()),
             ("adasyn", &Adasyn::positives_per_negative(0.5).unwrap()),
             ("smote_nc", &SmoteNc::positives_per_negative(0.5, [7]).unwrap()),
             ("tomek_links", &TomekLinks::new()),
             ("enn", &enn),
             ("repeated_enn", &enn.repeated(100).unwrap()),
-            ("all_knn", &enn.all_knn()),
+            ("all_knn", &enn.all_knn(true)),
         ];
         for (name, sampler) in samplers {
             let mut group = criterion.benchmark_group(name);

@@ -1,4 +1,4 @@
-//! Scores of a model trained elsewhere: which calibrator serves them best?
+//! Which calibrator is best for the scores of a model trained elsewhere?
 //!
 //! ```sh
 //! cargo run --release --example calibrate_scores
@@ -9,12 +9,13 @@
 //!     --kind logits --time day
 //! ```
 
+mod options;
+
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
 use imbalance::calibration::{
     BetaCalibration, BetaCdf, BoxCalibrator, CalibrationSet, Calibrator, HistogramBinning,
     IsotonicRegression, PlattScaling, TemperatureScaling, TrainingContext, Uncalibrated, VennAbers,
@@ -24,13 +25,14 @@ use imbalance::data::{CsvReader, SyntheticClicks, SyntheticLog};
 use imbalance::metrics::{Scorecard, log_loss};
 use imbalance::numerics::{logit, sigmoid};
 use imbalance::{Folds, Run};
+use options::options;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// Makes a calibrator.
+/// Constructs a calibrator.
 type Make = fn() -> imbalance::Result<BoxCalibrator>;
 
-/// The calibrators, from the one that bends least to the one that bends most.
+/// The calibrators, from the least to the most flexible.
 const CALIBRATORS: &[(&str, Make)] = &[
     ("none", || Ok(Uncalibrated.boxed())),
     ("temperature", || Ok(TemperatureScaling::new().boxed())),
@@ -46,57 +48,91 @@ const CALIBRATORS: &[(&str, Make)] = &[
     ("histogram, eq. width", || Ok(HistogramBinning::equal_width(10)?.boxed())),
     ("Venn–Abers", || Ok(VennAbers.boxed())),
     ("isotonic", || Ok(IsotonicRegression::new().boxed())),
-    // The same, but certain of nothing: a miss at p = 0 costs an infinite log loss.
+    // With bounds, because a positive at p = 0 costs an infinite log loss.
     ("isotonic*", || Ok(IsotonicRegression::new().bounds(1e-6, 1.0 - 1e-6)?.boxed())),
 ];
 
-/// Compares calibrators by cross-fitting on scores and labels, and recommends one.
-///
-/// Without a file: on synthetic scores that are bent and too high, of clicks whose truth is known.
-#[derive(Parser)]
 struct Arguments {
-    /// A CSV file with a header, plain or gzipped.
-    #[arg(long, value_name = "FILE", requires = "score", requires = "label", requires = "kind")]
-    csv: Option<PathBuf>,
-    /// The column of the scores.
-    #[arg(long, value_name = "COL", requires = "csv")]
-    score: Option<String>,
-    /// The column that says whether the row is positive: 0 or 1, false or true.
-    #[arg(long, value_name = "COL", requires = "csv")]
-    label: Option<String>,
-    /// What the scores are. Never guessed.
-    #[arg(long, value_enum, requires = "csv")]
-    kind: Option<Kind>,
-    /// A column of weights.
-    #[arg(long, value_name = "COL", requires = "csv")]
-    weight: Option<String>,
-    /// A column of times, as numbers or as dates: each row is judged by a map of earlier rows only.
-    #[arg(long, value_name = "COL", requires = "csv")]
-    time: Option<String>,
-    /// Write the synthetic scores to a file (columns `day`, `score`, which is a logit, and `click`), and stop.
-    #[arg(long, value_name = "FILE", conflicts_with = "csv")]
-    generate: Option<PathBuf>,
-    /// Rows of the synthetic scores.
-    #[arg(long, default_value_t = 100_000, conflicts_with = "csv")]
-    rows: usize,
-    /// Folds of the cross-fit.
-    #[arg(long, default_value_t = 5)]
+    scores: Scores,
     folds: usize,
-    /// Seed of all randomness.
-    #[arg(long, default_value_t = 7)]
     seed: u64,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Scores {
+    /// Written to the file `generate`, where there is one.
+    Synthetic {
+        rows: usize,
+        generate: Option<PathBuf>,
+    },
+    File(Columns),
+}
+
+struct Columns {
+    file: PathBuf,
+    score: String,
+    label: String,
+    kind: Kind,
+    weight: Option<String>,
+    time: Option<String>,
+}
+
+const USAGE: &str = "\
+Compares calibrators by cross-fitting on scores and labels, and recommends one.
+Without a file: on synthetic scores that are bent and too high, of clicks whose truth is known.
+
+  --csv FILE       a CSV file with a header, plain or gzipped
+    --score COL      the column of the scores
+    --label COL      the column that says whether the row is positive: 0 or 1, false or true
+    --kind KIND      what the scores are, which is never guessed: logits or probabilities
+    --weight COL     a column of weights
+    --time COL       a column of times, as numbers or as dates: each row is judged by a map of earlier rows only
+  --generate FILE  write the synthetic scores (columns `day`, `score`, which is a logit, and `click`), and stop
+  --rows N         rows of the synthetic scores [100000]
+  --folds K        folds of the cross-fit [5]
+  --seed N         seed of all randomness [7]";
+
+impl Arguments {
+    fn read() -> Self {
+        options(USAGE, |arguments| {
+            let folds = arguments.opt_value_from_str("--folds")?.unwrap_or(5);
+            let seed = arguments.opt_value_from_str("--seed")?.unwrap_or(7);
+            let scores = match arguments.opt_value_from_str("--csv")? {
+                None => Scores::Synthetic {
+                    rows: arguments.opt_value_from_str("--rows")?.unwrap_or(100_000),
+                    generate: arguments.opt_value_from_str("--generate")?,
+                },
+                Some(file) => Scores::File(Columns {
+                    file,
+                    score: arguments.value_from_str("--score")?,
+                    label: arguments.value_from_str("--label")?,
+                    kind: arguments.value_from_fn("--kind", Kind::parse)?,
+                    weight: arguments.opt_value_from_str("--weight")?,
+                    time: arguments.opt_value_from_str("--time")?,
+                }),
+            };
+            Ok(Self { scores, folds, seed })
+        })
+    }
+}
+
+#[derive(Clone, Copy)]
 enum Kind {
-    /// Log-odds, any number.
     Logits,
-    /// Numbers between 0 and 1.
     Probabilities,
 }
 
+impl Kind {
+    fn parse(name: &str) -> Result<Self, String> {
+        match name {
+            "logits" => Ok(Self::Logits),
+            "probabilities" => Ok(Self::Probabilities),
+            _ => Err(format!("{name}: logits or probabilities")),
+        }
+    }
+}
+
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
+    match run(&Arguments::read()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -106,15 +142,17 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Outcome<()> {
-    let (scored, times) = match &arguments.csv {
-        Some(file) => read(arguments, file)?,
-        None => {
-            let log = SyntheticClicks::new(arguments.rows, 0.02)?.categorical(&[]);
+    let (scored, times) = match &arguments.scores {
+        Scores::File(columns) => read(columns)?,
+        Scores::Synthetic { rows, generate } => {
+            let log = SyntheticClicks::new(*rows, 0.02)?.categorical(&[]);
             let log = log.generate(arguments.seed)?;
-            if let Some(file) = &arguments.generate {
+            if let Some(file) = generate {
                 return write(&log, file);
             }
-            println!("Synthetic scores: logits of a click log's truth, bent and too high.");
+            println!(
+                "Synthetic scores: a nonlinear function of the true logits of a click log, and too high."
+            );
             (CalibrationSet::from_logits(scores(&log), log.dataset.labels().to_vec())?, None)
         }
     };
@@ -126,28 +164,23 @@ fn run(arguments: &Arguments) -> Outcome<()> {
 }
 
 /// Scores and, if asked for, their times.
-fn read(
-    arguments: &Arguments,
-    file: &PathBuf,
-) -> Outcome<(CalibrationSet<'static>, Option<Vec<f64>>)> {
-    let column = |name: &Option<String>| name.clone().unwrap_or_default();
-    let score = column(&arguments.score);
-    let mut reader = CsvReader::new().label(column(&arguments.label)).attribute_numbers([&score]);
-    if let Some(weight) = &arguments.weight {
+fn read(columns: &Columns) -> Outcome<(CalibrationSet<'static>, Option<Vec<f64>>)> {
+    let mut reader = CsvReader::new().label(&columns.label).attribute_numbers([&columns.score]);
+    if let Some(weight) = &columns.weight {
         reader = reader.weight(weight);
     }
-    if let Some(time) = &arguments.time {
+    if let Some(time) = &columns.time {
         reader = reader.time(time);
     }
-    let table = reader.read(file, &Run::default())?;
-    let times = match &arguments.time {
+    let table = reader.read(&columns.file, &Run::default())?;
+    let times = match &columns.time {
         None => None,
         Some(time) => Some(table.numbers(time)?.to_vec()),
     };
-    let (scores, labels) = (table.numbers(&score)?.to_vec(), table.labels().to_vec());
-    let scored = match arguments.kind {
-        Some(Kind::Probabilities) => CalibrationSet::from_probabilities(scores, labels)?,
-        _ => CalibrationSet::from_logits(scores, labels)?,
+    let (scores, labels) = (table.numbers(&columns.score)?.to_vec(), table.labels().to_vec());
+    let scored = match columns.kind {
+        Kind::Probabilities => CalibrationSet::from_probabilities(scores, labels)?,
+        Kind::Logits => CalibrationSet::from_logits(scores, labels)?,
     };
     let scored = match table.weights() {
         None => scored,
@@ -156,7 +189,7 @@ fn read(
     Ok((scored, times))
 }
 
-/// Logits that rise with the truth, but by a curve, and three times too high.
+/// A nonlinear, increasing function of the true logits, whose odds are at least three times too high.
 fn scores(log: &SyntheticLog) -> Vec<f64> {
     let bend = |&p: &f64| {
         let p = logit(p);
@@ -175,13 +208,13 @@ fn write(log: &SyntheticLog, file: &Path) -> Outcome<()> {
     Ok(())
 }
 
-/// A calibrator, judged on rows its map has not seen.
-struct Judged {
+/// The result of a calibrator on rows that its map has not seen.
+struct Tested {
     name: &'static str,
     card: Scorecard,
-    /// How far the positives promised are from those that came, in standard errors.
-    surprise: f64,
-    /// Its loss on each row.
+    /// The difference of predicted and observed positives, in standard errors.
+    deviation: f64,
+    /// The loss of each row.
     losses: Vec<f64>,
     weights: Option<Vec<f64>>,
 }
@@ -189,20 +222,20 @@ struct Judged {
 fn compare(scored: &CalibrationSet<'_>, folds: &Folds, in_time: bool) -> Outcome<()> {
     let totals = scored.totals();
     println!(
-        "{} rows, {} positive ({:.3} %); {} folds; each row is judged by a map that has not seen it{}.\n",
+        "{} rows, {} positive ({:.3} %); {} folds; each map is tested on rows it has not seen{}.\n",
         totals.rows(),
         totals.positives,
         100.0 * totals.rate(),
         folds.count(),
-        if in_time { ", but only earlier ones (the first block is not judged)" } else { "" }
+        if in_time { ", which are later than its own (the first block is not tested)" } else { "" }
     );
     println!(
         "{:<22}{:>8}{:>11}{:>10}{:>12}{:>9}{:>16}",
-        "", "NE", "log loss", "ECE", "pred./obs.", "off, SE", "slope"
+        "", "NE", "log loss", "ECE", "pred./obs.", "dev., SE", "slope"
     );
-    let mut judged = Vec::new();
+    let mut tested = Vec::new();
     for (name, calibrator) in CALIBRATORS {
-        match calibrator().and_then(|calibrator| judge(name, &calibrator, scored, folds)) {
+        match calibrator().and_then(|calibrator| test(name, &calibrator, scored, folds)) {
             Ok(line) => {
                 let card = &line.card;
                 let slope = card.calibration.map_or_else(
@@ -215,24 +248,24 @@ fn compare(scored: &CalibrationSet<'_>, folds: &Folds, in_time: bool) -> Outcome
                     card.log_loss,
                     card.ece,
                     card.predicted_over_observed,
-                    line.surprise
+                    line.deviation
                 );
-                judged.push(line);
+                tested.push(line);
             }
             Err(error) => println!("{name:<22}refused: {error}"),
         }
     }
-    println!("* with probabilities held in [1e-6, 1 − 1e-6]");
-    recommend(&judged);
+    println!("* with probabilities bounded to [1e-6, 1 − 1e-6]");
+    recommend(&tested);
     Ok(())
 }
 
-fn judge(
+fn test(
     name: &'static str,
     calibrator: &BoxCalibrator,
     scored: &CalibrationSet<'_>,
     folds: &Folds,
-) -> imbalance::Result<Judged> {
+) -> imbalance::Result<Tested> {
     let (rows, p) = cross_fit(calibrator, &TrainingContext::default(), scored, folds)?;
     let labels: Vec<bool> = rows.iter().map(|&row| scored.labels()[row]).collect();
     let weights: Option<Vec<f64>> =
@@ -248,33 +281,33 @@ fn judge(
         variance += weight * weight * p * (1.0 - p);
         losses.push(log_loss(&[label], &[p], None)?);
     }
-    // As much again for the map, whose mean is learned from about as many rows in all.
-    let surprise = excess / (2.0 * variance).sqrt();
-    Ok(Judged { name, card, surprise, losses, weights })
+    // Twice the variance: the map's mean is itself learned from about as many rows.
+    let deviation = excess / (2.0 * variance).sqrt();
+    Ok(Tested { name, card, deviation, losses, weights })
 }
 
-/// What lies further off is no accident.
-const MOST_SURPRISE: f64 = 3.0;
+/// A larger deviation is not explained by chance.
+const MAX_DEVIATION: f64 = 3.0;
 
-/// Of the calibrators whose promise holds on the whole, the first in the list whose log loss is within one standard
-/// error of the least.
+/// Recommends, among the calibrators whose mean is right within [`MAX_DEVIATION`], the least flexible one whose
+/// log loss is within one standard error of the smallest.
 ///
-/// Log loss alone will not do: with rare positives a map that promises a few per cent too much loses next to
-/// nothing by it, but a budget or a bid made of its sum is wrong by just that. Of those that the rows cannot
-/// tell apart by log loss, the one that bends least is the safer. The standard error is that of the
-/// *difference* on the same rows, which is far smaller than that of either loss.
-fn recommend(judged: &[Judged]) {
-    let (right, wrong): (Vec<&Judged>, Vec<&Judged>) =
-        judged.iter().partition(|line| line.surprise.abs() <= MOST_SURPRISE);
-    let best = |lines: &[&Judged]| {
+/// Log loss alone is not enough: with rare positives, a mean that is a few per cent too high hardly changes it,
+/// but a budget or a bid computed from the sum of probabilities is wrong by these per cent. Among calibrators
+/// whose log losses do not differ significantly, the least flexible one is the safest. The standard error is that
+/// of the *difference* on common rows, which is far smaller than that of either loss.
+fn recommend(tested: &[Tested]) {
+    let (right, wrong): (Vec<&Tested>, Vec<&Tested>) =
+        tested.iter().partition(|line| line.deviation.abs() <= MAX_DEVIATION);
+    let best = |lines: &[&Tested]| {
         let least = lines.iter().min_by(|a, b| a.card.log_loss.total_cmp(&b.card.log_loss));
         least.map(|line| line.name)
     };
-    let find = |name: &str| judged.iter().find(|line| line.name == name);
+    let find = |name: &str| tested.iter().find(|line| line.name == name);
     let (candidates, least) =
         if right.is_empty() { (&wrong, best(&wrong)) } else { (&right, best(&right)) };
     let Some(least) = least.and_then(find) else {
-        println!("\nNo calibrator could be judged.");
+        println!("\nNo calibrator could be tested.");
         return;
     };
     let chosen = candidates.iter().find_map(|candidate| {
@@ -282,44 +315,44 @@ fn recommend(judged: &[Judged]) {
         (difference <= error).then_some((candidate, difference, error))
     });
     let Some((candidate, difference, error)) = chosen else { return };
-    let Judged { name, card, surprise, .. } = candidate;
+    let Tested { name, card, deviation, .. } = candidate;
     println!("\nRecommended: {name}.");
     println!(
-        "It promises {:.3} positives for each one that comes ({surprise:+.1} standard errors off).",
+        "It predicts {:.3} positives for each observed one (a deviation of {deviation:+.1} standard errors).",
         card.predicted_over_observed
     );
     if right.is_empty() {
         println!(
-            "None does better: every calibrator is off by more than {MOST_SURPRISE} standard errors."
+            "None is better: every calibrator deviates by more than {MAX_DEVIATION} standard errors."
         );
     } else if !wrong.is_empty() {
         let names: Vec<&str> = wrong.iter().map(|line| line.name).collect();
         println!(
-            "Left out, as their promise is off by more than {MOST_SURPRISE} standard errors: {}.",
+            "Excluded, as their means deviate by more than {MAX_DEVIATION} standard errors: {}.",
             names.join("; ")
         );
     }
     if *name == least.name {
         println!(
-            "Of those left it has the least log loss on rows its map has not seen, and every one that bends \
-             less\nis worse by more than one standard error."
+            "Of the others it has the smallest log loss on rows its map has not seen, and every less flexible \
+             one\nis worse by more than one standard error."
         );
     } else {
         println!(
-            "Its log loss is {difference:.2e} ± {error:.2e} above the least ({}): these rows cannot tell\n\
-             them apart, and of equals the one that bends less is the safer.",
+            "Its log loss is {difference:.2e} ± {error:.2e} above the smallest ({}), which is not significant,\n\
+             and the less flexible of two equally good maps is the safer one.",
             least.name
         );
     }
 }
 
 /// The weighted mean of the differences between two calibrators' losses, and its standard error.
-fn difference(a: &Judged, b: &Judged) -> (f64, f64) {
+fn difference(a: &Tested, b: &Tested) -> (f64, f64) {
     let mean = a.card.log_loss - b.card.log_loss;
     let (mut sum, mut total) = (0.0, 0.0);
     for (row, (a_loss, b_loss)) in a.losses.iter().zip(&b.losses).enumerate() {
         let weight = a.weights.as_ref().map_or(1.0, |weights| weights[row]);
-        // Two certain misses are no difference, though ∞ − ∞ is no number.
+        // Two infinite losses do not differ, but ∞ − ∞ is NaN.
         let difference = if a_loss == b_loss { 0.0 } else { a_loss - b_loss };
         sum += (weight * (difference - mean)).powi(2);
         total += weight;

@@ -7,33 +7,45 @@
 //! ```
 
 mod combinations;
+mod options;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use combinations::{CALIBRATORS, Experiment, LOSSES, Outcome, Promise, SAMPLERS, fit_all};
 use imbalance::sampling::Sampler;
 use imbalance::{Progress, Run, progress};
+use options::options;
 
-/// Prints markdown tables: mean predicted / true, and distance to the true probability.
-#[derive(Parser)]
 struct Arguments {
-    /// Rows of the log; half of them train.
-    #[arg(long, default_value_t = 40_000)]
     rows: usize,
-    /// Its base rate.
-    #[arg(long, default_value_t = 0.02)]
     rate: f64,
-    /// Folds of the cross-fit.
-    #[arg(long, default_value_t = 5)]
     folds: usize,
-    /// Seed of all randomness.
-    #[arg(long, default_value_t = 7)]
     seed: u64,
 }
 
+const USAGE: &str = "\
+Prints markdown tables: mean predicted / true, and distance to the true probability.
+
+  --rows N    rows of the log, of which half train [40000]
+  --rate R    its base rate [0.02]
+  --folds K   folds of the cross-fit [5]
+  --seed N    seed of all randomness [7]";
+
+impl Arguments {
+    fn read() -> Self {
+        options(USAGE, |arguments| {
+            Ok(Self {
+                rows: arguments.opt_value_from_str("--rows")?.unwrap_or(40_000),
+                rate: arguments.opt_value_from_str("--rate")?.unwrap_or(0.02),
+                folds: arguments.opt_value_from_str("--folds")?.unwrap_or(5),
+                seed: arguments.opt_value_from_str("--seed")?.unwrap_or(7),
+            })
+        })
+    }
+}
+
 fn main() -> ExitCode {
-    match print(&Arguments::parse()) {
+    match print(&Arguments::read()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -61,7 +73,7 @@ fn print(arguments: &Arguments) -> imbalance::Result<()> {
         |_| true,
         |combination, outcome| {
             outcomes.push(outcome);
-            // The bar never asks to stop.
+            // The bar never stops the work.
             let _ = bar(&Progress::Stage { name: combination.sampler.0, rows: train.rows() });
         },
     )?;
@@ -112,10 +124,10 @@ fn print(arguments: &Arguments) -> imbalance::Result<()> {
     Ok(())
 }
 
-/// Calibrators side by side in one table.
+/// Columns of calibrators in one table.
 const COLUMNS: usize = 7;
 
-/// What each sampler leaves of the training rows.
+/// The rows and the distortion of each sampler.
 fn print_samples(experiment: &Experiment) -> imbalance::Result<()> {
     println!("| sampler | rows | of all | per positive | distortion |\n|---|---|---|---|---|");
     let train = experiment.train()?;
@@ -165,7 +177,7 @@ fn print_summary(outcomes: &[Outcome]) {
     }
 }
 
-/// Mean predicted / true and distance; in brackets where no mean is promised.
+/// Mean predicted / true and distance, in brackets if theory does not promise the mean.
 fn cell(outcome: &Outcome) -> String {
     match (outcome.result, outcome.promise) {
         (Err(refusal), _) => format!("{refusal:?}"),
@@ -180,8 +192,8 @@ fn cell(outcome: &Outcome) -> String {
     }
 }
 
-/// For each sampler and loss with a closed form, whether some calibrator that learns is closer to the
-/// truth than it.
+/// For each sampler and loss with a closed form: whether a learned calibrator is closer to the truth than
+/// the closed form.
 fn closer_than_prior(outcomes: &[Outcome]) -> Vec<bool> {
     let at = |name| CALIBRATORS.iter().position(|line| line.0 == name).unwrap_or_default();
     let (prior, first_learned) = (at("prior"), at("Platt"));

@@ -1,4 +1,4 @@
-//! From a click log to calibrated probabilities, four ways, on the same test rows.
+//! From a click log to calibrated probabilities in four ways, compared on one set of test rows.
 //!
 //! ```sh
 //! cargo run --release --example click_through
@@ -7,66 +7,95 @@
 //!     --numeric price,age --categorical site,device --time timestamp
 //! ```
 
+mod options;
+
+use std::convert::Infallible;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use clap::Parser;
 use imbalance::Precision;
 use imbalance::calibration::CalibrationMap;
 use imbalance::data::{CsvReader, Encoder, SyntheticClicks};
 use imbalance::metrics::Scorecard;
 use imbalance::prelude::*;
 use imbalance::{Progress, progress};
+use options::{options, rows_and_rate};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// Compares no sampling, under-sampling, its correction, and its weighting on a click log.
-///
-/// Without options: on the Open Bandit log that comes with the crate.
-#[derive(Parser)]
 struct Arguments {
-    /// Use a synthetic log of that many rows and that base rate, whose true probabilities are known.
-    #[arg(long, num_args = 2, value_names = ["ROWS", "RATE"], conflicts_with = "csv")]
-    synthetic: Option<Vec<String>>,
-    /// Read your own log: a CSV file with a header, plain or gzipped.
-    #[arg(long, value_name = "FILE", requires = "label")]
-    csv: Option<PathBuf>,
-    /// The column that says whether the row is positive: 0 or 1, false or true.
-    #[arg(long, value_name = "COL", requires = "csv")]
-    label: Option<String>,
-    /// Numeric columns, separated by commas.
-    #[arg(long, value_name = "COLS", value_delimiter = ',', requires = "csv")]
-    numeric: Vec<String>,
-    /// Categorical columns, separated by commas.
-    #[arg(long, value_name = "COLS", value_delimiter = ',', requires = "csv")]
-    categorical: Vec<String>,
-    /// A column of times (numbers or ISO 8601): the latest rows test. Without it, random ones do.
-    #[arg(long, value_name = "COL", requires = "csv")]
-    time: Option<String>,
-    /// The character between the columns.
-    #[arg(long, default_value = ",", requires = "csv")]
-    delimiter: char,
-    /// Negatives kept per positive.
-    #[arg(long, default_value_t = 10.0)]
+    synthetic: Option<(usize, f64)>,
+    csv: Option<CsvArguments>,
     negatives: f64,
-    /// Share of the rows that test.
-    #[arg(long, default_value_t = 0.3)]
     test_share: f64,
-    /// Penalty on the squared coefficients. Default: 100 for the Open Bandit log, otherwise 1.
-    #[arg(long)]
     l2: Option<f64>,
-    /// Seed of all randomness.
-    #[arg(long, default_value_t = 7)]
     seed: u64,
 }
 
+struct CsvArguments {
+    file: PathBuf,
+    label: String,
+    numeric: Vec<String>,
+    categorical: Vec<String>,
+    time: Option<String>,
+    delimiter: char,
+}
+
+const USAGE: &str = "\
+Compares no sampling, under-sampling, its correction, and its weighting on a click log.
+Without options: on the Open Bandit log that comes with the crate.
+
+  --synthetic ROWS RATE  a synthetic log of ROWS rows and base rate RATE, whose true probabilities are known
+  --csv FILE             your own log: a CSV file with a header, plain or gzipped
+    --label COL            the column that says whether the row is positive: 0 or 1, false or true
+    --numeric COLS         numeric columns, separated by commas
+    --categorical COLS     categorical columns, separated by commas
+    --time COL             a column of times (numbers or ISO 8601): the latest rows test, without it random ones
+    --delimiter C          the character between the columns [,]
+  --negatives N          negatives kept per positive [10]
+  --test-share S         share of the rows that test [0.3]
+  --l2 L                 penalty on the squared coefficients [100 for the Open Bandit log, otherwise 1]
+  --seed N               seed of all randomness [7]";
+
+impl Arguments {
+    fn read() -> Self {
+        options(USAGE, |arguments| {
+            let columns = |text: &str| -> Result<Vec<String>, Infallible> {
+                Ok(text.split(',').map(str::to_owned).collect())
+            };
+            let csv: Option<CsvArguments> = match arguments.opt_value_from_str("--csv")? {
+                None => None,
+                Some(file) => Some(CsvArguments {
+                    file,
+                    label: arguments.value_from_str("--label")?,
+                    numeric: arguments.opt_value_from_fn("--numeric", columns)?.unwrap_or_default(),
+                    categorical: arguments
+                        .opt_value_from_fn("--categorical", columns)?
+                        .unwrap_or_default(),
+                    time: arguments.opt_value_from_str("--time")?,
+                    delimiter: arguments.opt_value_from_str("--delimiter")?.unwrap_or(','),
+                }),
+            };
+            Ok(Self {
+                negatives: arguments.opt_value_from_str("--negatives")?.unwrap_or(10.0),
+                test_share: arguments.opt_value_from_str("--test-share")?.unwrap_or(0.3),
+                l2: arguments.opt_value_from_str("--l2")?,
+                seed: arguments.opt_value_from_str("--seed")?.unwrap_or(7),
+                // Not with a file: it is then an option too many.
+                synthetic: if csv.is_none() { rows_and_rate(arguments)? } else { None },
+                csv,
+            })
+        })
+    }
+}
+
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::read();
     let outcome = match (&arguments.synthetic, &arguments.csv) {
-        (Some(numbers), _) => synthetic(&arguments, numbers),
-        (None, Some(file)) => own_log(&arguments, file),
+        (&Some((rows, rate)), _) => synthetic(&arguments, rows, rate),
+        (None, Some(log)) => own_log(&arguments, log),
         (None, None) => open_bandit(&arguments),
     };
     match outcome {
@@ -78,7 +107,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The log that comes with the crate: 60,000 impressions, 0.48 % clicks, in order of time.
+/// The log in `examples/data`: 60,000 impressions, 0.48 % clicks, in order of time.
 fn open_bandit(arguments: &Arguments) -> Outcome<()> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data/open_bandit.csv.gz");
     println!("Open Bandit log (ZOZO, Inc.; Saito et al. 2020; see examples/data/README.md)");
@@ -91,28 +120,27 @@ fn open_bandit(arguments: &Arguments) -> Outcome<()> {
     let results = csv(arguments, &reader, &file, Some("timestamp"), 100.0)?;
     explain(&results);
     println!(
-        "\nThese features carry almost no signal: the AUC is that of a coin, and no model beats the \
-         constant\nrate by more than noise. The right answer is a model that stays calibrated and \
-         admits it.\nFor a strong signal and known true probabilities: --synthetic 1000000 0.002"
+        "\nThese features carry almost no signal: the AUC is about 0.5, and no model beats the constant \
+         rate\nby more than noise. A good model is then calibrated and predicts close to the rate.\nFor a \
+         strong signal and known true probabilities: --synthetic 1000000 0.002"
     );
     Ok(())
 }
 
-fn own_log(arguments: &Arguments, file: &Path) -> Outcome<()> {
-    let delimiter = u8::try_from(arguments.delimiter)?;
+fn own_log(arguments: &Arguments, log: &CsvArguments) -> Outcome<()> {
     let mut reader = CsvReader::new()
-        .label(arguments.label.as_deref().unwrap_or_default())
-        .numeric(&arguments.numeric)
-        .categorical(&arguments.categorical)
-        .delimiter(delimiter);
-    if let Some(time) = &arguments.time {
+        .label(&log.label)
+        .numeric(&log.numeric)
+        .categorical(&log.categorical)
+        .delimiter(u8::try_from(log.delimiter)?);
+    if let Some(time) = &log.time {
         reader = reader.time(time);
     }
-    explain(&csv(arguments, &reader, file, arguments.time.as_deref(), 1.0)?);
+    explain(&csv(arguments, &reader, &log.file, log.time.as_deref(), 1.0)?);
     Ok(())
 }
 
-/// Reads, splits, and only then encodes: means, deviations and missing columns are the training rows'.
+/// Reads and splits the log, then encodes it with means, deviations and missing columns of the training rows.
 fn csv(
     arguments: &Arguments,
     reader: &CsvReader,
@@ -135,12 +163,7 @@ fn csv(
     compare(arguments, &train, &test, None, l2)
 }
 
-fn synthetic(arguments: &Arguments, numbers: &[String]) -> Outcome<()> {
-    let [rows, rate] = numbers else { return Err("--synthetic takes ROWS and RATE".into()) };
-    let rows: usize =
-        rows.parse().map_err(|_| format!("ROWS is `{rows}`, but a whole number is needed"))?;
-    let rate: f64 =
-        rate.parse().map_err(|_| format!("RATE is `{rate}`, but it must be a number"))?;
+fn synthetic(arguments: &Arguments, rows: usize, rate: f64) -> Outcome<()> {
     println!("Synthetic log with known true probabilities");
     let log = announced("drawing the log", rows, || {
         SyntheticClicks::new(rows, rate)?.precision(Precision::F32).generate(arguments.seed)
@@ -152,28 +175,28 @@ fn synthetic(arguments: &Arguments, numbers: &[String]) -> Outcome<()> {
     explain(&results);
     println!(
         "\n|p − true| is the mean distance to the true probability, in percent of the base rate. \
-         What is left\nafter the correction is what {} positives cannot tell; \"truth\" shows what a \
-         perfect model scores.",
+         After the\ncorrection it shows the error of an estimate from {} positives; the row \"truth\" \
+         shows a perfect model.",
         train.totals().positives
     );
     Ok(())
 }
 
-/// Does work that tells of no progress under a line that names it.
+/// Does work that reports no progress itself, under a progress line that names it.
 fn announced<T>(
     name: &'static str,
     rows: usize,
     work: impl FnOnce() -> imbalance::Result<T>,
 ) -> imbalance::Result<T> {
     let bar = progress::bar();
-    // The bar never asks to stop.
+    // The bar never stops the work.
     let _ = bar(&Progress::Stage { name, rows });
     work()
 }
 
-/// The numbers that the explanation is about.
+/// The numbers in the explanation.
 struct Results {
-    /// By how much the sampler multiplied the odds.
+    /// The factor on the odds of a positive by the sampler.
     factor: f64,
     uncorrected: f64,
     corrected: f64,
@@ -255,13 +278,13 @@ fn compare(
     Ok(Results { factor, uncorrected, corrected, error })
 }
 
-/// A fitted pipeline, and how long that took.
+/// A fitted pipeline and the time of the fit.
 struct Timed<P, K> {
     pipeline: FittedPipeline<P, K>,
     seconds: f64,
 }
 
-/// Fits with a progress bar of its own, which is gone when the results are printed.
+/// Fits with a progress bar, which is removed before the results are printed.
 fn fit<S, L, M, C>(
     pipeline: &Pipeline<S, L, M, C>,
     train: &Dataset<'_>,
@@ -284,20 +307,20 @@ fn predict<P: Predict, K: CalibrationMap>(
     announced("predicting", test.rows(), || fitted.pipeline.probabilities_of(test))
 }
 
-/// Says in words what the table shows, from its numbers.
+/// Explains the table by its numbers.
 fn explain(results: &Results) {
     let Results { factor, uncorrected, corrected, error } = results;
     println!(
-        "\nUnder-sampling multiplied the odds of a positive by {factor:.1}. Uncorrected, the model promises \
-         {uncorrected:.1}\npositives for each one that comes (somewhat less than the factor: large odds \
-         move a probability less).\nCorrected, it promises {corrected:.2}; with so many test positives a \
-         perfect model would show 1.00 ± {error:.2}\n(one standard error). Weighted, it needs no correction, but \
-         pays for large weights on few rows with noise.\nThe ranking (AUC) is not touched by the correction."
+        "\nUnder-sampling multiplied the odds of a positive by {factor:.1}. Uncorrected, the model predicts \
+         {uncorrected:.1}\npositives for each observed one (less than the factor, because the factor changes large \
+         probabilities less).\nCorrected, it predicts {corrected:.2}; on these test rows a perfect model has \
+         1.00 ± {error:.2} (one standard error).\nThe weighted model needs no correction, but large weights on few \
+         rows add noise to it.\nThe correction does not change the ranking (AUC)."
     );
     let off = (corrected - 1.0).abs() / error;
     if off > 3.0 {
         println!(
-            "Here it is {off:.1} standard errors off: did the rate change between training and test?"
+            "Here it is {off:.1} standard errors away: did the rate change between training and test rows?"
         );
     }
 }

@@ -5,43 +5,57 @@
 //! cargo run --release --example evaluate -- --synthetic 200000 0.002 --out target/synthetic
 //! ```
 
+mod options;
+
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clap::Parser;
 use imbalance::Evaluation;
 use imbalance::Precision;
 use imbalance::data::{CsvReader, Encoder, SyntheticClicks};
-use imbalance::metrics::Goal;
+use imbalance::metrics::ThresholdRule;
 use imbalance::plot::Options;
 use imbalance::prelude::*;
+use options::{options, rows_and_rate};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// Judges the same model after mild under-sampling that is corrected, and after balancing the classes.
-///
-/// Without options: on the Open Bandit log that comes with the crate.
-#[derive(Parser)]
 struct Arguments {
-    /// Use a synthetic log of that many rows and that base rate, with a strong signal.
-    #[arg(long, num_args = 2, value_names = ["ROWS", "RATE"])]
-    synthetic: Option<Vec<f64>>,
-    /// Where the page and the pictures go.
-    #[arg(long, value_name = "DIR", default_value = "target/evaluation")]
+    synthetic: Option<(usize, f64)>,
     out: PathBuf,
-    /// Replicates of the bootstrap.
-    #[arg(long, default_value_t = 300)]
     replicates: usize,
-    /// Seed of all randomness.
-    #[arg(long, default_value_t = 7)]
     seed: u64,
 }
 
+const USAGE: &str = "\
+Judges the same model after mild under-sampling that is corrected, and after balancing the classes.
+Without options: on the Open Bandit log that comes with the crate.
+
+  --synthetic ROWS RATE  a synthetic log of ROWS rows and base rate RATE, with a strong signal
+  --out DIR              where the page and the pictures go [target/evaluation]
+  --replicates N         replicates of the bootstrap [300]
+  --seed N               seed of all randomness [7]";
+
+impl Arguments {
+    fn read() -> Self {
+        options(USAGE, |arguments| {
+            Ok(Self {
+                out: arguments
+                    .opt_value_from_str("--out")?
+                    .unwrap_or_else(|| "target/evaluation".into()),
+                replicates: arguments.opt_value_from_str("--replicates")?.unwrap_or(300),
+                seed: arguments.opt_value_from_str("--seed")?.unwrap_or(7),
+                synthetic: rows_and_rate(arguments)?,
+            })
+        })
+    }
+}
+
 fn main() -> Outcome<()> {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::read();
     match &arguments.synthetic {
-        Some(numbers) => synthetic(&arguments, numbers[0] as usize, numbers[1]),
+        &Some((rows, rate)) => synthetic(&arguments, rows, rate),
         None => open_bandit(&arguments),
     }
 }
@@ -112,9 +126,9 @@ fn compare<'a>(
         .bootstrap(arguments.replicates)
         .seed(arguments.seed)
         // What a threshold would be for: a click worth 100 impressions, a tenth of the traffic.
-        .goal("click worth 100", Goal::cost(1.0, 100.0)?)
-        .goal("best tenth", Goal::share(0.1)?)
-        .goal("half of the clicks", Goal::recall_floor(0.5)?))
+        .threshold("click worth 100", ThresholdRule::cost(1.0, 100.0)?)
+        .threshold("best tenth", ThresholdRule::share(0.1)?)
+        .threshold("half of the clicks", ThresholdRule::recall_floor(0.5)?))
 }
 
 fn write(arguments: &Arguments, evaluation: &Evaluation<'_>) -> Outcome<()> {

@@ -5,9 +5,9 @@
 //! ```
 //!
 //! The rows are the impressions of the Open Bandit log in the campaign `men` under the random policy:
-//! 10,000 impressions, 46 clicks. It is public and may be redistributed under the Apache License 2.0
-//! (`examples/data/README.md` says from whom and what was changed). From them a case-control sample is
-//! drawn: all clicks, and one other impression in ten. The truth to come back to is the fit on all rows.
+//! 10,000 impressions, 46 clicks. The log is public and may be redistributed under the Apache License 2.0
+//! (`examples/data/README.md` names the source and the changes). The program draws a case-control sample of
+//! them, all clicks and one other impression in ten, and compares fits on the sample with fits on all rows.
 
 use std::error::Error;
 use std::path::Path;

@@ -6,11 +6,11 @@
 //! cargo run --release --example rare_events_simulation -- --write docs/evidence/rare_events.md
 //! ```
 //!
-//! Two tables: what maximum likelihood, King & Zeng's corrections and Firth's likelihood leave of the bias,
-//! and how often their 95 % intervals hold the truth; each on rows drawn at random and on case-control
-//! samples of known population. With `--write` they take the place of the old ones in a file, between the
-//! lines that say so.
+//! Two tables: the bias of maximum likelihood, King & Zeng's corrections and Firth's likelihood, and the share
+//! of their 95 % intervals that contain the truth, both on rows drawn at random and on case-control samples
+//! of a known population. With `--write` they replace the old tables in a file, between two marker lines.
 
+mod options;
 #[path = "rare_events_study/mod.rs"]
 mod study;
 
@@ -18,30 +18,41 @@ use std::error::Error;
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use clap::Parser;
 use imbalance::Seed;
+use options::options;
 use study::{TRUTH, bias_studies, coverage_studies, mean, population_rate};
 
-/// The lines around the tables in a file.
+/// The marker lines around the tables in a file.
 const BEGIN: &str = "<!-- tables by rare_events_simulation -->\n";
 const END: &str = "<!-- end of tables -->\n";
 
-/// Bias and coverage of the estimators for rare events.
-#[derive(Parser)]
 struct Arguments {
-    /// Replications for the table of coverage; the table of bias has five times as many.
-    #[arg(long, default_value_t = 4000)]
     replications: u64,
-    /// Seed of all randomness.
-    #[arg(long, default_value_t = 7)]
     seed: u64,
-    /// The file whose tables are replaced.
-    #[arg(long)]
     write: Option<PathBuf>,
 }
 
+const USAGE: &str = "\
+Bias and coverage of the estimators for rare events.
+
+  --replications N  replications for the table of coverage; the table of bias has five times as many [4000]
+  --seed N          seed of all randomness [7]
+  --write FILE      the file whose tables are replaced";
+
+impl Arguments {
+    fn read() -> Self {
+        options(USAGE, |arguments| {
+            Ok(Self {
+                replications: arguments.opt_value_from_str("--replications")?.unwrap_or(4000),
+                seed: arguments.opt_value_from_str("--seed")?.unwrap_or(7),
+                write: arguments.opt_value_from_str("--write")?,
+            })
+        })
+    }
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::read();
     let text = tables(&arguments)?;
     print!("{text}");
     if let Some(file) = &arguments.write {

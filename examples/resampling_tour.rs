@@ -1,4 +1,4 @@
-//! What each sampler, in each of its forms, does to one click log, and in pictures to a small one.
+//! The effect of each sampler, in each of its forms, on a click log, and pictures of its effect on a small one.
 //!
 //! ```sh
 //! cargo run --release --example resampling_tour
@@ -14,14 +14,15 @@ use imbalance::Precision;
 use imbalance::plot::{self, Options};
 use imbalance::prelude::*;
 use imbalance::sampling::{
-    Adasyn, Band, BorderlineSmote, Draw, EditedNearestNeighbours, PoissonHardNegatives,
-    PoissonRuleSampler, RandomOverSampler, Rule, Smote, SmoteNc, TomekLinks, Vote,
+    Adasyn, BorderlineSmote, DrawMode, EditedNearestNeighbours, HardnessBand, NearMiss,
+    NeighbourhoodCleaning, PoissonHardNegatives, PoissonRuleSampler, RandomOverSampler, Rule,
+    Smote, SmoteNc, TomekLinks, VotingRule,
 };
 
 type Named = (&'static str, Box<dyn Sampler>);
 
-/// Each sampler under its name. A new one is a line here. `last` is the last column, which plays the part
-/// of a category, and `hard` the number of hard negatives.
+/// Each sampler with its name; a new sampler is one more line. `last` is the last column, which SMOTE-NC takes
+/// as a column of codes, and `hard` is the number of hard negatives.
 fn samplers(last: usize, hard: usize) -> imbalance::Result<Vec<Named>> {
     let enn = EditedNearestNeighbours::new(3)?;
     let under = RandomUnderSampler::negatives_per_positive(5.0)?;
@@ -31,7 +32,7 @@ fn samplers(last: usize, hard: usize) -> imbalance::Result<Vec<Named>> {
     let mining = |band| HardNegativeMining::new(pilot(), band);
     let poisson = || PoissonHardNegatives::proportional(pilot(), 5.0, 0.02);
     let local = || LocalCaseControl::new(pilot());
-    // The rules of the document: active within seven days, and at least five impressions.
+    // Two rules: active within seven days, and at least five impressions.
     let active = || Rule::number("last_active_days").at_most(7.0);
     let engaged = || active().and(Rule::number("impressions").at_least(5.0));
     let by_rule = || PoissonRuleSampler::new([(engaged(), 0.5)], 0.05);
@@ -39,14 +40,17 @@ fn samplers(last: usize, hard: usize) -> imbalance::Result<Vec<Named>> {
         ("no sampling", Box::new(NoSampling)),
         ("random under", Box::new(under)),
         ("random under, reweighted", Box::new(under.reweight(true))),
-        ("random under, with replacement", Box::new(under.draw(Draw::WithReplacement))),
-        ("random under, Bernoulli", Box::new(under.draw(Draw::Bernoulli))),
-        ("hard negatives, k hardest", Box::new(mining(Band::hardest(hard)?))),
-        ("hard negatives, window", Box::new(mining(Band::window(0.1, 0.08)?))),
-        ("hard negatives, quantiles", Box::new(mining(Band::quantiles(0.9, 0.99)?))),
-        ("hard and random negatives", Box::new(mining(Band::hardest(hard)?).random_share(0.5)?)),
+        ("random under, with replacement", Box::new(under.draw(DrawMode::WithReplacement))),
+        ("random under, Bernoulli", Box::new(under.draw(DrawMode::Bernoulli))),
+        ("hard negatives, k hardest", Box::new(mining(HardnessBand::hardest(hard)?))),
+        ("hard negatives, window", Box::new(mining(HardnessBand::window(0.1, 0.08)?))),
+        ("hard negatives, quantiles", Box::new(mining(HardnessBand::quantiles(0.9, 0.99)?))),
+        (
+            "hard and random negatives",
+            Box::new(mining(HardnessBand::hardest(hard)?).random_share(0.5)?),
+        ),
         ("hard negatives, Poisson", Box::new(poisson()?)),
-        ("the same, reweighted", Box::new(poisson()?.reweight(true))),
+        ("hard negatives, Poisson, reweighted", Box::new(poisson()?.reweight(true))),
         ("local case-control", Box::new(local())),
         ("local case-control, c = 5", Box::new(local().scale(5.0)?)),
         ("rule, filter", Box::new(RuleSampler::filter(engaged())?)),
@@ -58,22 +62,24 @@ fn samplers(last: usize, hard: usize) -> imbalance::Result<Vec<Named>> {
         ("random over, shrinkage 1", Box::new(over.shrinkage(1.0)?)),
         ("SMOTE", Box::new(smote)),
         ("SMOTE, λ per element", Box::new(smote.per_element(true))),
-        ("Borderline-SMOTE 1", Box::new(BorderlineSmote::first(0.2)?)),
-        ("Borderline-SMOTE 2", Box::new(BorderlineSmote::second(0.2)?)),
+        ("Borderline-SMOTE 1", Box::new(BorderlineSmote::borderline1(0.2)?)),
+        ("Borderline-SMOTE 2", Box::new(BorderlineSmote::borderline2(0.2)?)),
         ("ADASYN", Box::new(Adasyn::positives_per_negative(0.2)?)),
         ("SMOTE-NC", Box::new(SmoteNc::positives_per_negative(0.2, [last])?)),
         ("Tomek links", Box::new(TomekLinks::new())),
         ("ENN, all", Box::new(enn)),
-        ("ENN, mode", Box::new(enn.vote(Vote::Mode))),
+        ("ENN, mode", Box::new(enn.vote(VotingRule::Mode))),
         ("repeated ENN", Box::new(enn.repeated(100)?)),
-        ("AllKNN", Box::new(enn.all_knn())),
+        ("AllKNN", Box::new(enn.all_knn(true))),
+        ("neighbourhood cleaning", Box::new(NeighbourhoodCleaning::new(3)?)),
+        ("NearMiss 1", Box::new(NearMiss::negatives_per_positive(5.0)?)),
         ("SMOTE then ENN", Box::new(smote.then(enn.both_classes(true)))),
         ("SMOTE then Tomek links", Box::new(smote.then(TomekLinks::new().both_classes(true)))),
         ("random under then SMOTE", Box::new(under.then(Smote::positives_per_negative(0.5)?))),
     ])
 }
 
-/// A log of 20,000 rows at 2 % whose columns are few, so that neighbours mean something.
+/// A log of 20,000 rows at 2 %, with few columns, so that neighbours are similar.
 fn main() -> imbalance::Result<()> {
     let clicks = SyntheticClicks::new(20_000, 0.02)?.numeric(4).categorical(&[]);
     let log = clicks.precision(Precision::F32).generate(7)?;
@@ -87,7 +93,7 @@ fn main() -> imbalance::Result<()> {
         data.columns()
     );
     println!(
-        "{:<32}{:>10}{:>10}{:>10}{:>9}  distortion",
+        "{:<36}{:>10}{:>10}{:>10}{:>9}  distortion",
         "", "positives", "negatives", "rate", "ms"
     );
     for (name, sampler) in samplers(3, 2_000)? {
@@ -96,7 +102,7 @@ fn main() -> imbalance::Result<()> {
         let milliseconds = 1000.0 * start.elapsed().as_secs_f64();
         let totals = sample.totals();
         println!(
-            "{name:<32}{:>10}{:>10}{:>8.2} %{milliseconds:>9.1}  {}",
+            "{name:<36}{:>10}{:>10}{:>8.2} %{milliseconds:>9.1}  {}",
             totals.positives,
             totals.negatives,
             100.0 * totals.rate(),
@@ -104,13 +110,13 @@ fn main() -> imbalance::Result<()> {
         );
     }
     println!(
-        "\nThe rate is the weighted share of positives. A prior shift can be undone in closed form; \
-         after rows\nwere chosen or made by their features, calibrate on untouched rows."
+        "\nThe rate is the weighted share of positives. A prior shift can be undone in closed form; if \
+         rows were\nchosen or made by their features, calibrate on untouched rows."
     );
     pictures(Path::new("target/resampling_tour"))
 }
 
-/// A picture of each sampler on a log so small that its rows can be told apart.
+/// A picture of each sampler on a log of 400 rows, which stay visible as single points.
 fn pictures(folder: &Path) -> imbalance::Result<()> {
     let io = |source| imbalance::Error::Io { file: folder.into(), source };
     fs::create_dir_all(folder).map_err(io)?;

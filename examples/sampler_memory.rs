@@ -1,47 +1,62 @@
-//! How much memory each sampler, in each of its forms, needs above its input and its output, and whether
-//! that is within the bound of 64 MiB; if not, the program fails.
+//! The memory that each sampler, in each of its forms, needs above its input and its output. The program fails
+//! if a sampler needs more than a bound, 64 MiB by default.
 //!
 //! `cargo run --release --example sampler_memory -- --rows 2000000 --columns 32`
 //!
 //! `docs/evidence/sampling.md` has the table.
 //!
-//! Reads the high-water mark of the process from `/proc/self/status`, so it runs on Linux. Each sampler
-//! gets a process of its own, because memory that is freed is not given back at once.
+//! Reads the peak memory of the process from `/proc/self/status`, so it needs Linux. Each sampler runs in its
+//! own process, because freed memory is not returned to the system at once.
+
+mod options;
 
 use std::fs;
 use std::process::Command;
 
-use clap::Parser;
 use imbalance::Error;
 use imbalance::Precision;
 use imbalance::prelude::*;
 use imbalance::sampling::{
-    Adasyn, Band, BorderlineSmote, Draw, EditedNearestNeighbours, PoissonHardNegatives,
-    PoissonRuleSampler, RandomOverSampler, Rule, Smote, SmoteNc, TomekLinks, Vote,
+    Adasyn, BorderlineSmote, DrawMode, EditedNearestNeighbours, HardnessBand, NearMiss,
+    NeighbourhoodCleaning, PoissonHardNegatives, PoissonRuleSampler, RandomOverSampler, Rule,
+    Smote, SmoteNc, TomekLinks, VotingRule,
 };
+use options::options;
 
-#[derive(Parser)]
 struct Arguments {
-    /// Rows of the log.
-    #[arg(long, default_value_t = 2_000_000)]
     rows: usize,
-    /// Numeric columns, `f32`.
-    #[arg(long, default_value_t = 32)]
     columns: usize,
-    /// Share of positives.
-    #[arg(long, default_value_t = 0.005)]
     rate: f64,
-    /// Most MiB above input and output.
-    #[arg(long, default_value_t = 64.0)]
     most: f64,
-    /// One sampler, by name; all of them if left out.
-    #[arg(long)]
     sampler: Option<String>,
+}
+
+const USAGE: &str = "\
+How much memory each sampler needs above its input and its output.
+
+  --rows N        rows of the log [2000000]
+  --columns N     numeric columns, stored as f32 [32]
+  --rate R        share of positives [0.005]
+  --most M        most MiB above input and output [64]
+  --sampler NAME  one sampler; all of them without it";
+
+impl Arguments {
+    fn read() -> Self {
+        options(USAGE, |arguments| {
+            Ok(Self {
+                rows: arguments.opt_value_from_str("--rows")?.unwrap_or(2_000_000),
+                columns: arguments.opt_value_from_str("--columns")?.unwrap_or(32),
+                rate: arguments.opt_value_from_str("--rate")?.unwrap_or(0.005),
+                most: arguments.opt_value_from_str("--most")?.unwrap_or(64.0),
+                sampler: arguments.opt_value_from_str("--sampler")?,
+            })
+        })
+    }
 }
 
 type Named = (&'static str, Box<dyn Sampler>);
 
-/// Each sampler under its name. A new one is a line here.
+/// Each sampler with its name; a new sampler is one more line.
 fn samplers() -> Result<Vec<Named>, Error> {
     let pilot = || Pilot::trained(LogisticRegression::new(), LogLoss);
     let engaged = || {
@@ -49,18 +64,18 @@ fn samplers() -> Result<Vec<Named>, Error> {
         active.and(Rule::number("impressions").at_least(5.0))
     };
     let half = || RandomUnderSampler::rate(0.5);
-    // From 10,000 positives of two million to a million: the new rows are half as large as the input.
+    // From 10,000 positives among two million rows to a million: the new rows are half as many as the input.
     let over = RandomOverSampler::positives_per_negative(0.5)?;
     let smote = Smote::positives_per_negative(0.5)?;
-    // Cleaning compares positives with negatives, so there must not be too many of both.
+    // Cleaning compares positives with negatives, so its time grows with the number of new positives.
     let few = Smote::positives_per_negative(0.01)?;
     let enn = EditedNearestNeighbours::new(3)?;
     Ok(vec![
         ("none", Box::new(NoSampling)),
         ("random", Box::new(half()?)),
-        ("random, with replacement", Box::new(half()?.draw(Draw::WithReplacement))),
-        ("random, Bernoulli, weighted", Box::new(half()?.draw(Draw::Bernoulli).reweight(true))),
-        ("hardest", Box::new(HardNegativeMining::new(pilot(), Band::hardest(1_000_000)?))),
+        ("random, with replacement", Box::new(half()?.draw(DrawMode::WithReplacement))),
+        ("random, Bernoulli, weighted", Box::new(half()?.draw(DrawMode::Bernoulli).reweight(true))),
+        ("hardest", Box::new(HardNegativeMining::new(pilot(), HardnessBand::hardest(1_000_000)?))),
         (
             "hard, Poisson, weighted",
             Box::new(PoissonHardNegatives::proportional(pilot(), 50.0, 0.1)?.reweight(true)),
@@ -77,15 +92,17 @@ fn samplers() -> Result<Vec<Named>, Error> {
         ("random over, shrinkage", Box::new(over.shrinkage(1.0)?)),
         ("SMOTE", Box::new(smote)),
         ("SMOTE, per element", Box::new(smote.per_element(true))),
-        ("Borderline-SMOTE 1", Box::new(BorderlineSmote::first(0.5)?)),
-        ("Borderline-SMOTE 2", Box::new(BorderlineSmote::second(0.5)?)),
+        ("Borderline-SMOTE 1", Box::new(BorderlineSmote::borderline1(0.5)?)),
+        ("Borderline-SMOTE 2", Box::new(BorderlineSmote::borderline2(0.5)?)),
         ("ADASYN", Box::new(Adasyn::positives_per_negative(0.5)?)),
         ("SMOTE-NC", Box::new(SmoteNc::positives_per_negative(0.5, [0, 1, 2, 3])?)),
         ("Tomek links", Box::new(TomekLinks::new())),
         ("ENN, all", Box::new(enn)),
-        ("ENN, mode", Box::new(enn.vote(Vote::Mode))),
+        ("ENN, mode", Box::new(enn.vote(VotingRule::Mode))),
         ("ENN, repeated", Box::new(enn.repeated(2)?)),
-        ("AllKNN", Box::new(EditedNearestNeighbours::new(2)?.all_knn())),
+        ("AllKNN", Box::new(EditedNearestNeighbours::new(2)?.all_knn(true))),
+        ("neighbourhood cleaning", Box::new(NeighbourhoodCleaning::new(3)?)),
+        ("NearMiss 1", Box::new(NearMiss::negatives_per_positive(10.0)?)),
         ("SMOTE then ENN", Box::new(few.then(enn))),
         ("SMOTE then Tomek links", Box::new(few.then(TomekLinks::new()))),
         ("random under then SMOTE", Box::new(half()?.then(smote))),
@@ -94,7 +111,7 @@ fn samplers() -> Result<Vec<Named>, Error> {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::read();
     let Some(name) = &arguments.sampler else {
         println!("{:<30} {:>10} {:>12} {:>12}", "sampler", "rows out", "output MiB", "above, MiB");
         let mut failed = Vec::new();
@@ -108,7 +125,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         if failed.is_empty() {
             return Ok(());
         }
-        return Err(format!("these need more, or failed: {}", failed.join("; ")).into());
+        return Err(
+            format!("these samplers need more memory, or failed: {}", failed.join("; ")).into()
+        );
     };
     let known = samplers()?;
     let (_, sampler) = known
@@ -123,10 +142,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .generate(7)?
         .dataset;
 
-    // Sets the high-water mark back to what is in use now.
+    // Resets the peak to the memory in use now.
     fs::write("/proc/self/clear_refs", "5")?;
     let before = status("VmRSS:")?;
     let sample = sampler.resample(&data, &Run::seeded(7))?.apply(&data)?;
+    // Selected rows are copied when they are read.
+    let _ = sample.features();
     let peak = status("VmHWM:")? - before;
 
     let rows = sample.rows();
@@ -137,8 +158,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let above = peak - output;
     println!("{name:<30} {rows:>10} {output:>12.1} {above:>12.1}");
     if above > arguments.most {
-        let most = arguments.most;
-        return Err(format!("`{name}` needs {above:.1} MiB above its output, not {most}").into());
+        let max_above = arguments.most;
+        return Err(format!(
+            "`{name}` needs {above:.1} MiB above its output, not at most {max_above}"
+        )
+        .into());
     }
     Ok(())
 }

@@ -32,7 +32,7 @@
 //!
 //! | stage | trait | identity | implementations |
 //! |---|---|---|---|
-//! | [`sampling`] | [`Sampler`](sampling::Sampler) | [`NoSampling`](sampling::NoSampling) | [`RandomUnderSampler`](sampling::RandomUnderSampler), [`HardNegativeMining`](sampling::HardNegativeMining), [`PoissonHardNegatives`](sampling::PoissonHardNegatives), [`LocalCaseControl`](sampling::LocalCaseControl), [`RuleSampler`](sampling::RuleSampler), [`PoissonRuleSampler`](sampling::PoissonRuleSampler), [`RandomOverSampler`](sampling::RandomOverSampler), [`Smote`](sampling::Smote), [`BorderlineSmote`](sampling::BorderlineSmote), [`Adasyn`](sampling::Adasyn), [`SmoteNc`](sampling::SmoteNc), [`TomekLinks`](sampling::TomekLinks), [`EditedNearestNeighbours`](sampling::EditedNearestNeighbours); chained by [`then`](sampling::Sampler::then) |
+//! | [`sampling`] | [`Sampler`](sampling::Sampler) | [`NoSampling`](sampling::NoSampling) | [`RandomUnderSampler`](sampling::RandomUnderSampler), [`HardNegativeMining`](sampling::HardNegativeMining), [`PoissonHardNegatives`](sampling::PoissonHardNegatives), [`LocalCaseControl`](sampling::LocalCaseControl), [`RuleSampler`](sampling::RuleSampler), [`PoissonRuleSampler`](sampling::PoissonRuleSampler), [`RandomOverSampler`](sampling::RandomOverSampler), [`Smote`](sampling::Smote), [`BorderlineSmote`](sampling::BorderlineSmote), [`Adasyn`](sampling::Adasyn), [`SmoteNc`](sampling::SmoteNc), [`TomekLinks`](sampling::TomekLinks), [`EditedNearestNeighbours`](sampling::EditedNearestNeighbours), [`NeighbourhoodCleaning`](sampling::NeighbourhoodCleaning), [`NearMiss`](sampling::NearMiss); chained by [`then`](sampling::Sampler::then) |
 //! | [`loss`] | [`Loss`](loss::Loss) | [`LogLoss`](loss::LogLoss), [`WeightedLogLoss`](loss::WeightedLogLoss), [`FocalLoss`](loss::FocalLoss), [`LogitAdjusted`](loss::LogitAdjusted), [`AsymmetricLoss`](loss::AsymmetricLoss); around any: [`ClassWeighted`](loss::ClassWeighted), [`LabelSmoothing`](loss::LabelSmoothing) |
 //! | [`model`] | [`Model`](model::Model), [`Predict`](model::Predict) | | [`LogisticRegression`](model::LogisticRegression), [`RareEvents`](model::RareEvents), [`FtrlProximal`](model::FtrlProximal); with the feature `gbdt`: `BoostedTrees`, `BoostedLeaves` |
 //! | [`calibration`] | [`Calibrator`](calibration::Calibrator), [`CalibrationMap`](calibration::CalibrationMap) | [`Uncalibrated`](calibration::Uncalibrated) | [`PriorCorrection`](calibration::PriorCorrection), [`PlattScaling`](calibration::PlattScaling), [`IsotonicRegression`](calibration::IsotonicRegression), [`BetaCalibration`](calibration::BetaCalibration), [`BetaCdf`](calibration::BetaCdf), [`TemperatureScaling`](calibration::TemperatureScaling), [`HistogramBinning`](calibration::HistogramBinning), [`VennAbers`](calibration::VennAbers) |
@@ -49,6 +49,7 @@ mod core;
 pub mod data;
 pub mod evaluation;
 mod exec;
+mod fit;
 mod knn;
 pub mod loss;
 pub mod metrics;
@@ -66,7 +67,8 @@ pub use sprs;
 
 pub use crate::core::{
     Attribute, Categories, ClassTotals, Cut, Dataset, Distortion, Error, Features, FeaturesView,
-    Folds, IntoColumn, Matrix, Precision, Progress, Result, Row, Run, Scalar, Seed, Split,
+    Folds, IntoColumn, Matrix, Precision, Progress, Result, Row, Run, Scalar, Seed, Separation,
+    Split,
 };
 pub use evaluation::{Evaluation, EvaluationReport};
 pub use pipeline::{CrossFit, DynPipeline, FittedPipeline, HoldOut, Pipeline};

@@ -20,6 +20,7 @@ import time
 import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+BENCH = ["-p", "imbalance-benches", "--bench", "peers"]
 GROUPS = ["sampling", "dense", "sparse", "ftrl", "calibration", "metrics"]
 # A relative difference to the least objective found at which a solver counts as having reached it.
 REACHED = 1e-9
@@ -35,7 +36,7 @@ class Ours:
     """This crate's program, with one group of tasks loaded."""
 
     def __init__(self, folder, group):
-        command = ["cargo", "bench", "--quiet", "--bench", "peers", "--", str(folder), group]
+        command = ["cargo", "bench", "--quiet", *BENCH, "--", str(folder), group]
         self.process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -292,7 +293,7 @@ def main():
     unknown = set(groups) - set(GROUPS)
     if unknown:
         sys.exit(f"no such group: {', '.join(unknown)}; there are {', '.join(GROUPS)}")
-    subprocess.run(["cargo", "bench", "--bench", "peers", "--no-run"], cwd=ROOT, check=True)
+    subprocess.run(["cargo", "bench", *BENCH, "--no-run"], cwd=ROOT, check=True)
     print("| task | peer | peer, s | this crate, s | ratio | asked for |")
     print("|---|---|---:|---:|---:|---:|")
     for group in groups:

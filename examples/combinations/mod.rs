@@ -1,5 +1,5 @@
-//! Every sampler, loss and calibrator, and what theory promises of each combination. Shared by the
-//! example `calibration_table` and the test `combinations`; a new method is one line in a list.
+//! All samplers, losses and calibrators, and the promise of theory for each combination. The example
+//! `calibration_table` and the test `combinations` use them; a new method is one more line in a list.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -19,9 +19,10 @@ use imbalance::loss::{
 use imbalance::model::{FittedLogisticRegression, LogisticRegression, Model};
 use imbalance::pipeline::Warning;
 use imbalance::sampling::{
-    Adasyn, Band, BorderlineSmote, EditedNearestNeighbours, HardNegativeMining, LocalCaseControl,
-    NoSampling, Pilot, PoissonHardNegatives, PoissonRuleSampler, RandomOverSampler,
-    RandomUnderSampler, Resample, Rule, RuleSampler, Sampler, Smote, SmoteNc, TomekLinks,
+    Adasyn, BorderlineSmote, EditedNearestNeighbours, HardNegativeMining, HardnessBand,
+    LocalCaseControl, NoSampling, Pilot, PoissonHardNegatives, PoissonRuleSampler,
+    RandomOverSampler, RandomUnderSampler, Resample, Rule, RuleSampler, Sampler, Smote, SmoteNc,
+    TomekLinks,
 };
 use imbalance::{CrossFit, Dataset, Error, Pipeline, Result, Run, Seed, Split};
 
@@ -37,8 +38,8 @@ fn recent() -> Rule {
     Rule::number("last_active_days").at_most(3.0)
 }
 
-/// How a sampler tells the model what it did: by its distortion, or by offsets, whose argument is about
-/// log-odds and so needs a loss that keeps them.
+/// How a sampler reports its effect: as a distortion, or as offsets. Offsets are log-odds, so they need a loss
+/// whose logits are log-odds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Tells {
     Distortion,
@@ -57,9 +58,11 @@ pub(crate) const SAMPLERS: &[(&str, Tells, MakeSampler)] = &[
         Ok(Box::new(RandomOverSampler::positives_per_negative(0.1)?))
     }),
     ("SMOTE 0.1", Tells::Distortion, || Ok(Box::new(Smote::positives_per_negative(0.1)?))),
-    ("Borderline-SMOTE 0.1", Tells::Distortion, || Ok(Box::new(BorderlineSmote::first(0.1)?))),
+    ("Borderline-SMOTE 0.1", Tells::Distortion, || {
+        Ok(Box::new(BorderlineSmote::borderline1(0.1)?))
+    }),
     ("ADASYN 0.1", Tells::Distortion, || Ok(Box::new(Adasyn::positives_per_negative(0.1)?))),
-    // The last column is taken for one of codes, so that new rows copy it from their kin.
+    // The last column is treated as a column of codes, so that new rows copy it from their neighbours.
     ("SMOTE-NC 0.1", Tells::Distortion, || {
         Ok(Box::new(SmoteNc::positives_per_negative(0.1, [5])?))
     }),
@@ -73,7 +76,7 @@ pub(crate) const SAMPLERS: &[(&str, Tells, MakeSampler)] = &[
         Ok(Box::new(thinned.then(RandomOverSampler::positives_per_negative(0.1)?)))
     }),
     ("hard negatives", Tells::Distortion, || {
-        Ok(Box::new(HardNegativeMining::new(pilot(), Band::quantiles(0.7, 1.0)?)))
+        Ok(Box::new(HardNegativeMining::new(pilot(), HardnessBand::quantiles(0.7, 1.0)?)))
     }),
     ("hard negatives, Poisson, weighted", Tells::Distortion, || {
         Ok(Box::new(PoissonHardNegatives::proportional(pilot(), 10.0, 0.02)?.reweight(true)))
@@ -85,8 +88,8 @@ pub(crate) const SAMPLERS: &[(&str, Tells, MakeSampler)] = &[
     }),
 ];
 
-/// What a loss does to the log-odds: nothing, a shift by a constant, a bend, or a bend with logits that
-/// stand for certain answers, whose log-odds are infinite.
+/// The effect of a loss on the log-odds: none, a constant shift, a nonlinear map, or a nonlinear map onto a
+/// bounded range, so that some logits mean probability 0 or 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Odds {
     Kept,
@@ -111,23 +114,23 @@ pub(crate) const LOSSES: &[(&str, Odds, MakeLoss)] = &[
     ("smoothed 0.002", Odds::Cut, || Ok(Box::new(LabelSmoothing::new(LogLoss, 0.002)?))),
 ];
 
-/// Where a calibrator gets the mean from.
+/// The source of a calibrator's mean.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Mean {
-    /// Nowhere: σ(z) must be right as it is.
+    /// The model: σ(z) is taken unchanged.
     Taken,
-    /// In closed form, from what sampler and loss say.
+    /// A closed form of the sampler's distortion and the loss.
     ClosedForm,
-    /// From rows, by a map with a free intercept.
+    /// Rows, by a map with a free intercept.
     Learned,
-    /// Nowhere, though it learns: temperature, beta `ab` and beta CDF have no intercept to set the mean with,
-    /// and the merged probability of Venn–Abers leans towards one half, the more the fewer positives there are.
+    /// Rows, but not exactly: temperature, beta `ab` and beta CDF have no intercept that sets the mean, and the
+    /// merged probability of Venn–Abers is closer to ½ the fewer positives there are.
     LearnedLoosely,
-    /// In a closed form that is no Bayes' rule: equation (15) as printed.
+    /// A closed form that is not Bayes' rule: equation (15) as printed.
     Scaled,
-    /// From rows, after the closed form.
+    /// Rows, after the closed form.
     ClosedFormThenLearned,
-    /// Likewise, by a map whose scores must be finite.
+    /// Rows, after the closed form, by a map that needs finite scores.
     ClosedFormThenLine,
 }
 
@@ -152,7 +155,7 @@ pub(crate) const CALIBRATORS: &[(&str, Mean, MakeCalibrator)] = &[
     ("isotonic, steps", Mean::Learned, || {
         Ok(IsotonicRegression::new().interpolation(Interpolation::Steps).boxed())
     }),
-    // So low a bound adds at most half a percent to a mean of 2 %.
+    // The lower bound adds at most half a percent to a mean of 2 %.
     ("isotonic, bounds", Mean::Learned, || {
         Ok(IsotonicRegression::new().bounds(1e-4, 0.99)?.boxed())
     }),
@@ -170,7 +173,7 @@ pub(crate) const CALIBRATORS: &[(&str, Mean, MakeCalibrator)] = &[
     }),
 ];
 
-/// A line of each list.
+/// One line of each list.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Combination {
     pub(crate) sampler: &'static (&'static str, Tells, MakeSampler),
@@ -178,17 +181,17 @@ pub(crate) struct Combination {
     pub(crate) calibrator: &'static (&'static str, Mean, MakeCalibrator),
 }
 
-/// What theory promises.
+/// The promise of theory.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Promise {
     /// The mean is right.
     Right,
     /// The pipeline refuses.
     Refused(Refusal),
-    /// It runs, and theory promises the mean only for a function better than a linear model can be: it is
-    /// measured here, and held to what was measured.
+    /// It runs, but theory promises the mean only for the best function of all, which no linear model is: the
+    /// mean is compared with an earlier measurement.
     Near,
-    /// It runs, and nothing is promised.
+    /// It runs, and theory promises nothing.
     Nothing(&'static str),
 }
 
@@ -197,9 +200,9 @@ pub(crate) enum Promise {
 pub(crate) enum Refusal {
     /// Rows were chosen by their features, and no closed form undoes that.
     NoClosedForm,
-    /// The loss's map ends in certain answers, which a line through log-odds cannot take.
+    /// The loss maps some logits to probability 0 or 1, whose log-odds are infinite.
     CertainScores,
-    /// Offsets are log-odds, which the loss bends, and nothing learns from rows.
+    /// Offsets are log-odds, but the logits of the loss are not, and the calibrator does not learn from rows.
     BentOffsets,
 }
 
@@ -207,14 +210,14 @@ const SAMPLER_STAYS: &str = "nothing undoes the sampler";
 const LOSS_STAYS: &str = "nothing undoes the loss";
 
 impl Promise {
-    /// Whether a pipeline must warn that nothing undoes what its training did.
+    /// Whether a pipeline must warn that nothing corrects the sampler or the loss.
     pub(crate) fn is_not_undone(self) -> bool {
         matches!(self, Self::Nothing(why) if why == SAMPLER_STAYS || why == LOSS_STAYS)
     }
 }
 
 impl Combination {
-    /// What theory promises, given what the sampler distorts.
+    /// The promise of theory for a sampler with this distortion.
     pub(crate) fn promise(&self, distortion: &Distortion) -> Promise {
         let (tells, odds, mean) = (self.sampler.1, self.loss.1, self.calibrator.1);
         let by_features = matches!(distortion, Distortion::FeatureDependent { .. });
@@ -247,7 +250,7 @@ impl Combination {
     /// Fits the combination, cross-fitted where the calibrator learns.
     fn fit(&self, experiment: &Experiment, trained: &Trained, folds: usize) -> Result<Outcome> {
         let train = &experiment.train()?;
-        // The rows that a model on all of `train` learns from: the pipeline's own draw.
+        // The sample on which the pipeline fits its final model.
         let run = Run::seeded(experiment.seed).child("sampler");
         let sample = trained.sampler.resample(train, &run)?.apply(train)?;
         let promise = self.promise(sample.distortion());
@@ -284,7 +287,7 @@ impl Combination {
     }
 }
 
-/// Fits the combinations that are wanted, in the order of the lists, and passes each outcome on.
+/// Fits the combinations that `wanted` selects, in the order of the lists, and calls `each` with every outcome.
 pub(crate) fn fit_all(
     experiment: &Experiment,
     folds: usize,
@@ -314,8 +317,8 @@ struct Trained {
     model: Remembering<LogisticRegression, Arc<FittedLogisticRegression>>,
 }
 
-/// A stage that does its work once for each seed. In one experiment a seed stands for the rows it is used
-/// on, so pipelines that differ in later stages alone need not do the work of the earlier ones again.
+/// A stage that works once for each seed. In one experiment equal seeds mean equal rows, so pipelines that
+/// differ only in later stages share the results of earlier stages.
 #[derive(Debug)]
 struct Remembering<S, T> {
     stage: Arc<S>,
@@ -358,13 +361,13 @@ impl Model for Remembering<LogisticRegression, Arc<FittedLogisticRegression>> {
     }
 }
 
-/// The standard error of predicted / true on other rows.
+/// The standard error of predicted / true on test rows.
 ///
-/// Against the truth, test clicks add no noise. The model's intercept is the log-odds of the rows it
-/// learned from: relative variance 1/n₊ + 1/n₋, with the effective numbers (Σw)²/Σw² where rows weigh
-/// differently, and no more than there were: repeated and synthetic rows tell nothing new. A map that
-/// learns sets the mean anew, to the clicks it learned from: 1/n₊ of all training rows. The refitted
-/// model's draw of negatives is another than the folds': 1/n₋ stays.
+/// The comparison is with true probabilities, so test clicks add no noise. The model's intercept is the log-odds
+/// of its training rows: its relative variance is 1/n₊ + 1/n₋. With weights, n is the effective number
+/// (Σw)²/Σw², but at most the number of original rows, because repeated and synthetic rows add no information.
+/// A learned map sets the mean to the rate of its own rows: 1/n₊ of all training rows. The final model is
+/// fitted to other negatives than the models of the folds: 1/n₋ stays.
 fn standard_error(sample: &Dataset<'_>, train: &Dataset<'_>, learned: Option<usize>) -> f64 {
     let effective = |class: bool| {
         let weight = |row: usize| sample.weights().map_or(1.0, |weights| weights[row]);
@@ -379,7 +382,7 @@ fn standard_error(sample: &Dataset<'_>, train: &Dataset<'_>, learned: Option<usi
     (1.0 / positives + 1.0 / effective(false)).sqrt()
 }
 
-/// What came of a combination.
+/// The outcome of a combination.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outcome {
     pub(crate) promise: Promise,
@@ -388,17 +391,17 @@ pub(crate) struct Outcome {
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Measured {
-    /// Mean predicted / mean of the true probabilities, on rows that nothing has seen.
+    /// Mean predicted / mean true probability, on rows that no stage has seen.
     pub(crate) ratio: f64,
     /// Its standard error.
     pub(crate) error: f64,
     /// Mean |p − true| / mean of the true probabilities.
     pub(crate) distance: f64,
-    /// Whether the pipeline warned that nothing undoes what its training did.
+    /// Whether the pipeline warned that nothing corrects the sampler or the loss.
     pub(crate) warned: bool,
 }
 
-/// A synthetic log, half of which trains.
+/// A synthetic log; half of its rows train.
 #[derive(Debug)]
 pub(crate) struct Experiment {
     pub(crate) log: SyntheticLog,

@@ -1,5 +1,5 @@
-//! The estimators for rare events where the truth is known: what is simulated, for the program that
-//! prints the tables and for the test that holds them to their bounds.
+//! Simulations of the estimators for rare events with known truth, for the program that prints the tables and
+//! for the test that checks their bounds.
 
 use imbalance::model::RareEvents;
 use imbalance::model::logistic::Covariance;
@@ -25,12 +25,12 @@ pub(crate) fn population_rate() -> f64 {
     terms.sum::<f64>() * step / (2.0 * std::f64::consts::PI).sqrt()
 }
 
-/// How rows come from the population.
+/// How rows are drawn from the population.
 #[derive(Clone, Copy)]
 pub(crate) enum Design {
-    /// So many rows at random.
+    /// A number of rows at random.
     Random(usize),
-    /// So many events and so many others.
+    /// A number of events and a number of other rows.
     CaseControl(usize, usize),
 }
 
@@ -51,11 +51,11 @@ impl Design {
             let z = TRUTH[0] * row[0] + TRUTH[1] * row[1] + TRUTH[2];
             let label = random.random::<f64>() < sigmoid(z);
             if let Self::CaseControl(..) = self {
-                let left = &mut missing[usize::from(label)];
-                if *left == 0 {
+                let missing = &mut missing[usize::from(label)];
+                if *missing == 0 {
                     continue;
                 }
-                *left -= 1;
+                *missing -= 1;
             }
             x.extend(row);
             labels.push(label);
@@ -63,7 +63,7 @@ impl Design {
         Dataset::new(Array2::from_shape_fn((rows, 2), |(i, j)| x[2 * i + j]), labels)
     }
 
-    /// In words.
+    /// The design in words.
     pub(crate) fn name(self) -> String {
         match self {
             Self::Random(rows) => format!("{rows} rows at random"),
@@ -74,11 +74,11 @@ impl Design {
     }
 }
 
-/// Methods that are fitted to the same samples.
+/// Methods that are fitted to common samples.
 pub(crate) struct Study {
-    /// Where the rows come from.
+    /// The design of the samples.
     pub(crate) design: Design,
-    /// What is fitted, by name.
+    /// The methods with their names.
     pub(crate) methods: Vec<(&'static str, RareEvents)>,
 }
 
@@ -86,7 +86,7 @@ fn plain() -> RareEvents {
     RareEvents::new().maximum_likelihood()
 }
 
-/// What is compared for bias: in each study the first method is the uncorrected one.
+/// The methods compared for bias; the first method of each study has no correction.
 pub(crate) fn bias_studies() -> imbalance::Result<Vec<Study>> {
     let tau = population_rate();
     let few = Design::CaseControl(25, 75);
@@ -118,7 +118,7 @@ pub(crate) fn bias_studies() -> imbalance::Result<Vec<Study>> {
     ])
 }
 
-/// What is compared for coverage. A name with an asterisk has King & Zeng's own covariance.
+/// The methods compared for coverage; an asterisk marks King & Zeng's own covariance.
 pub(crate) fn coverage_studies() -> imbalance::Result<Vec<Study>> {
     let tau = population_rate();
     Ok(vec![
@@ -154,7 +154,7 @@ pub(crate) fn coverage_studies() -> imbalance::Result<Vec<Study>> {
 }
 
 impl Study {
-    /// `measure` of every method's fit to every sample: by method, then by replication.
+    /// The `measure` of each method on each sample, by method, then by replication.
     fn replicate<T: Send>(
         &self,
         replications: u64,
@@ -190,7 +190,7 @@ impl Study {
         })
     }
 
-    /// The share of 95 % intervals that hold the truth, by method.
+    /// The share of 95 % intervals that contain the truth, by method.
     pub(crate) fn coverage(
         &self,
         replications: u64,
@@ -211,7 +211,7 @@ impl Study {
     }
 }
 
-/// Mean, and its standard error.
+/// The mean and its standard error.
 pub(crate) fn mean(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     let n = values.clone().count() as f64;
     let mean = values.clone().sum::<f64>() / n;

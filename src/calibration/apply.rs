@@ -1,7 +1,7 @@
 //! Loops that replace scores by probabilities.
 
 use super::Scale;
-use crate::exec::simd::{PIECE, Work, vectorised};
+use crate::exec::simd::{TILE, Work, vectorised};
 use crate::numerics::vector::{logit, sigmoids};
 
 /// slope · z + intercept.
@@ -75,7 +75,7 @@ impl<F: Fn(f64) -> f64> Work for Sigmoids<'_, F> {
 
     #[inline(always)]
     fn run(self) {
-        for scores in self.scores.chunks_mut(PIECE) {
+        for scores in self.scores.chunks_mut(TILE) {
             for score in &mut *scores {
                 *score = (self.log_odds)(*score);
             }

@@ -33,7 +33,7 @@ impl LinearPriorScaling {
     /// Scaling from the population's rate τ and the sample's ȳ.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] unless both are strictly between 0 and 1.
+    /// [`InvalidArgument`](crate::Error::InvalidArgument) unless both are strictly between 0 and 1.
     pub fn from_rates(population: f64, sample: f64) -> Result<Self> {
         let real = valid_rate("population", population)?;
         let train = valid_rate("sample", sample)?;

@@ -3,22 +3,22 @@
 use std::f64::consts::LN_2;
 
 use super::apply::{Line, apply_log_odds, times};
-use super::columns::{Columns, Features, Logit, Targets, at_least_distinct};
+use super::monotone_line::{MonotoneLine, ensure_finite, ensure_overlap};
 use super::report::Solution;
-use super::rising::{RisingLine, ensure_finite, ensure_overlap};
 use super::{
     BuiltInMap, Calibration, CalibrationMap, CalibrationReport, CalibrationSet, Calibrator, Scale,
     TrainingContext,
 };
 use crate::core::{Error, Result};
+use crate::exec::simd::LANES;
+use crate::fit::{BoundedLogit, Features, Logit, LogitForm};
 use crate::numerics::vector::{ln, ln_1m, log_parts, sigmoid};
 
 /// Beta calibration: log-odds q = a ln p − b ln(1 − p) + c of the score p = σ(z), with a, b ≥ 0, by
 /// maximum likelihood.
 ///
 /// The map that is right if the scores of each class follow a beta distribution. With a = b = 1, c = 0
-/// it is the identity, which no Platt scaling of probabilities is; a bends the map near p = 0, b near
-/// p = 1. For rare events b is hardly determined, as the report's standard errors show.
+/// it is the identity, which no Platt scaling of probabilities is; a sets the slope near p = 0, b near p = 1. For rare events b is hardly determined, as the report's standard errors show.
 ///
 /// | form | constraint | free |
 /// |---|---|---|
@@ -123,7 +123,7 @@ impl Calibrator for BetaCalibration {
         let rows = CalibrationSet::representative(rows, NAME)?;
         ensure_finite(rows)?;
         let (map, solution) = match self.form {
-            Form::Abm if at_least_distinct(rows, 3, |_| true) => abm(rows)?,
+            Form::Abm if rows.sample().at_least_distinct(3, |_| true) => abm(rows)?,
             Form::Abm | Form::Am => am(rows)?,
             Form::Ab => ab(rows)?,
         };
@@ -137,29 +137,26 @@ impl Calibrator for BetaCalibration {
 
 fn abm(rows: &CalibrationSet<'_>) -> Result<(BetaMap, Solution)> {
     ensure_overlap(NAME, rows, |z| z)?;
-    let fit = Columns::fit(rows, Targets::plain(true), &Logs)?;
-    let [a, b] = fit.coefficients;
-    let mut solution = two_sided(&fit);
-    solution.parameters.push(fit.constant("c"));
-    Ok((BetaMap { a, b, c: fit.intercept }, solution))
+    let fit = BoundedLogit::fit(rows.sample(), LogitForm::RISING, &Logs)?;
+    let map = BetaMap { a: fit.coefficients[0], b: fit.coefficients[1], c: fit.intercept };
+    Ok((map, Solution::of(&fit, &["a", "b", "c"])))
 }
 
 fn am(rows: &CalibrationSet<'_>) -> Result<(BetaMap, Solution)> {
-    let line = RisingLine::fit(NAME, rows, [0.0; 2], ["a", "c"], &Logit)?;
+    let line = MonotoneLine::fit(NAME, rows, [0.0; 2], ["a", "c"], &Logit, |z| z)?;
     Ok((BetaMap { a: line.slope, b: line.slope, c: line.intercept }, line.solution))
 }
 
 fn ab(rows: &CalibrationSet<'_>) -> Result<(BetaMap, Solution)> {
     ensure_overlap_at_half(NAME, rows)?;
+    let (sample, form) = (rows.sample(), LogitForm { intercept: false, ..LogitForm::RISING });
     // At p = ½ both columns are 0, whatever a and b.
-    let (a, b, solution) = if at_least_distinct(rows, 2, |z| z != 0.0) {
-        let fit = Columns::fit(rows, Targets::plain(false), &LogsFromHalf)?;
-        let [a, b] = fit.coefficients;
-        (a, b, two_sided(&fit))
+    let (a, b, solution) = if sample.at_least_distinct(2, |z| z != 0.0) {
+        let fit = BoundedLogit::fit(sample, form, &LogsFromHalf)?;
+        (fit.coefficients[0], fit.coefficients[1], Solution::of(&fit, &["a", "b"]))
     } else {
-        let fit = Columns::fit(rows, Targets::plain(false), &Logit)?;
-        let [a] = fit.coefficients;
-        (a, a, one_sided(&fit, "a"))
+        let fit = BoundedLogit::fit(sample, form, &Logit)?;
+        (fit.coefficients[0], fit.coefficients[0], Solution::of(&fit, &["a"]))
     };
     Ok((BetaMap { a, b, c: (a - b) * LN_2 }, solution))
 }
@@ -167,40 +164,36 @@ fn ab(rows: &CalibrationSet<'_>) -> Result<(BetaMap, Solution)> {
 /// ln p and −ln(1 − p).
 struct Logs;
 
-impl Features<2> for Logs {
+impl Features for Logs {
+    fn columns(&self) -> usize {
+        2
+    }
+
     #[inline(always)]
-    fn of(&self, z: f64) -> [f64; 2] {
-        log_parts(z).into()
+    fn write(&self, z: &[f64; LANES], x: &mut [[f64; LANES]]) {
+        // An array of a known length, for vector instructions.
+        let mut logs = [[0.0; LANES]; 2];
+        for lane in 0..LANES {
+            (logs[0][lane], logs[1][lane]) = log_parts(z[lane]);
+        }
+        x.copy_from_slice(&logs);
     }
 }
 
-/// The same less their values at p = ½.
+/// ln 2p and −ln 2(1 − p), which are 0 at p = ½.
 struct LogsFromHalf;
 
-impl Features<2> for LogsFromHalf {
+impl Features for LogsFromHalf {
+    fn columns(&self) -> usize {
+        2
+    }
+
     #[inline(always)]
-    fn of(&self, z: f64) -> [f64; 2] {
-        let [ln_p, minus_ln_q] = Logs.of(z);
-        [ln_p + LN_2, minus_ln_q - LN_2]
+    fn write(&self, z: &[f64; LANES], x: &mut [[f64; LANES]]) {
+        Logs.write(z, x);
+        x[0].iter_mut().for_each(|x| *x += LN_2);
+        x[1].iter_mut().for_each(|x| *x -= LN_2);
     }
-}
-
-fn two_sided(fit: &Columns<2>) -> Solution {
-    let names = ["a", "b"].into_iter().enumerate();
-    Solution {
-        parameters: names.clone().map(|(j, name)| fit.parameter(j, name)).collect(),
-        bounds: names
-            .filter(|&(j, _)| fit.held(j))
-            .map(|(_, name)| format!("{name} = 0"))
-            .collect(),
-        iterations: fit.iterations,
-    }
-}
-
-/// The solution of a single slope.
-pub(super) fn one_sided(fit: &Columns<1>, name: &str) -> Solution {
-    let bounds = if fit.held(0) { vec![format!("{name} = 0")] } else { Vec::new() };
-    Solution { parameters: vec![fit.parameter(0, name)], bounds, iterations: fit.iterations }
 }
 
 /// Refuses rows whose classes p = ½ separates: without an intercept the likelihood is unbounded. Rows that

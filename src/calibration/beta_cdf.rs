@@ -2,22 +2,23 @@
 
 #![allow(clippy::needless_range_loop, reason = "a lane is an index into several arrays at once")]
 
-use faer::Mat;
+use ndarray::Array2;
 
 use super::apply::to_logits;
-use super::columns::at_least_distinct;
-use super::newton::{At, Minimum, Scoring, minimise_by_scoring, sum};
+use super::monotone_line::{ensure_finite, ensure_overlap};
 use super::report::{Parameter, Solution};
-use super::rising::{ensure_finite, ensure_overlap};
 use super::{
     BuiltInMap, Calibration, CalibrationMap, CalibrationReport, CalibrationSet, Calibrator, Scale,
     TrainingContext,
 };
 use crate::core::Result;
 use crate::exec::parallel;
-use crate::exec::simd::{PIECE, Work, vectorised};
-use crate::metrics::{Tie, ties};
-use crate::numerics::incomplete_beta::{Tail, Term, WIDTH, complement, rest};
+use crate::exec::simd::{TILE, Work, vectorised};
+use crate::fit::newton::{At, Minimum, Scoring, fisher_scoring};
+use crate::metrics::{ScoreGroup, score_groups};
+use crate::numerics::incomplete_beta::{
+    LnBetaReg, Term, WIDTH, ln_complement_and_odds, one_minus_exp,
+};
 use crate::numerics::sigmoid;
 use crate::numerics::vector::{exp_of_negative, log_parts};
 
@@ -26,7 +27,7 @@ use crate::numerics::vector::{exp_of_negative, log_parts};
 ///
 /// With α = β = 1 it is the identity. It rises from q = 0 at p = 0 to q = 1 at p = 1; near 0 it goes like
 /// p^α, near 1 as 1 − q goes like (1 − p)^β. It has no free intercept, so Σp is not Σy: the report says by
-/// how much. [`BetaCalibration`](super::BetaCalibration) bends as well and keeps the mean.
+/// how much. [`BetaCalibration`](super::BetaCalibration) is as flexible and keeps the mean.
 ///
 /// Both ln q and ln(1 − q) are computed from the logit by the continued fraction of the incomplete beta
 /// function, on the side where it converges fast, in logarithms: neither a p of 10⁻⁶ nor one of 1 − 10⁻⁹
@@ -68,7 +69,7 @@ const NAME: &str = "BetaCdf";
 /// Steps in ln α and ln β.
 const SCORING: Scoring = Scoring {
     // From far away the information says little about how far.
-    reach: 1.5,
+    max_step: 1.5,
     // In steep maps the fraction has thousands of terms.
     rounding: 1e-11,
 };
@@ -119,7 +120,7 @@ impl Calibrator for BetaCdf {
 /// Whether the positives have the higher mean logit, which decides if any map of the family is better
 /// than a constant one nearby: for small α and β it is q ≈ β/(α + β) · (1 + α (z + const.)).
 fn rises(scored: &CalibrationSet<'_>) -> bool {
-    if !at_least_distinct(scored, 2, |_| true) {
+    if !scored.sample().at_least_distinct(2, |_| true) {
         return false;
     }
     let largest = scored.logits().iter().enumerate();
@@ -141,7 +142,7 @@ fn rises(scored: &CalibrationSet<'_>) -> bool {
 
 /// The maximum of the likelihood, which lies at finite α and β.
 fn fitted(scored: &CalibrationSet<'_>) -> Result<(Form, Solution)> {
-    let (ties, unit) = ties(scored.labels(), scored.logits(), scored.weights())?;
+    let (ties, unit) = score_groups(scored.labels(), scored.logits(), scored.weights())?;
     let near = summary(&ties).and_then(|few| maximum(&few, vec![0.0; 2]).ok());
     let found = near.map_or_else(
         || maximum(&ties, vec![0.0; 2]),
@@ -158,13 +159,13 @@ fn fitted(scored: &CalibrationSet<'_>) -> Result<(Form, Solution)> {
 }
 
 /// The maximum of the likelihood, as a point (ln α, ln β).
-fn maximum(ties: &[Tie], start: Vec<f64>) -> Result<Minimum> {
-    minimise_by_scoring(SCORING, start, |theta| objective(ties, theta))
+fn maximum(ties: &[ScoreGroup], start: Vec<f64>) -> Result<Minimum> {
+    fisher_scoring(SCORING, start, |theta| objective(ties, theta))
 }
 
 /// A few rows that stand for many: the mean score of each class in each of many narrow bins, by scores in
 /// order. Where the classes overlap the bins are finest, so that they overlap in the summary too.
-fn summary(ties: &[Tie]) -> Option<Vec<Tie>> {
+fn summary(ties: &[ScoreGroup]) -> Option<Vec<ScoreGroup>> {
     if ties.len() < 8 * BINS {
         return None;
     }
@@ -172,7 +173,7 @@ fn summary(ties: &[Tie]) -> Option<Vec<Tie>> {
     let last = ties.iter().rposition(|tie| tie.negative > 0.0)?;
     let (below, rest) = ties.split_at(first);
     let (overlap, above) = rest.split_at((last + 1).checked_sub(first)?);
-    let bins = |part: &[Tie]| -> Vec<Tie> {
+    let bins = |part: &[ScoreGroup]| -> Vec<ScoreGroup> {
         part.chunks(part.len().div_ceil(BINS).max(1)).flat_map(means).collect()
     };
     Some([below, overlap, above].into_iter().flat_map(bins).collect())
@@ -182,13 +183,13 @@ fn summary(ties: &[Tie]) -> Option<Vec<Tie>> {
 const BINS: usize = 1024;
 
 /// The mean score of the negatives of a bin and that of the positives, in order.
-fn means(bin: &[Tie]) -> impl Iterator<Item = Tie> + use<> {
+fn means(bin: &[ScoreGroup]) -> impl Iterator<Item = ScoreGroup> + use<> {
     let mean = |positive: bool| {
-        let of = |tie: &Tie| if positive { tie.positive } else { tie.negative };
+        let of = |tie: &ScoreGroup| if positive { tie.positive } else { tie.negative };
         let weight: f64 = bin.iter().map(of).sum();
         let score = bin.iter().map(|tie| of(tie) / weight * tie.score).sum();
         let [positive, negative] = if positive { [weight, 0.0] } else { [0.0, weight] };
-        Tie { score, rows: bin.len(), positive, negative }
+        ScoreGroup { score, rows: bin.len(), positive, negative }
     };
     let mut means = [mean(false), mean(true)];
     if means[0].score > means[1].score {
@@ -198,22 +199,22 @@ fn means(bin: &[Tie]) -> impl Iterator<Item = Tie> + use<> {
 }
 
 /// The negative log-likelihood at (ln α, ln β), with the expected information as curvature.
-fn objective(ties: &[Tie], theta: &[f64]) -> At {
+fn objective(ties: &[ScoreGroup], theta: &[f64]) -> At {
     let [alpha, beta] = [theta[0].exp(), theta[1].exp()];
-    let (lower, upper) = (Tail::new(alpha, beta), Tail::new(beta, alpha));
-    let (below, above) = ties.split_at(ties.partition_point(|tie| lower.holds(tie.score)));
+    let (lower, upper) = (LnBetaReg::new(alpha, beta), LnBetaReg::new(beta, alpha));
+    let (below, above) = ties.split_at(ties.partition_point(|tie| lower.contains(tie.score)));
     let mut blocks = losses(&lower, below, false);
     blocks.extend(losses(&upper, above, true));
-    sum(2, blocks)
+    At::sum(2, blocks)
 }
 
 /// The negative log-likelihood of the rows on one side of the mean, block by block. Above it they are
 /// `mirrored`: 1 − `I_p(α, β)` of p is `I_{1−p}(β, α)`.
-fn losses(tail: &Tail, ties: &[Tie], mirrored: bool) -> Vec<At> {
+fn losses(tail: &LnBetaReg, ties: &[ScoreGroup], mirrored: bool) -> Vec<At> {
     let n = ties.len();
     parallel::map(n, parallel::sum_block(n, 1), |_, rows| {
         let mut sums = Sums::default();
-        for ties in ties[rows].chunks(PIECE) {
+        for ties in ties[rows].chunks(TILE) {
             let innermost = if mirrored { -ties[0].score } else { ties[ties.len() - 1].score };
             let terms = &tail.terms(innermost);
             vectorised(Piece { tail, ties, mirrored, terms, sums: &mut sums });
@@ -224,8 +225,8 @@ fn losses(tail: &Tail, ties: &[Tie], mirrored: bool) -> Vec<At> {
 
 /// Neighbouring rows on one side of the mean.
 struct Piece<'a> {
-    tail: &'a Tail,
-    ties: &'a [Tie],
+    tail: &'a LnBetaReg,
+    ties: &'a [ScoreGroup],
     mirrored: bool,
     terms: &'a [Term],
     sums: &'a mut Sums,
@@ -275,7 +276,7 @@ impl Sums {
     ) {
         for lane in 0..WIDTH {
             let (within, outside, u, v) = (within[lane], outside[lane], u[lane], v[lane]);
-            let (ln_rest, odds) = complement(ln_tail[lane]);
+            let (ln_rest, odds) = ln_complement_and_odds(ln_tail[lane]);
             self.value[lane] -= within * ln_tail[lane] + outside * ln_rest;
             let pull = outside * odds - within;
             self.gradient[0][lane] += pull * u;
@@ -294,7 +295,9 @@ impl Sums {
         At {
             value: total(&self.value),
             gradient: vec![total(&self.gradient[of(0)]), total(&self.gradient[of(1)])],
-            hessian: Mat::from_fn(2, 2, |i, j| total(&self.information[of(i) + of(j)])),
+            hessian: Array2::from_shape_fn((2, 2), |(i, j)| {
+                total(&self.information[of(i) + of(j)])
+            }),
         }
     }
 }
@@ -354,12 +357,12 @@ impl CalibrationMap for BetaCdfMap {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Form {
     Constant { logit: f64 },
-    Beta { lower: Tail, upper: Tail },
+    Beta { lower: LnBetaReg, upper: LnBetaReg },
 }
 
 impl Form {
     fn beta(alpha: f64, beta: f64) -> Self {
-        Self::Beta { lower: Tail::new(alpha, beta), upper: Tail::new(beta, alpha) }
+        Self::Beta { lower: LnBetaReg::new(alpha, beta), upper: LnBetaReg::new(beta, alpha) }
     }
 
     fn parameters(&self) -> [f64; 2] {
@@ -376,7 +379,7 @@ impl Form {
                 let (ln_p, minus_ln_q) = log_parts(*logit);
                 (ln_p, -minus_ln_q)
             }
-            Self::Beta { lower, .. } if lower.holds(z) => {
+            Self::Beta { lower, .. } if lower.contains(z) => {
                 let [ln_tail] = lower.ln(&[z]);
                 (ln_tail, ln_complement(ln_tail))
             }
@@ -399,8 +402,8 @@ impl Work for Probabilities<'_> {
 
     #[inline(always)]
     fn run(self) {
-        let mut logits = [0.0; PIECE];
-        for out in self.scores.chunks_mut(PIECE) {
+        let mut logits = [0.0; TILE];
+        for out in self.scores.chunks_mut(TILE) {
             let logits = &mut logits[..out.len()];
             logits.copy_from_slice(out);
             match self.form {
@@ -419,19 +422,19 @@ impl Work for Probabilities<'_> {
 
 /// Writes the probabilities of those logits of a piece that are below the mean or, `mirrored`, above it.
 #[inline(always)]
-fn write([lower, upper]: [&Tail; 2], mirrored: bool, logits: &[f64], out: &mut [f64]) {
-    let mut places = [0; PIECE];
+fn write([lower, upper]: [&LnBetaReg; 2], mirrored: bool, logits: &[f64], out: &mut [f64]) {
+    let mut places = [0; TILE];
     let mut count = 0;
     for (place, &z) in logits.iter().enumerate() {
         places[count] = place;
-        count += usize::from(lower.holds(z) != mirrored);
+        count += usize::from(lower.contains(z) != mirrored);
     }
     for places in places[..count].chunks(WIDTH) {
         // Lanes without a row repeat one.
         let mut z = [logits[places[0]]; WIDTH];
         places.iter().zip(&mut z).for_each(|(&place, z)| *z = logits[place]);
         let p = if mirrored {
-            upper.ln(&z.map(|z| -z)).map(rest)
+            upper.ln(&z.map(|z| -z)).map(one_minus_exp)
         } else {
             lower.ln(&z).map(exp_of_negative)
         };
@@ -457,7 +460,7 @@ mod tests {
             let case: Vec<f64> =
                 case.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
             let [alpha, beta, z, lower, upper] = case[..] else { panic!("{case:?}") };
-            let is_lower = Tail::new(alpha, beta).holds(z);
+            let is_lower = LnBetaReg::new(alpha, beta).contains(z);
             let (found_lower, found_upper) = Form::beta(alpha, beta).logs(z);
             // The fraction's tail is a sum of logarithms: of the powers, of Γ, and of the fraction. An absolute error in
             // its logarithm is a relative one in the tail, and the other tail has it times the odds.
@@ -483,7 +486,7 @@ mod tests {
     fn derivatives_are_those_of_the_likelihood() {
         for (alpha, beta) in [(0.3_f64, 2.0_f64), (1.0, 1.0), (5.0, 0.05), (40.0, 70.0)] {
             for z in [-13.0, -2.0, -0.5, 0.1, 4.0] {
-                let ties = [Tie { score: z, rows: 3, positive: 1.0, negative: 2.0 }];
+                let ties = [ScoreGroup { score: z, rows: 3, positive: 1.0, negative: 2.0 }];
                 let loss = |u: f64, v: f64| {
                     let (ln_q, ln_rest) = Form::beta(alpha * u.exp(), beta * v.exp()).logs(z);
                     -ln_q - 2.0 * ln_rest
@@ -556,7 +559,7 @@ mod tests {
         let bent = |i: usize| uniform(2 * i + 1) < sigmoid(0.7 * z[i] - 0.5);
         let exchanged = |i: usize| (z[i] > 0.0) != (z[i].abs() < 5e-3);
         for labels in [(0..n).map(bent).collect(), (0..n).map(exchanged).collect::<Vec<bool>>()] {
-            let (ties, _) = ties(&labels, &z, None).unwrap();
+            let (ties, _) = score_groups(&labels, &z, None).unwrap();
             let few = summary(&ties).unwrap();
             assert!(few.is_sorted_by_key(|tie| tie.score) && few.len() <= 6 * BINS);
             let cold = maximum(&ties, vec![0.0; 2]).unwrap();

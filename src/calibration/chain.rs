@@ -11,7 +11,7 @@ use crate::core::{Error, Result};
 /// A calibrator that works on the outcome of another; made by [`Calibrator::then`].
 ///
 /// The second is fitted to the scores as mapped by the first. It takes them for scores of a model trained
-/// by log loss on a representative sample: undoing sampler and loss is up to the first. A chain needs rows if
+/// by log loss on a representative sample: the first has to undo sampler and loss. A chain needs rows if
 /// either does. If both do, they learn from the **same rows**, so the second sees the first at its best: the
 /// more flexible the first, the less the second can tell how it will do on new rows.
 ///

@@ -1,4 +1,4 @@
-//! What a calibrator fitted: a map, and the report of its fit.
+//! A fitted calibration: a map, and the report of its fit.
 
 use std::ops::Deref;
 
@@ -52,8 +52,8 @@ impl<M> Calibration<M> {
         self.map
     }
 
-    /// What was learned from the rows, or how a map in closed form does on them. None where there were no rows, or
-    /// rows that cannot tell.
+    /// The fit of a map that was learned, or how well a map in closed form does on the rows given. None where no
+    /// representative rows were given.
     pub fn report(&self) -> Option<&CalibrationReport> {
         self.report.as_ref()
     }

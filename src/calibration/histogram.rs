@@ -7,8 +7,8 @@ use super::{
     TrainingContext,
 };
 use crate::core::{Error, Result};
-use crate::metrics::{Tie, ties};
-use crate::numerics::bucket_index::Lookup;
+use crate::metrics::{ScoreGroup, score_groups};
+use crate::numerics::bucket_index::BucketIndex;
 use crate::numerics::logit;
 
 /// Histogram binning: the share of positives among the calibration rows in the score's bin.
@@ -90,7 +90,7 @@ impl Calibrator for HistogramBinning {
     ) -> Result<Calibration<Self::Map>> {
         let rows = CalibrationSet::representative(rows, NAME)?;
         // In the unit of the weights no sum or product of theirs overflows.
-        let (ties, _) = ties(rows.labels(), rows.logits(), rows.weights())?;
+        let (ties, _) = score_groups(rows.labels(), rows.logits(), rows.weights())?;
         let map = if self.equal_width {
             HistogramMap::equal_width(&ties, self.bins)
         } else {
@@ -106,14 +106,14 @@ impl Calibrator for HistogramBinning {
 /// The map of a [`HistogramBinning`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct HistogramMap {
-    edges: Lookup,
+    edges: BucketIndex,
     values: Vec<f64>,
 }
 
 /// The share of positives; None without rows.
-fn share(ties: &[Tie]) -> Option<f64> {
+fn share(ties: &[ScoreGroup]) -> Option<f64> {
     let positive: f64 = ties.iter().map(|tie| tie.positive).sum();
-    let weight: f64 = ties.iter().map(Tie::weight).sum();
+    let weight: f64 = ties.iter().map(ScoreGroup::weight).sum();
     (weight > 0.0).then(|| (positive / weight).min(1.0))
 }
 
@@ -130,8 +130,8 @@ impl HistogramMap {
         &self.values
     }
 
-    fn quantiles(ties: &[Tie], bins: usize) -> Self {
-        let total: f64 = ties.iter().map(Tie::weight).sum();
+    fn quantiles(ties: &[ScoreGroup], bins: usize) -> Self {
+        let total: f64 = ties.iter().map(ScoreGroup::weight).sum();
         let mut below = 0.0;
         let placed: Vec<usize> = ties
             .iter()
@@ -149,10 +149,10 @@ impl HistogramMap {
             values.extend(share(&ties[start..start + bin.len()]));
             start += bin.len();
         }
-        Self { edges: Lookup::new(edges), values }
+        Self { edges: BucketIndex::new(edges), values }
     }
 
-    fn equal_width(ties: &[Tie], bins: usize) -> Self {
+    fn equal_width(ties: &[ScoreGroup], bins: usize) -> Self {
         let edges: Vec<f64> = (1..bins).map(|k| logit(k as f64 / bins as f64)).collect();
         let mut rest = ties;
         let values = (0..bins)
@@ -165,7 +165,7 @@ impl HistogramMap {
                 share(own).unwrap_or((bin as f64 + 0.5) / bins as f64)
             })
             .collect();
-        Self { edges: Lookup::new(edges), values }
+        Self { edges: BucketIndex::new(edges), values }
     }
 }
 

@@ -6,8 +6,9 @@ use super::{
     TrainingContext,
 };
 use crate::core::{Error, Result};
-use crate::metrics::{Tie, ties};
-use crate::numerics::bucket_index::Lookup;
+use crate::metrics::score_groups;
+use crate::numerics::bucket_index::BucketIndex;
+use crate::numerics::isotonic::{Pool, pool_adjacent_violators};
 use crate::numerics::{logit, sigmoid};
 
 /// Isotonic regression: of all maps that do not fall, the one that minimises Σ w (p − y)², which
@@ -117,15 +118,21 @@ impl Calibrator for IsotonicRegression {
     ) -> Result<Calibration<Self::Map>> {
         let rows = CalibrationSet::representative(rows, NAME)?;
         // In the unit of the weights no sum or product of theirs overflows.
-        let (ties, _) = ties(rows.labels(), rows.logits(), rows.weights())?;
-        let blocks = pooled(&ties);
-        let values = blocks.iter().map(|block| block.mean().clamp(self.lower, self.upper));
+        let (ties, _) = score_groups(rows.labels(), rows.logits(), rows.weights())?;
+        let pools = pool_adjacent_violators(ties.iter().map(|tie| [tie.positive, tie.negative]));
+        let block = |pool: &Pool| Block {
+            first: ties[pool.groups.start].score,
+            last: ties[pool.groups.end - 1].score,
+            mean: pool.rate(),
+        };
+        let blocks: Vec<Block> = pools.iter().map(block).collect();
+        let values = blocks.iter().map(|block| block.mean.clamp(self.lower, self.upper));
         let map = IsotonicMap::through(&blocks, values, self.interpolation);
 
         let mut solution = Solution::default();
         for (bound, at, hit) in [
-            ("lower", self.lower, blocks.iter().any(|block| block.mean() < self.lower)),
-            ("upper", self.upper, blocks.iter().any(|block| block.mean() > self.upper)),
+            ("lower", self.lower, blocks.iter().any(|block| block.mean < self.lower)),
+            ("upper", self.upper, blocks.iter().any(|block| block.mean > self.upper)),
         ] {
             if hit {
                 solution.bounds.push(format!("{bound} = {at}"));
@@ -142,46 +149,14 @@ impl Calibrator for IsotonicRegression {
 struct Block {
     first: f64,
     last: f64,
-    positive: f64,
-    negative: f64,
-}
-
-impl Block {
-    fn mean(&self) -> f64 {
-        self.positive / (self.positive + self.negative)
-    }
-
-    /// Whether the mean is at least that of `other`: by odds, as a product, which rounds least.
-    fn reaches(&self, other: &Self) -> bool {
-        self.positive * other.negative >= other.positive * self.negative
-    }
-}
-
-/// The blocks of the isotonic fit; their means rise strictly.
-fn pooled(ties: &[Tie]) -> Vec<Block> {
-    let mut blocks: Vec<Block> = Vec::new();
-    for tie in ties {
-        let &Tie { score, positive, negative, .. } = tie;
-        let mut block = Block { first: score, last: score, positive, negative };
-        while let Some(below) = blocks.last() {
-            if !below.reaches(&block) {
-                break;
-            }
-            block.first = below.first;
-            block.positive += below.positive;
-            block.negative += below.negative;
-            blocks.pop();
-        }
-        blocks.push(block);
-    }
-    blocks
+    mean: f64,
 }
 
 /// The map of an [`IsotonicRegression`]: linear between corners, and constant beyond the first and the last.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IsotonicMap {
     /// Ascending.
-    x: Lookup,
+    x: BucketIndex,
     y: Vec<f64>,
     in_probability: bool,
     blocks: usize,
@@ -225,7 +200,7 @@ impl IsotonicMap {
             }
         }
         let in_probability = interpolation == Interpolation::LinearInProbability;
-        Self { x: Lookup::new(x), y, in_probability, blocks: blocks.len() }
+        Self { x: BucketIndex::new(x), y, in_probability, blocks: blocks.len() }
     }
 }
 

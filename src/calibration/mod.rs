@@ -6,17 +6,15 @@ mod beta;
 mod beta_cdf;
 mod built_in;
 mod chain;
-mod columns;
 mod cross_fit;
 mod fitted;
 mod histogram;
 mod isotonic;
+mod monotone_line;
 pub mod multiclass;
-mod newton;
 mod platt;
 mod prior_correction;
 mod report;
-mod rising;
 mod set;
 mod temperature;
 mod training;
@@ -175,7 +173,7 @@ pub trait Calibrator: Debug + Send + Sync {
 /// A calibrator chosen while the program runs; made by [`Calibrator::boxed`].
 pub type BoxCalibrator = Box<dyn Calibrator<Map = Box<dyn CalibrationMap>>>;
 
-/// What a score is.
+/// The scale of a score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
     /// A logit, in \[−∞, ∞\].
@@ -213,7 +211,7 @@ pub trait CalibrationMap: Debug + Send + Sync {
         format!("{self:?}")
     }
 
-    /// This map as one of the library's own, of which it is made; none for a map of your own. Default: none.
+    /// This map as a plain value, if it is one of the library's. Default: None.
     fn built_in(&self) -> Option<BuiltInMap> {
         None
     }

@@ -1,14 +1,15 @@
 //! Platt scaling.
 
 use super::apply::{Line, apply_log_odds};
-use super::columns::{Features, Logit};
-use super::rising::{RisingLine, ensure_finite};
+use super::monotone_line::{MonotoneLine, ensure_finite};
 use super::{
     BuiltInMap, Calibration, CalibrationMap, CalibrationReport, CalibrationSet, Calibrator, Scale,
     TrainingContext,
 };
 use crate::core::Result;
-use crate::numerics::vector::{logit, sigmoid};
+use crate::exec::simd::LANES;
+use crate::fit::{Features, Logit};
+use crate::numerics::vector::{logit, sigmoid, sigmoids};
 
 /// Platt scaling: p = σ(a s + b) by maximum likelihood, on logits s = z by default (equation 16).
 ///
@@ -99,17 +100,17 @@ impl Calibrator for PlattScaling {
     ) -> Result<Calibration<Self::Map>> {
         let rows = CalibrationSet::representative(rows, NAME)?;
         let totals = rows.totals();
-        let misses = if self.plain_targets {
+        let offsets = if self.plain_targets {
             [0.0; 2]
         } else {
             [totals.negative_weight, totals.positive_weight].map(|weight| 1.0 / (weight + 2.0))
         };
         let names = ["a", "b"];
         let fit = if self.on_probabilities {
-            RisingLine::fit(NAME, rows, misses, names, &Probability)?
+            MonotoneLine::fit(NAME, rows, offsets, names, &Probability, sigmoid)?
         } else {
             ensure_finite(rows)?;
-            RisingLine::fit(NAME, rows, misses, names, &Logit)?
+            MonotoneLine::fit(NAME, rows, offsets, names, &Logit, |z| z)?
         };
         let line = Line { slope: fit.slope, intercept: fit.intercept };
         let report = if self.on_probabilities {
@@ -182,9 +183,14 @@ impl CalibrationMap for PlattMap {
 /// s = σ(z).
 struct Probability;
 
-impl Features<1> for Probability {
+impl Features for Probability {
+    fn columns(&self) -> usize {
+        1
+    }
+
     #[inline(always)]
-    fn of(&self, z: f64) -> [f64; 1] {
-        [sigmoid(z)]
+    fn write(&self, z: &[f64; LANES], x: &mut [[f64; LANES]]) {
+        x[0] = *z;
+        sigmoids(&mut x[0]);
     }
 }

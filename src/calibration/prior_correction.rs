@@ -17,8 +17,8 @@ use crate::numerics::logit;
 ///
 /// The shift is what the sampler reports ([`new`](Self::new)), or is given by the two rates
 /// ([`from_rates`](Self::from_rates)) or by the share of negatives kept
-/// ([`from_sampling_rate`](Self::from_sampling_rate)). What is given **replaces** the sampler's report:
-/// it is never added to it, or a pipeline's sampling would be undone twice.
+/// ([`from_sampling_rate`](Self::from_sampling_rate)). A given shift **replaces** the sampler's report: it is
+/// never added to it, as a pipeline's sampling would then be corrected twice.
 ///
 /// It learns nothing from rows. If it is given labelled, untouched ones, the report says how the correction does
 /// on them.
@@ -157,7 +157,7 @@ pub struct PriorMap {
 }
 
 impl PriorMap {
-    /// What a logit means under the loss that the model minimised.
+    /// The map of the loss that the model minimised.
     #[must_use]
     pub fn posterior(&self) -> &Posterior {
         &self.posterior

@@ -1,4 +1,4 @@
-//! What a calibrator learned.
+//! The report of a calibrator's fit.
 
 #![allow(clippy::needless_range_loop, reason = "a lane is an index into several arrays at once")]
 
@@ -11,7 +11,7 @@ use crate::exec::parallel;
 use crate::exec::simd::{LANES, Work, lanes, total, vectorised};
 use crate::numerics::vector::probability_and_loss;
 
-/// What a calibrator learned, and what it did to the rows it learned from.
+/// The parameters that a calibrator learned, and how well its map fits the rows it learned from.
 ///
 /// `before` and `after` are measured on the **calibration rows themselves**: they show whether the fit
 /// succeeded, not how well the map will do on new rows. A map with a free intercept has
@@ -44,8 +44,8 @@ pub struct Parameter {
     /// Its value.
     pub value: f64,
     /// Its standard error from the Fisher information, weights taken as counts of rows: a row of weight 10
-    /// counts as ten. Where weights undo a resampling instead, as 1/π of the few rows kept, it is too small, and
-    /// about √(W/n̂) times it is right, with W = Σw and n̂ = (Σw)²/Σw² the effective number of rows. None for
+    /// counts as ten. Where weights correct a resampling instead, as 1/π of the few rows kept, it is too small by a factor
+    /// of about √(W/n̂), with W = Σw and n̂ = (Σw)²/Σw² the effective number of rows. None for
     /// a parameter at a bound.
     pub standard_error: Option<f64>,
 }
@@ -56,12 +56,12 @@ pub struct Parameter {
 pub struct Fitness {
     /// Σ w p / Σ w y; 1 is right on the whole.
     pub predicted_over_observed: f64,
-    /// Mean −ln of the probability given to what happened, in nats; ∞ if something impossible did. A map
-    /// with log-odds of its own is judged by them, so its loss is finite also where p rounds to 1.
+    /// Mean −ln of the probability given to what happened, in nats; ∞ if something impossible did. The
+    /// loss of a map with log-odds of its own is computed from them, so it is finite also where p rounds to 1.
     pub log_loss: f64,
 }
 
-/// What the solver found, without its effect on the rows.
+/// The solution of a fit, without its effect on the rows.
 #[derive(Debug, Default)]
 pub(super) struct Solution {
     pub(super) parameters: Vec<Parameter>,

@@ -6,6 +6,7 @@ use super::apply::to_logits;
 use crate::core::{ClassTotals, Distortion, Error, IntoColumn, Result, check_weights, same_length};
 use crate::exec::parallel::{self, BLOCK, position_in};
 use crate::exec::simd::{LANES, lanes};
+use crate::fit::Sample;
 
 /// Scores of rows with their labels, weights, and what was done to the rows since they left the population.
 ///
@@ -106,6 +107,11 @@ impl<'a> CalibrationSet<'a> {
     #[must_use]
     pub fn weights(&self) -> Option<&[f64]> {
         self.weights.as_deref()
+    }
+
+    /// Scores, labels and weights alone.
+    pub(super) fn sample(&self) -> Sample<'_> {
+        Sample { scores: &self.logits, labels: &self.labels, weights: self.weights() }
     }
 
     /// The weight of a row.

@@ -1,14 +1,15 @@
 //! Temperature scaling.
 
 use super::apply::Line;
-use super::beta::{ensure_overlap_at_half, one_sided};
-use super::columns::{Columns, Logit, Targets};
-use super::rising::{RisingLine, ensure_finite};
+use super::beta::ensure_overlap_at_half;
+use super::monotone_line::{MonotoneLine, ensure_finite};
+use super::report::Solution;
 use super::{
     BuiltInMap, Calibration, CalibrationMap, CalibrationReport, CalibrationSet, Calibrator, Scale,
     TrainingContext,
 };
 use crate::core::Result;
+use crate::fit::{BoundedLogit, Logit, LogitForm};
 use crate::numerics::vector::sigmoid;
 
 /// Temperature scaling: p = σ(z/T), or softmax(z/T) over classes, with T > 0 minimising the negative
@@ -86,12 +87,14 @@ impl Calibrator for TemperatureScaling {
         let rows = CalibrationSet::representative(rows, NAME)?;
         ensure_finite(rows)?;
         let (line, solution) = if self.bias_corrected {
-            let line = RisingLine::fit(NAME, rows, [0.0; 2], ["1/T", "b"], &Logit)?;
+            let line = MonotoneLine::fit(NAME, rows, [0.0; 2], ["1/T", "b"], &Logit, |z| z)?;
             (Line { slope: line.slope, intercept: line.intercept }, line.solution)
         } else {
             ensure_overlap_at_half(NAME, rows)?;
-            let fit = Columns::fit(rows, Targets::plain(false), &Logit)?;
-            (Line { slope: fit.coefficients[0], intercept: 0.0 }, one_sided(&fit, "1/T"))
+            let form = LogitForm { intercept: false, ..LogitForm::RISING };
+            let fit = BoundedLogit::fit(rows.sample(), form, &Logit)?;
+            let line = Line { slope: fit.coefficients[0], intercept: 0.0 };
+            (line, Solution::of(&fit, &["1/T"]))
         };
         let report = CalibrationReport::of_logits(NAME, rows, solution, move |z| line.at(z));
         Ok(Calibration::learned(TemperatureMap { line }, report))

@@ -20,11 +20,11 @@ use crate::loss::{LogLoss, Loss, Posterior};
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainingContext {
-    /// What a logit means under the loss that it minimised.
+    /// The map of the loss that it minimised, from logits to class probabilities.
     pub posterior: Posterior,
     /// That loss in words, for reports.
     pub loss: String,
-    /// What was done to the rows it was trained on, and is in its logits.
+    /// The distortion of the rows it was trained on, which is in its logits.
     pub distortion: Distortion,
     /// Whether the model was told the population's rate and corrected the shift itself
     /// ([`Predict::is_prior_corrected`](crate::model::Predict::is_prior_corrected)). A shift that is given by

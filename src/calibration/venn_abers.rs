@@ -6,8 +6,8 @@ use super::{
     TrainingContext,
 };
 use crate::core::Result;
-use crate::metrics::{Tie, ties};
-use crate::numerics::bucket_index::Lookup;
+use crate::metrics::{ScoreGroup, score_groups};
+use crate::numerics::bucket_index::BucketIndex;
 use crate::numerics::logit;
 
 /// Inductive Venn–Abers prediction: two isotonic fits per score, one with the score added as a
@@ -57,7 +57,7 @@ impl Calibrator for VennAbers {
         rows: Option<&CalibrationSet<'_>>,
     ) -> Result<Calibration<Self::Map>> {
         let rows = CalibrationSet::representative(rows, NAME)?;
-        let (ties, unit) = ties(rows.labels(), rows.logits(), rows.weights())?;
+        let (ties, unit) = score_groups(rows.labels(), rows.logits(), rows.weights())?;
         let map = VennAbersMap::of(&ties, 1.0 / unit);
         let probability = |z| map.probability(z);
         let report =
@@ -77,7 +77,7 @@ pub struct VennAbersMap {
 #[derive(Debug, Clone, PartialEq)]
 struct Levels {
     /// One fewer than values.
-    edges: Lookup,
+    edges: BucketIndex,
     values: Vec<f64>,
 }
 
@@ -112,7 +112,7 @@ impl VennAbersMap {
     }
 
     /// From rows whose weights are in a unit, in which an added row weighs `one`.
-    fn of(ties: &[Tie], one: f64) -> Self {
+    fn of(ties: &[ScoreGroup], one: f64) -> Self {
         // An added positive pools with the next score above, an added negative with the next below:
         // so the values at the scores tell those between them.
         let upward = ties.iter().map(|tie| [tie.negative, tie.positive]);
@@ -155,7 +155,7 @@ impl CalibrationMap for VennAbersMap {
 
 impl Steps {
     fn into_levels(self) -> Levels {
-        Levels { edges: Lookup::new(self.edges), values: self.values }
+        Levels { edges: BucketIndex::new(self.edges), values: self.values }
     }
 
     /// The value from `edge` on.

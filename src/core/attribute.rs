@@ -9,7 +9,7 @@ use ndarray::{Array1, ArrayView1};
 
 use super::{Error, Result, same_length};
 
-/// Whatever can be read as one value per row: a `Vec`, a slice, or a one-dimensional `ndarray` array.
+/// A column of one value per row: a `Vec`, a slice, or a one-dimensional `ndarray` array.
 ///
 /// Borrowed contiguous values are not copied.
 pub trait IntoColumn<'a, T: Clone> {
@@ -17,33 +17,21 @@ pub trait IntoColumn<'a, T: Clone> {
     fn into_column(self) -> Cow<'a, [T]>;
 }
 
-impl<'a, T: Clone> IntoColumn<'a, T> for Vec<T> {
-    fn into_column(self) -> Cow<'a, [T]> {
-        Cow::Owned(self)
-    }
+macro_rules! into_column {
+    ($($list:ty),*) => {$(
+        impl<'a, T: Clone> IntoColumn<'a, T> for $list {
+            fn into_column(self) -> Cow<'a, [T]> {
+                self.into()
+            }
+        }
+    )*};
 }
 
-impl<'a, T: Clone> IntoColumn<'a, T> for &'a Vec<T> {
-    fn into_column(self) -> Cow<'a, [T]> {
-        Cow::Borrowed(self)
-    }
-}
-
-impl<'a, T: Clone> IntoColumn<'a, T> for &'a [T] {
-    fn into_column(self) -> Cow<'a, [T]> {
-        Cow::Borrowed(self)
-    }
-}
+into_column!(Vec<T>, &'a Vec<T>, &'a [T], Cow<'a, [T]>);
 
 impl<'a, T: Clone, const N: usize> IntoColumn<'a, T> for &'a [T; N] {
     fn into_column(self) -> Cow<'a, [T]> {
-        Cow::Borrowed(self)
-    }
-}
-
-impl<'a, T: Clone> IntoColumn<'a, T> for Cow<'a, [T]> {
-    fn into_column(self) -> Cow<'a, [T]> {
-        self
+        self.as_slice().into()
     }
 }
 
@@ -65,13 +53,13 @@ impl<'a, T: Clone> IntoColumn<'a, T> for Array1<T> {
     }
 }
 
-/// A named column that travels with the rows but is no feature: a time stamp, the days since the
-/// last visit, a campaign. Splits and business rules read it.
+/// A column that travels with the rows but is no feature: time stamps, the days since the last visit,
+/// campaigns. Splits and business rules read it.
 #[derive(Debug, Clone)]
 pub enum Attribute<'a> {
     /// Numbers; NaN stands for a missing one.
     Numbers(Cow<'a, [f64]>),
-    /// One of a few texts per row.
+    /// Texts, each of which usually stands in many rows.
     Categories(Categories<'a>),
 }
 
@@ -96,7 +84,7 @@ impl<'a> Attribute<'a> {
     /// assert_eq!(campaign.len(), 3);
     /// ```
     pub fn categories<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> Self {
-        let mut column = Texts::default();
+        let mut column = CategoriesBuilder::default();
         texts.into_iter().for_each(|text| column.push(text.as_ref()));
         column.finish()
     }
@@ -116,14 +104,16 @@ impl<'a> Attribute<'a> {
         self.len() == 0
     }
 
-    pub(crate) fn kind(&self) -> &'static str {
-        match self {
+    /// The error for a column of another kind than `expected`.
+    fn is_not(&self, column: &str, expected: &'static str) -> Error {
+        let found = match self {
             Self::Numbers(_) => "numbers",
             Self::Categories(_) => "texts",
-        }
+        };
+        Error::ColumnKind { column: column.into(), found, expected }
     }
 
-    /// Some entries of this column, then those of `parents`.
+    /// The entries of the selected rows, then the entries of `parents`.
     pub(crate) fn grown(&self, kept: &Selection<'_>, parents: &[usize]) -> Attribute<'static> {
         match self {
             Self::Numbers(values) => Attribute::Numbers(kept.column_and(values, parents).into()),
@@ -134,6 +124,7 @@ impl<'a> Attribute<'a> {
         }
     }
 
+    /// The entries of the selected rows: borrowed if the rows are consecutive, else copied.
     pub(crate) fn select(&self, rows: &Selection<'_>) -> Attribute<'_> {
         match self {
             Self::Numbers(values) => Attribute::Numbers(rows.column(values)),
@@ -158,20 +149,20 @@ fn owned<T: Clone>(column: Cow<'_, [T]>) -> Cow<'static, [T]> {
     Cow::Owned(column.into_owned())
 }
 
-/// A column of texts while it is read, one text after the other.
+/// Builds a column of texts, one text after the other.
 #[derive(Debug, Default)]
-pub(crate) struct Texts {
+pub(crate) struct CategoriesBuilder {
     codes: Vec<u32>,
     levels: Vec<String>,
-    known: HashMap<String, u32>,
+    code_of: HashMap<String, u32>,
 }
 
-impl Texts {
+impl CategoriesBuilder {
     pub(crate) fn push(&mut self, text: &str) {
-        let code = self.known.get(text).copied().unwrap_or_else(|| {
+        let code = self.code_of.get(text).copied().unwrap_or_else(|| {
             let code = self.levels.len() as u32;
             self.levels.push(text.to_owned());
-            self.known.insert(text.to_owned(), code);
+            self.code_of.insert(text.to_owned(), code);
             code
         });
         self.codes.push(code);
@@ -183,85 +174,98 @@ impl Texts {
     }
 }
 
-/// The attribute columns of a data set or a table, in the order they were added.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Attributes<'a>(Vec<(String, Attribute<'a>)>);
+/// Named columns of one kind, in the order they were added.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Columns<C> {
+    /// The kind of column, for errors: `attribute`, `numeric`, …
+    kind: &'static str,
+    columns: Vec<(String, C)>,
+}
 
-impl<'a> Attributes<'a> {
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(name, _)| name.as_str())
+impl<C> Columns<C> {
+    /// Columns whose names are known to differ.
+    pub(crate) fn of(kind: &'static str, columns: impl IntoIterator<Item = (String, C)>) -> Self {
+        Self { kind, columns: columns.into_iter().collect() }
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Attribute<'a>)> + Clone {
-        self.0.iter().map(|(name, attribute)| (name.as_str(), attribute))
+    pub(crate) fn len(&self) -> usize {
+        self.columns.len()
     }
 
-    /// Adds a column of `rows` entries, the number of rows of `reference`.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.columns.is_empty()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &C)> + Clone {
+        self.columns.iter().map(|(name, column)| (name.as_str(), column))
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.iter().map(|(name, _)| name)
+    }
+
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &C> + Clone {
+        self.iter().map(|(_, column)| column)
+    }
+
+    pub(crate) fn columns_mut(&mut self) -> impl Iterator<Item = &mut C> {
+        self.columns.iter_mut().map(|(_, column)| column)
+    }
+
+    /// Adds a column of `entries` entries, which needs one for each of the `rows` rows of `reference`.
     pub(crate) fn push(
         &mut self,
         name: String,
-        attribute: Attribute<'a>,
-        reference: &'static str,
-        rows: usize,
+        (column, entries): (C, usize),
+        (reference, rows): (&'static str, usize),
     ) -> Result<()> {
-        same_length(&format!("attribute column `{name}`"), attribute.len(), reference, rows)?;
-        new_name("attribute", &name, self.names())?;
-        self.0.push((name, attribute));
+        same_length(&format!("{} column `{name}`", self.kind), entries, reference, rows)?;
+        ensure_new_name(self.kind, &name, self.names())?;
+        self.columns.push((name, column));
         Ok(())
     }
 
-    pub(crate) fn get(&self, name: &str) -> Result<&Attribute<'a>> {
-        find("attribute", name, self.iter())
+    /// The column with a name.
+    pub(crate) fn get(&self, name: &str) -> Result<&C> {
+        let column = self.iter().find(|(known, _)| *known == name).map(|(_, column)| column);
+        column.ok_or_else(|| Error::UnknownColumn {
+            kind: self.kind,
+            column: name.into(),
+            known: self.names().map(Into::into).collect(),
+        })
     }
 
+    pub(crate) fn map<'c, D>(&'c self, column: impl Fn(&'c C) -> D) -> Columns<D> {
+        Columns::of(self.kind, self.iter().map(|(name, of)| (name.to_owned(), column(of))))
+    }
+}
+
+/// The attribute columns of a data set or a table.
+pub(crate) type Attributes<'a> = Columns<Attribute<'a>>;
+
+impl<'a> Attributes<'a> {
     pub(crate) fn numbers(&self, name: &str) -> Result<&[f64]> {
         match self.get(name)? {
             Attribute::Numbers(values) => Ok(values),
-            other => Err(wrong_kind(name, other, "numbers")),
+            other => Err(other.is_not(name, "numbers")),
         }
     }
 
     pub(crate) fn categories(&self, name: &str) -> Result<&Categories<'a>> {
         match self.get(name)? {
             Attribute::Categories(texts) => Ok(texts),
-            other => Err(wrong_kind(name, other, "texts")),
+            other => Err(other.is_not(name, "texts")),
         }
     }
 
-    pub(crate) fn select(&self, rows: &Selection<'_>) -> Attributes<'_> {
-        let columns = self.0.iter();
-        Attributes(columns.map(|(name, column)| (name.clone(), column.select(rows))).collect())
-    }
-
-    /// Some rows of these columns, then the rows of `parents`.
-    pub(crate) fn grown(&self, kept: &Selection<'_>, parents: &[usize]) -> Attributes<'static> {
-        let grow =
-            |(name, column): &(String, Attribute<'_>)| (name.clone(), column.grown(kept, parents));
-        Attributes(self.0.iter().map(grow).collect())
-    }
-
     pub(crate) fn into_owned(self) -> Attributes<'static> {
-        let columns = self.0.into_iter();
-        Attributes(columns.map(|(name, column)| (name, column.into_owned())).collect())
+        let columns = self.columns.into_iter();
+        Columns::of(self.kind, columns.map(|(name, column)| (name, column.into_owned())))
     }
 }
 
-/// The column of that name.
-pub(crate) fn find<'c, C>(
-    kind: &'static str,
-    name: &str,
-    columns: impl Iterator<Item = (&'c str, C)> + Clone,
-) -> Result<C> {
-    let found = columns.clone().find(|(known, _)| *known == name);
-    found.map(|(_, column)| column).ok_or_else(|| Error::UnknownColumn {
-        kind,
-        column: name.into(),
-        known: columns.map(|(known, _)| known.into()).collect(),
-    })
-}
-
-/// Checks that a new column's name is not taken.
-pub(crate) fn new_name<'c>(
+/// Checks that no column has the name of a new one yet.
+pub(crate) fn ensure_new_name<'c>(
     kind: &'static str,
     name: &str,
     mut taken: impl Iterator<Item = &'c str>,
@@ -270,10 +274,6 @@ pub(crate) fn new_name<'c>(
         return Err(Error::DuplicateColumn { kind, column: name.into() });
     }
     Ok(())
-}
-
-pub(crate) fn wrong_kind(column: &str, found: &Attribute<'_>, expected: &'static str) -> Error {
-    Error::ColumnKind { column: column.into(), found: found.kind(), expected }
 }
 
 impl Categories<'_> {
@@ -316,7 +316,7 @@ pub(crate) enum Selection<'r> {
 }
 
 impl<'r> Selection<'r> {
-    /// A list of rows, as the range it is, if it is one.
+    /// The range of `rows`, if they are consecutive, else their list.
     pub(crate) fn of(rows: &'r [usize]) -> Self {
         match rows {
             [first, ..] if rows.windows(2).all(|pair| pair[1] == pair[0] + 1) => {
@@ -327,7 +327,7 @@ impl<'r> Selection<'r> {
         }
     }
 
-    /// A list of some of `n` rows, checked.
+    /// A selection from `n` rows, checked.
     pub(crate) fn checked(rows: &'r [usize], n: usize) -> Result<Self> {
         if rows.is_empty() {
             return Err(Error::NoRows { what: "the selection" });
@@ -346,7 +346,7 @@ impl<'r> Selection<'r> {
         }
     }
 
-    /// The row at a place.
+    /// The row at position `at`.
     pub(crate) fn row(&self, at: usize) -> usize {
         match self {
             Self::Range(range) => range.start + at,
@@ -354,7 +354,7 @@ impl<'r> Selection<'r> {
         }
     }
 
-    /// The entries of a column, then those of `more` rows.
+    /// The entries of a column in the selected rows, then its entries in the rows `more`.
     pub(crate) fn column_and<T: Copy>(&self, column: &[T], more: &[usize]) -> Vec<T> {
         let mut entries = Vec::with_capacity(self.len() + more.len());
         entries.extend((0..self.len()).map(|at| column[self.row(at)]));
@@ -362,6 +362,7 @@ impl<'r> Selection<'r> {
         entries
     }
 
+    /// The entries of a column in the selected rows.
     pub(crate) fn column<'a, T: Copy>(&self, column: &'a [T]) -> Cow<'a, [T]> {
         match self {
             Self::Range(range) => Cow::Borrowed(&column[range.clone()]),

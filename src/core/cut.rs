@@ -1,10 +1,10 @@
-//! The rules by which rows are told apart into training rows and test rows.
+//! Rules that divide rows into training rows and test rows.
 
 use std::collections::HashMap;
 
 use super::{Attribute, Folds, Result, Rows, Seed, Split};
 
-/// How rows are divided between training and judging: for splits
+/// How rows are divided into training rows and test rows: for splits
 /// ([`Dataset::cut`](super::Dataset::cut)), folds ([`Dataset::folds`](super::Dataset::folds)), hold-outs
 /// and cross-fitting.
 ///
@@ -19,29 +19,29 @@ use super::{Attribute, Folds, Result, Rows, Seed, Split};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cut {
-    /// At random, from each class alike: for rows that do not depend on each other.
+    /// At random, with an equal share of each class: for rows that do not depend on each other.
     Stratified,
-    /// The later rows judge, in the order of the rows.
+    /// The last rows are the test rows: for rows in order of time.
     InOrder,
-    /// The later rows judge, by an attribute column of numbers.
+    /// The latest rows are the test rows, by an attribute column of numbers, the times.
     ByTime(String),
-    /// At random in whole groups, such as the rows of one user, by an attribute column: rows of equal numbers
-    /// or texts are never separated.
+    /// At random in whole groups, such as the rows of one user, by an attribute column: rows with equal
+    /// numbers or texts are never separated.
     ByGroup(String),
 }
 
 impl Cut {
-    /// The later rows judge, by the times in this attribute column.
+    /// The latest rows are the test rows, by the times in this attribute column.
     pub fn by_time(attribute: impl Into<String>) -> Self {
         Self::ByTime(attribute.into())
     }
 
-    /// Whole groups judge: rows of one value of this attribute column.
+    /// Rows with equal values in this attribute column stay together.
     pub fn by_group(attribute: impl Into<String>) -> Self {
         Self::ByGroup(attribute.into())
     }
 
-    /// Whether training rows come before the rows that judge them.
+    /// Whether training rows always come before their test rows.
     pub(crate) fn is_forward(&self) -> bool {
         matches!(self, Self::InOrder | Self::ByTime(_))
     }
@@ -73,13 +73,13 @@ impl Cut {
     }
 }
 
-/// A code for each row, the same for equal values of the attribute.
+/// A code for each row; rows with equal values of the attribute have equal codes.
 fn groups(rows: &Rows<'_>, attribute: &str) -> Result<Vec<u32>> {
     Ok(match rows.attributes().get(attribute)? {
         Attribute::Categories(texts) => texts.codes().to_vec(),
         Attribute::Numbers(values) => {
             let mut codes = HashMap::new();
-            // Adding 0 makes −0 the same number as 0.
+            // Adding 0 turns −0 into 0, which has other bits.
             let code = |value: &f64| {
                 let next = codes.len() as u32;
                 *codes.entry((value + 0.0).to_bits()).or_insert(next)

@@ -1,23 +1,22 @@
-//! Rows to learn from or to be judged on.
+//! Rows to train or to test on.
 
 use std::fmt;
 
-use ndarray::Array2;
-
 use super::attribute::{Attributes, Selection};
+use super::selected::SelectedFeatures;
 use super::{
-    ADDRESSABLE, Attribute, Categories, ClassTotals, Cut, Distortion, Error, Features,
-    FeaturesView, Folds, IntoColumn, Result, Rows, Seed, Split, same_length,
+    Attribute, Categories, ClassTotals, Cut, Distortion, Error, Features, FeaturesView, Folds,
+    IntoColumn, MAX_LEN, Result, Rows, Seed, Split, same_length,
 };
 
-/// Features and labels, with what else is known of each row.
+/// Features and labels, with weights, offsets and attributes of the rows.
 ///
-/// Labels are `bool` and never inferred from the data. Weights say how many rows of the population a
-/// row stands for. Offsets are known additive logits: a model learns what is left. Attributes travel
-/// with the rows without being features. And the data set remembers its [`Distortion`]: what was done
-/// to its rows since they left the population.
+/// Labels are `bool` and never inferred from the data. A weight says how many rows of the population a
+/// row stands for. Offsets are known additive logits: a model learns only the part of the logit that
+/// the offsets do not explain. Attributes travel with the rows without being features. The data set also
+/// remembers its [`Distortion`]: how sampling changed the odds of a positive.
 ///
-/// Everything is validated here, once; no later stage checks again.
+/// All values are checked here, once; later stages rely on it.
 ///
 /// ```
 /// use imbalance::{Attribute, Dataset};
@@ -33,34 +32,39 @@ use super::{
 /// ```
 #[derive(Clone)]
 pub struct Dataset<'a> {
-    features: Features<'a>,
+    features: SelectedFeatures<'a>,
     rows: Rows<'a>,
 }
 
 impl<'a> Dataset<'a> {
-    /// Rows with their labels.
+    /// Rows of features (rows × columns) and one label per row.
     ///
     /// # Errors
     /// [`Error::NoRows`], [`Error::LengthMismatch`], [`Error::NonFinite`] for a feature that is NaN or
-    /// infinite, or [`Error::InvalidArgument`] for more columns than a list of coefficients can have.
+    /// infinite, or [`Error::InvalidArgument`] for more columns than a `Vec` of coefficients can have.
     pub fn new(
         features: impl Into<Features<'a>>,
         labels: impl IntoColumn<'a, bool>,
     ) -> Result<Self> {
         let (features, labels) = (features.into(), labels.into_column());
         same_length("labels", labels.len(), "the feature matrix", features.nrows())?;
-        let rows = Rows::new("the data set", labels)?;
-        if features.ncols() > ADDRESSABLE {
-            return Err(Error::invalid("columns", features.ncols(), "few enough to be addressed"));
+        Self::of(features, Rows::new("the data set", labels)?)
+    }
+
+    /// Features of rows whose other properties are already checked.
+    pub(crate) fn of(features: Features<'a>, mut rows: Rows<'a>) -> Result<Self> {
+        rows.what = "the data set";
+        if features.ncols() > MAX_LEN {
+            return Err(Error::invalid("columns", features.ncols(), format!("at most {MAX_LEN}")));
         }
         if let Some((row, column, value)) = features.view().first_non_finite() {
             let what = "the feature matrix".into();
             return Err(Error::NonFinite { what, row, column: Some(column), value });
         }
-        Ok(Self { features, rows })
+        Ok(Self { features: features.into(), rows })
     }
 
-    /// The same rows with sample weights, each zero or more.
+    /// Adds sample weights, each zero or more.
     ///
     /// # Errors
     /// [`Error::LengthMismatch`], [`Error::NonFinite`], [`Error::NegativeWeight`],
@@ -70,7 +74,7 @@ impl<'a> Dataset<'a> {
         Ok(Self { rows: self.rows.with_weights(weights)?, ..self })
     }
 
-    /// The same rows with offsets: known additive logits.
+    /// Adds offsets: known additive logits.
     ///
     /// # Errors
     /// [`Error::LengthMismatch`] or [`Error::NonFinite`].
@@ -78,7 +82,7 @@ impl<'a> Dataset<'a> {
         Ok(Self { rows: self.rows.with_offsets(offsets)?, ..self })
     }
 
-    /// The same rows with one more attribute column.
+    /// Adds an attribute column.
     ///
     /// # Errors
     /// [`Error::LengthMismatch`], or [`Error::DuplicateColumn`] if the name is taken.
@@ -86,11 +90,11 @@ impl<'a> Dataset<'a> {
         Ok(Self { rows: self.rows.with_attribute(name.into(), attribute)?, ..self })
     }
 
-    /// The same rows, declared to be distorted already: for a log whose negatives were thinned out
-    /// before it reached you. It takes the place of what was known before: for rows that were resampled
-    /// here too, give the composition, `distortion().clone().then(…)`.
+    /// Declares how the rows were sampled before, for instance that a log keeps one negative in ten.
+    /// It replaces the present distortion: for rows that were resampled here too, give the composition,
+    /// `distortion().clone().then(…)`.
     ///
-    /// A shift that is not finite is refused where it is first used.
+    /// A shift that is not finite is refused by the stage that first uses it.
     ///
     /// ```
     /// # use imbalance::{Dataset, ndarray::array};
@@ -116,13 +120,19 @@ impl<'a> Dataset<'a> {
     /// Number of feature columns.
     #[must_use]
     pub fn columns(&self) -> usize {
-        self.features.ncols()
+        self.source().ncols()
     }
 
-    /// The features.
+    /// The features. Those of selected rows are copied when they are first read.
     #[must_use]
     pub fn features(&self) -> FeaturesView<'_> {
         self.features.view()
+    }
+
+    /// The matrix that the rows come from: it has the columns and the storage of these features. Nothing is
+    /// copied.
+    pub(crate) fn source(&self) -> FeaturesView<'_> {
+        self.features.source()
     }
 
     /// The labels.
@@ -143,7 +153,7 @@ impl<'a> Dataset<'a> {
         self.rows.offsets()
     }
 
-    /// What was done to the rows since they left the population.
+    /// How sampling changed the odds of a positive.
     #[must_use]
     pub fn distortion(&self) -> &Distortion {
         &self.rows.distortion
@@ -190,32 +200,26 @@ impl<'a> Dataset<'a> {
     }
 
     /// The given rows in the given order, with everything that belongs to them; repeats are allowed.
-    /// Consecutive rows stay borrowed, others are copied. Rows that all have zero weight may be selected;
-    /// what needs weight of a class says so ([`Error::OneClass`]).
+    /// Consecutive rows stay borrowed. Of other rows labels, weights, offsets and attributes are copied, and
+    /// the features when they are first [read](Self::features): rows of selected rows are copied once. Rows
+    /// that all have zero weight may be selected; what needs weight of a class says so
+    /// ([`Error::OneClass`]).
     ///
     /// # Errors
     /// [`Error::NoRows`] or [`Error::RowOutOfRange`].
     pub fn select(&self, rows: &[usize]) -> Result<Dataset<'_>> {
-        let selection = Selection::checked(rows, self.rows())?;
-        let features = match &selection {
-            Selection::Range(range) => self.features().slice(range.clone()).into(),
-            Selection::List(rows) => self.features().gather(rows),
-        };
-        Ok(Dataset { features, rows: self.rows.select(&selection) })
+        Ok(self.selected(&Selection::checked(rows, self.rows())?))
     }
 
-    /// The same rows, borrowed from this data set.
+    /// Rows of a checked selection.
+    pub(crate) fn selected(&self, rows: &Selection<'_>) -> Dataset<'_> {
+        Dataset { features: self.features.select(rows), rows: self.rows.select(rows) }
+    }
+
+    /// A data set that borrows all rows of this one.
     #[must_use]
     pub fn view(&self) -> Dataset<'_> {
-        Dataset { features: self.features().into(), rows: self.rows.view() }
-    }
-
-    /// The same with no columns, for what labels, weights and attributes decide.
-    pub(crate) fn without_features(&self) -> Dataset<'_> {
-        Dataset {
-            features: Array2::<f64>::default((self.rows(), 0)).into(),
-            rows: self.rows.view(),
-        }
+        self.selected(&Selection::Range(0..self.rows()))
     }
 
     /// Both sides of a split.
@@ -226,7 +230,7 @@ impl<'a> Dataset<'a> {
         Ok((self.select(split.train())?, self.select(split.test())?))
     }
 
-    /// Training and test rows, told apart by a rule.
+    /// Training and test rows, divided by a rule; about the share `test_share` of the rows tests.
     ///
     /// # Errors
     /// As for [`Split::stratified`], [`Split::last`], [`Split::by_time`] or [`Split::by_group`];
@@ -240,7 +244,7 @@ impl<'a> Dataset<'a> {
         self.split(&cut.split(&self.rows, test_share, seed.into())?)
     }
 
-    /// Folds of the rows by a rule; forward chaining where the rule goes by time or order.
+    /// `count` folds of the rows by a rule; forward chaining where the rule goes by time or order.
     ///
     /// # Errors
     /// As for [`Folds::stratified`], [`Folds::forward`], [`Folds::by_time`] or [`Folds::by_group`];
@@ -275,15 +279,15 @@ impl<'a> Dataset<'a> {
         self.split(&Split::by_time(self.numbers(attribute)?, test_share)?)
     }
 
-    /// Rows of this data set and, below them, new positive ones that have all but their features from
-    /// their parents; `features` are those of all of them.
+    /// Some rows of this data set and, below them, new positive rows, whose weights, offsets and attributes
+    /// are copied from their parents. `features` has all these rows.
     pub(crate) fn grown(
         &self,
         features: Features<'static>,
         kept: &Selection<'_>,
         parents: &[usize],
     ) -> Dataset<'static> {
-        Dataset { features, rows: self.rows.grown(kept, parents) }
+        Dataset { features: features.into(), rows: self.rows.grown(kept, parents) }
     }
 }
 
@@ -293,7 +297,7 @@ impl fmt::Debug for Dataset<'_> {
         f.debug_struct("Dataset")
             .field("rows", &self.rows())
             .field("columns", &self.columns())
-            .field("sparse", &self.features().is_sparse())
+            .field("sparse", &self.source().is_sparse())
             .field("totals", &self.totals())
             .field("weights", &self.weights().is_some())
             .field("offsets", &self.offsets().is_some())

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::{Error, Result};
 
-/// What was done to a sample of the population, so that a later stage can undo it or refuse.
+/// How sampling changed the odds of a positive, so that a later stage can undo it or refuse.
 ///
 /// Distortions compose with [`then`](Self::then); [`Distortion::None`] is the identity and the
 /// composition is associative.
@@ -19,16 +19,16 @@ use super::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub enum Distortion {
-    /// The rows are a fair sample of the population, perhaps through their weights.
+    /// The rows are a representative sample of the population, perhaps through their weights.
     #[default]
     None,
-    /// P(x | y) is kept and the odds of a positive are multiplied by e^`log_odds`, the same for every
-    /// row. For under-sampling it is ln\[(N̂₊/N₊) / (N̂₋/N₋)\] from the realised, weighted counts.
+    /// P(x | y) is unchanged, and the odds of a positive are multiplied by e^`log_odds` in every row. For
+    /// under-sampling `log_odds` is ln\[(N̂₊/N₊) / (N̂₋/N₋)\] from the realised, weighted counts.
     PriorShift {
         /// Logarithm of the factor on the odds.
         log_odds: f64,
     },
-    /// Rows were chosen or made by their features: no closed form undoes that.
+    /// Rows were chosen or made by their features: no closed form undoes the change of the odds.
     FeatureDependent {
         /// The sampler that did it, or several joined by `then`.
         sampler: Cow<'static, str>,
@@ -36,9 +36,9 @@ pub enum Distortion {
         nominal_log_odds: Option<f64>,
     },
     /// Rows were chosen by their features, and their offsets say how. A model that learns with the offsets
-    /// sees the population's odds times e^`log_odds`, the same for every row, so its logits need no more
-    /// than that. The rows themselves are **no fair sample**: their rates are not the population's, and
-    /// logits with these offsets added are those of the sample.
+    /// sees the population's odds times e^`log_odds` in every row, so one shift corrects its logits. The
+    /// rows themselves are **not representative**: their rates differ from the population's, and logits
+    /// with these offsets added are logits of the sample.
     Offset {
         /// The sampler that did it, or several joined by `then`.
         sampler: Cow<'static, str>,
@@ -82,7 +82,7 @@ impl Distortion {
         }
     }
 
-    /// This distortion, checked to be one that can be undone in arithmetic.
+    /// This distortion, checked to have a finite shift.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if the shift is known but not finite.
@@ -91,13 +91,13 @@ impl Distortion {
             Some(shift) if !shift.is_finite() => Err(Error::invalid(
                 "log_odds",
                 shift,
-                "finite: the logarithm of the factor on the odds, where rows of both classes are left",
+                "finite, so the sample needs weight in both classes",
             )),
             _ => Ok(self),
         }
     }
 
-    /// By how much the overall log-odds moved, where that is known; for [`Offset`](Self::Offset), given the
+    /// The shift of the overall log-odds, if it is known; for [`Offset`](Self::Offset), the shift given the
     /// offsets.
     #[must_use]
     pub fn log_odds(&self) -> Option<f64> {
@@ -108,7 +108,7 @@ impl Distortion {
         }
     }
 
-    /// Whether the rows are a fair sample of the population.
+    /// Whether the rows are a representative sample of the population.
     #[must_use]
     pub fn is_none(&self) -> bool {
         *self == Self::None
@@ -129,8 +129,8 @@ impl fmt::Display for Distortion {
                 write!(f, "rows chosen by features ({sampler})")
             }
             Self::Offset { sampler, log_odds } => {
-                write!(f, "rows chosen by features ({sampler}), told by offsets, ")?;
-                write!(f, "given which the odds are × {:.4}", log_odds.exp())
+                write!(f, "rows chosen by features ({sampler}), corrected by offsets, ")?;
+                write!(f, "odds given the offsets × {:.4}", log_odds.exp())
             }
         }
     }

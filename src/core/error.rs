@@ -1,8 +1,9 @@
 //! The one error type of the crate.
 //!
-//! Every variant carries the offending name and value and says what would have been right, so that
-//! a message can be acted on without reading the source.
+//! Every variant carries the argument and its value and says what would be right, so that a reader can
+//! act on the message without reading the source.
 
+use std::fmt;
 use std::path::PathBuf;
 
 /// A specialised [`Result`](std::result::Result) for this crate.
@@ -32,13 +33,13 @@ pub enum Error {
         what: String,
         /// Its length.
         found: usize,
-        /// What it was compared with.
+        /// The input it was compared with.
         reference: &'static str,
-        /// The length of that.
+        /// The length of the reference.
         expected: usize,
     },
 
-    /// A matrix has another number of columns than the model was fitted on.
+    /// The number of columns differs from the number the model was fitted on.
     #[error("the rows have {found} columns, but the model was fitted on {expected}")]
     ColumnMismatch {
         /// Columns given.
@@ -47,14 +48,14 @@ pub enum Error {
         expected: usize,
     },
 
-    /// There is nothing to work on.
+    /// An input has no rows.
     #[error("{what} has no rows")]
     NoRows {
         /// The empty input.
         what: &'static str,
     },
 
-    /// A NaN or an infinity where a finite number is needed.
+    /// A number is NaN or infinite where a finite one is needed.
     #[error(
         "{what} holds {value} at row {row}{}: finite numbers are needed; replace it, or drop the row",
         column_suffix(*.column)
@@ -70,7 +71,7 @@ pub enum Error {
         value: f64,
     },
 
-    /// A sample weight below zero.
+    /// A sample weight is negative.
     #[error("the weight of row {row} is {value}: weights must be zero or positive")]
     NegativeWeight {
         /// The row, counted from 0.
@@ -98,56 +99,58 @@ pub enum Error {
         negative_weight: f64,
     },
 
-    /// A fold of a cross-fit trains on one class alone, or judges rows of one class.
+    /// The training rows or the test rows of a fold lack a class.
     #[error(
-        "fold {fold} of {of} {side} {positives} positive and {negatives} negative rows, but both classes \
-         are needed: take fewer folds{}", if *.side == "judges" { "" } else { ", or more rows before the first" }
+        "fold {fold} of {of} {} {positives} positive and {negatives} negative rows, but both classes are \
+         needed: take fewer folds{}",
+        if *.training { "trains on" } else { "tests on" },
+        if *.training { ", or more rows before the first" } else { "" }
     )]
     FoldOfOneClass {
         /// The fold, counted from 1.
         fold: usize,
         /// The number of folds.
         of: usize,
-        /// `trains on` or `judges`.
-        side: &'static str,
-        /// Positive rows there.
+        /// Whether a class lacks among the training rows; else it lacks among the test rows.
+        training: bool,
+        /// Positive rows on this side of the fold.
         positives: usize,
-        /// Negative rows there.
+        /// Negative rows on this side of the fold.
         negatives: usize,
     },
 
-    /// A column was asked for by a name that does not exist.
+    /// No column has the requested name.
     #[error("there is no {kind} column `{column}`; there are: {}", list(.known))]
     UnknownColumn {
-        /// What kind of column was looked for.
+        /// The kind of column: `attribute`, `numeric`, …
         kind: &'static str,
-        /// The name asked for.
+        /// The requested name.
         column: String,
-        /// The names that exist.
+        /// The names of the columns of this kind.
         known: Vec<String>,
     },
 
-    /// Two columns carry the same name.
+    /// Two columns of one kind have one name.
     #[error("the {kind} column `{column}` is named twice")]
     DuplicateColumn {
-        /// What kind of column it is.
+        /// The kind of column: `attribute`, `numeric`, …
         kind: &'static str,
         /// The repeated name.
         column: String,
     },
 
-    /// A column exists, but holds another kind of value.
+    /// An attribute column holds texts where numbers are needed, or numbers where texts are needed.
     #[error("the attribute column `{column}` holds {found}, but {expected} are needed here")]
     ColumnKind {
         /// The column.
         column: String,
-        /// What it holds.
+        /// The values it holds.
         found: &'static str,
-        /// What is needed.
+        /// The values that are needed.
         expected: &'static str,
     },
 
-    /// A sparse matrix stored by columns where rows are needed.
+    /// A sparse matrix is stored by columns, but rows are needed.
     #[error(
         "the sparse matrix is stored by columns (CSC); rows are read here, so pass `matrix.to_csr()`"
     )]
@@ -156,7 +159,7 @@ pub enum Error {
     /// A row index points past the end.
     #[error("{what} names row {row}, but there are only {rows} rows")]
     RowOutOfRange {
-        /// Where the index came from.
+        /// The list that holds the index.
         what: String,
         /// The index.
         row: usize,
@@ -164,7 +167,7 @@ pub enum Error {
         rows: usize,
     },
 
-    /// A stage that reports on rows it did not get, or the other way round.
+    /// A stage written by the user returned something that does not fit its input.
     #[error("{stage} broke its contract: {problem}")]
     Contract {
         /// The stage.
@@ -191,8 +194,8 @@ pub enum Error {
          likelihood (`RareEvents::firth`), or drop or merge what predicts perfectly"
     )]
     Separation {
-        /// `completely`, or `in part`: some rows are predicted perfectly.
-        kind: &'static str,
+        /// Whether all rows are predicted perfectly, or some.
+        kind: Separation,
     },
 
     /// Scores separate the classes, so a calibrator's likelihood has no maximum.
@@ -208,9 +211,9 @@ pub enum Error {
         kind: &'static str,
     },
 
-    /// A sampler finds nothing to work on, or would leave nothing to learn from.
-    #[error("{sampler} does not suit these rows: {found}; {remedy}")]
-    Unsuitable {
+    /// A sampler that makes new positives finds none to make them from.
+    #[error("{sampler} finds no positive to make new ones from: {found}; {remedy}")]
+    NoParents {
         /// The sampler.
         sampler: &'static str,
         /// What it found, with numbers.
@@ -325,13 +328,13 @@ pub enum Error {
         line: u64,
         /// The column's name.
         column: String,
-        /// The text found there.
+        /// The text of the cell.
         value: String,
         /// What is wrong with it and what would be right.
         problem: String,
     },
 
-    /// A delimited file is malformed as a whole or in one line.
+    /// A delimited file is malformed, as a whole or in one line.
     #[error("{}, line {line}: {problem}", .file.display())]
     Malformed {
         /// The file.
@@ -347,7 +350,7 @@ pub enum Error {
     Io {
         /// The file.
         file: PathBuf,
-        /// The operating system's answer.
+        /// The error of the operating system.
         source: std::io::Error,
     },
 
@@ -360,12 +363,31 @@ pub enum Error {
         problem: String,
     },
 
-    /// The observer asked to stop.
+    /// The observer stopped the work.
     #[error("stopped by the observer during {during}")]
     Cancelled {
         /// The work that was interrupted.
         during: String,
     },
+}
+
+/// How far features or scores separate the classes (Albert & Anderson 1984).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Separation {
+    /// Every row can be predicted perfectly.
+    Complete,
+    /// Some rows can be predicted perfectly, and the others not against their label.
+    QuasiComplete,
+}
+
+impl fmt::Display for Separation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Complete => "completely",
+            Self::QuasiComplete => "in part",
+        })
+    }
 }
 
 impl Error {
@@ -379,7 +401,7 @@ impl Error {
     }
 }
 
-/// `Ok` where `lengths` agree.
+/// Checks that an input has one entry for each of the `expected` rows of `reference`.
 pub(crate) fn same_length(
     what: &str,
     found: usize,

@@ -9,8 +9,8 @@ use super::attribute::Selection;
 use super::{Error, Precision, Result, Scalar, same_length};
 use crate::exec::parallel::{self, BLOCK};
 
-/// A feature matrix, rows × columns, like a `Cow`: borrowed or owned, dense (`ndarray`) or sparse
-/// (`sprs`, compressed rows), of `f32` or `f64`.
+/// A feature matrix, rows × columns: borrowed or owned, dense (`ndarray`) or sparse (`sprs`, compressed
+/// rows), of `f32` or `f64`.
 ///
 /// Anything that takes `impl Into<Features>` takes an `Array2`, a reference to one, an `ArrayView2`, a
 /// `CsMat`, a reference to one or a `CsMatView`. Borrowed matrices are not copied, except a sparse
@@ -36,10 +36,10 @@ pub(super) enum Storage<'a> {
     SparseF64(CsMat<f64>),
 }
 
-/// A borrowed feature matrix to match on: what models and samplers read.
+/// A borrowed feature matrix, as models and samplers read it.
 ///
-/// An implementation that is fast for one number type matches on the variants. One that does not care reads
-/// [`rows`](Self::rows), whose entries are `f64`.
+/// Code that is fast for one number type matches on the variants. Other code reads [`rows`](Self::rows),
+/// whose entries are `f64`.
 ///
 /// ```
 /// use imbalance::Features;
@@ -63,8 +63,8 @@ pub enum FeaturesView<'a> {
 #[derive(Debug, Clone, Copy)]
 pub enum Matrix<'a, F> {
     /// A dense matrix, of any memory layout (an `ArrayView2`).
-    // The third parameter is spelled out. The alias `ArrayView2` leaves it to a projection, which would make
-    // this type, and every type that holds it, invariant in its lifetime.
+    // The third parameter is spelled out: in the alias `ArrayView2` it is a projection, which would make
+    // this type, and every type that contains it, invariant in its lifetime.
     Dense(ArrayBase<ViewRepr<&'a F>, Ix2, F>),
     /// A sparse matrix of compressed rows.
     Sparse(CsMatView<'a, F>),
@@ -100,7 +100,7 @@ pub(super) enum RowKind<'a> {
     F64(Entries<'a, f64>),
 }
 
-/// The stored entries of a row: those of all columns, or those of some `indices`.
+/// The stored entries of a row: of all columns, or of the columns `indices`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entries<'a, F> {
     pub(super) columns: usize,
@@ -109,7 +109,7 @@ pub(super) struct Entries<'a, F> {
 }
 
 impl<'a> Row<'a> {
-    /// A row of `columns` columns that is zero but at `indices`.
+    /// A row of `columns` columns that is zero except at `indices`.
     ///
     /// # Errors
     /// [`Error::LengthMismatch`] if `indices` and `values` differ in length;
@@ -144,7 +144,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// The stored entries, as (column, value) in rising order of columns: every column of a dense row.
+    /// The stored entries as (column, value), in ascending order of columns. A dense row stores every column.
     pub fn entries(&self) -> impl Iterator<Item = (usize, f64)> + use<'a> {
         let (singles, doubles) = match self.0 {
             RowKind::F32(entries) => (Some(entries.iter()), None),
@@ -156,7 +156,7 @@ impl<'a> Row<'a> {
     /// The value of a column.
     ///
     /// # Panics
-    /// If there are not that many columns.
+    /// If the row has no such column.
     #[must_use]
     pub fn get(&self, column: usize) -> f64 {
         match &self.0 {
@@ -173,7 +173,7 @@ impl<'a> Row<'a> {
         values
     }
 
-    /// Calls `f` with this row as a matrix of one row. Nothing is allocated.
+    /// Calls `f` with this row as a matrix of one row, without an allocation.
     pub(crate) fn with_view<T>(self, f: impl FnOnce(FeaturesView<'_>) -> T) -> T {
         match self.0 {
             RowKind::F32(entries) => entries.with_matrix(|x| f(FeaturesView::F32(x))),
@@ -246,7 +246,7 @@ impl Features<'_> {
         self.view().ncols()
     }
 
-    /// The same features in this precision: borrowed where they have it already, else rounded copies.
+    /// These features in a precision: borrowed if they have it already, else copied and rounded.
     #[must_use]
     pub fn with_precision(&self, precision: Precision) -> Features<'_> {
         fn convert<F: Scalar, G: Scalar>(x: Matrix<'_, F>) -> Features<'static> {
@@ -263,7 +263,7 @@ impl Features<'_> {
         }
     }
 
-    /// The matrix, borrowed, to match on.
+    /// The matrix, borrowed.
     #[must_use]
     pub fn view(&self) -> FeaturesView<'_> {
         match &self.0 {
@@ -304,7 +304,7 @@ impl<'a> FeaturesView<'a> {
         visit!(self, |x| x.is_sparse())
     }
 
-    /// Number of stored entries: all of them in a dense matrix.
+    /// Number of stored entries: in a dense matrix, rows × columns.
     #[must_use]
     pub fn stored(&self) -> usize {
         visit!(self, |x| x.stored())
@@ -321,7 +321,7 @@ impl<'a> FeaturesView<'a> {
     /// One row.
     ///
     /// # Panics
-    /// If there are not that many rows.
+    /// If the matrix has no such row.
     #[must_use]
     pub fn row(&self, row: usize) -> Row<'a> {
         visit!(*self, |x| x.row(row))
@@ -456,8 +456,8 @@ pub(crate) fn sparse_row<'x, F: Scalar>(
     (&x.indices()[stored.clone()], &x.data()[stored])
 }
 
-/// The columns stored in either of two rows of a CSR matrix, ascending, with both values; zero where
-/// a row stores none.
+/// The columns stored in at least one of two rows of a CSR matrix, ascending, with both values; a value that
+/// is not stored is zero.
 pub(crate) fn sparse_union<'x, F: Scalar>(
     (mut a, mut a_values): (&'x [usize], &'x [F]),
     (mut b, mut b_values): (&'x [usize], &'x [F]),
@@ -498,7 +498,7 @@ fn gather_dense<F: Scalar>(x: &ArrayView2<'_, F>, rows: &[usize]) -> Array2<F> {
     dense(data, rows.len(), x.ncols())
 }
 
-/// Writes the given rows one after the other.
+/// Writes the selected rows to `out`, one after the other.
 pub(crate) fn gather_into<F: Scalar>(x: &ArrayView2<'_, F>, rows: &Selection<'_>, out: &mut [F]) {
     let width = x.ncols();
     parallel::map_into(out, width.max(1), BLOCK, |_, range, out| {
@@ -513,11 +513,12 @@ pub(crate) fn gather_into<F: Scalar>(x: &ArrayView2<'_, F>, rows: &Selection<'_>
 }
 
 fn gather_sparse<F: Scalar>(x: &CsMatView<'_, F>, rows: &[usize]) -> CsMat<F> {
-    let part = (&Matrix::Sparse(*x), &Selection::List(rows));
-    CsrRows::of(x.cols(), &[part]).finish()
+    let mut gathered = CsrRows::new(x.cols());
+    gathered.push(&Matrix::Sparse(*x), &Selection::List(rows));
+    gathered.finish()
 }
 
-/// A sparse matrix in the making, one row after the other, in memory asked for once.
+/// A sparse matrix in the making, one row after the other; memory for each part is asked for once.
 #[derive(Debug)]
 pub(crate) struct CsrRows<F> {
     width: usize,
@@ -527,45 +528,44 @@ pub(crate) struct CsrRows<F> {
 }
 
 impl<F: Scalar> CsrRows<F> {
-    /// Rows of some matrices, one below the other. Of dense rows what is not zero is stored.
-    pub(crate) fn of(width: usize, parts: &[(&Matrix<'_, F>, &Selection<'_>)]) -> Self {
+    /// No rows yet.
+    pub(crate) fn new(width: usize) -> Self {
+        Self { width, ends: vec![0], columns: Vec::new(), values: Vec::new() }
+    }
+
+    /// Rows of a matrix below these. Of dense rows the entries that are not zero are stored.
+    pub(crate) fn push(&mut self, x: &Matrix<'_, F>, rows: &Selection<'_>) {
         let nonzero = |value: &F| *value != F::default();
-        let stored = |x: &Matrix<'_, F>, row| match x {
-            Matrix::Dense(x) => x.row(row).into_iter().filter(|value| nonzero(value)).count(),
-            Matrix::Sparse(x) => sparse_row(x, row).0.len(),
-        };
-        let mut ends = Vec::with_capacity(1 + parts.iter().map(|part| part.1.len()).sum::<usize>());
-        let mut end = 0;
-        ends.push(end);
-        for (x, rows) in parts {
-            for at in 0..rows.len() {
-                end += stored(x, rows.row(at));
-                ends.push(end);
-            }
+        let mut end = self.columns.len();
+        self.ends.reserve_exact(rows.len());
+        for at in 0..rows.len() {
+            end += match x {
+                Matrix::Dense(x) => x.row(rows.row(at)).into_iter().filter(|v| nonzero(v)).count(),
+                Matrix::Sparse(x) => sparse_row(x, rows.row(at)).0.len(),
+            };
+            self.ends.push(end);
         }
-        let (mut columns, mut values) = (Vec::with_capacity(end), Vec::with_capacity(end));
-        for (x, rows) in parts {
-            for at in 0..rows.len() {
-                match x {
-                    Matrix::Dense(x) => {
-                        let row = x.row(rows.row(at));
-                        for (column, &value) in row.iter().enumerate().filter(|(_, v)| nonzero(v)) {
-                            columns.push(column);
-                            values.push(value);
-                        }
+        self.columns.reserve_exact(end - self.columns.len());
+        self.values.reserve_exact(end - self.values.len());
+        for at in 0..rows.len() {
+            match x {
+                Matrix::Dense(x) => {
+                    let row = x.row(rows.row(at));
+                    for (column, &value) in row.iter().enumerate().filter(|(_, v)| nonzero(v)) {
+                        self.columns.push(column);
+                        self.values.push(value);
                     }
-                    Matrix::Sparse(x) => {
-                        let (stored, entries) = sparse_row(x, rows.row(at));
-                        columns.extend_from_slice(stored);
-                        values.extend_from_slice(entries);
-                    }
+                }
+                Matrix::Sparse(x) => {
+                    let (stored, entries) = sparse_row(x, rows.row(at));
+                    self.columns.extend_from_slice(stored);
+                    self.values.extend_from_slice(entries);
                 }
             }
         }
-        Self { width, ends, columns, values }
     }
 
-    /// Rows below these that store so many entries each, to be filled in, `block` rows at a time.
+    /// Rows below these that store `sizes` entries each, to be filled in, `block` rows at a time.
     pub(crate) fn extend(
         &mut self,
         sizes: &[usize],
@@ -584,11 +584,9 @@ impl<F: Scalar> CsrRows<F> {
         self.values.resize(end, F::default());
         let (mut columns, mut values) = (&mut self.columns[start..], &mut self.values[start..]);
         let cut = |sizes: &[usize]| {
-            let n = sizes.iter().sum();
-            let (columns_here, columns_left) = std::mem::take(&mut columns).split_at_mut(n);
-            let (values_here, values_left) = std::mem::take(&mut values).split_at_mut(n);
-            (columns, values) = (columns_left, values_left);
-            (columns_here, values_here)
+            let n = sizes.iter().sum::<usize>();
+            let columns = columns.split_off_mut(..n).unwrap_or_default();
+            (columns, values.split_off_mut(..n).unwrap_or_default())
         };
         sizes.chunks(block).map(cut).collect()
     }
@@ -611,21 +609,27 @@ impl<'a, F: Scalar> From<CsMatView<'a, F>> for FeaturesView<'a> {
     }
 }
 
-impl<F: Scalar> From<Array2<F>> for Features<'_> {
-    fn from(x: Array2<F>) -> Self {
-        F::dense(x)
-    }
-}
-
-impl<'a, F: Scalar> From<&'a Array2<F>> for Features<'a> {
+impl<'a, F: Scalar> From<&'a Array2<F>> for FeaturesView<'a> {
     fn from(x: &'a Array2<F>) -> Self {
         x.view().into()
     }
 }
 
-impl<'a, F: Scalar> From<ArrayView2<'a, F>> for Features<'a> {
-    fn from(x: ArrayView2<'a, F>) -> Self {
-        Matrix::Dense(x).into()
+impl<'a, F: Scalar> From<&'a CsMat<F>> for FeaturesView<'a> {
+    fn from(x: &'a CsMat<F>) -> Self {
+        x.view().into()
+    }
+}
+
+impl<'a> From<&'a Features<'_>> for FeaturesView<'a> {
+    fn from(x: &'a Features<'_>) -> Self {
+        x.view()
+    }
+}
+
+impl<F: Scalar> From<Array2<F>> for Features<'_> {
+    fn from(x: Array2<F>) -> Self {
+        F::dense(x)
     }
 }
 
@@ -635,36 +639,13 @@ impl<F: Scalar> From<CsMat<F>> for Features<'_> {
     }
 }
 
-impl<'a, F: Scalar> From<&'a CsMat<F>> for Features<'a> {
-    fn from(x: &'a CsMat<F>) -> Self {
-        x.view().into()
-    }
-}
-
-impl<'a, F: Scalar> From<CsMatView<'a, F>> for Features<'a> {
-    fn from(x: CsMatView<'a, F>) -> Self {
-        Matrix::Sparse(x).into()
-    }
-}
-
-impl<'a, F: Scalar> From<Matrix<'a, F>> for Features<'a> {
-    fn from(x: Matrix<'a, F>) -> Self {
-        F::view(x).into()
-    }
-}
-
-impl<'a> From<FeaturesView<'a>> for Features<'a> {
-    fn from(x: FeaturesView<'a>) -> Self {
+impl<'a, X: Into<FeaturesView<'a>>> From<X> for Features<'a> {
+    fn from(x: X) -> Self {
+        let x = x.into();
         visit!(x, |matrix| match matrix {
             Matrix::Sparse(columns) if !columns.is_csr() => columns.to_other_storage().into(),
             _ => Self(Storage::Borrowed(x)),
         })
-    }
-}
-
-impl<'a> From<&'a Features<'_>> for Features<'a> {
-    fn from(x: &'a Features<'_>) -> Self {
-        x.view().into()
     }
 }
 
@@ -705,7 +686,9 @@ mod tests {
         let bottom = matrix(3, vec![0, 1, 2, 3], vec![1, 0, 1], 10.0);
         let [top, bottom] = [&top, &bottom].map(|x| Matrix::Sparse(x.view()).slice(1..3));
         let both = Selection::Range(0..2);
-        let mut stacked = CsrRows::of(2, &[(&top, &both), (&bottom, &both)]);
+        let mut stacked = CsrRows::new(2);
+        stacked.push(&top, &both);
+        stacked.push(&bottom, &both);
         let blocks = stacked.extend(&[0, 1, 2], 2);
         assert_eq!(blocks.iter().map(|block| block.0.len()).collect::<Vec<_>>(), [1, 2]);
         for (columns, values) in blocks {

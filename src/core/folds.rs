@@ -1,14 +1,13 @@
-//! Which rows are judged by which of several models.
+//! Which rows train and which rows test each of several models.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use ndarray_rand::rand::Rng;
+use super::split::{after_ties, in_order_of};
+use super::{Error, Result, Seed, Split, same_length};
 
-use super::{Error, Result, Seed, Split, check_finite, same_length};
-
-/// Rows cut into folds for cross-fitting: each [`Split`] trains on some rows and judges others, and no
-/// row is judged twice.
+/// Folds of rows for cross-fitting: each [`Split`] trains on some rows and tests on others, and no row is a
+/// test row twice.
 ///
 /// ```
 /// use imbalance::Folds;
@@ -29,31 +28,28 @@ pub struct Folds {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Plan {
-    /// The fold that judges each row; all other folds train for it.
+    /// The fold in which each row is a test row; in the other folds it is a training row.
     Exchangeable(Vec<u32>),
-    /// Rows in order of time and where each of count + 1 blocks begins and ends; the blocks before
-    /// train for the next.
+    /// Rows in order of time, and the `count` + 2 ends of `count` + 1 blocks. Each block but the first tests
+    /// a model trained on all blocks before it.
     Forward { order: Vec<usize>, cuts: Vec<usize> },
 }
 
 impl Folds {
-    /// `count` random folds with the same number of rows of each class, to within one. Every row is
-    /// judged once, by a model of the other folds; both sides of each split are in rising row order.
+    /// `count` random folds with equal numbers of rows of each class, to within one. Every row is a test
+    /// row once; both sides of each split are in ascending row order.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] unless 2 ≤ `count` ≤ the number of rows, [`Error::FoldOfOneClass`] if
+    /// [`Error::InvalidArgument`] unless 2 ≤ `count` ≤ the number of rows, or [`Error::FoldOfOneClass`] if
     /// there are fewer positives or negatives than folds.
     pub fn stratified(labels: &[bool], count: usize, seed: impl Into<Seed>) -> Result<Self> {
         check_count(count, labels.len())?;
         let seed = seed.into();
         let positives = labels.iter().filter(|&&label| label).count();
-        // Counting on from one class to the next keeps the folds' sizes within one of each other.
+        // The negatives start at the fold after the last positive: so the folds' sizes differ by one at most.
         let deal = |rows: usize, first: usize, name| {
             let mut dealt: Vec<u32> = (first..first + rows).map(|i| (i % count) as u32).collect();
-            let mut stream = seed.child(name).stream(0);
-            for last in (1..rows).rev() {
-                dealt.swap(last, stream.random_range(0..=last as u64) as usize);
-            }
+            seed.child(name).shuffle(&mut dealt);
             dealt
         };
         let mut dealt = [
@@ -64,11 +60,11 @@ impl Folds {
         Self { count, plan: Plan::Exchangeable(labels.iter().map(fold).collect()) }.checked(labels)
     }
 
-    /// `count` random folds of whole groups, such as the rows of one user: rows of one code are judged
-    /// together, by a model of other groups. Groups are dealt out the largest first, those with
-    /// positives to the fold that has the fewest of them, the others to that of the fewest rows; so the
-    /// folds are as even as the groups allow. [`Categories::codes`](super::Categories::codes) are such
-    /// codes.
+    /// `count` random folds of whole groups, such as the rows of one user: rows with equal codes test
+    /// together a model trained on other groups. The largest group is dealt out first. A group with
+    /// positives goes to the fold with the fewest positives, another group to the fold with the fewest
+    /// rows; so the folds are as even as the groups allow. Codes may be those of a text attribute,
+    /// [`Categories::codes`](super::Categories::codes).
     ///
     /// # Errors
     /// As for [`stratified`](Self::stratified), with groups for rows, and [`Error::LengthMismatch`].
@@ -79,8 +75,8 @@ impl Folds {
     /// let labels: Vec<bool> = (0..100).map(|row| row % 10 == 0).collect();
     /// let users: Vec<u32> = (0..100).map(|row| row / 5).collect();
     /// for split in Folds::by_group(&labels, &users, 5, 7)?.splits() {
-    ///     let judged = |user: u32| split.test().iter().filter(|&&row| users[row] == user).count();
-    ///     assert!((0..20).all(|user| [0, 5].contains(&judged(user))));
+    ///     let tested = |user: u32| split.test().iter().filter(|&&row| users[row] == user).count();
+    ///     assert!((0..20).all(|user| [0, 5].contains(&tested(user))));
     /// }
     /// # Ok::<(), imbalance::Error>(())
     /// ```
@@ -101,13 +97,13 @@ impl Folds {
         Self { count, plan }.checked(labels)
     }
 
-    /// Forward chaining over rows in order of time: they are cut into `count` + 1 blocks of the same
-    /// length, to within one, and each block but the first is judged by a model of all blocks before
-    /// it. Nothing is drawn: a shuffle would let models see the future of the rows they judge.
+    /// Forward chaining over rows in order of time: they are cut into `count` + 1 blocks of equal length,
+    /// to within one, and each block but the first tests a model trained on all blocks before it. Nothing
+    /// is drawn: with a shuffle, models would see the future of their test rows.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] unless 2 ≤ `count` < the number of rows, [`Error::FoldOfOneClass`] if a
-    /// split trains on one class alone, or judges such rows.
+    /// [`Error::InvalidArgument`] unless 2 ≤ `count` < the number of rows, or [`Error::FoldOfOneClass`] if
+    /// one side of a split lacks a class.
     pub fn forward(labels: &[bool], count: usize) -> Result<Self> {
         check_count(count, labels.len().saturating_sub(1))?;
         let cuts = (0..=count + 1).map(|cut| cut * labels.len() / (count + 1)).collect();
@@ -115,28 +111,18 @@ impl Folds {
         Self { count, plan: Plan::Forward { order, cuts } }.checked(labels)
     }
 
-    /// [`forward`](Self::forward) chaining over rows in any order, by their times. Rows of the same time
-    /// are never separated: all of them go to the earlier block. Both sides of each split are in order
-    /// of time.
+    /// [`forward`](Self::forward) chaining over rows in any order, by their times. Rows with equal times are
+    /// never separated: all of them go to the earlier block. Both sides of each split are in order of time.
     ///
     /// # Errors
-    /// As for [`forward`](Self::forward), [`Error::LengthMismatch`], and [`Error::NonFinite`] for a time
-    /// that is missing.
+    /// As for [`forward`](Self::forward), [`Error::LengthMismatch`], and [`Error::NonFinite`] for a missing
+    /// time.
     pub fn by_time(labels: &[bool], times: &[f64], count: usize) -> Result<Self> {
         same_length("times", times.len(), "the labels", labels.len())?;
         check_count(count, labels.len().saturating_sub(1))?;
-        check_finite("times", times)?;
-        let mut order: Vec<usize> = (0..times.len()).collect();
-        order.sort_by(|&a, &b| times[a].total_cmp(&times[b]));
-        let rows = times.len();
-        let mut cuts = Vec::with_capacity(count + 2);
-        for cut in 0..=count + 1 {
-            let mut cut = cut * rows / (count + 1);
-            while (1..rows).contains(&cut) && times[order[cut]] == times[order[cut - 1]] {
-                cut += 1;
-            }
-            cuts.push(cut);
-        }
+        let order = in_order_of(times)?;
+        let end = |block| after_ties(times, &order, block * times.len() / (count + 1));
+        let cuts = (0..=count + 1).map(end).collect();
         Self { count, plan: Plan::Forward { order, cuts } }.checked(labels)
     }
 
@@ -160,7 +146,7 @@ impl Folds {
         })
     }
 
-    /// The number of rows that were cut.
+    /// The number of rows.
     pub(crate) fn rows(&self) -> usize {
         match &self.plan {
             Plan::Exchangeable(folds) => folds.len(),
@@ -168,15 +154,15 @@ impl Folds {
         }
     }
 
-    /// Checks that both sides of each split have both classes.
+    /// These folds, checked to have both classes on both sides of each split.
     fn checked(self, labels: &[bool]) -> Result<Self> {
         for (fold, split) in self.splits().enumerate() {
-            for (side, rows) in [("trains on", split.train()), ("judges", split.test())] {
+            for (training, rows) in [(true, split.train()), (false, split.test())] {
                 let positives = rows.iter().filter(|&&row| labels[row]).count();
                 let negatives = rows.len() - positives;
                 if positives == 0 || negatives == 0 {
                     let (fold, of) = (fold + 1, self.count);
-                    return Err(Error::FoldOfOneClass { fold, of, side, positives, negatives });
+                    return Err(Error::FoldOfOneClass { fold, of, training, positives, negatives });
                 }
             }
         }
@@ -184,7 +170,7 @@ impl Folds {
     }
 }
 
-/// Rows in groups that must not be separated.
+/// Groups of rows that must not be separated.
 pub(super) struct Groups<'g> {
     of_rows: &'g [u32],
     /// Positives and rows of each group.
@@ -201,18 +187,15 @@ impl<'g> Groups<'g> {
         Self { of_rows, sizes }
     }
 
-    /// The part that each row goes to, where part i should have the share `shares[i]` of the rows and of the
-    /// positives. The largest groups are dealt out first: one with positives to the part that then has the
-    /// fewest of them for its share, another to the part that then has the fewest rows.
+    /// The part that each row goes to; part i should get the share `shares[i]` of the rows and of the
+    /// positives. The largest group is dealt out first. A group with positives goes to the part that then
+    /// has the fewest positives for its share, another group to the part that then has the fewest rows.
     pub(super) fn allocate(&self, shares: &[f64], seed: Seed) -> Vec<u32> {
         let mut groups: Vec<(u32, (usize, usize))> =
             self.sizes.iter().map(|(&group, &size)| (group, size)).collect();
         groups.sort_unstable();
-        let mut stream = seed.child("groups").stream(0);
-        for last in (1..groups.len()).rev() {
-            groups.swap(last, stream.random_range(0..=last as u64) as usize);
-        }
-        // Stable: groups of one size stay shuffled.
+        seed.child("groups").shuffle(&mut groups);
+        // Stable: groups of equal size stay shuffled.
         groups.sort_by_key(|&(_, size)| Reverse(size));
         let mut filled = vec![(0, 0); shares.len()];
         let mut part_of = HashMap::with_capacity(groups.len());
@@ -234,6 +217,7 @@ impl<'g> Groups<'g> {
     }
 }
 
+/// Checks a number of folds of rows that allow at most `most` of them.
 pub(crate) fn check_count(count: usize, most: usize) -> Result<()> {
     if (2..=most).contains(&count) {
         Ok(())
@@ -243,7 +227,7 @@ pub(crate) fn check_count(count: usize, most: usize) -> Result<()> {
         } else if count < 2 {
             "at least 2".into()
         } else {
-            format!("at most {most}, for so many rows")
+            format!("at most {most}, for this number of rows")
         };
         Err(Error::invalid("folds", count, expected))
     }

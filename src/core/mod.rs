@@ -1,4 +1,4 @@
-//! The vocabulary of every stage: rows and their features, what was done to them, splits, seeds, errors.
+//! The vocabulary of all stages: rows, features, distortion, splits, seeds, errors.
 
 mod attribute;
 mod cut;
@@ -11,16 +11,19 @@ mod rows;
 mod run;
 mod scalar;
 mod seed;
+mod selected;
 mod split;
 mod totals;
 
 pub use attribute::{Attribute, Categories, IntoColumn};
-pub(crate) use attribute::{Attributes, Selection, Texts, find, new_name};
+pub(crate) use attribute::{Attributes, Columns, Selection};
+#[cfg(feature = "csv")]
+pub(crate) use attribute::{CategoriesBuilder, ensure_new_name};
 pub use cut::Cut;
 pub use dataset::Dataset;
 pub use distortion::Distortion;
 pub(crate) use error::same_length;
-pub use error::{Error, Result};
+pub use error::{Error, Result, Separation};
 pub(crate) use features::{CsrRows, dense, gather_into, sparse_row, sparse_union, visit};
 pub use features::{Features, FeaturesView, Matrix, Row};
 pub use folds::Folds;
@@ -28,11 +31,11 @@ pub(crate) use folds::check_count;
 pub(crate) use rows::{Rows, check_finite, check_weights};
 pub use run::{Progress, Run};
 pub use scalar::{Precision, Scalar};
-pub(crate) use seed::Chosen;
 pub use seed::Seed;
+pub(crate) use seed::{RandomSubset, RandomSubset as Chosen};
 pub use split::Split;
 pub(crate) use split::round;
 pub use totals::ClassTotals;
 
-/// Most numbers of 8 bytes that a list can hold: asking for the memory of more would panic.
-pub(crate) const ADDRESSABLE: usize = isize::MAX as usize / size_of::<f64>();
+/// Largest length of a `Vec<f64>`, which has at most `isize::MAX` bytes.
+pub(crate) const MAX_LEN: usize = isize::MAX as usize / size_of::<f64>();

@@ -1,15 +1,15 @@
-//! Labels, weights, offsets and attributes of rows, and what was done to the rows.
+//! Labels, weights, offsets, attributes and distortion of rows.
 
 use std::borrow::Cow;
 
-use super::attribute::{Attributes, Selection};
+use super::attribute::{Attributes, Columns, Selection};
 use super::{Attribute, ClassTotals, Distortion, Error, IntoColumn, Result, same_length};
 
-/// What is known of each row besides its features.
+/// All properties of rows but their features.
 #[derive(Clone)]
 pub(crate) struct Rows<'a> {
-    /// The name of the collection of rows, for errors.
-    what: &'static str,
+    /// The name of these rows in error messages.
+    pub(super) what: &'static str,
     labels: Cow<'a, [bool]>,
     weights: Option<Cow<'a, [f64]>>,
     offsets: Option<Cow<'a, [f64]>>,
@@ -24,7 +24,7 @@ impl<'a> Rows<'a> {
         if labels.is_empty() {
             return Err(Error::NoRows { what });
         }
-        let (weights, offsets, attributes) = (None, None, Attributes::default());
+        let (weights, offsets, attributes) = (None, None, Columns::of("attribute", []));
         Ok(Self { what, labels, weights, offsets, attributes, distortion: Distortion::None })
     }
 
@@ -44,8 +44,8 @@ impl<'a> Rows<'a> {
     }
 
     pub(crate) fn with_attribute(mut self, name: String, column: Attribute<'a>) -> Result<Self> {
-        let rows = self.len();
-        self.attributes.push(name, column, self.what, rows)?;
+        let (entries, rows) = (column.len(), self.len());
+        self.attributes.push(name, (column, entries), (self.what, rows))?;
         Ok(self)
     }
 
@@ -80,14 +80,9 @@ impl<'a> Rows<'a> {
             labels: rows.column(&self.labels),
             weights: self.weights().map(|weights| rows.column(weights)),
             offsets: self.offsets().map(|offsets| rows.column(offsets)),
-            attributes: self.attributes.select(rows),
+            attributes: self.attributes.map(|column| column.select(rows)),
             distortion: self.distortion.clone(),
         }
-    }
-
-    /// All rows, borrowed.
-    pub(crate) fn view(&self) -> Rows<'_> {
-        self.select(&Selection::Range(0..self.len()))
     }
 
     /// The selected rows and, below them, new positive ones with everything from their parents.
@@ -100,7 +95,7 @@ impl<'a> Rows<'a> {
             labels: labels.into(),
             weights: self.weights().map(column),
             offsets: self.offsets().map(column),
-            attributes: self.attributes.grown(kept, parents),
+            attributes: self.attributes.map(|column| column.grown(kept, parents)),
             distortion: self.distortion.clone(),
         }
     }
@@ -117,7 +112,8 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Checks sample weights: one per row, finite, not negative, not all zero, with a finite sum.
+/// Checks sample weights: one for each of the `rows` rows of `reference`, finite, not negative, not all
+/// zero, with a finite sum.
 pub(crate) fn check_weights(weights: &[f64], reference: &'static str, rows: usize) -> Result<()> {
     same_length("weights", weights.len(), reference, rows)?;
     check_finite("weights", weights)?;

@@ -1,4 +1,4 @@
-//! What a stage is given besides its data: the seed, and somebody to tell how far it is.
+//! The seed and the observer that a stage gets besides its data.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -14,7 +14,7 @@ pub enum Progress {
     Stage {
         /// `sampling`, `fitting` or `calibrating`; a program may announce stages of its own.
         name: &'static str,
-        /// Rows that go into it.
+        /// Its input rows.
         rows: usize,
     },
     /// A fold of a cross-fit begins; its stages follow.
@@ -23,7 +23,7 @@ pub enum Progress {
         fold: usize,
         /// The number of folds.
         of: usize,
-        /// Rows that train its model.
+        /// Its training rows.
         rows: usize,
     },
     /// A solver finished an iteration.
@@ -32,30 +32,30 @@ pub enum Progress {
         iteration: usize,
         /// The objective after it.
         objective: f64,
-        /// Estimate of how far the objective still is above its minimum.
+        /// Estimate of the objective's distance from its minimum.
         gap: f64,
         /// The gap at which the solver stops.
         target: f64,
     },
-    /// A learner that takes one row after the other got so far.
+    /// An online learner has learned some of the rows.
     Learned {
         /// Rows so far, over all passes.
         rows: usize,
         /// Rows in all passes.
         of: usize,
-        /// Mean log loss of this pass's rows, each before it was learned.
+        /// Mean log loss of the rows of this pass; the loss of a row is taken before the row is learned.
         log_loss: f64,
     },
     /// Boosting grew another tree.
     Boosted {
         /// Trees so far.
         trees: usize,
-        /// Mean loss of the training rows with them.
+        /// Mean loss of the training rows with these trees.
         loss: f64,
     },
     /// Part of a file was read.
     Read {
-        /// Bytes read so far, as they are on disk.
+        /// Bytes of the file read so far (compressed bytes, if the file is compressed).
         bytes: u64,
         /// Size of the file.
         of: u64,
@@ -66,7 +66,7 @@ pub enum Progress {
 
 type Callback = dyn Fn(&Progress) -> ControlFlow<()> + Send + Sync;
 
-/// The seed of a piece of work, and the observer of its progress.
+/// The seed and the observer of one run of a pipeline or a stage.
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -85,12 +85,12 @@ pub struct Run {
 }
 
 impl Run {
-    /// A run with that seed and nobody watching.
+    /// A run with a seed and without an observer.
     pub fn seeded(seed: impl Into<Seed>) -> Self {
         Self { seed: seed.into(), observer: None }
     }
 
-    /// The same run, with an observer that may stop it.
+    /// Adds an observer, which may stop the run.
     #[must_use]
     pub fn observed(
         mut self,
@@ -100,7 +100,7 @@ impl Run {
         self
     }
 
-    /// The same run with another seed.
+    /// Replaces the seed.
     #[must_use]
     pub fn reseeded(mut self, seed: impl Into<Seed>) -> Self {
         self.seed = seed.into();
@@ -113,16 +113,16 @@ impl Run {
         self.seed
     }
 
-    /// The run of a part of the work: its seed is the child of that name.
+    /// The run of a part of the work: its seed is the child seed of that name, its observer is this one.
     #[must_use]
     pub fn child(&self, name: &str) -> Self {
         Self { seed: self.seed.child(name), observer: self.observer.clone() }
     }
 
-    /// Tells the observer.
+    /// Sends a report to the observer, if there is one.
     ///
     /// # Errors
-    /// [`Error::Cancelled`] if the observer asks to stop.
+    /// [`Error::Cancelled`] if the observer stops the run.
     pub fn report(&self, progress: &Progress) -> Result<()> {
         match &self.observer {
             Some(observer) if observer(progress).is_break() => {
@@ -134,7 +134,7 @@ impl Run {
 }
 
 impl Default for Run {
-    /// Seed 0, nobody watching.
+    /// Seed 0, without an observer.
     fn default() -> Self {
         Self::seeded(0)
     }

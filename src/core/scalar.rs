@@ -1,4 +1,4 @@
-//! The number types features may be stored in.
+//! The number types of stored features.
 
 use std::fmt::Debug;
 
@@ -11,9 +11,9 @@ use super::{Features, FeaturesView, Matrix, Row};
 /// How precisely features are stored. All arithmetic is done in `f64`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
-    /// `f32`: half the memory, 7 digits.
+    /// `f32`: half the memory, 7 decimal digits.
     F32,
-    /// `f64`.
+    /// `f64`: 15 decimal digits.
     #[default]
     F64,
 }
@@ -21,7 +21,7 @@ pub enum Precision {
 mod sealed {
     use super::{Array2, ArrayView1, CsMat, Features, FeaturesView, Matrix, Row};
 
-    /// The way from a number type that is known to the compiler to one that is known when the program runs.
+    /// Conversions between a number type in the code and the same type as a variant at run time.
     pub trait Sealed: Sized {
         fn view(x: Matrix<'_, Self>) -> FeaturesView<'_>;
         fn row<'a>(
@@ -29,14 +29,14 @@ mod sealed {
             indices: Option<&'a [usize]>,
             values: ArrayView1<'a, Self>,
         ) -> Row<'a>;
-        /// The matrix of a view that holds this type.
+        /// The matrix of a view, if it holds this type.
         fn matrix(x: FeaturesView<'_>) -> Option<Matrix<'_, Self>>;
         fn dense(x: Array2<Self>) -> Features<'static>;
         fn sparse(x: CsMat<Self>) -> Features<'static>;
     }
 }
 
-/// `f32` or `f64`: the type features are stored in. All arithmetic is done in `f64`.
+/// `f32` or `f64`: a type of stored features. All arithmetic is done in `f64`.
 pub trait Scalar:
     sealed::Sealed + Copy + Debug + Default + PartialEq + Send + Sync + 'static
 {
@@ -46,78 +46,49 @@ pub trait Scalar:
     fn to_f64(self) -> f64;
     /// The nearest value of this type.
     fn from_f64(value: f64) -> Self;
-    /// The slice itself, if it already holds `f64`.
+    /// The slice itself, if this type is `f64`.
     fn as_f64(slice: &[Self]) -> Option<&[f64]>;
 }
 
-impl sealed::Sealed for f64 {
-    fn view(x: Matrix<'_, Self>) -> FeaturesView<'_> {
-        FeaturesView::F64(x)
-    }
-    fn row<'a>(
-        columns: usize,
-        indices: Option<&'a [usize]>,
-        values: ArrayView1<'a, Self>,
-    ) -> Row<'a> {
-        Row(RowKind::F64(Entries { columns, indices, values }))
-    }
-    fn matrix(x: FeaturesView<'_>) -> Option<Matrix<'_, Self>> {
-        if let FeaturesView::F64(x) = x { Some(x) } else { None }
-    }
-    fn dense(x: Array2<Self>) -> Features<'static> {
-        Features(Storage::DenseF64(x))
-    }
-    fn sparse(x: CsMat<Self>) -> Features<'static> {
-        Features(Storage::SparseF64(x))
-    }
+macro_rules! scalar {
+    ($float:ident, $variant:ident, $dense:ident, $sparse:ident, $as_f64:expr) => {
+        impl sealed::Sealed for $float {
+            fn view(x: Matrix<'_, Self>) -> FeaturesView<'_> {
+                FeaturesView::$variant(x)
+            }
+            fn row<'a>(
+                columns: usize,
+                indices: Option<&'a [usize]>,
+                values: ArrayView1<'a, Self>,
+            ) -> Row<'a> {
+                Row(RowKind::$variant(Entries { columns, indices, values }))
+            }
+            fn matrix(x: FeaturesView<'_>) -> Option<Matrix<'_, Self>> {
+                if let FeaturesView::$variant(x) = x { Some(x) } else { None }
+            }
+            fn dense(x: Array2<Self>) -> Features<'static> {
+                Features(Storage::$dense(x))
+            }
+            fn sparse(x: CsMat<Self>) -> Features<'static> {
+                Features(Storage::$sparse(x))
+            }
+        }
+
+        impl Scalar for $float {
+            const PRECISION: Precision = Precision::$variant;
+
+            fn to_f64(self) -> f64 {
+                self.into()
+            }
+            fn from_f64(value: f64) -> Self {
+                value as Self
+            }
+            fn as_f64(slice: &[Self]) -> Option<&[f64]> {
+                $as_f64(slice)
+            }
+        }
+    };
 }
 
-impl Scalar for f64 {
-    const PRECISION: Precision = Precision::F64;
-
-    fn to_f64(self) -> f64 {
-        self
-    }
-    fn from_f64(value: f64) -> Self {
-        value
-    }
-    fn as_f64(slice: &[Self]) -> Option<&[f64]> {
-        Some(slice)
-    }
-}
-
-impl sealed::Sealed for f32 {
-    fn view(x: Matrix<'_, Self>) -> FeaturesView<'_> {
-        FeaturesView::F32(x)
-    }
-    fn row<'a>(
-        columns: usize,
-        indices: Option<&'a [usize]>,
-        values: ArrayView1<'a, Self>,
-    ) -> Row<'a> {
-        Row(RowKind::F32(Entries { columns, indices, values }))
-    }
-    fn matrix(x: FeaturesView<'_>) -> Option<Matrix<'_, Self>> {
-        if let FeaturesView::F32(x) = x { Some(x) } else { None }
-    }
-    fn dense(x: Array2<Self>) -> Features<'static> {
-        Features(Storage::DenseF32(x))
-    }
-    fn sparse(x: CsMat<Self>) -> Features<'static> {
-        Features(Storage::SparseF32(x))
-    }
-}
-
-impl Scalar for f32 {
-    const PRECISION: Precision = Precision::F32;
-
-    fn to_f64(self) -> f64 {
-        f64::from(self)
-    }
-    fn from_f64(value: f64) -> Self {
-        value as Self
-    }
-    fn as_f64(_: &[Self]) -> Option<&[f64]> {
-        None
-    }
-}
+scalar!(f32, F32, DenseF32, SparseF32, |_| None);
+scalar!(f64, F64, DenseF64, SparseF64, Some);

@@ -1,14 +1,14 @@
-//! Seeds, and the random draws that the crate's own stages share.
+//! Seeds, and random draws that several stages share.
 
 use ndarray_rand::rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use twox_hash::XxHash64;
 
-/// Where all randomness comes from.
+/// A seed, from which all randomness comes.
 ///
-/// A seed has named children, one for each stage, so that adding a stage does not change what the
-/// others draw. From a seed comes one stream of a portable generator (ChaCha8) for each fixed block
-/// of rows, so that draws depend neither on the platform nor on the number of threads.
+/// A seed has named children, one for each stage, so that a new stage does not change the draws of the
+/// others. Each fixed block of rows has its own stream of a portable generator (ChaCha8), so that draws
+/// depend neither on the platform nor on the number of threads.
 ///
 /// ```
 /// use imbalance::Seed;
@@ -26,13 +26,13 @@ impl Seed {
         Self(value)
     }
 
-    /// The number, for a generator of your own.
+    /// The number, to seed another generator.
     #[must_use]
     pub const fn value(self) -> u64 {
         self.0
     }
 
-    /// The child of that name (its XXH64 hash, seeded by this seed).
+    /// The child seed of a name: the XXH64 hash of the name, seeded by this seed.
     #[must_use]
     pub fn child(self, name: &str) -> Self {
         Self(XxHash64::oneshot(self.0, name.as_bytes()))
@@ -40,8 +40,7 @@ impl Seed {
 
     /// The stream of a block of rows.
     pub(crate) fn stream(self, block: usize) -> ChaCha8Rng {
-        // The key is spelled out instead of using `seed_from_u64`, whose expansion may change with
-        // the version of `rand_core`.
+        // `seed_from_u64` would make another key with another version of `rand_core`.
         let mut key = [0; 32];
         for (word, bytes) in (0_u64..).zip(key.chunks_exact_mut(8)) {
             bytes.copy_from_slice(&XxHash64::oneshot(self.0, &word.to_le_bytes()).to_le_bytes());
@@ -49,6 +48,14 @@ impl Seed {
         let mut stream = ChaCha8Rng::from_seed(key);
         stream.set_stream(block as u64);
         stream
+    }
+
+    /// Puts items in random order.
+    pub(crate) fn shuffle<T>(self, items: &mut [T]) {
+        let mut stream = self.stream(0);
+        for last in (1..items.len()).rev() {
+            items.swap(last, stream.random_range(0..=last as u64) as usize);
+        }
     }
 }
 
@@ -58,31 +65,30 @@ impl From<u64> for Seed {
     }
 }
 
-/// A set of positions `0..n`, one bit each.
+/// A random subset of the positions `0..n`, one bit each.
 #[derive(Debug)]
-pub(crate) struct Chosen {
+pub(crate) struct RandomSubset {
     words: Vec<u64>,
     /// The bit that means "in the set".
     marked: bool,
 }
 
-impl Chosen {
-    /// `m` of `n` positions without replacement, each subset equally likely.
+impl RandomSubset {
+    /// `m` of `n` positions without replacement; every subset of this size is equally likely.
     ///
-    /// Draws until `m` distinct positions are marked. Where `m` is more than half of `n`, the
-    /// positions left out are drawn instead, so at most 2 ln 2 ≈ 1.4 draws are needed for each. One
-    /// bit a position and no sort: the positions are then read off in their order.
+    /// Draws until `m` distinct positions are marked. If `m` is more than half of `n`, the other n − m
+    /// positions are drawn and marked, so a mark needs at most 2 ln 2 ≈ 1.4 draws on average.
     pub(crate) fn uniform(n: usize, m: usize, seed: Seed) -> Self {
         let marked = m <= n / 2;
-        let mut left = if marked { m } else { n.saturating_sub(m) };
+        let mut unmarked = if marked { m } else { n.saturating_sub(m) };
         let mut words = vec![0_u64; n.div_ceil(64)];
         let mut stream = seed.stream(0);
-        while left > 0 {
+        while unmarked > 0 {
             let position = stream.random_range(0..n as u64) as usize;
             let bit = 1 << (position % 64);
             if words[position / 64] & bit == 0 {
                 words[position / 64] |= bit;
-                left -= 1;
+                unmarked -= 1;
             }
         }
         Self { words, marked }
@@ -99,13 +105,13 @@ mod tests {
 
     #[test]
     fn streams_are_portable() {
-        // Fixed values: a change of generator, key or hash would silently change everybody's
-        // results. XXH64 of an empty input with seed 0 is its published test value.
+        // Fixed values: a change of the generator, the key or the hash would change all results
+        // silently. 0xEF46DB3751D8E999 is the published XXH64 of an empty input with seed 0.
         assert_eq!(Seed::new(0).child("").value(), 0xEF46_DB37_51D8_E999);
-        // The key is 4 × XXH64(seed, word as 8 little-endian bytes), the nonce is the block. The
-        // values were worked out apart from the crates used here, by XXH64 and ChaCha with 8 rounds
-        // spelled out in Python from their specifications and checked on the published values (XXH64
-        // of "", "a" and "abc"; ChaCha8 and ChaCha20 for a key and nonce of zeros).
+        // The key is 4 × XXH64(seed, word as 8 little-endian bytes), the nonce is the block. The values
+        // come from an independent Python program for XXH64 and ChaCha8, written from their
+        // specifications and checked on published values (XXH64 of "", "a" and "abc"; ChaCha8 and
+        // ChaCha20 for a key and nonce of zeros).
         let mut stream = Seed::new(7).stream(3);
         let first: [u64; 2] = [stream.random(), stream.random()];
         assert_eq!(first, [0x62EA_A3DD_1C33_9431, 0x07F7_F9D1_9A64_17C0]);
@@ -117,7 +123,7 @@ mod tests {
             let seeds = 2000;
             let mut counts = vec![0_u32; n];
             for s in 0..seeds {
-                let chosen = Chosen::uniform(n, m, Seed::new(s));
+                let chosen = RandomSubset::uniform(n, m, Seed::new(s));
                 let picked = (0..n).filter(|&i| chosen.contains(i));
                 assert_eq!(picked.clone().count(), m);
                 picked.for_each(|i| counts[i] += 1);

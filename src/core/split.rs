@@ -1,9 +1,9 @@
-//! Which rows train and which rows judge.
+//! Which rows train and which rows test.
 
 use super::folds::Groups;
-use super::{ADDRESSABLE, Chosen, Error, Result, Seed, check_finite, same_length};
+use super::{Error, MAX_LEN, RandomSubset, Result, Seed, check_finite, same_length};
 
-/// Two disjoint sets of rows: one to train on, one to test on. Both are in rising row order unless the
+/// Two disjoint lists of rows: one to train on, one to test on. Both are in ascending row order unless the
 /// split is by time.
 ///
 /// ```
@@ -31,7 +31,8 @@ impl Split {
         check_share(test_share)?;
         let seed = seed.into();
         let positives = labels.iter().filter(|&&label| label).count();
-        let draw = |n: usize, name| Chosen::uniform(n, round(test_share, n), seed.child(name));
+        let draw =
+            |n: usize, name| RandomSubset::uniform(n, round(test_share, n), seed.child(name));
         let chosen = [draw(labels.len() - positives, "negatives"), draw(positives, "positives")];
         let mut seen = [0; 2];
         let (test, train) = (0..labels.len()).partition(|&row| {
@@ -42,32 +43,27 @@ impl Split {
         Self { train, test }.checked(test_share, labels.len())
     }
 
-    /// The round(`test_share` · n) latest rows test, the earlier ones train; each side is in order of
-    /// time. Rows of the same time are never separated: all of them train.
+    /// The latest round(`test_share` · n) rows test, the earlier rows train; each side is in order of time.
+    /// Rows with equal times are never separated: all of them train.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] for a time that is missing, [`Error::InvalidArgument`] unless
+    /// [`Error::NonFinite`] for a missing time, or [`Error::InvalidArgument`] unless
     /// 0 < `test_share` < 1, or if one side would be empty.
     pub fn by_time(times: &[f64], test_share: f64) -> Result<Self> {
         check_share(test_share)?;
-        check_finite("times", times)?;
-        let mut train: Vec<usize> = (0..times.len()).collect();
-        // Stable, so that rows already in order stay a range, which need not be copied.
-        train.sort_by(|&a, &b| times[a].total_cmp(&times[b]));
-        let mut cut = times.len() - round(test_share, times.len());
-        while (1..times.len()).contains(&cut) && times[train[cut]] == times[train[cut - 1]] {
-            cut += 1;
-        }
-        let test = train.split_off(cut);
+        let mut train = in_order_of(times)?;
+        let cut = times.len() - round(test_share, times.len());
+        let test = train.split_off(after_ties(times, &train, cut));
         Self { train, test }.checked(test_share, times.len())
     }
 
     /// About the share `test_share` of the rows and of the positives test, in whole groups, such as the rows
-    /// of one user: rows of one code are on one side. The sides are as near to the share as the groups
-    /// allow. [`Categories::codes`](super::Categories::codes) are such codes.
+    /// of one user: rows with equal codes are on one side. The test side is as near to the share as the
+    /// groups allow. Codes may be those of a text attribute,
+    /// [`Categories::codes`](super::Categories::codes).
     ///
     /// # Errors
-    /// [`Error::LengthMismatch`], [`Error::InvalidArgument`] unless 0 < `test_share` < 1, or if one side
+    /// [`Error::LengthMismatch`], or [`Error::InvalidArgument`] unless 0 < `test_share` < 1, or if one side
     /// would be empty.
     ///
     /// ```
@@ -94,15 +90,15 @@ impl Split {
         Self { train, test }.checked(test_share, labels.len())
     }
 
-    /// The last round(`test_share` · n) of n rows test, the others train: for rows in order of time.
+    /// The last round(`test_share` · n) of n rows test, the other rows train: for rows in order of time.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] unless 0 < `test_share` < 1, if one side would be empty, or for more rows
-    /// than can be listed.
+    /// than a `Vec` can list.
     pub fn last(rows: usize, test_share: f64) -> Result<Self> {
         check_share(test_share)?;
-        if rows > ADDRESSABLE {
-            return Err(Error::invalid("rows", rows, "few enough to be addressed"));
+        if rows > MAX_LEN {
+            return Err(Error::invalid("rows", rows, format!("at most {MAX_LEN}")));
         }
         let cut = rows - round(test_share, rows);
         Self { train: (0..cut).collect(), test: (cut..rows).collect() }.checked(test_share, rows)
@@ -141,8 +137,24 @@ fn check_share(share: f64) -> Result<()> {
     }
 }
 
-/// `share · n` to the nearest whole number, so that 29 % of 100 rows are 29 though 0.29 · 100 is
-/// 28.999999999999996.
+/// All rows in order of time. The sort is stable: rows already in order stay a range, which is not copied.
+pub(super) fn in_order_of(times: &[f64]) -> Result<Vec<usize>> {
+    check_finite("times", times)?;
+    let mut order: Vec<usize> = (0..times.len()).collect();
+    order.sort_by(|&a, &b| times[a].total_cmp(&times[b]));
+    Ok(order)
+}
+
+/// The first position from `cut` on whose row has another time than the row before it.
+pub(super) fn after_ties(times: &[f64], order: &[usize], mut cut: usize) -> usize {
+    while (1..order.len()).contains(&cut) && times[order[cut]] == times[order[cut - 1]] {
+        cut += 1;
+    }
+    cut
+}
+
+/// `share · n`, rounded to the nearest whole number: 29 % of 100 rows are 29 although 0.29 · 100 is
+/// 28.999999999999996 in floating point.
 pub(crate) fn round(share: f64, n: usize) -> usize {
     (share * n as f64).round() as usize
 }

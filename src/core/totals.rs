@@ -1,22 +1,22 @@
-//! How many rows each class has, and their weight.
+//! Number and weight of the rows of each class.
 
 use super::{Error, Result};
 
-/// Rows and weight of each class.
+/// Number and weight of the rows of each class.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ClassTotals {
     /// Number of positive rows.
     pub positives: usize,
     /// Number of negative rows.
     pub negatives: usize,
-    /// Total weight of the positive rows (their number, without weights).
+    /// Total weight of the positive rows; without weights, their number.
     pub positive_weight: f64,
-    /// Total weight of the negative rows.
+    /// Total weight of the negative rows; without weights, their number.
     pub negative_weight: f64,
 }
 
 impl ClassTotals {
-    /// Counts labels, with a weight of one each if there are none.
+    /// Totals of labels; without weights, each row weighs 1.
     pub(crate) fn of(labels: &[bool], weights: Option<&[f64]>) -> Self {
         let positives = labels.iter().filter(|&&label| label).count();
         let negatives = labels.len() - positives;
@@ -43,7 +43,7 @@ impl ClassTotals {
         self.positive_weight + self.negative_weight
     }
 
-    /// Weighted share of positives, in \[0, 1\]; NaN if nothing weighs anything.
+    /// Weighted share of positives, in \[0, 1\]; NaN if the total weight is 0.
     #[must_use]
     pub fn rate(&self) -> f64 {
         self.positive_weight / self.weight()
@@ -55,7 +55,7 @@ impl ClassTotals {
         self.positive_weight.ln() - self.negative_weight.ln()
     }
 
-    /// Checks that both classes are there and weigh something.
+    /// Checks that both classes have positive weight.
     ///
     /// # Errors
     /// [`Error::OneClass`], naming the stage `what` that needs them.

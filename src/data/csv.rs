@@ -13,7 +13,7 @@ use jiff::tz::Offset;
 
 use super::Table;
 use super::table::{column_seed, value_hash};
-use crate::core::{Attribute, Error, Progress, Result, Run, Texts, new_name};
+use crate::core::{Attribute, CategoriesBuilder, Error, Progress, Result, Run, ensure_new_name};
 
 /// Bytes on disk, and rows, after which progress is reported.
 const REPORT_BYTES: u64 = 1 << 20;
@@ -22,9 +22,8 @@ const REPORT_ROWS: usize = 1 << 14;
 /// Most characters of a cell that a message quotes.
 const QUOTED: usize = 60;
 
-/// Appended to every file. If it comes back as a record of its own, the file ended where a record
-/// may end; if it comes back as the end of a quoted cell, the quote was never closed. No text in UTF-8
-/// contains it.
+/// Appended to every file. If the last record is this text, the file ended where a record may end; if the
+/// last cell ends with it, the cell's quote was never closed. No text in UTF-8 contains it.
 const END: &[u8] = b"\n\xff\xff\xff\xff";
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
@@ -32,8 +31,8 @@ const GZIP: &[u8] = b"\x1f\x8b";
 
 /// Reads a click log from a delimited file with a header, plain or gzipped, into a [`Table`].
 ///
-/// The caller names the columns and their roles; nothing is inferred. The header decides where a
-/// column is, other columns are skipped, and a column may have several roles.
+/// The caller names the columns and their roles; nothing is inferred. The reader finds the columns by the
+/// header and skips the others. A column may have several roles.
 ///
 /// ```
 /// use imbalance::data::{CsvReader, Encoder};
@@ -59,29 +58,28 @@ const GZIP: &[u8] = b"\x1f\x8b";
 /// * UTF-8, with or without a byte order mark. Gzip is recognised by its first bytes, not by the file's
 ///   name, and may consist of several members.
 /// * Records end with a line feed, or a carriage return and a line feed; blank lines are skipped. (A
-///   carriage return at the very end of a record is always taken for a part of the line break.) The
-///   first record is the header.
-/// * A cell that starts with `"` runs to the closing `"` and may hold delimiters and line breaks; `""`
+///   carriage return at the end of a record is always a part of the line break.) The first record is the
+///   header.
+/// * A cell that starts with `"` ends with the closing `"` and may contain delimiters and line breaks; `""`
 ///   within it is one `"`.
 ///
 /// # The cells
 ///
 /// * A **label** is `0`, `0.0` or `false` for a negative row and `1`, `1.0` or `true`, upper or lower
 ///   case, for a positive one, or one of the two texts given to [`labels`](Self::labels).
-/// * A **number** is what Rust's `f64` parses, if it is finite; blanks around it are ignored. The texts
+/// * A **number** has the syntax of Rust's `f64` and is finite; blanks around it are ignored. The texts
 ///   given to [`missing`](Self::missing) stand for a missing number, which becomes NaN.
-/// * A **categorical** value is any text, byte by byte; the empty one is a value too.
+/// * A **categorical** value is any text, also the empty text; texts are equal if all bytes are equal.
 /// * A **time** is a number, or a time stamp in ISO 8601 such as `2019-11-24T00:00:17.004Z`,
 ///   `2019-11-24 00:00:17+01:00`, `2019-11-24 00:00:17` or `2019-11-24`, which becomes seconds since
-///   1970-01-01T00:00:00Z; without an offset it is in UTC. All cells of a column are of the kind of the
-///   first one.
+///   1970-01-01T00:00:00Z; without an offset it is in UTC. All times of a column are numbers,
+///   or all are time stamps.
 ///
 /// # Errors of reading
 ///
-/// Whatever does not fit these rules, is an error: [`Error::Cell`] with file, line, column and value, or
-/// [`Error::Malformed`] with file and line where there is no single cell to blame. Lines are counted as
-/// an editor does, also through quoted line breaks. A table is returned only once the whole file was
-/// read.
+/// A cell that breaks these rules is an [`Error::Cell`] with file, line, column and value; a file or a record
+/// that breaks them is an [`Error::Malformed`] with file and line. Lines are counted as in an editor, also
+/// in quoted cells. A table is returned only after the whole file was read.
 ///
 /// Memory: the named columns, at 8 bytes a row (1 for the label, 4 for an attribute of texts), and one
 /// record.
@@ -132,19 +130,20 @@ impl Default for CsvReader {
 }
 
 impl CsvReader {
-    /// A reader of comma-separated files; which columns to read is still to be said.
+    /// A reader of comma-separated files, without columns yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The column with the labels. Needed.
+    /// The column with the labels (required).
     #[must_use]
     pub fn label(self, name: impl Into<String>) -> Self {
         self.only(Role::Label, name.into())
     }
 
-    /// The texts of negative and of positive labels. Then only these two are accepted.
+    /// The texts of negative and of positive labels; other texts are then refused. Default: the texts listed
+    /// [above](Self#the-cells).
     #[must_use]
     pub fn labels(mut self, negative: impl Into<String>, positive: impl Into<String>) -> Self {
         self.labels = Some([negative.into(), positive.into()]);
@@ -163,52 +162,52 @@ impl CsvReader {
         self.only(Role::Offset, name.into())
     }
 
-    /// More columns that are numeric features.
+    /// Adds columns that are numeric features.
     #[must_use]
     pub fn numeric<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
         self.all(Role::Numeric, names)
     }
 
-    /// More columns that are categorical features.
+    /// Adds columns that are categorical features.
     #[must_use]
     pub fn categorical<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
         self.all(Role::Categorical, names)
     }
 
-    /// More columns that are attributes of numbers.
+    /// Adds columns that are attributes of numbers.
     #[must_use]
     pub fn attribute_numbers<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
         self.all(Role::Numbers, names)
     }
 
-    /// More columns that are attributes of texts.
+    /// Adds columns that are attributes of texts.
     #[must_use]
     pub fn attribute_texts<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
         self.all(Role::Texts, names)
     }
 
-    /// One more column of times, to be an attribute of numbers.
+    /// Adds a column of times, which becomes an attribute of numbers.
     #[must_use]
     pub fn time(self, name: impl Into<String>) -> Self {
         self.all(Role::Time, [name])
     }
 
-    /// The texts that stand for a missing number, instead of the empty one, `NA`, `NaN`, `nan`, `null`,
-    /// `NULL`, `None` and `\N`.
+    /// The texts that stand for a missing number. Default: the empty text, `NA`, `NaN`, `nan`, `null`, `NULL`,
+    /// `None` and `\N`.
     #[must_use]
     pub fn missing<S: Into<String>>(mut self, texts: impl IntoIterator<Item = S>) -> Self {
         self.missing = texts.into_iter().map(Into::into).collect();
         self
     }
 
-    /// The byte between the cells, a comma by default.
+    /// The byte between the cells. Default: a comma.
     #[must_use]
     pub fn delimiter(mut self, delimiter: u8) -> Self {
         self.delimiter = delimiter;
         self
     }
 
-    /// Reads a file. Reports [`Progress::Read`] about every MiB of the file or 16 384 rows.
+    /// Reads a file. Reports [`Progress::Read`] after every MiB of the file and after every 16 384 rows.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] without a label column, for two equal label texts, or for a delimiter
@@ -219,7 +218,7 @@ impl CsvReader {
     /// its role needs or not UTF-8; [`Error::Malformed`] if all weights are zero or their sum overflows;
     /// [`Error::Cancelled`].
     pub fn read(&self, path: impl AsRef<Path>, run: &Run) -> Result<Table> {
-        self.check()?;
+        self.ensure_complete()?;
         let path = path.as_ref();
         let io = |source| Error::Io { file: path.into(), source };
         let file = File::open(path).map_err(io)?;
@@ -237,12 +236,12 @@ impl CsvReader {
         self.table(Counted { inner: file, bytes: &bytes }, path, &mut observe)
     }
 
-    /// Reads from anywhere; `name` takes the place of the file's name in messages.
+    /// Reads from any source; `name` replaces the file's name in messages.
     ///
     /// # Errors
     /// As for [`read`](Self::read).
     pub fn read_from(&self, source: impl Read, name: impl AsRef<Path>) -> Result<Table> {
-        self.check()?;
+        self.ensure_complete()?;
         self.table(source, name.as_ref(), &mut |_, _| Ok(()))
     }
 
@@ -256,8 +255,8 @@ impl CsvReader {
         self
     }
 
-    /// What can be checked before a file is opened.
-    fn check(&self) -> Result<()> {
+    /// Checks the settings before a file is opened.
+    fn ensure_complete(&self) -> Result<()> {
         if !self.columns.iter().any(|(role, _)| *role == Role::Label) {
             return Err(Error::invalid("label", "not named", "the name of a column"));
         }
@@ -274,7 +273,7 @@ impl CsvReader {
         for (i, (role, name)) in self.columns.iter().enumerate() {
             let same_kind =
                 self.columns[..i].iter().filter(|(other, _)| other.kind() == role.kind());
-            new_name(role.kind(), name, same_kind.map(|(_, name)| name.as_str()))?;
+            ensure_new_name(role.kind(), name, same_kind.map(|(_, name)| name.as_str()))?;
         }
         Ok(())
     }
@@ -335,10 +334,10 @@ impl CsvReader {
         };
         class.map(|class| class == 1).ok_or_else(|| match &self.labels {
             Some([negative, positive]) => {
-                format!("is no label: `{}` or `{}` is needed", shorten(negative), shorten(positive))
+                format!("is no label: write `{}` or `{}`", shorten(negative), shorten(positive))
             }
-            None => "is no label: 0, 0.0, false, 1, 1.0 or true is needed, or name the two texts \
-                     with `labels`"
+            None => "is no label: write 0, 0.0, false, 1, 1.0 or true, or name the two texts with \
+                     `labels`"
                 .into(),
         })
     }
@@ -352,13 +351,13 @@ impl CsvReader {
         let number = utf8(cell)?.parse().ok().filter(|number: &f64| number.is_finite());
         number.ok_or_else(|| {
             let missing: Vec<_> = self.missing.iter().map(|text| format!("`{text}`")).collect();
-            let known = if missing.is_empty() { "nothing".into() } else { missing.join(", ") };
-            format!("is not a finite number (taken for a missing one: {known})")
+            let known = if missing.is_empty() { "in no way".into() } else { missing.join(", ") };
+            format!("is not a finite number (missing numbers are written {known})")
         })
     }
 }
 
-/// A column of the file in one of its roles, while it is read.
+/// A column of the file in one of its roles.
 #[derive(Debug)]
 struct Column<'c> {
     name: &'c str,
@@ -374,7 +373,7 @@ enum Cells {
     Numeric(Vec<f64>),
     Categorical { seed: u64, hashes: Vec<u64> },
     Numbers(Vec<f64>),
-    Texts(Texts),
+    Texts(CategoriesBuilder),
     Times { kind: Option<TimeKind>, times: Vec<f64> },
 }
 
@@ -387,12 +386,12 @@ impl Cells {
             Role::Numeric => Self::Numeric(Vec::new()),
             Role::Categorical => Self::Categorical { seed: column_seed(name), hashes: Vec::new() },
             Role::Numbers => Self::Numbers(Vec::new()),
-            Role::Texts => Self::Texts(Texts::default()),
+            Role::Texts => Self::Texts(CategoriesBuilder::default()),
             Role::Time => Self::Times { kind: None, times: Vec::new() },
         }
     }
 
-    /// Reads the cell of the next row, or says what is wrong with it.
+    /// Adds the cell of the next row; the error says what is wrong with it.
     fn push(&mut self, cell: &[u8], reader: &CsvReader) -> Result<(), String> {
         match self {
             Self::Labels(labels) => labels.push(reader.parse_label(cell)?),
@@ -409,7 +408,7 @@ impl Cells {
     }
 }
 
-/// Puts the columns together to a table.
+/// The table of the columns.
 fn assemble(mut columns: Vec<Column<'_>>, records: &Records<'_>) -> Result<Table> {
     let labels = columns.iter_mut().find_map(|column| match &mut column.cells {
         Cells::Labels(labels) => Some(std::mem::take(labels)),
@@ -419,8 +418,8 @@ fn assemble(mut columns: Vec<Column<'_>>, records: &Records<'_>) -> Result<Table
         Table::new(labels.unwrap_or_default())?,
         |table, Column { name, cells, .. }| {
             match cells {
-                Cells::Labels(_) => Ok(table), // they are in already
-                // No single weight is wrong then, but all are zero, or their sum overflows.
+                Cells::Labels(_) => Ok(table), // it has them already
+                // Every single weight is valid, but all are zero, or their sum overflows.
                 Cells::Weights(weights) => table.with_weights(weights).map_err(|error| {
                     records.bad_header(format!("the weight column `{name}`: {error}"))
                 }),
@@ -437,12 +436,12 @@ fn assemble(mut columns: Vec<Column<'_>>, records: &Records<'_>) -> Result<Table
 }
 
 fn parse_weight(weight: f64) -> Result<f64, String> {
-    if weight >= 0.0 { Ok(weight) } else { Err("is no weight: zero or more is needed".into()) }
+    if weight >= 0.0 { Ok(weight) } else { Err("is no weight: it must be zero or more".into()) }
 }
 
 fn parse_offset(offset: f64) -> Result<f64, String> {
     if offset.is_nan() {
-        Err("is missing: a finite number is needed for an offset".into())
+        Err("is missing, but every row needs an offset".into())
     } else {
         Ok(offset)
     }
@@ -454,7 +453,7 @@ enum TimeKind {
     Stamp,
 }
 
-/// A time, of the kind of the column's first one.
+/// A time of the kind of the column's first time.
 fn parse_time(cell: &str, kind: &mut Option<TimeKind>) -> Result<f64, String> {
     let number = || cell.parse().ok().filter(|number: &f64| number.is_finite());
     let stamp = || seconds_since_epoch(cell);
@@ -470,7 +469,7 @@ fn parse_time(cell: &str, kind: &mut Option<TimeKind>) -> Result<f64, String> {
     time.ok_or_else(|| problem.into())
 }
 
-/// The instant that an ISO 8601 time stamp means; midnight without a time, UTC without an offset.
+/// The seconds since 1970 of an ISO 8601 time stamp; without a time at midnight, without an offset in UTC.
 fn seconds_since_epoch(stamp: &str) -> Option<f64> {
     let pieces = Pieces::parse(stamp).ok()?;
     if pieces.time_zone_annotation().is_some() {
@@ -486,7 +485,7 @@ fn utf8(bytes: &[u8]) -> Result<&str, String> {
     std::str::from_utf8(bytes).map_err(|_| "is not UTF-8".into())
 }
 
-/// The first characters of a text for a message.
+/// At most [`QUOTED`] characters of a text, for a message.
 fn shorten(text: &str) -> String {
     match text.char_indices().nth(QUOTED) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -494,10 +493,10 @@ fn shorten(text: &str) -> String {
     }
 }
 
-/// The decompressed text: what was read to look for a byte order mark, the rest, and [`END`].
+/// The decompressed text: its first bytes (read to look for a byte order mark), the rest, and [`END`].
 type Text<'r> = io::Chain<io::Chain<io::Cursor<Vec<u8>>, Box<dyn Read + 'r>>, &'static [u8]>;
 
-/// The records of a file behind its header, one at a time in a reused buffer.
+/// The records of a file after its header, one at a time in a reused buffer.
 struct Records<'r> {
     reader: Reader<Text<'r>>,
     record: ByteRecord,
@@ -524,8 +523,8 @@ impl<'r> Records<'r> {
             .delimiter(delimiter)
             .has_headers(false)
             .flexible(true) // lengths are checked in `next`, which knows the line
-            // Of "\r\n" the default would leave the "\n" to the next record, whose line would then be
-            // counted wrongly.
+            // With the default, the "\n" of "\r\n" would belong to the next record, and its line number would
+            // be wrong.
             .terminator(Terminator::Any(b'\n'))
             .buffer_capacity(1 << 16)
             .from_reader(io::Cursor::new(start).chain(text).chain(END));
@@ -583,7 +582,7 @@ impl<'r> Records<'r> {
                 };
             }
             if text.ends_with(END) {
-                // This record has no line feed of its own, but the one of `END`.
+                // The line feed of this record is the line feed of `END`.
                 let line = self.line_of(self.record.len() - 1) + 1;
                 return Err(self.malformed(line, "the quote that opens a cell is never closed"));
             }
@@ -605,10 +604,9 @@ impl<'r> Records<'r> {
 
     /// The line on which a cell of the current record begins.
     fn line_of(&self, field: usize) -> u64 {
-        // The reader is behind the record's line feed, and quoted line feeds are part of the cells.
-        let behind =
-            self.record.iter().skip(field).flatten().filter(|&&byte| byte == b'\n').count();
-        self.reader.position().line() - 1 - behind as u64
+        // The reader is past the record's line feed, and the cells contain the quoted line feeds.
+        let later = self.record.iter().skip(field).flatten().filter(|&&byte| byte == b'\n').count();
+        self.reader.position().line() - 1 - later as u64
     }
 
     fn bad_cell(&self, field: usize, problem: String) -> Error {
@@ -645,7 +643,7 @@ fn take(source: &mut impl Read, n: usize) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// An error of reading `file`, which got as far as `line`.
+/// The error of a failed read of `file` at `line`.
 fn unreadable(file: &Path, line: u64, gzip: bool, source: io::Error) -> Error {
     use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     let file = file.into();
@@ -656,7 +654,7 @@ fn unreadable(file: &Path, line: u64, gzip: bool, source: io::Error) -> Error {
     Error::Io { file, source }
 }
 
-/// Counts the bytes that are read.
+/// Counts the bytes read.
 struct Counted<'c, R> {
     inner: R,
     bytes: &'c Cell<u64>,

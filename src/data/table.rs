@@ -1,23 +1,22 @@
-//! Rows of a log before they are features.
+//! Rows of a log before they are encoded as features.
 
 use std::fmt;
 
 use twox_hash::XxHash64;
 
 use crate::core::{
-    Attribute, Attributes, ClassTotals, Cut, Error, IntoColumn, Result, Rows, Seed, Selection,
-    Split, find, new_name, same_length,
+    Attribute, ClassTotals, Columns, Cut, Error, IntoColumn, Result, Rows, Seed, Selection, Split,
 };
 
 /// Labelled rows of a log, read but not yet encoded: the input of an [`Encoder`](super::Encoder).
 ///
-/// A column has a role: *numeric* columns (NaN stands for a missing number) and *categorical* columns
-/// become features, *attributes* travel with the rows, as do weights and offsets. Names are unique within a role,
-/// and the same name may appear in several roles.
+/// Each column has a role: *numeric* columns (NaN stands for a missing number) and *categorical* columns
+/// become features; *attributes*, weights and offsets travel with the rows. Names are unique within a role;
+/// one name may appear in several roles.
 ///
-/// Of a categorical value only its hash is kept: h(value; s) with s = h(column name; 0), where
-/// h(·; seed) is XXH64 of the UTF-8 bytes. The seed tells equal values of different columns apart. The
-/// empty text is a value like any other, so a missing category is a category of its own.
+/// A categorical value is stored as its hash h(value; s) with s = h(column name; 0), where h(·; seed) is
+/// XXH64 of the UTF-8 bytes. Because of the seed, equal values of different columns have different hashes.
+/// The empty text is a value like any other, so a missing category is a category of its own.
 ///
 /// `CsvReader` (feature `csv`) reads tables from files; in memory they are built like this:
 ///
@@ -37,22 +36,24 @@ use crate::core::{
 /// Source: XXH64 is specified in Y. Collet, *xxHash fast digest algorithm*, version 0.1.1, 2018.
 #[derive(Clone)]
 pub struct Table {
-    rows: Rows<'static>,
-    numeric: Vec<(String, Vec<f64>)>,
-    categorical: Vec<(String, Vec<u64>)>,
+    pub(super) rows: Rows<'static>,
+    pub(super) numeric: Columns<Vec<f64>>,
+    /// The hashes of categorical values.
+    pub(super) categorical: Columns<Vec<u64>>,
 }
 
 impl Table {
-    /// Rows of which only the labels are known so far.
+    /// Rows with their labels and without columns.
     ///
     /// # Errors
     /// [`Error::NoRows`].
     pub fn new<'a>(labels: impl IntoColumn<'a, bool>) -> Result<Self> {
         let rows = Rows::new("the table", labels.into_column().into_owned())?;
-        Ok(Self { rows, numeric: Vec::new(), categorical: Vec::new() })
+        let (numeric, categorical) = (Columns::of("numeric", []), Columns::of("categorical", []));
+        Ok(Self { rows, numeric, categorical })
     }
 
-    /// The same rows with one more numeric column; NaN stands for a missing number.
+    /// Adds a numeric column; NaN stands for a missing number.
     ///
     /// # Errors
     /// [`Error::LengthMismatch`], [`Error::DuplicateColumn`], or [`Error::NonFinite`] for an infinity.
@@ -62,17 +63,16 @@ impl Table {
         values: impl IntoColumn<'a, f64>,
     ) -> Result<Self> {
         let (name, values) = (name.into(), values.into_column().into_owned());
-        let what = format!("numeric column `{name}`");
-        same_length(&what, values.len(), "the table", self.rows())?;
-        new_name("numeric", &name, self.numeric_names())?;
         if let Some(row) = values.iter().position(|value| value.is_infinite()) {
+            let what = format!("numeric column `{name}`");
             return Err(Error::NonFinite { what, row, column: None, value: values[row] });
         }
-        self.numeric.push((name, values));
+        let entries = values.len();
+        self.numeric.push(name, (values, entries), ("the table", self.rows.len()))?;
         Ok(self)
     }
 
-    /// The same rows with one more categorical column.
+    /// Adds a categorical column.
     ///
     /// # Errors
     /// [`Error::LengthMismatch`] or [`Error::DuplicateColumn`].
@@ -88,14 +88,12 @@ impl Table {
     }
 
     pub(crate) fn with_hashes(mut self, name: String, hashes: Vec<u64>) -> Result<Self> {
-        let what = format!("categorical column `{name}`");
-        same_length(&what, hashes.len(), "the table", self.rows())?;
-        new_name("categorical", &name, self.categorical_names())?;
-        self.categorical.push((name, hashes));
+        let entries = hashes.len();
+        self.categorical.push(name, (hashes, entries), ("the table", self.rows.len()))?;
         Ok(self)
     }
 
-    /// The same rows with one more attribute column.
+    /// Adds an attribute column.
     ///
     /// # Errors
     /// [`Error::LengthMismatch`] or [`Error::DuplicateColumn`].
@@ -104,7 +102,7 @@ impl Table {
         Ok(Self { rows, ..self })
     }
 
-    /// The same rows with sample weights, each zero or more.
+    /// Adds sample weights, each zero or more.
     ///
     /// # Errors
     /// [`Error::LengthMismatch`], [`Error::NonFinite`], [`Error::NegativeWeight`], or
@@ -114,7 +112,7 @@ impl Table {
         Ok(Self { rows: self.rows.with_weights(weights)?, ..self })
     }
 
-    /// The same rows with offsets: known additive logits.
+    /// Adds offsets: known additive logits.
     ///
     /// # Errors
     /// [`Error::LengthMismatch`] or [`Error::NonFinite`].
@@ -149,17 +147,17 @@ impl Table {
 
     /// The names of the numeric columns, in the order they were added.
     pub fn numeric_names(&self) -> impl Iterator<Item = &str> {
-        self.numeric.iter().map(|(name, _)| name.as_str())
+        self.numeric.names()
     }
 
     /// The names of the categorical columns, in the order they were added.
     pub fn categorical_names(&self) -> impl Iterator<Item = &str> {
-        self.categorical.iter().map(|(name, _)| name.as_str())
+        self.categorical.names()
     }
 
     /// The names of the attribute columns, in the order they were added.
     pub fn attribute_names(&self) -> impl Iterator<Item = &str> {
-        self.attributes().names()
+        self.rows.attributes().names()
     }
 
     /// A numeric column; NaN stands for a missing number.
@@ -167,14 +165,7 @@ impl Table {
     /// # Errors
     /// [`Error::UnknownColumn`], which lists the known ones.
     pub fn numeric(&self, name: &str) -> Result<&[f64]> {
-        let columns = self.numeric.iter().map(|(name, values)| (name.as_str(), values));
-        find("numeric", name, columns).map(Vec::as_slice)
-    }
-
-    /// The hashes of a categorical column.
-    pub(crate) fn hashes(&self, name: &str) -> Result<&[u64]> {
-        let columns = self.categorical.iter().map(|(name, hashes)| (name.as_str(), hashes));
-        find("categorical", name, columns).map(Vec::as_slice)
+        self.numeric.get(name).map(Vec::as_slice)
     }
 
     /// An attribute column.
@@ -182,7 +173,7 @@ impl Table {
     /// # Errors
     /// [`Error::UnknownColumn`], which lists the known ones.
     pub fn attribute(&self, name: &str) -> Result<&Attribute<'static>> {
-        self.attributes().get(name)
+        self.rows.attributes().get(name)
     }
 
     /// An attribute column of numbers, for instance the times to split by.
@@ -190,11 +181,7 @@ impl Table {
     /// # Errors
     /// [`Error::UnknownColumn`], or [`Error::ColumnKind`] if it holds texts.
     pub fn numbers(&self, name: &str) -> Result<&[f64]> {
-        self.attributes().numbers(name)
-    }
-
-    pub(crate) fn attributes(&self) -> &Attributes<'static> {
-        self.rows.attributes()
+        self.rows.attributes().numbers(name)
     }
 
     /// Rows and weight of each class.
@@ -208,22 +195,15 @@ impl Table {
     /// # Errors
     /// [`Error::NoRows`] or [`Error::RowOutOfRange`].
     pub fn select(&self, rows: &[usize]) -> Result<Self> {
-        fn all<T: Copy>(
-            rows: &Selection<'_>,
-            columns: &[(String, Vec<T>)],
-        ) -> Vec<(String, Vec<T>)> {
-            let select = |values: &[T]| rows.column(values).into_owned();
-            columns.iter().map(|(name, values)| (name.clone(), select(values))).collect()
-        }
         let rows = Selection::checked(rows, self.rows())?;
         Ok(Self {
             rows: self.rows.select(&rows).into_owned(),
-            numeric: all(&rows, &self.numeric),
-            categorical: all(&rows, &self.categorical),
+            numeric: self.numeric.map(|values| rows.column(values).into_owned()),
+            categorical: self.categorical.map(|hashes| rows.column(hashes).into_owned()),
         })
     }
 
-    /// Copies of the training and the test rows, told apart by a rule.
+    /// Copies of the training rows and the test rows, divided by a rule.
     ///
     /// # Errors
     /// As for [`Dataset::cut`](crate::Dataset::cut).
@@ -263,97 +243,4 @@ pub(crate) fn column_seed(name: &str) -> u64 {
 /// The hash of a categorical value, given its column's seed.
 pub(crate) fn value_hash(seed: u64, value: &[u8]) -> u64 {
     XxHash64::oneshot(seed, value)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn table() -> Table {
-        Table::new(vec![true, false, false])
-            .unwrap()
-            .with_numeric("x", vec![1.0, f64::NAN, 3.0])
-            .unwrap()
-            .with_categorical("c", ["a", "", "a"])
-            .unwrap()
-            .with_attribute("x", Attribute::numbers(vec![7.0, 8.0, 9.0]))
-            .unwrap()
-            .with_attribute("t", Attribute::categories(["p", "q", "p"]))
-            .unwrap()
-            .with_weights(vec![1.0, 2.0, 3.0])
-            .unwrap()
-    }
-
-    #[test]
-    fn selected_rows_keep_what_belongs_to_them() {
-        for rows in [vec![1, 2], vec![2, 0, 2]] {
-            let (all, some) = (table(), table().select(&rows).unwrap());
-            for (i, &row) in rows.iter().enumerate() {
-                let bits = |table: &Table, row: usize| table.numeric("x").unwrap()[row].to_bits();
-                assert_eq!(some.labels()[i], all.labels()[row]);
-                assert_eq!(bits(&some, i), bits(&all, row));
-                assert_eq!(some.hashes("c").unwrap()[i], all.hashes("c").unwrap()[row]);
-                assert_eq!(some.numbers("x").unwrap()[i], all.numbers("x").unwrap()[row]);
-                assert_eq!(some.weights().unwrap()[i], all.weights().unwrap()[row]);
-                let text = |table: &Table, row| match table.attribute("t").unwrap() {
-                    Attribute::Categories(texts) => texts.get(row).unwrap().to_owned(),
-                    Attribute::Numbers(_) => unreachable!(),
-                };
-                assert_eq!(text(&some, i), text(&all, row));
-            }
-        }
-        assert!(matches!(table().select(&[]), Err(Error::NoRows { .. })));
-        assert!(matches!(table().select(&[3]), Err(Error::RowOutOfRange { row: 3, .. })));
-        let (train, test) = table().split(&Split::last(3, 0.3).unwrap()).unwrap();
-        assert_eq!((train.rows(), test.rows()), (2, 1));
-        assert_eq!(train.totals().negative_weight, 2.0);
-    }
-
-    #[test]
-    fn what_does_not_fit_is_refused_by_name() {
-        let message = |result: Result<Table>| result.unwrap_err().to_string();
-        assert_eq!(message(Table::new(Vec::new())), "the table has no rows");
-        assert_eq!(
-            message(table().with_numeric("y", vec![1.0])),
-            "the length of numeric column `y` is 1, but the table has 3: one entry per row is needed"
-        );
-        assert_eq!(
-            message(table().with_numeric("x", vec![0.0; 3])),
-            "the numeric column `x` is named twice"
-        );
-        assert_eq!(
-            message(table().with_numeric("y", vec![0.0, f64::NAN, f64::NEG_INFINITY])),
-            "numeric column `y` holds -inf at row 2: finite numbers are needed; replace it, \
-             or drop the row"
-        );
-        assert_eq!(
-            message(table().with_categorical("c", ["", "", ""])),
-            "the categorical column `c` is named twice"
-        );
-        assert_eq!(
-            message(table().with_categorical("d", [""])),
-            "the length of categorical column `d` is 1, but the table has 3: one entry per row is needed"
-        );
-        assert_eq!(
-            message(table().with_attribute("t", Attribute::numbers(vec![0.0; 3]))),
-            "the attribute column `t` is named twice"
-        );
-        let error = table().with_weights(vec![1.0, -1.0, 0.0]).unwrap_err();
-        assert!(matches!(error, Error::NegativeWeight { row: 1, .. }), "{error}");
-        assert_eq!(
-            table().numeric("z").unwrap_err().to_string(),
-            "there is no numeric column `z`; there are: x"
-        );
-        assert!(matches!(table().numbers("t"), Err(Error::ColumnKind { .. })));
-    }
-
-    #[test]
-    fn equal_values_of_different_columns_differ() {
-        let table = table().with_categorical("d", ["a", "", "b"]).unwrap();
-        let (c, d) = (table.hashes("c").unwrap(), table.hashes("d").unwrap());
-        assert_eq!(c[0], c[2]);
-        assert!(c[0] != c[1] && c[0] != d[0] && c[1] != d[1] && d[0] != d[2]);
-        // Only a summary is printed, however many rows there are.
-        assert!(format!("{table:?}").starts_with("Table { rows: 3,"));
-    }
 }

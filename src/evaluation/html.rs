@@ -1,7 +1,7 @@
 //! The report as a page.
 
 use super::sections::{Section, Table, Topic};
-use super::{EvaluationReport, ModelEvaluation};
+use super::{EvaluationReport, ModelReport};
 use crate::Result;
 use crate::plot::{self, Options, Picture};
 
@@ -26,7 +26,6 @@ impl EvaluationReport {
     /// order they were asked for.
     ///
     /// # Errors
-    ///
     /// [`Error::Drawing`](crate::Error::Drawing) if the drawing library fails.
     pub fn pictures(&self, options: &Options) -> Result<Vec<(String, Picture)>> {
         let drawn = self.drawn(options)?.into_iter();
@@ -36,7 +35,7 @@ impl EvaluationReport {
     fn drawn(&self, options: &Options) -> Result<Vec<(Topic, String, Picture)>> {
         fn each<'r, T>(
             report: &'r EvaluationReport,
-            of: impl Fn(&'r ModelEvaluation) -> T,
+            of: impl Fn(&'r ModelReport) -> T,
         ) -> Vec<(&'r str, T)> {
             report.models.iter().map(|model| (model.name.as_str(), of(model))).collect()
         }
@@ -67,7 +66,6 @@ impl EvaluationReport {
     /// The report as one HTML page with its pictures: self-contained, so that it can be sent as it is.
     ///
     /// # Errors
-    ///
     /// [`Error::Drawing`](crate::Error::Drawing) if the drawing library fails.
     pub fn to_html(&self) -> Result<String> {
         let pictures = self.drawn(&Options::default())?;

@@ -9,21 +9,21 @@ mod html;
 mod sections;
 mod text;
 
-use crate::core::{Categories, Folds};
+use crate::core::{Categories, Error, Folds, Result, Seed};
 use crate::metrics::{
-    Axis, Bootstrap, BrierDecomposition, Choice, Confusion, Corp, DecileTable, GainCurve, Goal,
-    HonestChoice, HosmerLemeshow, Interval, Ordered, Partition, PrecisionRecallCurve,
-    ReliabilityCurve, Replicates, RocCurve, ScoreHistogram, Scorecard, Slice, compare,
+    Bootstrap, BrierDecomposition, Confusion, CorpDecomposition, CrossFittedThreshold, DecileTable,
+    GainCurve, HosmerLemeshow, Interval, Partition, PrecisionRecallCurve, ProbabilityScale,
+    ReliabilityCurve, Replicates, RocCurve, ScoreHistogram, Scorecard, Slice, SortedRows,
+    Threshold, ThresholdRule, compare,
 };
-use crate::{Error, Result, Seed};
 
-/// Probabilities judged against labels, for one model or several on the same rows.
+/// Evaluates the probabilities of one model, or of several models on the same rows, against labels.
 ///
 /// ```
 /// use imbalance::Evaluation;
 /// use imbalance::data::SyntheticClicks;
-/// use imbalance::evaluation::ModelEvaluation;
-/// use imbalance::metrics::Goal;
+/// use imbalance::evaluation::ModelReport;
+/// use imbalance::metrics::ThresholdRule;
 ///
 /// let log = SyntheticClicks::new(20_000, 0.01)?.generate(7)?;
 /// let doubled: Vec<f64> = log.probabilities.iter().map(|p| (2.0 * p).min(0.99)).collect();
@@ -31,14 +31,16 @@ use crate::{Error, Result, Seed};
 /// let report = Evaluation::new(log.dataset.labels(), &log.probabilities)
 ///     .name("truth")
 ///     .against("doubled", &doubled)
-///     .goal("one in ten", Goal::precision_floor(0.1)?)
+///     .threshold("one in ten", ThresholdRule::precision_floor(0.1)?)
 ///     .by_period("day", log.dataset.numbers("day")?, 7.0)
 ///     .report()?;
 /// println!("{report}");
 ///
 /// let [truth, doubled] = &report.models[..] else { unreachable!() };
-/// // Both rank alike, so they flag the same rows, the second from twice the threshold.
-/// let flagged = |model: &ModelEvaluation| model.thresholds[0].choice.as_ref().map(|c| c.confusion.flagged());
+/// // Both rank alike, so they flag the same rows, the second model from twice the threshold.
+/// let flagged = |model: &ModelReport| {
+///     model.thresholds[0].cross_fitted.as_ref().map(|threshold| threshold.confusion.flagged())
+/// };
 /// assert_eq!(flagged(truth), flagged(doubled));
 /// let ratio = doubled.scorecard.predicted_over_observed / truth.scorecard.predicted_over_observed;
 /// assert!((ratio - 2.0).abs() < 0.05);
@@ -54,11 +56,11 @@ pub struct Evaluation<'a> {
     groups: Option<&'a [u32]>,
     level: f64,
     bins: usize,
-    goals: Vec<(String, Goal)>,
+    rules: Vec<(String, ThresholdRule)>,
     slicings: Vec<(String, By<'a>)>,
 }
 
-/// What cuts the rows into slices.
+/// How the rows are cut into slices.
 #[derive(Debug, Clone)]
 enum By<'a> {
     Category(&'a Categories<'a>),
@@ -67,18 +69,17 @@ enum By<'a> {
     Day(&'a [f64]),
 }
 
-/// Steps of the report's curves: no finer than a picture can show.
+/// Steps of the report's curves: as fine as a picture can show.
 const STEPS: usize = 2000;
 /// Intervals of the report's histograms.
 const HISTOGRAM: usize = 40;
-/// Folds in which thresholds are tried on rows they were not chosen on.
+/// Folds of the cross-fitted thresholds.
 const FOLDS: usize = 5;
-/// Replicates unless another number is asked for: enough for the ends of a 95 % interval to lie within a
-/// fifth of its half width.
+/// Default number of replicates: the ends of a 95 % interval then lie within a fifth of its half width.
 const REPLICATES: usize = 200;
-/// Slices of one attribute in the report, at most.
+/// Most slices of one attribute in the report.
 const SLICES: usize = 50;
-/// Shares of the rows, from the top, whose recall and precision are told.
+/// Shares of the rows, from the top, whose recall and precision the report shows.
 const TOP: [f64; 5] = [0.001, 0.01, 0.05, 0.1, 0.2];
 
 impl<'a> Evaluation<'a> {
@@ -94,12 +95,12 @@ impl<'a> Evaluation<'a> {
             groups: None,
             level: 0.95,
             bins: 10,
-            goals: Vec::new(),
+            rules: Vec::new(),
             slicings: Vec::new(),
         }
     }
 
-    /// The name of the model, `model` unless it is given.
+    /// The name of the model. Default: `model`.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.models[0].0 = name.into();
@@ -113,37 +114,39 @@ impl<'a> Evaluation<'a> {
         self
     }
 
-    /// Another model on the same rows. The first model is compared with each other one.
+    /// Another model on the same rows. The first model is compared with every other model.
     #[must_use]
     pub fn against(mut self, name: impl Into<String>, probabilities: &'a [f64]) -> Self {
         self.models.push((name.into(), probabilities));
         self
     }
 
-    /// The number of bootstrap replicates, 200 by default, from which come the intervals of average
-    /// precision, normalised entropy and predicted / observed, and of their differences between models.
-    /// Each replicate is a pass over all rows, so with millions of rows this is what takes the time;
-    /// `None` leaves these intervals out. AUC has an [interval](crate::metrics::roc_auc_interval) in any
-    /// case.
+    /// The number of bootstrap replicates, which give the intervals of average precision, normalised
+    /// entropy and predicted / observed, and of their differences between models. Default: 200.
+    ///
+    /// Each replicate is a pass over all rows, so with millions of rows the bootstrap takes most of the
+    /// time; `None` leaves these intervals out. AUC has an [interval](crate::metrics::roc_auc_interval)
+    /// with or without a bootstrap.
     #[must_use]
     pub fn bootstrap(mut self, replicates: impl Into<Option<usize>>) -> Self {
         self.replicates = replicates.into();
         self
     }
 
-    /// The seed of the bootstrap and of the folds of [`goal`](Self::goal). Default: 0.
+    /// The seed of the bootstrap and of the folds of [`threshold`](Self::threshold). Default: 0.
     #[must_use]
     pub fn seed(mut self, seed: impl Into<Seed>) -> Self {
         self.seed = seed.into();
         self
     }
 
-    /// Rows of one code, such as those of one user, belong together: the bootstrap draws whole groups,
-    /// thresholds are tried on other groups than they were chosen on, and AUC gets its intervals from the
-    /// bootstrap, as DeLong's method takes rows for independent. [`Categories::codes`] are such codes.
+    /// A group for each row: rows of one code, for example the rows of one user, belong together. The
+    /// bootstrap draws whole groups, thresholds are tested on other groups than they were chosen on, and the
+    /// bootstrap gives the intervals of AUC, as DeLong's method assumes independent rows.
+    /// [`Categories::codes`] are such codes.
     #[must_use]
-    pub fn by_group(mut self, codes: &'a [u32]) -> Self {
-        self.groups = Some(codes);
+    pub fn by_group(mut self, groups: &'a [u32]) -> Self {
+        self.groups = Some(groups);
         self
     }
 
@@ -161,25 +164,25 @@ impl<'a> Evaluation<'a> {
         self
     }
 
-    /// A threshold for this goal, with what it does [out of sample](Goal::choose_cross_fitted): on five
-    /// folds of rows, or of groups [if there are any](Self::by_group).
+    /// A threshold by this rule, with its results [out of sample](ThresholdRule::choose_cross_fitted): on
+    /// five folds of rows, or of [groups](Self::by_group).
     #[must_use]
-    pub fn goal(mut self, name: impl Into<String>, goal: Goal) -> Self {
-        self.goals.push((name.into(), goal));
+    pub fn threshold(mut self, name: impl Into<String>, rule: ThresholdRule) -> Self {
+        self.rules.push((name.into(), rule));
         self
     }
 
-    /// The same metrics for each value of an attribute. Of more than 50 values, those of the most rows
-    /// have a slice each and all others one; [`slices_by_category`](crate::metrics::slices_by_category)
-    /// has no such limit.
+    /// The metrics of each category of an attribute. Of more than 50 categories, the most frequent have a
+    /// slice each and the others share one; [`slices_by_category`](crate::metrics::slices_by_category) has
+    /// no such limit.
     #[must_use]
-    pub fn by_category(mut self, name: impl Into<String>, values: &'a Categories<'a>) -> Self {
-        self.slicings.push((name.into(), By::Category(values)));
+    pub fn by_category(mut self, name: impl Into<String>, categories: &'a Categories<'a>) -> Self {
+        self.slicings.push((name.into(), By::Category(categories)));
         self
     }
 
-    /// The same metrics for each period of time, in the unit of the times. Of more than 50 periods, the
-    /// latest have a slice each and all earlier ones one;
+    /// The metrics of each period of time, in the unit of the times. Of more than 50 periods, the latest
+    /// have a slice each and the earlier periods share one;
     /// [`slices_by_period`](crate::metrics::slices_by_period) has no such limit.
     #[must_use]
     pub fn by_period(mut self, name: impl Into<String>, times: &'a [f64], period: f64) -> Self {
@@ -187,25 +190,22 @@ impl<'a> Evaluation<'a> {
         self
     }
 
-    /// The same metrics for each day of UTC, from times in seconds since 1970 (as
-    /// [`CsvReader`](crate::data::CsvReader) reads time stamps). Slices are named by their date, and as
-    /// many as with [`by_period`](Self::by_period).
+    /// The metrics of each day of UTC, from times in seconds since 1970 (as
+    /// [`CsvReader`](crate::data::CsvReader) reads time stamps). Slices are named by their date; their
+    /// number is limited as with [`by_period`](Self::by_period).
     #[must_use]
     pub fn by_day(mut self, name: impl Into<String>, times: &'a [f64]) -> Self {
         self.slicings.push((name.into(), By::Day(times)));
         self
     }
 
-    /// Judges the models. The probabilities of each model are sorted once, whatever is asked for.
+    /// Evaluates the models. The probabilities of each model are sorted once for all metrics.
     ///
     /// # Errors
-    ///
     /// - [`Error::InvalidArgument`] for two models of one name, a `level` not between 0 and 1, 0
     ///   `bins`, fewer than 2 replicates, or groups without a bootstrap.
     /// - [`Error::OneClass`] if positives or negatives have no weight.
-    /// - [`Error::LengthMismatch`], [`Error::NonFinite`], [`Error::NegativeWeight`],
-    ///   [`Error::NoRows`], [`Error::Numerical`] and [`Error::InvalidArgument`] as in
-    ///   [`metrics`](crate::metrics#errors).
+    /// - The [errors common to all metrics](crate::metrics#errors).
     pub fn report(&self) -> Result<EvaluationReport> {
         for (place, (name, _)) in self.models.iter().enumerate() {
             if self.models[..place].iter().any(|(other, _)| other == name) {
@@ -216,12 +216,12 @@ impl<'a> Evaluation<'a> {
             return Err(Error::invalid("by_group", "given", "given with `bootstrap`"));
         }
         let sort = |&(_, probabilities): &(String, &[f64])| {
-            Ordered::probabilities(self.labels, probabilities, self.weights)
+            SortedRows::of_probabilities(self.labels, probabilities, self.weights)
         };
-        let models = self.models.iter().map(sort).collect::<Result<Vec<Ordered>>>()?;
+        let models = self.models.iter().map(sort).collect::<Result<Vec<SortedRows>>>()?;
         let rows = models[0].ranked();
         let resampled = self.resample(&models)?;
-        let folds = if self.goals.is_empty() { None } else { self.folds()? };
+        let folds = if self.rules.is_empty() { None } else { self.folds()? };
         let slicings = self.slicings.iter().map(|(name, by)| Ok((&name[..], by.partition()?)));
         let slicings = slicings.collect::<Result<Vec<(&str, Partition)>>>()?;
         let (resampled, folds) = (resampled.as_ref(), folds.as_ref());
@@ -241,13 +241,12 @@ impl<'a> Evaluation<'a> {
         })
     }
 
-    fn resample(&self, models: &[Ordered]) -> Result<Option<Resampled>> {
+    fn resample(&self, models: &[SortedRows]) -> Result<Option<Resampled>> {
         let Some(replicates) = self.replicates else { return Ok(None) };
-        let rows = Bootstrap::new(replicates, self.seed)?.level(self.level)?;
-        let bootstrap = match self.groups {
-            Some(codes) => rows.by_group(codes),
-            None => rows,
-        };
+        let mut bootstrap = Bootstrap::new(replicates, self.seed)?.level(self.level)?;
+        if let Some(groups) = self.groups {
+            bootstrap = bootstrap.by_group(groups);
+        }
         let resampled = bootstrap.resample(models, |rows| {
             let mut metrics = [0.0; 4];
             if self.groups.is_some() {
@@ -261,14 +260,14 @@ impl<'a> Evaluation<'a> {
         resampled.map(Some)
     }
 
-    /// Folds for thresholds, two if there are too few positives for more, and none if for two.
+    /// The folds of the thresholds: two if there are too few positives for five, `None` if too few for two.
     fn folds(&self) -> Result<Option<Folds>> {
         let of = |count| match self.groups {
             Some(groups) => Folds::by_group(self.labels, groups, count, self.seed),
             None => Folds::stratified(self.labels, count, self.seed),
         };
-        match reached(of(FOLDS))? {
-            None => reached(of(2)),
+        match possible(of(FOLDS))? {
+            None => possible(of(2)),
             folds => Ok(folds),
         }
     }
@@ -276,22 +275,23 @@ impl<'a> Evaluation<'a> {
     fn model(
         &self,
         model: usize,
-        rows: &Ordered,
+        rows: &SortedRows,
         resampled: Option<&Resampled>,
         folds: Option<&Folds>,
         slicings: &[(&str, Partition)],
-    ) -> Result<ModelEvaluation> {
+    ) -> Result<ModelReport> {
         let ranked = rows.ranked();
-        let thresholds = self.goals.iter().map(|(name, goal)| {
-            let honest = folds.map(|folds| reached(goal.cross_fitted(rows, folds))).transpose()?;
-            let calibrated = match reached(goal.choose_calibrated_ranked(ranked))? {
-                Some(choice) => {
-                    let confusion = ranked.confusion(choice.threshold)?;
-                    Some(CalibratedChoice { choice, confusion, value: goal.value(&confusion) })
-                }
-                None => None,
-            };
-            Ok(Threshold { goal: name.clone(), choice: honest.flatten(), calibrated })
+        let thresholds = self.rules.iter().map(|(name, rule)| {
+            let cross_fitted = folds.map(|folds| possible(rule.cross_fitted(rows, folds)));
+            let calibrated = possible(rule.choose_calibrated_ranked(ranked))?.map(|expected| {
+                let confusion = ranked.confusion(expected.threshold)?;
+                Ok(CalibratedThreshold { expected, confusion, value: rule.value(&confusion) })
+            });
+            Ok(ThresholdReport {
+                rule: name.clone(),
+                cross_fitted: cross_fitted.transpose()?.flatten(),
+                calibrated: calibrated.transpose()?,
+            })
         });
         let slicings = slicings.iter().map(|(by, partition)| {
             let slices = partition.slices(rows, self.level)?;
@@ -310,14 +310,14 @@ impl<'a> Evaluation<'a> {
             _ => ranked.roc_auc_interval(self.level),
         };
         let top = TOP.map(|share| Ok(Top { share, confusion: ranked.top_share(share)? }));
-        Ok(ModelEvaluation {
+        Ok(ModelReport {
             name: self.models[model].0.clone(),
             scorecard: ranked.scorecard()?,
             roc_auc: roc_auc?,
             intervals: intervals.transpose()?,
             reliability: ranked.reliability_curve(self.bins, self.level)?,
             corp: ranked.corp()?,
-            murphy: ranked.brier_decomposition(self.bins)?,
+            brier_decomposition: ranked.brier_decomposition(self.bins)?,
             mce: ranked.mce(self.bins)?,
             smooth_ece: ranked.smooth_ece()?,
             hosmer_lemeshow: ranked.hosmer_lemeshow(self.bins)?,
@@ -326,7 +326,7 @@ impl<'a> Evaluation<'a> {
             roc: ranked.thinned_roc_curve(STEPS)?,
             precision_recall: ranked.thinned_precision_recall_curve(STEPS)?,
             gain: ranked.thinned_gain_curve(STEPS)?,
-            histogram: ranked.score_histogram(HISTOGRAM, Axis::Logit)?,
+            histogram: ranked.score_histogram(HISTOGRAM, ProbabilityScale::Logit)?,
             thresholds: thresholds.collect::<Result<_>>()?,
             slicings: slicings.collect::<Result<_>>()?,
         })
@@ -335,7 +335,7 @@ impl<'a> Evaluation<'a> {
     /// The first model less another.
     fn difference(
         &self,
-        models: &[Ordered],
+        models: &[SortedRows],
         other: usize,
         resampled: Option<&Resampled>,
     ) -> Result<Difference> {
@@ -365,7 +365,7 @@ impl<'a> Evaluation<'a> {
 }
 
 impl By<'_> {
-    /// The slice of each row, the same for all models.
+    /// The slice of each row, which is the same for all models.
     fn partition(&self) -> Result<Partition> {
         let whole = match *self {
             By::Category(values) => Partition::by_category(values),
@@ -376,8 +376,8 @@ impl By<'_> {
     }
 }
 
-/// What the bootstrap computes of each model, and where it stands. All models are on the same replicates,
-/// so their differences are too.
+/// The metrics that the bootstrap computes of each model, at these places. All models share the replicates,
+/// so each replicate has a difference of two models.
 type Resampled = Replicates<4>;
 const AUC: usize = 0;
 const PRECISION: usize = 1;
@@ -393,8 +393,8 @@ fn finite(interval: Result<Interval>) -> Result<Option<Interval>> {
     }
 }
 
-/// What [`Evaluation::report`] found. Print it for the terminal; with the feature `serde` it is data,
-/// and with the feature `plot` [`to_html`](Self::to_html) makes a page of it.
+/// The results of [`Evaluation::report`]. Print it for the terminal; with the feature `serde` it can be
+/// written and read, and with the feature `plot` [`to_html`](Self::to_html) makes a page of it.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -407,8 +407,8 @@ pub struct EvaluationReport {
     pub weighted: bool,
     /// The weighted share of positives.
     pub base_rate: f64,
-    /// Relative standard error of the number of positives, √Σw²y / Σwy: by so much predicted / observed
-    /// is off for a perfect model too.
+    /// Relative standard error of the number of positives, √Σw²y / Σwy: the error of predicted / observed
+    /// of a perfect model.
     pub positives_relative_error: f64,
     /// The level of all intervals.
     pub level: f64,
@@ -416,9 +416,9 @@ pub struct EvaluationReport {
     pub replicates: Option<usize>,
     /// Whether the rows belong to groups.
     pub grouped: bool,
-    /// The models, in the order they were given.
-    pub models: Vec<ModelEvaluation>,
-    /// The first model compared with each other one.
+    /// The models, in the caller's order.
+    pub models: Vec<ModelReport>,
+    /// The first model compared with every other model.
     pub differences: Vec<Difference>,
 }
 
@@ -426,42 +426,42 @@ pub struct EvaluationReport {
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
-pub struct ModelEvaluation {
+pub struct ModelReport {
     /// Its name.
     pub name: String,
     /// All metrics at a glance.
     pub scorecard: Scorecard,
-    /// AUC with its [interval](crate::metrics::roc_auc_interval), with groups that of the bootstrap.
+    /// AUC with its [interval](crate::metrics::roc_auc_interval), for groups from the bootstrap.
     pub roc_auc: Interval,
-    /// Bootstrap intervals, unless left out.
+    /// Bootstrap intervals; `None` without a bootstrap.
     pub intervals: Option<Intervals>,
     /// Observed against predicted rate, by bins.
     pub reliability: ReliabilityCurve,
-    /// The same without bins, and the parts of the Brier score.
-    pub corp: Corp,
-    /// Murphy's parts of the Brier score, on the bins of the reliability curve.
-    pub murphy: BrierDecomposition,
+    /// Observed against predicted rate without bins, and the CORP decomposition of the Brier score.
+    pub corp: CorpDecomposition,
+    /// Murphy's decomposition of the Brier score, on the bins of the reliability curve.
+    pub brier_decomposition: BrierDecomposition,
     /// The [largest calibration error](crate::metrics::mce) of these bins.
     pub mce: f64,
     /// The [calibration error without bins](crate::metrics::smooth_ece).
     pub smooth_ece: f64,
     /// The [test of calibration](crate::metrics::hosmer_lemeshow) on these bins.
     pub hosmer_lemeshow: HosmerLemeshow,
-    /// Groups of equal weight, those of the highest predictions first.
+    /// Groups of equal weight, from the highest predictions down.
     pub deciles: DecileTable,
-    /// What the top 0.1 %, 1 %, 5 %, 10 % and 20 % of the rows hold.
+    /// Recall and precision in the top 0.1 %, 1 %, 5 %, 10 % and 20 % of the rows.
     pub top: Vec<Top>,
-    /// The ROC curve, as fine as a picture can show.
+    /// The ROC curve, thinned to the points that a picture can show.
     pub roc: RocCurve,
-    /// The precision–recall curve, likewise.
+    /// The precision–recall curve, thinned in the same way.
     pub precision_recall: PrecisionRecallCurve,
-    /// Gain and lift, likewise.
+    /// Gain and lift, thinned in the same way.
     pub gain: GainCurve,
     /// The predictions of each class.
     pub histogram: ScoreHistogram,
-    /// A threshold for each goal, in the order they were asked for.
-    pub thresholds: Vec<Threshold>,
-    /// The same metrics by attribute and by time, in the order they were asked for.
+    /// A threshold for each rule, in the caller's order.
+    pub thresholds: Vec<ThresholdReport>,
+    /// The metrics of slices by attribute and by time, in the caller's order.
     pub slicings: Vec<Slicing>,
 }
 
@@ -470,22 +470,24 @@ pub struct ModelEvaluation {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Intervals {
-    /// Of [`average_precision`](crate::metrics::average_precision).
+    /// See [`average_precision`](crate::metrics::average_precision).
     pub average_precision: Interval,
-    /// Of [`predicted_over_observed`](crate::metrics::predicted_over_observed).
+    /// See [`predicted_over_observed`](crate::metrics::predicted_over_observed).
     pub predicted_over_observed: Interval,
-    /// Of [`normalised_entropy`](crate::metrics::normalised_entropy); `None` if that is infinite.
+    /// See [`normalised_entropy`](crate::metrics::normalised_entropy); `None` if it is infinite in a
+    /// replicate.
     pub normalised_entropy: Option<Interval>,
 }
 
-/// The rows of the highest probabilities; see [`Ranked::top_share`](crate::metrics::Ranked::top_share).
+/// The rows of the highest probabilities; see
+/// [`RankedScores::top_share`](crate::metrics::RankedScores::top_share).
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Top {
     /// Their share of all rows, by weight.
     pub share: f64,
-    /// What flagging them does.
+    /// The confusion matrix of flagging them.
     pub confusion: Confusion,
 }
 
@@ -498,43 +500,43 @@ pub struct Difference {
     pub first: String,
     /// Name of the second model.
     pub second: String,
-    /// AUC, by a [test for paired models](crate::metrics::compare_roc_auc), with groups by the bootstrap.
+    /// AUC, by [DeLong's test](crate::metrics::compare_roc_auc), for groups by the bootstrap.
     pub roc_auc: Interval,
-    /// The p-value of that test; the bootstrap has none.
+    /// The p-value of DeLong's test; the bootstrap has none.
     pub p_value: Option<f64>,
-    /// Average precision, by the bootstrap, if there is one.
+    /// Average precision, by the bootstrap; `None` without a bootstrap.
     pub average_precision: Option<Interval>,
-    /// Predicted / observed, likewise.
+    /// Predicted / observed, by the bootstrap; `None` without a bootstrap.
     pub predicted_over_observed: Option<Interval>,
-    /// Normalised entropy, likewise; `None` also if one of them is infinite.
+    /// Normalised entropy, by the bootstrap; `None` without a bootstrap, or if it is infinite in a replicate.
     pub normalised_entropy: Option<Interval>,
 }
 
-/// The threshold for one goal.
+/// The threshold of one rule.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
-pub struct Threshold {
-    /// The name of the goal.
-    pub goal: String,
-    /// The best threshold on the labelled rows, with what it does out of sample. `None` where no
-    /// threshold reaches the goal, or there are too few positives to leave any out.
-    pub choice: Option<HonestChoice>,
-    /// What the probabilities alone would choose, if they were calibrated. `None` where they promise
-    /// that no threshold reaches the goal.
-    pub calibrated: Option<CalibratedChoice>,
+pub struct ThresholdReport {
+    /// The name of the rule.
+    pub rule: String,
+    /// The best threshold on the labelled rows, with its results out of sample. `None` where no threshold
+    /// meets the rule, or where there are too few positives for two folds.
+    pub cross_fitted: Option<CrossFittedThreshold>,
+    /// The best threshold if the probabilities are calibrated. `None` where by the probabilities no
+    /// threshold meets the rule.
+    pub calibrated: Option<CalibratedThreshold>,
 }
 
-/// A threshold chosen without labels, and what it does on those there are.
+/// A threshold chosen without labels, and its results on the labelled rows.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
-pub struct CalibratedChoice {
-    /// The threshold, with what the probabilities promise of it.
-    pub choice: Choice,
-    /// What it does. As no label took part in the choice, nothing is flattered.
+pub struct CalibratedThreshold {
+    /// The threshold, with the results that the probabilities predict.
+    pub expected: Threshold,
+    /// The confusion matrix on the labelled rows. It is not optimistic, as no label took part in the choice.
     pub confusion: Confusion,
-    /// [`Choice::value`] of that.
+    /// [`Threshold::value`] of this confusion matrix.
     pub value: Option<f64>,
 }
 
@@ -543,16 +545,16 @@ pub struct CalibratedChoice {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Slicing {
-    /// What the rows were sliced by.
+    /// The name of the attribute or of the time.
     pub by: String,
-    /// A slice for each of its values.
+    /// A slice for each category or period.
     pub slices: Vec<Slice>,
 }
 
-/// The choice, unless the rows cannot have one. Errors of the rows themselves were met before.
-fn reached<T>(choice: Result<T>) -> Result<Option<T>> {
-    match choice {
-        Ok(choice) => Ok(Some(choice)),
+/// The folds or the threshold, or `None` where these rows have none. Invalid rows are an error before.
+fn possible<T>(found: Result<T>) -> Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
         Err(
             Error::InvalidArgument { .. } | Error::OneClass { .. } | Error::FoldOfOneClass { .. },
         ) => Ok(None),
@@ -567,7 +569,7 @@ mod tests {
     use crate::exec::parallel;
 
     #[test]
-    fn one_sort_per_model_does_for_everything() {
+    fn one_sort_per_model_serves_all_metrics() {
         let log = SyntheticClicks::new(5_000, 0.02).unwrap().generate(1).unwrap();
         let days = log.dataset.numbers("day").unwrap();
         let groups: Vec<u32> = (0..5_000).map(|row| row / 5).collect();
@@ -577,8 +579,8 @@ mod tests {
             .against("halved", &halved)
             .against("root", &root)
             .bootstrap(10)
-            .goal("cost", Goal::cost(1.0, 30.0).unwrap())
-            .goal("share", Goal::share(0.1).unwrap())
+            .threshold("cost", ThresholdRule::cost(1.0, 30.0).unwrap())
+            .threshold("share", ThresholdRule::share(0.1).unwrap())
             .by_period("day", days, 1.0)
             .by_period("week", days, 7.0);
         for evaluation in [evaluation.clone(), evaluation.by_group(&groups)] {

@@ -1,6 +1,6 @@
-//! The report as sections of tables, which text and page both print.
+//! The report as sections of tables, which the text and the page both print.
 
-use super::{Difference, EvaluationReport, ModelEvaluation, Slicing, Threshold};
+use super::{EvaluationReport, ModelReport, ThresholdReport};
 use crate::metrics::{Confusion, Interval, Slice};
 
 /// A part of the report.
@@ -35,8 +35,9 @@ pub(super) struct Table {
 }
 
 impl Table {
-    fn new(head: &[&str]) -> Self {
-        Self { head: head.iter().map(|&cell| cell.into()).collect(), ..Self::default() }
+    fn new(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Self {
+        let head = head.iter().map(|&cell| cell.into()).collect();
+        Self { caption: None, head, rows: rows.collect() }
     }
 
     fn captioned(mut self, caption: impl Into<String>) -> Self {
@@ -45,8 +46,32 @@ impl Table {
     }
 }
 
+const CALIBRATION_LINE: &str = "\
+    A calibrated model has intercept 0, slope 1 and intercept 0 at slope 1 (± is one standard error; – where \
+    a probability of 0 or 1, or too few different probabilities, leave no line). A slope below 1 shows \
+    probabilities that are too extreme.";
+const ERRORS_OF_GROUPS: &str = "\
+    These errors and the p-value assume independent rows: with groups they are too small.";
+const ERRORS_OF_WEIGHTS: &str = "\
+    These errors take weights for counts of rows; for other weights they are only a guide, and so is the \
+    p-value.";
+const CALIBRATION_ERRORS: &str = "\
+    ECE is the mean distance of predicted and observed rates over bins. The column beside it has ECE in units \
+    of the base rate, as ECE alone is small wherever positives are rare; MCE is the largest distance, and \
+    smooth ECE needs no bins. Hosmer and Lemeshow's statistic is about its degrees of freedom for a \
+    calibrated model, and rejects any model on enough rows.";
+const BRIER_PARTS: &str = "\
+    The last table has the parts of the Brier score over the Brier score of the base rate: MCB is what a \
+    monotone recalibration would gain, DSC what the ranking is worth; on few positives MCB is above 0 for any \
+    model. Reliability and resolution are the corresponding parts on bins, and the last column is what \
+    the bins lose.";
+const GROUPS: &str = "\
+    Rows in groups of equal size, highest predictions first; rows of equal probability stay together, so \
+    groups can differ in size. Lift is the observed rate over the base rate; share and gain are the shares of \
+    all rows and of all positives from the top down to this group.";
+
 impl EvaluationReport {
-    /// What the rows are.
+    /// One line about the rows.
     pub(super) fn summary(&self) -> String {
         let weighted = if self.weighted { "weighted, " } else { "" };
         format!(
@@ -77,176 +102,143 @@ impl EvaluationReport {
         percent(self.level).replace(' ', "\u{a0}")
     }
 
-    /// What the brackets are, where there are any.
+    /// The meaning of the brackets, if there are any.
     fn brackets(&self) -> String {
+        let Some(replicates) = self.replicates else { return String::new() };
         let of = if self.grouped { " of groups" } else { "" };
-        self.replicates.map_or_else(String::new, |replicates| {
-            format!(
-                " Brackets: {} intervals from {replicates} bootstrap replicates{of}.",
-                self.level()
-            )
-        })
+        let level = self.level();
+        format!(" Brackets: {level} intervals from {replicates} bootstrap replicates{of}.")
+    }
+
+    /// A table with a row for each model: its name and these cells.
+    fn table(&self, head: &[&str], cells: impl Fn(&ModelReport) -> Vec<String>) -> Table {
+        let row = |model: &ModelReport| [vec![model.name.clone()], cells(model)].concat();
+        Table::new(head, self.models.iter().map(row))
     }
 
     fn probabilities(&self) -> Section {
-        let mut table =
-            Table::new(&["", "pred. / obs.", "norm. entropy", "log loss", "Brier score"]);
-        for ModelEvaluation { name, scorecard, intervals, .. } in &self.models {
+        let head = ["", "pred. / obs.", "norm. entropy", "log loss", "Brier score"];
+        let table = self.table(&head, |ModelReport { scorecard, intervals, .. }| {
             let ratio = intervals.as_ref().map(|of| of.predicted_over_observed);
             let entropy = intervals.as_ref().and_then(|of| of.normalised_entropy);
-            table.rows.push(vec![
-                name.clone(),
+            vec![
                 estimate(scorecard.predicted_over_observed, ratio, 3),
                 estimate(scorecard.normalised_entropy, entropy, 4),
                 digits(scorecard.log_loss, 5),
                 digits(scorecard.brier, 5),
-            ]);
-        }
+            ]
+        });
         let explanation = format!(
-            "Predicted / observed is 1 if as many positives come as are promised; with {} positives \
-             even a perfect model is off by about {}. Normalised entropy is the log loss over that of \
-             the constant base rate: below 1 the model knows more than the rate, above 1 it misleads.{}",
+            "Predicted / observed is 1 if there are as many positives as predicted; with {} positives even a \
+             perfect model is off by about {}. Normalised entropy is the log loss over that of the constant \
+             base rate: below 1 the model is better than the rate, above 1 worse.{}",
             self.positives,
             percent_roughly(self.positives_relative_error),
             self.brackets()
         );
-        Section {
-            topic: Topic::Probabilities,
-            title: "Probabilities",
-            explanation,
-            tables: vec![table],
-        }
+        let tables = vec![table];
+        Section { topic: Topic::Probabilities, title: "Probabilities", explanation, tables }
     }
 
     fn calibration(&self) -> Section {
-        let mut lines = Table::new(&["", "intercept", "slope", "intercept at slope 1"]);
-        let mut errors = Table::new(&[
-            "",
-            "ECE",
-            "ECE / base rate",
-            "MCE",
-            "smooth ECE",
-            "Hosmer–Lemeshow",
-            "p-value",
-        ]);
-        let mut parts = Table::new(&["", "MCB", "DSC", "reliability", "resolution", "in bins"]);
-        for model in &self.models {
-            let ModelEvaluation { scorecard, corp, murphy, hosmer_lemeshow: test, .. } = model;
-            let row = |cells: Vec<String>| [vec![model.name.clone()], cells].concat();
-            lines.rows.push(row(match scorecard.calibration {
-                Some(line) => vec![
-                    with_error(line.intercept, line.intercept_standard_error),
-                    with_error(line.slope, line.slope_standard_error),
-                    with_error(
-                        line.intercept_given_slope_one,
-                        line.intercept_given_slope_one_standard_error,
-                    ),
-                ],
-                None => vec!["–".into(); 3],
-            }));
-            errors.rows.push(row(vec![
-                digits(scorecard.ece, 3),
-                digits(scorecard.ece / self.base_rate, 3),
+        let head = ["", "intercept", "slope", "intercept at slope 1"];
+        let lines = self.table(&head, |model| match model.scorecard.calibration {
+            Some(line) => vec![
+                with_error(line.intercept, line.intercept_standard_error),
+                with_error(line.slope, line.slope_standard_error),
+                with_error(
+                    line.intercept_given_slope_one,
+                    line.intercept_given_slope_one_standard_error,
+                ),
+            ],
+            None => vec!["–".into(); 3],
+        });
+        let head =
+            ["", "ECE", "ECE / base rate", "MCE", "smooth ECE", "Hosmer–Lemeshow", "p-value"];
+        let errors = self.table(&head, |model| {
+            let (ece, test) = (model.scorecard.ece, model.hosmer_lemeshow);
+            vec![
+                digits(ece, 3),
+                digits(ece / self.base_rate, 3),
                 digits(model.mce, 3),
                 digits(model.smooth_ece, 3),
                 format!("{} on {}", digits(test.statistic, 3), test.degrees_of_freedom),
                 digits(test.p_value, 2),
-            ]));
-            let share = |part: f64| digits(part / corp.uncertainty, 3);
-            parts.rows.push(row(vec![
-                share(corp.miscalibration),
-                share(corp.discrimination),
-                share(murphy.reliability),
-                share(murphy.resolution),
-                share(murphy.within_bins),
-            ]));
+            ]
+        });
+        let head = ["", "MCB", "DSC", "reliability", "resolution", "within-bin"];
+        let parts = self.table(&head, |ModelReport { corp, brier_decomposition: bins, .. }| {
+            let parts = [corp.miscalibration, corp.discrimination];
+            let parts =
+                parts.into_iter().chain([bins.reliability, bins.resolution, bins.within_bin]);
+            parts.map(|part| digits(part / corp.uncertainty, 3)).collect()
+        });
+        let mut sentences = vec![CALIBRATION_LINE];
+        match (self.grouped, self.weighted) {
+            (true, _) => sentences.push(ERRORS_OF_GROUPS),
+            (false, true) => sentences.push(ERRORS_OF_WEIGHTS),
+            (false, false) => {}
         }
-        let guide = match (self.grouped, self.weighted) {
-            (true, _) => {
-                " These errors and the p-value take rows for independent: with groups they are too small."
-            }
-            (false, true) => {
-                " These errors take weights for counts of rows; for other weights they are only a guide, \
-                 and so is the p-value."
-            }
-            (false, false) => "",
-        };
-        let explanation = format!(
-            "A calibrated model has intercept 0, slope 1 and intercept 0 at slope 1 (± is one standard \
-             error; – where a probability of 0 or 1, or too few different ones, leave none). A slope below \
-             1 is too sure of itself.{guide} ECE is the mean distance of predicted and observed rates over \
-             bins, beside it in units of the base rate, as alone it flatters; MCE is the largest, and \
-             smooth ECE needs no bins. Hosmer and Lemeshow's statistic is about its degrees of freedom for \
-             a calibrated model, and rejects any model on enough rows. The last table has the parts of the \
-             Brier score over that of the base rate: MCB is what a monotone recalibration would gain, DSC \
-             what the ranking is worth; on few positives MCB is above 0 for any model. Reliability and \
-             resolution are the same on bins, and the last column what these lose."
-        );
-        Section {
-            topic: Topic::Calibration,
-            title: "Calibration",
-            explanation,
-            tables: vec![
-                lines.captioned("Calibration line"),
-                errors.captioned("Calibration errors"),
-                parts.captioned("Parts of the Brier score, over that of the base rate"),
-            ],
-        }
+        sentences.extend([CALIBRATION_ERRORS, BRIER_PARTS]);
+        let tables = vec![
+            lines.captioned("Calibration line"),
+            errors.captioned("Calibration errors"),
+            parts.captioned("Parts of the Brier score, over that of the base rate"),
+        ];
+        let explanation = sentences.join(" ");
+        Section { topic: Topic::Calibration, title: "Calibration", explanation, tables }
     }
 
     fn ranking(&self) -> Section {
-        let mut table = Table::new(&["", "ROC AUC", "average precision", "AP / base rate"]);
-        for ModelEvaluation { name, scorecard, roc_auc, intervals, .. } in &self.models {
+        let head = ["", "ROC AUC", "average precision", "AP / base rate"];
+        let table = self.table(&head, |ModelReport { scorecard, roc_auc, intervals, .. }| {
             let precision = intervals.as_ref().map(|of| of.average_precision);
-            table.rows.push(vec![
-                name.clone(),
+            vec![
                 estimate(scorecard.roc_auc, Some(*roc_auc), 4),
                 estimate(scorecard.average_precision, precision, 4),
                 digits(scorecard.average_precision / self.base_rate, 3),
-            ]);
-        }
-        let shares = self.models[0].top.iter().map(|top| percent(top.share));
-        let head: Vec<String> = std::iter::once(String::new()).chain(shares).collect();
-        let top = |caption: &str, of: &dyn Fn(&Confusion) -> Option<f64>| {
-            let rows = self.models.iter().map(|model| {
-                let cells = model.top.iter().map(|top| share(of(&top.confusion)));
-                std::iter::once(model.name.clone()).chain(cells).collect()
-            });
-            Table { head: head.clone(), rows: rows.collect(), ..Table::default() }
-                .captioned(caption)
+            ]
+        });
+        let shares: Vec<String> = self.models[0].top.iter().map(|top| percent(top.share)).collect();
+        let head: Vec<&str> =
+            std::iter::once("").chain(shares.iter().map(String::as_str)).collect();
+        let top = |caption: &str, of: fn(&Confusion) -> Option<f64>| {
+            let cells = |model: &ModelReport| {
+                model.top.iter().map(|top| share(of(&top.confusion))).collect()
+            };
+            self.table(&head, cells).captioned(caption)
         };
         let method = if self.grouped { "the bootstrap of groups" } else { "DeLong's method" };
         let explanation = format!(
             "AUC is the chance that a positive gets a higher probability than a negative (½ by chance; \
              {} interval by {method}). Average precision is the precision averaged over the positives from \
-             the top; chance gives the base rate. Neither sees whether the probabilities are right.{}",
+             the top; chance gives the base rate. Neither shows whether the probabilities are right.{}",
             self.level(),
             self.brackets()
         );
         let tables = vec![
             table,
-            top("Recall: share of the positives in the top rows", &Confusion::recall),
-            top("Precision: share of positives in the top rows", &Confusion::precision),
+            top("Recall: share of the positives in the top rows", Confusion::recall),
+            top("Precision: share of positives in the top rows", Confusion::precision),
         ];
         Section { topic: Topic::Ranking, title: "Ranking", explanation, tables }
     }
 
     fn comparison(&self) -> Section {
         let tables = self.differences.iter().map(|difference| {
-            let mut table = Table::new(&["", "difference", "p-value"]);
-            let mut add = |name: &str, interval: Option<Interval>, p_value: Option<f64>| {
-                if let Some(interval) = interval {
-                    let text = estimate(interval.estimate, Some(interval), 3);
-                    let p_value = p_value.map_or_else(String::new, |p_value| digits(p_value, 2));
-                    table.rows.push(vec![name.into(), text, p_value]);
-                }
-            };
-            add("ROC AUC", Some(difference.roc_auc), difference.p_value);
-            add("average precision", difference.average_precision, None);
-            add("normalised entropy", difference.normalised_entropy, None);
-            add("predicted / observed", difference.predicted_over_observed, None);
-            let Difference { first, second, .. } = difference;
-            table.captioned(format!("{first} less {second}"))
+            let rows = [
+                ("ROC AUC", Some(difference.roc_auc), difference.p_value),
+                ("average precision", difference.average_precision, None),
+                ("normalised entropy", difference.normalised_entropy, None),
+                ("predicted / observed", difference.predicted_over_observed, None),
+            ];
+            let rows = rows.into_iter().filter_map(|(name, interval, p_value)| {
+                let interval = estimate(interval?.estimate, interval, 3);
+                let p_value = p_value.map_or_else(String::new, |p_value| digits(p_value, 2));
+                Some(vec![name.into(), interval, p_value])
+            });
+            let caption = format!("{} less {}", difference.first, difference.second);
+            Table::new(&["", "difference", "p-value"], rows).captioned(caption)
         });
         let tables = tables.collect();
         let methods = match (self.grouped, self.replicates) {
@@ -255,7 +247,7 @@ impl EvaluationReport {
             (false, None) => "DeLong's test",
         };
         let explanation = format!(
-            "The first model less each other one on the same rows, with {} intervals by {methods}: where \
+            "The first model less each other model on the same rows, with {} intervals by {methods}: where \
              an interval contains 0, these rows do not tell the models apart. More AUC and average \
              precision is better, and less entropy.",
             self.level()
@@ -264,19 +256,10 @@ impl EvaluationReport {
     }
 
     fn groups(&self) -> Section {
+        let head = ["", "rows", "positives", "predicted", "observed", "lift", "share", "gain"];
         let tables = self.models.iter().map(|model| {
-            let mut table = Table::new(&[
-                "",
-                "rows",
-                "positives",
-                "predicted",
-                "observed",
-                "lift",
-                "share",
-                "gain",
-            ]);
-            for (place, group) in model.deciles.groups.iter().enumerate() {
-                table.rows.push(vec![
+            let rows = model.deciles.groups.iter().enumerate().map(|(place, group)| {
+                vec![
                     format!("group {}", place + 1),
                     group.bin.rows.to_string(),
                     count(group.positives),
@@ -285,45 +268,30 @@ impl EvaluationReport {
                     digits(group.lift, 3),
                     percent(group.cumulative_share),
                     percent(group.cumulative_gain),
-                ]);
-            }
-            table.captioned(&model.name)
+                ]
+            });
+            Table::new(&head, rows).captioned(&model.name)
         });
-        let explanation = "Rows in groups of equal size, highest predictions first; rows of equal \
-            probability stay together, so groups can differ in size. Lift is the observed rate over the \
-            base rate; share and gain are the shares of all rows and of all positives from the top to \
-            here."
-            .into();
-        let tables = tables.collect();
+        let (tables, explanation) = (tables.collect(), GROUPS.into());
         Section { topic: Topic::Groups, title: "Groups of predictions", explanation, tables }
     }
 
     fn thresholds(&self) -> Section {
+        let head =
+            ["", "threshold", "flagged", "precision", "recall", "F1", "MCC", "GM", "BA", "value"];
         let tables = self.models.iter().map(|model| {
-            let mut table = Table::new(&[
-                "",
-                "threshold",
-                "flagged",
-                "precision",
-                "recall",
-                "F1",
-                "MCC",
-                "GM",
-                "BA",
-                "value",
-            ]);
-            table.rows = model.thresholds.iter().flat_map(threshold_rows).collect();
-            table.captioned(&model.name)
+            let rows = model.thresholds.iter().flat_map(threshold_rows);
+            Table::new(&head, rows).captioned(&model.name)
         });
         let others = if self.grouped { "groups" } else { "rows" };
         let explanation = format!(
-            "Rows of at least this probability are flagged. The threshold is the best on all rows; what it \
-             does is told by thresholds that were chosen without the {others} they decide, as it flatters \
-             itself on its own. Below it stand the threshold that the probabilities alone would choose if \
-             they were calibrated, and what that does: it saw no labels. GM and BA are the geometric mean \
-             and the mean of recall and specificity (balanced accuracy); value is the mean cost, F, or what \
-             else the goal is about. – stands where no threshold reaches the goal, or there are too few \
-             positives to try it, and where nothing is flagged."
+            "Rows of at least this probability are flagged. The threshold is the best on all rows; its results \
+             are those of thresholds that were chosen without the {others} they decide, as results on the \
+             same rows are optimistic. The second line has the threshold that would be best if the \
+             probabilities were calibrated, and its results: it used no labels. GM and BA are the geometric \
+             mean and the mean of recall and specificity (balanced accuracy); value is the mean cost, F, or \
+             another quantity of the rule. – stands where no threshold meets the rule, where there are too \
+             few positives for two folds, and where nothing is flagged."
         );
         let tables = tables.collect();
         Section { topic: Topic::Thresholds, title: "Thresholds", explanation, tables }
@@ -332,8 +300,9 @@ impl EvaluationReport {
     fn slices(&self) -> Section {
         let mut tables = Vec::new();
         for model in &self.models {
-            for Slicing { by, slices } in &model.slicings {
-                let mut rates = Table::new(&[
+            for slicing in &model.slicings {
+                let (name, by) = (&model.name, &slicing.by[..]);
+                let head = [
                     by,
                     "rows",
                     "positives",
@@ -342,33 +311,25 @@ impl EvaluationReport {
                     "pred. / obs.",
                     "p-value",
                     "NE",
-                ]);
-                let mut rest = Table::new(&[
-                    by,
-                    "ROC AUC",
-                    "AP",
-                    "log loss",
-                    "Brier",
-                    "ECE",
-                    "intercept",
-                    "slope",
-                ]);
-                rates.rows = slices.iter().map(slice_rates).collect();
-                rest.rows = slices.iter().map(slice_rest).collect();
-                tables.push(rates.captioned(format!("{}, by {by}", model.name)));
-                tables.push(rest.captioned(format!("{}, by {by}: ranking and losses", model.name)));
+                ];
+                let rates = Table::new(&head, slicing.slices.iter().map(slice_rates));
+                tables.push(rates.captioned(format!("{name}, by {by}")));
+                let head = [by, "ROC AUC", "AP", "log loss", "Brier", "ECE", "intercept", "slope"];
+                let others = Table::new(&head, slicing.slices.iter().map(slice_ranking_and_losses));
+                tables.push(others.captioned(format!("{name}, by {by}: ranking and losses")));
             }
         }
         let grouped = if self.grouped {
-            " Intervals and p-values of slices take rows for independent: with groups they are too small."
+            " Intervals and p-values of slices assume independent rows: with groups they are too small."
         } else {
             ""
         };
         let explanation = format!(
-            "The same metrics on parts of the rows, to see where and when a model fails, with {} intervals. \
-             The p-value is the chance of so many positives more or fewer if the probabilities are right \
-             and rows independent; {FLAG} marks those below {}. Of many slices a few are marked by \
-             chance.{grouped} – stands where the rows of a slice do not determine the metric.",
+            "The metrics on parts of the rows, which show where and when a model fails, with {} intervals. \
+             The p-value is the chance of a number of positives at least as far from the predicted one, if \
+             the probabilities are right and rows independent; {FLAG} marks p-values below {}. Of many \
+             slices a few are marked by chance.{grouped} – stands where the rows of a slice do not determine \
+             the metric.",
             self.level(),
             percent(DRIFT).replace(' ', "\u{a0}")
         );
@@ -380,11 +341,11 @@ const FLAG: &str = "!";
 /// The p-value below which a slice is marked: three standard errors.
 const DRIFT: f64 = 0.003;
 
-/// The threshold from labels, and the one from probabilities.
-fn threshold_rows(of: &Threshold) -> [Vec<String>; 2] {
-    let row = |name: String, threshold: Option<f64>, at: Option<&Confusion>, value| {
+/// The threshold from labels, and the threshold from probabilities.
+fn threshold_rows(of: &ThresholdReport) -> [Vec<String>; 2] {
+    let row = |name: &str, threshold: Option<f64>, at: Option<&Confusion>, value| {
         vec![
-            name,
+            name.into(),
             optional(threshold, 4),
             share(at.and_then(Confusion::flagged_share)),
             share(at.and_then(Confusion::precision)),
@@ -396,34 +357,34 @@ fn threshold_rows(of: &Threshold) -> [Vec<String>; 2] {
             optional(value, 4),
         ]
     };
-    let (honest, calibrated) = (of.choice.as_ref(), of.calibrated.as_ref());
+    let (fitted, calibrated) = (of.cross_fitted.as_ref(), of.calibrated.as_ref());
     [
         row(
-            of.goal.clone(),
-            honest.map(|found| found.choice.threshold),
-            honest.map(|found| &found.confusion),
-            honest.and_then(|found| found.value),
+            &of.rule,
+            fitted.map(|found| found.in_sample.threshold),
+            fitted.map(|found| &found.confusion),
+            fitted.and_then(|found| found.value),
         ),
         row(
-            "↳ if calibrated".into(),
-            calibrated.map(|found| found.choice.threshold),
+            "↳ if calibrated",
+            calibrated.map(|found| found.expected.threshold),
             calibrated.map(|found| &found.confusion),
             calibrated.and_then(|found| found.value),
         ),
     ]
 }
 
-/// A number between −1 and 1 with three decimals, if there is one.
+/// A number between −1 and 1 with three decimals, or – for none.
 fn decimals(value: Option<f64>) -> String {
     value.map_or_else(|| "–".into(), |value| format!("{value:.3}"))
 }
 
-/// A share, if there is one.
+/// A share in percent, or – for none.
 fn share(value: Option<f64>) -> String {
     value.map_or_else(|| "–".into(), percent)
 }
 
-/// A number with that many significant digits, if there is one.
+/// A number with `places` significant digits, or – for none.
 fn optional(value: Option<f64>, places: usize) -> String {
     value.map_or_else(|| "–".into(), |value| digits(value, places))
 }
@@ -443,7 +404,7 @@ fn slice_rates(slice: &Slice) -> Vec<String> {
     ]
 }
 
-fn slice_rest(slice: &Slice) -> Vec<String> {
+fn slice_ranking_and_losses(slice: &Slice) -> Vec<String> {
     let line = slice.calibration;
     vec![
         slice.name.clone(),
@@ -457,7 +418,7 @@ fn slice_rest(slice: &Slice) -> Vec<String> {
     ]
 }
 
-/// A number with that many significant digits.
+/// A number with `places` significant digits.
 pub(super) fn digits(value: f64, places: usize) -> String {
     if value == 0.0 {
         return "0".into();

@@ -1,26 +1,32 @@
-//! Sums over rows that are put together from the sums over their blocks.
+//! Sums over rows, merged from the sums over blocks of rows.
 
 use std::ops::Range;
 
 use super::parallel;
 
-/// A sum over rows: add blocks of rows to it, then merge the sums of different blocks.
+/// A sum over rows, to which blocks of rows are added; the sums of different blocks are merged.
 ///
-/// Merging must not depend on where the rows were cut, up to rounding: the sum over rows a, then b is the
-/// sum over a, merged with the sum over b. Blocks are merged in the order of the rows.
+/// Up to rounding, the cuts between blocks must not matter: the sum over rows a, merged with the sum over
+/// the next rows b, is the sum over a and b. Blocks are merged in the order of the rows.
 pub(crate) trait Accumulate: Send + Sized {
-    /// What is known of a block of rows.
+    /// The values of a block of rows.
     type Block<'b>;
 
     /// Adds a block of rows.
     fn add(&mut self, block: Self::Block<'_>);
 
-    /// Adds the sum over the rows that come next.
+    /// Adds the sum over the next rows.
     fn merge(&mut self, next: Self);
+
+    /// Adds the sums over the blocks that come next, in their order. A sum of many numbers merges all blocks
+    /// in one pass over its own memory.
+    fn merge_all(&mut self, next: Vec<Self>) {
+        next.into_iter().for_each(|next| self.merge(next));
+    }
 }
 
-/// The sum over `rows` rows on all cores, in blocks of `size` rows: `empty` makes a sum over no rows, and
-/// `block` reads the rows of a range. None if there are no rows.
+/// The sum over `rows` rows on all cores, in blocks of `size` rows: `empty` returns the sum over no rows, and
+/// `block` returns the values of a range of rows. None if there are no rows.
 pub(crate) fn accumulate<'b, A: Accumulate>(
     rows: usize,
     size: usize,
@@ -32,10 +38,10 @@ pub(crate) fn accumulate<'b, A: Accumulate>(
         sum.add(block(rows));
         sum
     });
-    sums.into_iter().reduce(|mut total, next| {
-        total.merge(next);
-        total
-    })
+    let mut sums = sums.into_iter();
+    let mut total = sums.next()?;
+    total.merge_all(sums.collect());
+    Some(total)
 }
 
 #[cfg(test)]

@@ -1,24 +1,23 @@
-//! The one place where work is cut into blocks of rows and put together again.
+//! The only module that cuts work into blocks of rows and joins the results.
 //!
-//! A partition depends on the shape of the data alone, never on the number of threads, and partial
-//! results come back in block order. So every sum is added up in one order, and the same input gives
-//! the same bits on one thread or on sixty-four, with or without the `rayon` feature.
+//! The blocks depend on the shape of the data only, never on the number of threads, and results are returned
+//! in block order. So every sum is added up in one order, and equal inputs give equal bits on any number of
+//! threads, with or without the `rayon` feature.
 
-use std::ops::Range;
+use std::ops::{AddAssign, Range};
 
 #[cfg(feature = "rayon")]
 use rayon::prelude::*;
 
-/// Rows in a block of work that only maps rows to rows.
+/// Rows in a block of work that computes a value for each row.
 pub(crate) const BLOCK: usize = 4096;
 
-/// Most blocks a sum is cut into: enough to feed a large machine, few enough that the partial sums
-/// stay cheap to merge.
+/// Most blocks of a sum: enough for a machine with many cores, and few enough to merge their sums fast.
 const MAX_SUM_BLOCKS: usize = 64;
 
-/// Most numbers that all partial sums together may hold (64 MiB of `f64`). A gradient over 2²⁰ hashed
-/// columns is 8 MiB, so it is summed in eight blocks, or in seven with an intercept; with more, clearing
-/// and merging the partial sums would cost more than the pass over the rows.
+/// Most numbers in all block sums together (64 MiB of `f64`). A gradient over 2²⁰ hashed columns is 8 MiB, so
+/// it is summed in eight blocks, or in seven with an intercept; in more blocks, clearing and merging the
+/// sums would cost more than the pass over the rows.
 const MAX_SUM_LEN: usize = 8 << 20;
 
 fn ranges(n: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
@@ -31,25 +30,22 @@ pub(crate) fn sum_block(n: usize, len: usize) -> usize {
     n.div_ceil(blocks).max(1)
 }
 
-/// `f(block, rows)` for each block of `size` rows, results in block order.
+/// Calls `f(block, rows)` for each block of `size` rows; returns the results in block order.
 pub(crate) fn map<T: Send>(
     n: usize,
     size: usize,
     f: impl Fn(usize, Range<usize>) -> T + Sync + Send,
 ) -> Vec<T> {
     #[cfg(feature = "rayon")]
-    {
+    if n > size {
         let blocks: Vec<_> = ranges(n, size).collect();
-        blocks.into_par_iter().enumerate().map(|(block, rows)| f(block, rows)).collect()
+        return blocks.into_par_iter().enumerate().map(|(block, rows)| f(block, rows)).collect();
     }
-    #[cfg(not(feature = "rayon"))]
-    {
-        ranges(n, size).enumerate().map(|(block, rows)| f(block, rows)).collect()
-    }
+    ranges(n, size).enumerate().map(|(block, rows)| f(block, rows)).collect()
 }
 
-/// `f(block, rows, out)` for each block of `size` rows, where `out` is the part of `output` that
-/// belongs to the rows; `width` entries a row. Results in block order.
+/// Calls `f(block, rows, out)` for each block of `size` rows, where `out` is the part of `output` for these
+/// rows, `width` entries per row; returns the results in block order.
 pub(crate) fn map_into<U: Send, T: Send>(
     output: &mut [U],
     width: usize,
@@ -62,17 +58,14 @@ pub(crate) fn map_into<U: Send, T: Send>(
     let rows = |block: usize, part: &[U]| block * size..block * size + part.len() / width;
     let run = |(block, part): (usize, &mut [U])| f(block, rows(block, part), part);
     #[cfg(feature = "rayon")]
-    {
-        output.par_chunks_mut(size * width).enumerate().map(run).collect()
+    if output.len() > size * width {
+        return output.par_chunks_mut(size * width).enumerate().map(run).collect();
     }
-    #[cfg(not(feature = "rayon"))]
-    {
-        output.chunks_mut(size * width).enumerate().map(run).collect()
-    }
+    output.chunks_mut(size * width).enumerate().map(run).collect()
 }
 
-/// The first row of which `found` is true. All rows are looked at, so that blocks without one are left
-/// behind by vector instructions.
+/// The first row for which `found` is true. A block is first tested as a whole, without an early exit, so that
+/// vector instructions can test it.
 pub(crate) fn position<T: Sync>(
     rows: &[T],
     found: impl Fn(&T) -> bool + Sync + Send,
@@ -84,7 +77,7 @@ pub(crate) fn position<T: Sync>(
     blocks.into_iter().flatten().next()
 }
 
-/// The same on this thread.
+/// [`position`] on this thread.
 pub(crate) fn position_in<T>(rows: &[T], found: impl Fn(&T) -> bool) -> Option<usize> {
     if rows.iter().fold(false, |any, row| any | found(row)) {
         return rows.iter().position(found);
@@ -92,8 +85,8 @@ pub(crate) fn position_in<T>(rows: &[T], found: impl Fn(&T) -> bool) -> Option<u
     None
 }
 
-/// Sorts by a total order under which only equal elements compare equal, so that the result does not
-/// depend on how the work was split.
+/// Sorts by a total order. Elements that compare equal must be equal: then the result does not depend on how
+/// the work was divided.
 pub(crate) fn sort_by<T: Send>(
     rows: &mut [T],
     compare: impl Fn(&T, &T) -> std::cmp::Ordering + Sync + Send,
@@ -111,7 +104,7 @@ thread_local! {
     static SORTS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-/// What `work` returns on a single thread, and how often it sorted on it.
+/// The result of `work` on a single thread, and the number of its sorts.
 #[cfg(test)]
 pub(crate) fn sorts_during<T: Send>(work: impl FnOnce() -> T + Send) -> (T, usize) {
     let counted = || {
@@ -130,7 +123,7 @@ pub(crate) fn sorts_during<T: Send>(work: impl FnOnce() -> T + Send) -> (T, usiz
     }
 }
 
-/// Both, at the same time if that is worth a `fork`.
+/// Calls both functions, at the same time if `fork`.
 pub(crate) fn join(fork: bool, one: impl FnOnce() + Send, other: impl FnOnce() + Send) {
     #[cfg(feature = "rayon")]
     if fork {
@@ -143,21 +136,24 @@ pub(crate) fn join(fork: bool, one: impl FnOnce() + Send, other: impl FnOnce() +
     other();
 }
 
-/// Adds the partial vectors element by element, in their order.
+/// The partial vectors added element by element, in their order.
 pub(crate) fn merge(parts: Vec<Vec<f64>>) -> Vec<f64> {
     let mut parts = parts.into_iter();
     let mut total = parts.next().unwrap_or_default();
-    let rest: Vec<Vec<f64>> = parts.collect();
-    // Block by block within a stretch of columns: each column is still added in block order, and
-    // long vectors are merged on all cores.
-    map_into(&mut total, 1, 1 << 14, |_, columns, out| {
-        for part in &rest {
-            for (sum, &term) in out.iter_mut().zip(&part[columns.clone()]) {
+    add_all(&mut total, &parts.collect::<Vec<_>>());
+    total
+}
+
+/// Adds the vectors to `total` element by element, in their order. Each stretch of elements is finished before
+/// the next, so that it stays in cache, and long vectors are added on all cores.
+pub(crate) fn add_all<T: AddAssign + Copy + Send + Sync>(total: &mut [T], parts: &[Vec<T>]) {
+    map_into(total, 1, 1 << 14, |_, elements, out| {
+        for part in parts {
+            for (sum, &term) in out.iter_mut().zip(&part[elements.clone()]) {
                 *sum += term;
             }
         }
     });
-    total
 }
 
 #[cfg(test)]
@@ -178,7 +174,7 @@ mod tests {
     #[test]
     fn merge_adds_in_block_order() {
         let parts = vec![vec![1e16, 1.0], vec![1.0, 2.0], vec![-1e16, 3.0]];
-        // In order: (1e16 + 1) rounds to 1e16, so the sum is 0; any other order would give 1.
+        // In this order 1e16 + 1 rounds to 1e16, so the sum is 0; any other order would give 1.
         assert_eq!(merge(parts), [0.0, 6.0]);
         assert!(merge(Vec::new()).is_empty());
     }

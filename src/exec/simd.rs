@@ -1,23 +1,24 @@
-//! Loops over blocks of numbers, run with the widest vector instructions of the machine.
+//! Loops over numbers, run with the widest vector instructions of the machine.
 
-/// Numbers that a loop should hold in arrays, so that sums over them need no order between neighbours.
+/// Rows that a loop works on side by side. Each lane has its own sum, so no addition waits for the one before.
 pub(crate) const LANES: usize = 32;
 
-/// Numbers that one step after another is applied to. A loop of a single step is short enough for a processor
-/// to work on the next numbers while it waits for these.
-pub(crate) const PIECE: usize = 256;
+/// Rows that several short loops pass over, one loop after the other. A processor can overlap the turns of a
+/// short loop, but not those of one long loop that does all the steps.
+pub(crate) const TILE: usize = 256;
 
-/// A loop over a block of numbers. A closure would not do: it has to be inlined, with all it calls, where
-/// the instructions of the machine are known, so `run` is `#[inline(always)]` in every implementation, and
-/// loops in it are plain ones.
+/// A loop over numbers. It is no closure, because the compiler must inline it, with all functions it calls,
+/// into code for the instructions of the machine: so `run` is `#[inline(always)]` in every implementation,
+/// and its loops are plain ones.
 pub(crate) trait Work {
-    /// What comes of it.
+    /// The result of the loop.
     type Output;
 
     fn run(self) -> Self::Output;
 }
 
-/// Runs a loop with the widest vector instructions of this machine. The bits do not depend on which.
+/// Runs a loop with the widest vector instructions of this machine. The bits of the result do not depend on
+/// the instructions.
 pub(crate) fn vectorised<W: Work>(work: W) -> W::Output {
     struct OnVectors<W>(W);
 
@@ -33,7 +34,7 @@ pub(crate) fn vectorised<W: Work>(work: W) -> W::Output {
     pulp::Arch::new().dispatch(OnVectors(work))
 }
 
-/// The first rows in lanes, and `rest` in lanes without a row.
+/// The first rows in lanes; lanes without a row hold `rest`.
 #[inline(always)]
 pub(crate) fn lanes<T: Copy>(rows: &[T], rest: T) -> [T; LANES] {
     rows.first_chunk().copied().unwrap_or_else(|| {
@@ -43,7 +44,7 @@ pub(crate) fn lanes<T: Copy>(rows: &[T], rest: T) -> [T; LANES] {
     })
 }
 
-/// The lanes as one number, in their order.
+/// The sum of the lanes, in their order.
 pub(crate) fn total(lanes: &[f64; LANES]) -> f64 {
     lanes.iter().sum()
 }

@@ -1,4 +1,4 @@
-//! Rows in an order in which those that lie together follow each other.
+//! An order of rows in which rows that lie together follow each other.
 
 use ndarray::ArrayView2;
 
@@ -6,14 +6,14 @@ use super::Metric;
 use crate::core::Scalar;
 use crate::exec::parallel;
 
-/// Rows from which on the two halves of a split are split at the same time.
+/// With more rows, the two halves of a split are split in parallel.
 const FORK: usize = 1 << 12;
 
-/// Rows that tell which column spreads most.
+/// Rows whose range tells which column spreads most.
 const SAMPLE: usize = 256;
 
-/// The places of some rows, leaf after leaf of `LANES` rows, `LANES` leaves to a node.
-pub(crate) fn arranged<F: Scalar, const LANES: usize>(
+/// The indices of some rows, leaf after leaf of `LANES` rows, `LANES` leaves to a node.
+pub(super) fn arranged<F: Scalar, const LANES: usize>(
     x: &ArrayView2<'_, F>,
     rows: &[usize],
     metric: &Metric,
@@ -24,8 +24,8 @@ pub(crate) fn arranged<F: Scalar, const LANES: usize>(
 }
 
 /// Halves the leaves, as nearly as whole nodes allow, with the lower values of the column that spreads
-/// most in the first ones, and goes on in both parts. Equal values are told apart by their place, so
-/// that equal points come in the order of their rows and nodes of later ones can be skipped.
+/// most in the first ones, and goes on in both parts. Equal values are ordered by index, so
+/// that equal points come in the order of their rows and later nodes can be skipped.
 fn arrange<F: Scalar, const LANES: usize>(
     x: &ArrayView2<'_, F>,
     rows: &[usize],
@@ -51,7 +51,7 @@ fn arrange<F: Scalar, const LANES: usize>(
     }
     let spread = |column: usize| metric.term(column, limits[column].0, limits[column].1);
     if let Some(column) = (0..x.ncols()).max_by(|&a, &b| spread(a).total_cmp(&spread(b))) {
-        // Next to each other: looked up in the rows, each comparison would wait for memory.
+        // A copy of the column: looked up in the rows, each comparison would wait for memory.
         let mut keys: Vec<(f64, usize)> =
             places.iter().map(|&place| (x[[rows[place], column]].to_f64(), place)).collect();
         keys.select_nth_unstable_by(cut, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));

@@ -8,15 +8,16 @@ use sprs::{CsMat, TriMat};
 use super::*;
 
 /// The rows of `points` by distance from `query`, then by row.
-fn brute_force(x: &Array2<f64>, points: &[usize], query: usize) -> Vec<Place> {
+fn brute_force(x: &Array2<f64>, points: &[usize], query: usize) -> Vec<Neighbour> {
     let distance = |row| {
         let gaps = x.row(query).into_iter().zip(x.row(row)).map(|(a, b)| (a - b) * (a - b));
         gaps.fold(0.0, |sum, square| sum + square)
     };
     let others = points.iter().filter(|&&row| row != query);
-    let mut places: Vec<Place> =
-        others.map(|&row| Place { distance: distance(row), row }).collect();
-    places.sort_by(|a, b| a.distance.total_cmp(&b.distance).then(a.row.cmp(&b.row)));
+    let mut places: Vec<Neighbour> =
+        others.map(|&row| Neighbour { squared_distance: distance(row), row }).collect();
+    places
+        .sort_by(|a, b| a.squared_distance.total_cmp(&b.squared_distance).then(a.row.cmp(&b.row)));
     places
 }
 
@@ -33,32 +34,46 @@ fn methods<'a>(
     x: &'a Array2<f64>,
     sparse: &'a CsMat<f64>,
     points: &'a [usize],
-) -> [(&'static str, Typed<'a, 'a, f64>); 3] {
+) -> [(&'static str, Typed<'a, f64>); 3] {
     let dense = Matrix::Dense(x.view());
-    let blocks = Method::Blocks(Blocks::new(&x.view(), points));
+    let method = Method::Dense(Dense::new(&x.view(), points));
     [
-        ("tree", Typed::by_metric(dense, points, Metric::euclidean())),
-        ("blocks", Typed { x: dense, points: points.into(), method: blocks }),
-        ("sparse", Typed::new(Matrix::Sparse(sparse.view()), points)),
+        ("tree", Typed::by_metric(Matrix::Dense(x.view()), points.into(), Metric::euclidean())),
+        ("dense", Typed { x: dense, points: points.into(), method }),
+        ("sparse", Typed::new(Matrix::Sparse(sparse.view()), points.into())),
     ]
 }
 
+/// The first `k` of each list, padded.
+fn first(lists: &[Vec<Neighbour>], k: usize) -> Vec<Neighbour> {
+    let padded = |list: &Vec<Neighbour>| {
+        (0..k).map(|at| *list.get(at).unwrap_or(&Neighbour::NONE)).collect()
+    };
+    lists.iter().map(padded).collect::<Vec<Vec<_>>>().concat()
+}
+
+/// The rows alone.
+fn rows_of(neighbours: Vec<Neighbour>) -> Vec<usize> {
+    neighbours.into_iter().map(|neighbour| neighbour.row).collect()
+}
+
 fn check(x: &Array2<f64>, points: &[usize], queries: &[usize], k: usize) {
-    let truth: Vec<Vec<Place>> = queries.iter().map(|&q| brute_force(x, points, q)).collect();
-    let enough = truth.iter().all(|places| places.len() >= k);
-    let bounds: Vec<Place> =
-        queries.iter().zip(&truth).map(|(&q, t)| *t.get(q % 7).unwrap_or(&Place::LAST)).collect();
+    let truth: Vec<Vec<Neighbour>> = queries.iter().map(|&q| brute_force(x, points, q)).collect();
+    let bounds: Vec<Neighbour> = queries
+        .iter()
+        .zip(&truth)
+        .map(|(&q, t)| *t.get(q % 7).unwrap_or(&Neighbour::NONE))
+        .collect();
     let matrix = sparse(x);
     for (name, search) in methods(x, &matrix, points) {
-        if enough {
-            let expected: Vec<usize> =
-                truth.iter().flat_map(|places| places[..k].iter().map(|p| p.row)).collect();
-            assert_eq!(search.nearest(queries, k), expected, "{name}");
-        }
-        let expected: Vec<Place> =
-            truth.iter().map(|places| *places.get(k - 1).unwrap_or(&Place::LAST)).collect();
-        assert_eq!(search.kth(queries, k), expected, "{name}");
-        let nearer = |(places, bound): (&Vec<Place>, &Place)| {
+        assert_eq!(search.nearest(queries, k), first(&truth, k), "{name}");
+        let mut reversed = truth.clone();
+        let far = |a: &Neighbour, b: &Neighbour| {
+            b.squared_distance.total_cmp(&a.squared_distance).then(a.row.cmp(&b.row))
+        };
+        reversed.iter_mut().for_each(|neighbours| neighbours.sort_by(far));
+        assert_eq!(search.farthest(queries, k), first(&reversed, k), "{name}");
+        let nearer = |(places, bound): (&Vec<Neighbour>, &Neighbour)| {
             places.iter().filter(|place| place.before(bound)).count() >= k
         };
         let expected: Vec<bool> = truth.iter().zip(&bounds).map(nearer).collect();
@@ -130,8 +145,10 @@ proptest! {
         let all: Vec<usize> = (0..n).collect();
         let k = k.min(n - 1);
         let metric = Metric::mixed(categorical.clone(), penalty);
-        let found = Typed::by_metric(Matrix::Dense(x.view()), &all, metric).nearest(&all, k);
-        for (query, found) in found.chunks(k).enumerate() {
+        let search = Typed::by_metric(Matrix::Dense(x.view()), (&all).into(), metric);
+        let found = rows_of(search.nearest(&all, k));
+        let farthest = rows_of(search.farthest(&all, k));
+        for (query, (found, farthest)) in found.chunks(k).zip(farthest.chunks(k)).enumerate() {
             let distance = |row: usize| (0..4).fold(0.0, |sum, column| {
                 let (a, b) = (x[[query, column]], x[[row, column]]);
                 sum + match categorical[column] {
@@ -142,6 +159,8 @@ proptest! {
             let mut expected: Vec<usize> = (0..n).filter(|&row| row != query).collect();
             expected.sort_by(|&a, &b| distance(a).total_cmp(&distance(b)).then(a.cmp(&b)));
             prop_assert_eq!(found, &expected[..k]);
+            expected.sort_by(|&a, &b| distance(b).total_cmp(&distance(a)).then(a.cmp(&b)));
+            prop_assert_eq!(farthest, &expected[..k]);
         }
     }
 }
@@ -150,7 +169,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn several_groups_agree_with_brute_force(
+    fn several_blocks_agree_with_brute_force(
         kind in 0..13_usize,
         n in 257..600_usize,
         columns in 1..24_usize,
@@ -177,7 +196,7 @@ fn grid(n: usize, columns: usize) -> Array2<f32> {
     })
 }
 
-/// Two, three and five groups, whose products serve both of their rows. Queries that look for `k` places
+/// Two, three and five blocks, whose products serve both of their rows. Queries that look for `k` neighbours
 /// before a bound are done at different times, or never. With tiny values the distances have a few bits
 /// only; in `f32` such rows are all equal.
 #[test]
@@ -194,29 +213,25 @@ fn rows_search_one_another() {
 
 fn searched_one_another<F: Scalar>(x: &Array2<F>, wide: &Array2<f64>) {
     let all: Vec<usize> = (0..x.nrows()).collect();
-    let truth: Vec<Vec<Place>> = all.iter().map(|&row| brute_force(wide, &all, row)).collect();
+    let truth: Vec<Vec<Neighbour>> = all.iter().map(|&row| brute_force(wide, &all, row)).collect();
     let bound = |&row: &usize| match row % 4 {
         0 => truth[row][2],
         1 => truth[row][40],
-        2 => Place::LAST,
-        _ => Place { distance: 0.0, row: 9 },
+        2 => Neighbour::NONE,
+        _ => Neighbour { squared_distance: 0.0, row: 9 },
     };
-    let bounds: Vec<Place> = all.iter().map(bound).collect();
-    let search = Typed::new(Matrix::Dense(x.view()), &all);
-    assert!(matches!(search.method, Method::Blocks(_)));
+    let bounds: Vec<Neighbour> = all.iter().map(bound).collect();
+    let search = Typed::new(Matrix::Dense(x.view()), (&all).into());
+    assert!(matches!(search.method, Method::Dense(_)));
     for k in [1, 3, 6] {
-        let expected: Vec<usize> =
-            truth.iter().flat_map(|places| places[..k].iter().map(|place| place.row)).collect();
-        assert_eq!(search.nearest(&all, k), expected);
-        let expected: Vec<Place> = truth.iter().map(|places| places[k - 1]).collect();
-        assert_eq!(search.kth(&all, k), expected);
+        assert_eq!(search.nearest(&all, k), first(&truth, k));
         let expected: Vec<bool> =
             truth.iter().zip(&bounds).map(|(places, bound)| places[k - 1].before(bound)).collect();
         assert_eq!(search.at_least(&all, &bounds, k), expected);
     }
 }
 
-/// Enough rows for several blocks, leaves and stretches, in `f32` as well, on which both dense methods
+/// Enough rows for several blocks, leaves and parts, in `f32` as well, on which both dense methods
 /// and the sparse one agree with each other and, for some of the queries, with brute force.
 #[test]
 fn methods_agree_over_many_blocks() {
@@ -226,21 +241,19 @@ fn methods_agree_over_many_blocks() {
     let points: Vec<usize> = (0..n).collect();
     let queries: Vec<usize> = (0..n).step_by(23).collect();
     let matrix = sparse(&wide);
-    let bounds: Vec<Place> = queries.iter().map(|&q| brute_force(&wide, &points, q)[3]).collect();
-    let expected: Vec<usize> = queries
-        .iter()
-        .flat_map(|&q| brute_force(&wide, &points, q)[..5].to_vec())
-        .map(|p| p.row)
-        .collect();
+    let bounds: Vec<Neighbour> =
+        queries.iter().map(|&q| brute_force(&wide, &points, q)[3]).collect();
+    let expected: Vec<Neighbour> =
+        queries.iter().flat_map(|&q| brute_force(&wide, &points, q)[..5].to_vec()).collect();
     for (name, search) in methods(&wide, &matrix, &points) {
         assert_eq!(search.nearest(&queries, 5), expected, "{name}");
         assert_eq!(search.at_least(&queries, &bounds, 3), vec![true; queries.len()], "{name}");
         assert_eq!(search.at_least(&queries, &bounds, 4), vec![false; queries.len()], "{name}");
     }
-    let search = Typed::new(Matrix::Dense(x.view()), &points);
-    assert!(matches!(search.method, Method::Blocks(_)));
+    let search = Typed::new(Matrix::Dense(x.view()), (&points).into());
+    assert!(matches!(search.method, Method::Dense(_)));
     assert_eq!(search.nearest(&queries, 5), expected);
-    let tree = Typed::by_metric(Matrix::Dense(x.view()), &points, Metric::euclidean());
+    let tree = Typed::by_metric(Matrix::Dense(x.view()), (&points).into(), Metric::euclidean());
     assert_eq!(tree.nearest(&queries, 5), expected);
 }
 
@@ -262,7 +275,20 @@ fn of_equal_points_the_first_are_the_nearest() {
 
 fn found_the_first_of_equals(x: Matrix<'_, f64>) {
     let all: Vec<usize> = (0..x.nrows()).collect();
-    let found = Typed::new(x, &all).nearest(&all, 2);
+    let found = rows_of(Typed::new(x, (&all).into()).nearest(&all, 2));
     assert_eq!(found[..6], [1, 2, 0, 2, 0, 1]);
     assert!(found[6..].chunks(2).all(|pair| pair == [0, 1]));
+}
+
+/// Memory depends on what is stored: 2⁴⁰ columns cost nothing.
+#[test]
+fn sparse_rows_may_have_any_number_of_columns() {
+    let columns = 1 << 40;
+    let indices = vec![0, columns - 1, 1 << 39, columns - 1];
+    let x = CsMat::new((4, columns), vec![0, 1, 2, 3, 4], indices, vec![1.0, 2.0, 1.0, 2.5]);
+    let found = Typed::new(Matrix::Sparse(x.view()), vec![0, 1, 2, 3].into()).nearest(&[1, 0], 1);
+    assert_eq!(
+        found,
+        [(3, 0.25), (2, 2.0)].map(|(row, squared_distance)| Neighbour { squared_distance, row })
+    );
 }

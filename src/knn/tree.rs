@@ -4,7 +4,7 @@ use ndarray::ArrayView2;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::arrange::arranged;
-use super::{Best, Metric, Place};
+use super::{Goal, Metric, Neighbour, gather, insert, scatter};
 use crate::core::Scalar;
 use crate::exec::parallel;
 
@@ -19,7 +19,7 @@ type Lanes = [f64; LANES];
 /// All leaves hold `LANES` points but the last, and all nodes have `LANES` children but the last of each
 /// level. So neither children nor ranges are stored.
 #[derive(Debug)]
-pub(crate) struct Tree<F> {
+pub(super) struct Tree<F> {
     metric: Metric,
     columns: usize,
     /// The rows, leaf after leaf, and their places among the points as they were given.
@@ -42,13 +42,14 @@ struct Level<F> {
 /// A node yet to be visited: a child of the root is on the last of the levels, a leaf on level 0.
 #[derive(Debug, Clone, Copy)]
 struct Node {
-    place: Place,
+    /// No row in the node is nearer, nor of a lower index.
+    bound: Neighbour,
     level: usize,
     at: usize,
 }
 
 impl<F: Scalar> Tree<F> {
-    pub(crate) fn new(x: &ArrayView2<'_, F>, points: &[usize], metric: Metric) -> Self {
+    pub(super) fn new(x: &ArrayView2<'_, F>, points: &[usize], metric: Metric) -> Self {
         let columns = x.ncols();
         let places = arranged::<F, LANES>(x, points, &metric);
         let rows: Vec<usize> = places.iter().map(|&place| points[place]).collect();
@@ -82,33 +83,43 @@ impl<F: Scalar> Tree<F> {
         Self { metric, columns, rows, places, values, levels }
     }
 
-    /// Queries that lie together are searched for one after the other: they meet the same leaves while
+    pub(super) fn metric(&self) -> &Metric {
+        &self.metric
+    }
+
+    /// Queries that lie together are searched for one after the other: they visit the same leaves while
     /// these are in the cache.
-    pub(crate) fn search(&self, x: &ArrayView2<'_, F>, queries: &[usize], found: &mut [Best]) {
+    pub(super) fn search(
+        &self,
+        x: &ArrayView2<'_, F>,
+        queries: &[usize],
+        (goal, k): (Goal, usize),
+        found: &mut [Neighbour],
+    ) {
         let same = queries.len() == self.rows.len()
             && self.places.iter().zip(&self.rows).all(|(&place, &row)| queries[place] == row);
         let order =
             if same { self.places.clone() } else { arranged::<F, LANES>(x, queries, &self.metric) };
-        let mut ordered: Vec<Best> =
-            order.iter().map(|&at| std::mem::take(&mut found[at])).collect();
-        parallel::map_into(&mut ordered, 1, BLOCK, |_, range, found| {
+        let mut sorted = gather(&order, found, k);
+        parallel::map_into(&mut sorted, k, BLOCK, |_, range, found| {
             let (mut query, mut stack) = (vec![0.0; self.columns], Vec::new());
-            for (&place, best) in order[range].iter().zip(found) {
+            for (&place, found) in order[range].iter().zip(found.chunks_exact_mut(k)) {
                 let own = queries[place];
                 query.iter_mut().zip(x.row(own)).for_each(|(out, value)| *out = value.to_f64());
-                let search = Search { tree: self, query: &query, own, best, stack: &mut stack };
+                let search =
+                    Search { tree: self, query: &query, own, goal, found, stack: &mut stack };
                 Arch::new().dispatch(search);
             }
         });
-        order.into_iter().zip(ordered).for_each(|(at, best)| found[at] = best);
+        scatter(&order, &sorted, k, found);
     }
 
-    /// How far the box of each sibling is from a query.
+    /// The squared distance of a query from the box of each sibling.
     ///
-    /// No point in there is nearer, also in floating point: the gap to the box is no more than the gap
+    /// No point in the box is nearer, also in floating point: the gap to the box is no more than the gap
     /// to a point, and subtracting, squaring and adding in the same order round monotonically.
     #[inline(always)]
-    fn to_family(&self, nodes: &Level<F>, family: usize, query: &[f64]) -> Lanes {
+    fn box_distances(&self, nodes: &Level<F>, family: usize, query: &[f64]) -> Lanes {
         let mut sums = [0.0; LANES];
         let boxes = &nodes.boxes[family * self.columns..];
         for (column, (&query, [low, high])) in query.iter().zip(boxes).enumerate() {
@@ -124,9 +135,9 @@ impl<F: Scalar> Tree<F> {
         sums
     }
 
-    /// How far each point of a leaf is from a query.
+    /// The squared distance of a query from each point of a leaf.
     #[inline(always)]
-    fn to_points(&self, leaf: usize, query: &[f64]) -> Lanes {
+    fn point_distances(&self, leaf: usize, query: &[f64]) -> Lanes {
         let mut sums = [0.0; LANES];
         let values = &self.values[leaf * self.columns..];
         for (column, (&query, points)) in query.iter().zip(values).enumerate() {
@@ -140,13 +151,14 @@ impl<F: Scalar> Tree<F> {
     }
 }
 
-/// What a query looks for. It is compiled for the widest registers of the machine; as lanes are added up
-/// apart, no bit depends on them.
+/// The search for the neighbours of one query. It is compiled for the widest registers of the machine; each lane
+/// is a sum of its own, so that no bit depends on them.
 struct Search<'a, F> {
     tree: &'a Tree<F>,
     query: &'a [f64],
     own: usize,
-    best: &'a mut Best,
+    goal: Goal,
+    found: &'a mut [Neighbour],
     stack: &'a mut Vec<Node>,
 }
 
@@ -156,9 +168,9 @@ impl<F: Scalar> WithSimd for Search<'_, F> {
     /// Visits the nearest nodes first.
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, _: S) {
-        self.stack.push(Node { place: Place::FIRST, level: self.tree.levels.len(), at: 0 });
-        while let Some(Node { place, level, at }) = self.stack.pop() {
-            if !place.before(&self.best.bound) {
+        self.stack.push(Node { bound: Neighbour::NEAREST, level: self.tree.levels.len(), at: 0 });
+        while let Some(Node { bound, level, at }) = self.stack.pop() {
+            if !bound.before(&self.found[self.found.len() - 1]) {
                 continue;
             }
             match level.checked_sub(1) {
@@ -170,21 +182,21 @@ impl<F: Scalar> WithSimd for Search<'_, F> {
 }
 
 impl<F: Scalar> Search<'_, F> {
-    /// Puts the siblings that may hold places of interest on the stack, the nearest last.
+    /// Puts the siblings that may hold rows before the limit on the stack, the nearest last.
     #[inline(always)]
     fn visit_family(&mut self, level: usize, family: usize) {
         let nodes = &self.tree.levels[level];
-        let distances = self.tree.to_family(nodes, family, self.query);
+        let distances = self.tree.box_distances(nodes, family, self.query);
         let start = self.stack.len();
         let siblings = family * LANES..;
         for ((at, distance), &row) in siblings.clone().zip(distances).zip(&nodes.first[siblings]) {
-            let place = Place { distance, row };
-            if !place.before(&self.best.bound) {
+            let bound = Neighbour { squared_distance: distance, row };
+            if !bound.before(&self.found[self.found.len() - 1]) {
                 continue;
             }
             let mut to = self.stack.len();
-            self.stack.push(Node { place, level, at });
-            while to > start && self.stack[to - 1].place.before(&place) {
+            self.stack.push(Node { bound, level, at });
+            while to > start && self.stack[to - 1].bound.before(&bound) {
                 self.stack.swap(to - 1, to);
                 to -= 1;
             }
@@ -193,21 +205,21 @@ impl<F: Scalar> Search<'_, F> {
 
     #[inline(always)]
     fn visit_leaf(&mut self, leaf: usize) {
-        let distances = self.tree.to_points(leaf, self.query);
-        let bound = self.best.bound.distance;
-        if distances.iter().fold(true, |all, &distance| all & (distance > bound)) {
+        let distances = self.tree.point_distances(leaf, self.query);
+        let limit = self.found[self.found.len() - 1].squared_distance;
+        if distances.iter().fold(true, |all, &distance| all & (distance > limit)) {
             return;
         }
         for (&row, distance) in self.tree.rows[leaf * LANES..].iter().zip(distances) {
             if row != self.own {
-                self.best.offer(Place { distance, row });
+                insert(self.goal, self.found, Neighbour { squared_distance: distance, row });
             }
         }
     }
 }
 
 impl<F: Scalar> Level<F> {
-    /// The nodes that hold the lanes of each family below, where `first` holds the first rows there.
+    /// The parents of the families below, whose boxes are `lanes` and whose lowest rows are `first`.
     fn enclosing<'a>(
         columns: usize,
         first: &[usize],
@@ -235,7 +247,7 @@ impl<F: Scalar> Level<F> {
 }
 
 impl Metric {
-    /// Adds what gaps in a column count.
+    /// Adds the terms of a column.
     #[inline(always)]
     fn add(&self, column: usize, gaps: &Lanes, sums: &mut Lanes) {
         if self.is_categorical(column) {

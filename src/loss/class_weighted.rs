@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Block, Derivatives, LogLoss, Loss, PIECE, Posterior};
+use super::{Block, Derivatives, LogLoss, Loss, Posterior, TILE};
 use crate::core::{ClassTotals, Error, Result};
 
 /// Any loss with a weight for each class: α ℓ(z, 1) on positives, β ℓ(z, 0) on negatives
@@ -183,8 +183,8 @@ impl<L: Loss> Loss for ClassWeighted<L> {
     fn block(&self, rows: Block<'_>) -> f64 {
         // Class and sample weights are multiplied first, a tile of rows at a time, so that a loss behind a
         // pointer is called once per tile and not once per row.
-        let mut both = [0.0; PIECE];
-        rows.tiles(PIECE)
+        let mut both = [0.0; TILE];
+        rows.tiles(TILE)
             .map(|rows| {
                 let both = &mut both[..rows.labels.len()];
                 for (weight, &label) in both.iter_mut().zip(rows.labels) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Block, Derivatives, Loss, PIECE, Posterior};
+use super::{Block, Derivatives, Loss, Posterior, TILE};
 use crate::core::{ClassTotals, Error, Result};
 
 /// Any loss with smoothed labels: (1 − ε/2) ℓ(z, y) + (ε/2) ℓ(z, 1 − y), that is targets ε/2 and
@@ -78,10 +78,10 @@ impl<L: Loss> Loss for LabelSmoothing<L> {
         // Each row once with its own label and once with the other, a tile of rows at a time, so that a
         // loss behind a pointer is called for tiles and not for rows.
         let half = 0.5 * self.epsilon;
-        let (mut scaled, mut others) = ([0.0; PIECE], [false; PIECE]);
-        let (mut other_gradients, mut other_hessians) = ([0.0; PIECE], [0.0; PIECE]);
+        let (mut scaled, mut others) = ([0.0; TILE], [false; TILE]);
+        let (mut other_gradients, mut other_hessians) = ([0.0; TILE], [0.0; TILE]);
         let mut total = 0.0;
-        for Block { logits, labels, weights, gradients, hessians } in rows.tiles(PIECE) {
+        for Block { logits, labels, weights, gradients, hessians } in rows.tiles(TILE) {
             let n = logits.len();
             let scaled = &mut scaled[..n];
             let scale = |factor: f64, out: &mut [f64]| match weights {

@@ -20,7 +20,7 @@ pub use logit_adjusted::LogitAdjusted;
 pub use posterior::{Posterior, PosteriorMap};
 
 use crate::core::{ClassTotals, Error, Result, same_length};
-use crate::exec::simd::{LANES, PIECE, Work, total, vectorised};
+use crate::exec::simd::{LANES, TILE, Work, total, vectorised};
 
 /// A loss at one logit, with its first two derivatives there.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -78,7 +78,7 @@ impl Derivatives {
 ///
 /// // The squared error is proper: σ(z) is the class probability.
 /// assert!((Brier.posterior().probability(-2.0) - sigmoid(-2.0)).abs() < 1e-15);
-/// let log = SyntheticClicks::new(4_000, 0.1)?.numeric(2).categorical(&[]).generate::<f64>(7)?;
+/// let log = SyntheticClicks::new(4_000, 0.1)?.numeric(2).categorical(&[]).generate(7)?;
 /// let fitted = Pipeline::new(LogisticRegression::new().l2(1.0)?)
 ///     .loss(Brier)
 ///     .calibrator(PriorCorrection::new())
@@ -93,7 +93,7 @@ pub trait Loss: Debug + Send + Sync {
     /// A copy of this loss, behind a pointer.
     fn shared(&self) -> Arc<dyn Loss>;
 
-    /// The map from logits to class probabilities, with which a calibrator undoes what the loss bends.
+    /// The map from logits to class probabilities, which calibrators use.
     /// Default: the one that follows from the gradients, [`Posterior::of_gradients`]. A loss that knows a
     /// formula gives it by [`Posterior::custom`].
     fn posterior(&self) -> Posterior {

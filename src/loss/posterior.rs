@@ -1,10 +1,11 @@
-//! What a logit means: the map from the logit of a trained model to a class probability.
+//! The map from the logit of a trained model to a class probability.
 
+use std::convert::Infallible;
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 
 use super::{AsymmetricLoss, FocalLoss, Loss};
-use crate::numerics::sigmoid;
+use crate::numerics::{root, sigmoid};
 
 /// The class probability η at which a logit minimises the expected loss η ℓ(z, 1) + (1 − η) ℓ(z, 0), as a
 /// plain value: [`Loss::posterior`] makes it, and calibrators keep it.
@@ -127,7 +128,7 @@ impl Posterior {
     }
 
     /// The logit that stands for these log-odds, the inverse of [`log_odds`](Self::log_odds). Where none does,
-    /// as under smoothed labels, one next to those that stand for log-odds below and above.
+    /// as under smoothed labels, the logit at which the log-odds jump over them.
     #[must_use]
     pub fn logit(&self, log_odds: f64) -> f64 {
         // One half is a class probability that every loss can tell.
@@ -141,7 +142,7 @@ impl Posterior {
     }
 
     /// The constant that the map adds to every logit, if it does that and no more: 0 for log loss, −ln(α/β)
-    /// under class weights. None for a map that bends. A linear model can hold the shift in its intercept.
+    /// under class weights. None for any other map. A linear model can hold the shift in its intercept.
     #[must_use]
     pub fn shift(&self) -> Option<f64> {
         match self {
@@ -200,38 +201,14 @@ impl PosteriorMap for OfGradients {
 /// for every weighting of the classes.
 fn invert(g: impl Fn(f64) -> f64, start: f64, target: f64) -> f64 {
     let miss = |z: f64| g(z) - target;
-    let close = |miss: f64| miss.abs() <= 4.0 * f64::EPSILON * (1.0 + target.abs());
-    let (mut a, mut at_a) = (start, miss(start));
-    let mut step = -at_a;
-    if at_a == 0.0 || !step.is_finite() {
+    let at_start = miss(start);
+    if at_start == 0.0 || !at_start.is_finite() {
         return start;
     }
-    let (mut b, mut at_b) = (a + step, miss(a + step));
+    let at = |distance: f64| start - at_start.signum() * distance;
+    let rising = |distance: f64| Ok::<f64, Infallible>(-at_start.signum() * miss(at(distance)));
+    let accuracy = [4.0 * f64::EPSILON * (1.0 + target.abs()), 0.0];
     // A slope below 1 leaves the first step short. Doubled 60 times, it has left any range of logits.
-    for _ in 0..60 {
-        if close(at_b) {
-            return b;
-        }
-        if at_a.signum() != at_b.signum() {
-            break;
-        }
-        step *= 2.0;
-        (a, at_a, b) = (b, at_b, b + step);
-        at_b = miss(b);
-    }
-    // Bisection halves an interval of at most 2⁶⁰ steps until neighbouring numbers are reached.
-    let mut middle = a + 0.5 * (b - a);
-    while middle != a && middle != b {
-        let here = miss(middle);
-        if close(here) {
-            break;
-        }
-        if here.signum() == at_a.signum() {
-            a = middle;
-        } else {
-            b = middle;
-        }
-        middle = a + 0.5 * (b - a);
-    }
-    middle
+    let Ok(distance) = root::search(-at_start.abs(), at_start.abs(), 2.0, accuracy, rising);
+    at(distance.unwrap_or(f64::MAX))
 }

@@ -4,13 +4,13 @@ use ndarray_rand::rand::Rng;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 use statrs::function::erf::erfc;
 
-use super::interval::{Interval, check_level, two_sided_quantile};
-use super::ordered::Ordered;
-use super::ranked::{Ranked, Scored};
-use super::rows::{Domain, Weighted};
+use super::interval::{Interval, ensure_level, two_sided_quantile};
+use super::ranked::RankedScores;
+use super::rows::{Domain, SortedRow};
+use super::sorted_rows::SortedRows;
 use crate::core::same_length;
+use crate::core::{Error, Result, Seed};
 use crate::exec::parallel;
-use crate::{Error, Result, Seed};
 
 /// The bootstrap: intervals for any metric, from the metric on rows drawn with replacement.
 ///
@@ -30,8 +30,8 @@ use crate::{Error, Result, Seed};
 /// ratio of a normal distribution to Student's t. Quantiles are at place (replicates + 1)·share, so that few
 /// replicates do not make it narrower either (Davison & Hinkley 1997; R's type 6).
 ///
-/// Rows of weight 0 are drawn as well, and count for nothing: a row that was not chosen is a draw from the
-/// population, too. Leave them out where they are no rows at all.
+/// Rows of weight 0 are drawn too, and add nothing to a metric: a row that a sampler did not choose is
+/// also a draw from the population. Remove rows that are not part of the sample.
 ///
 /// Replicates run in parallel with a random stream each: the same seed gives the same bits for any
 /// number of threads. A replicate in which the metric is undefined (no positives drawn) is drawn again;
@@ -43,10 +43,10 @@ use crate::{Error, Result, Seed};
 /// Where 0.5 % of 10,000 to 20,000 rows are positive, intervals at 95 % from 150 replicates contained the
 /// truth in 93.3 % to 96.2 % of 2,000 simulated samples, for normalised entropy, average precision,
 /// predicted / observed, differences of entropy, and groups of 40 rows
-/// (`COVERAGE_SAMPLES=2000 cargo test --test curves bootstrap -- --nocapture` prints them).
+/// (`COVERAGE_SAMPLES=2000 cargo test --test metrics bootstrap -- --nocapture` prints them).
 ///
 /// ```
-/// use imbalance::metrics::{Bootstrap, Ranked};
+/// use imbalance::metrics::{Bootstrap, RankedScores};
 ///
 /// let labels: Vec<bool> = (0..400).map(|i| i % 8 == 0).collect();
 /// let p: Vec<f64> = (0..400).map(|i| if i % 8 == 0 { 0.2 } else { 0.1 } + f64::from(i % 37) / 200.0).collect();
@@ -66,7 +66,7 @@ pub struct Bootstrap<'a> {
     groups: Option<&'a [u32]>,
 }
 
-/// A thousand times more replicates than settle any interval, and few enough to hold.
+/// A thousand times more replicates than an interval needs; their metrics fit into memory.
 const MAX_REPLICATES: usize = 1 << 20;
 
 /// How often an undefined replicate is drawn again before its error is returned. Where positives are
@@ -74,12 +74,11 @@ const MAX_REPLICATES: usize = 1 << 20;
 const ATTEMPTS: usize = 32;
 
 impl<'a> Bootstrap<'a> {
-    /// A bootstrap of rows with that many replicates, at a level of 95 %.
+    /// A bootstrap of rows with this number of replicates.
     ///
-    /// A thousand replicates settle the ends of a 95 % interval; fewer serve for a standard error.
+    /// A thousand replicates suffice for the ends of a 95 % interval, fewer for a standard error.
     ///
     /// # Errors
-    ///
     /// [`Error::InvalidArgument`] unless `replicates` is between 2 and 2²⁰.
     pub fn new(replicates: usize, seed: impl Into<Seed>) -> Result<Self> {
         if !(2..=MAX_REPLICATES).contains(&replicates) {
@@ -89,30 +88,28 @@ impl<'a> Bootstrap<'a> {
         Ok(Self { replicates, level: 0.95, seed: seed.into(), groups: None })
     }
 
-    /// The same with another level.
+    /// The level of the intervals. Default: 0.95.
     ///
     /// # Errors
-    ///
     /// [`Error::InvalidArgument`] unless 0 < `level` < 1.
     pub fn level(mut self, level: f64) -> Result<Self> {
-        check_level(level)?;
+        ensure_level(level)?;
         self.level = level;
         Ok(self)
     }
 
-    /// The same, drawing whole groups: rows of one code are drawn together.
+    /// Draws whole groups: rows of one code are drawn together. Default: every row is a group.
     ///
     /// [`Categories::codes`](crate::core::Categories::codes) are such codes.
     #[must_use]
-    pub fn by_group(mut self, codes: &'a [u32]) -> Self {
-        self.groups = Some(codes);
+    pub fn by_group(mut self, groups: &'a [u32]) -> Self {
+        self.groups = Some(groups);
         self
     }
 
     /// Estimate and interval of each of `N` metrics on the same replicates.
     ///
     /// # Errors
-    ///
     /// The errors of the metric, [`Error::LengthMismatch`] if the groups are not one per row,
     /// [`Error::Numerical`] if a metric is NaN or infinite in a replicate, and the [errors common to all
     /// metrics](super#errors).
@@ -121,9 +118,9 @@ impl<'a> Bootstrap<'a> {
         labels: &[bool],
         scores: &[f64],
         weights: Option<&[f64]>,
-        metrics: impl Fn(&Ranked) -> Result<[f64; N]> + Sync,
+        metrics: impl Fn(&RankedScores) -> Result<[f64; N]> + Sync,
     ) -> Result<[Interval; N]> {
-        let rows = Ordered::new(labels, scores, Domain::Scores, weights)?;
+        let rows = SortedRows::new(labels, scores, Domain::Scores, weights)?;
         self.resample(&[rows], metrics)?.intervals(|models| models[0])
     }
 
@@ -134,11 +131,10 @@ impl<'a> Bootstrap<'a> {
     /// models are lucky or unlucky together.
     ///
     /// # Errors
-    ///
     /// As [`intervals`](Self::intervals).
     ///
     /// ```
-    /// use imbalance::metrics::{Bootstrap, Ranked};
+    /// use imbalance::metrics::{Bootstrap, RankedScores};
     ///
     /// let labels: Vec<bool> = (0..400).map(|i| i % 8 == 0).collect();
     /// let good: Vec<f64> = (0..400).map(|i| f64::from(u8::from(i % 8 == 0)) + f64::from(i % 37) / 20.0).collect();
@@ -154,10 +150,10 @@ impl<'a> Bootstrap<'a> {
         labels: &[bool],
         models: [&[f64]; 2],
         weights: Option<&[f64]>,
-        metrics: impl Fn(&Ranked) -> Result<[f64; N]> + Sync,
+        metrics: impl Fn(&RankedScores) -> Result<[f64; N]> + Sync,
     ) -> Result<[Interval; N]> {
         let [first, second] =
-            models.map(|scores| Ordered::new(labels, scores, Domain::Scores, weights));
+            models.map(|scores| SortedRows::new(labels, scores, Domain::Scores, weights));
         let resampled = self.resample(&[first?, second?], metrics)?;
         resampled
             .intervals(|models| std::array::from_fn(|metric| models[0][metric] - models[1][metric]))
@@ -166,8 +162,8 @@ impl<'a> Bootstrap<'a> {
     /// The metrics of each model, which are all of the same rows, on the same replicates.
     pub(crate) fn resample<const N: usize>(
         &self,
-        models: &[Ordered],
-        metrics: impl Fn(&Ranked) -> Result<[f64; N]> + Sync,
+        models: &[SortedRows],
+        metrics: impl Fn(&RankedScores) -> Result<[f64; N]> + Sync,
     ) -> Result<Replicates<N>> {
         let first = models.first().ok_or(Error::NoRows { what: "the models" })?;
         if let Some(groups) = self.groups {
@@ -208,7 +204,7 @@ pub(crate) struct Replicates<const N: usize> {
 }
 
 impl<const N: usize> Replicates<N> {
-    /// Estimate and interval of something made of the models' metrics.
+    /// Estimate and interval of a function of the models' metrics.
     pub(crate) fn interval(&self, of: impl Fn(&[[f64; N]]) -> f64) -> Result<Interval> {
         let estimate = of(&self.estimates);
         let mut values: Vec<f64> = self.replicates.iter().map(|models| of(models)).collect();
@@ -243,7 +239,7 @@ impl<const N: usize> Replicates<N> {
     }
 }
 
-/// What is drawn: rows, or groups of rows.
+/// The units that are drawn: rows, or groups of rows.
 enum Units {
     Rows(usize),
     /// The group of each row, numbered without gaps, and the number of groups.
@@ -262,7 +258,7 @@ impl Units {
     }
 
     /// Number of units that have positives of any weight.
-    fn positives(&self, rows: &Ordered) -> usize {
+    fn positives(&self, rows: &SortedRows) -> usize {
         let rows = rows.rows().filter(|((_, weight), _)| *weight > 0.0).map(|(_, row)| row);
         match self {
             Self::Rows(_) => rows.count(),
@@ -289,14 +285,14 @@ impl Units {
 }
 
 /// The rows with their weights multiplied by how often they were drawn.
-fn resampled(rows: &Ordered, times: &[u32]) -> Result<Ranked> {
+fn resampled(rows: &SortedRows, times: &[u32]) -> Result<RankedScores> {
     let drawn = rows.rows().filter(|&(_, row)| times[row] > 0);
-    let sorted: Vec<Scored> =
+    let sorted: Vec<SortedRow> =
         drawn.map(|((score, weight), row)| (score, weight * f64::from(times[row]))).collect();
     if sorted.is_empty() {
         return Err(Error::NoRows { what: "a replicate" });
     }
-    Ok(Ranked::presorted(sorted, rows.ranked().unit()))
+    Ok(RankedScores::presorted(sorted, rows.ranked().classes.unit))
 }
 
 /// The share of replicates beyond each end of the interval; see [`Bootstrap`].

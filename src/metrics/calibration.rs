@@ -1,10 +1,10 @@
 //! Do the probabilities mean what they say?
 
-use super::line::{fit_intercept, fit_line};
-use super::ranked::{Ranked, Tie};
-use super::rows::{Domain, Rows, Sum, Weighted};
+use super::ranked::{RankedScores, ScoreGroup};
+use super::rows::{CheckedRows, Domain, Sum, WeightedRows};
+use crate::core::{Error, Result, Separation};
+use crate::fit::{BoundedLogit, Logit, LogitForm, Range, Sample, intercept};
 use crate::numerics::logit;
-use crate::{Error, Result};
 
 /// Predicted over observed: the number of positives the model expects, per positive there is.
 ///
@@ -23,7 +23,6 @@ use crate::{Error, Result};
 /// Source: He et al., "Practical Lessons from Predicting Clicks on Ads at Facebook", 2014.
 ///
 /// # Errors
-///
 /// [`Error::OneClass`] if positives have no weight, and the [errors common to all
 /// metrics](super#errors).
 ///
@@ -39,9 +38,8 @@ pub fn predicted_over_observed(
     probabilities: &[f64],
     weights: Option<&[f64]>,
 ) -> Result<f64> {
-    let rows = Rows::new(labels, probabilities, Domain::Probabilities, weights)?;
-    rows.need_positives("predicted over observed")?;
-    Ok(predicted_over_observed_of(&rows))
+    let rows = CheckedRows::new(labels, probabilities, Domain::Probabilities, weights)?;
+    predicted_over_observed_of(&rows)
 }
 
 /// Cox's logistic recalibration of a set of probabilities; see [`calibration_line`].
@@ -87,7 +85,6 @@ pub struct CalibrationLine {
 /// Source: Cox, "Two further applications of a model for binary regression", 1958.
 ///
 /// # Errors
-///
 /// - [`Error::OneClass`] if positives or negatives have no weight.
 /// - [`Error::InvalidArgument`] if a row with weight has probability 0 or 1, naming the row, or if
 ///   all rows have the same probability.
@@ -112,7 +109,11 @@ pub fn calibration_line(
     probabilities: &[f64],
     weights: Option<&[f64]>,
 ) -> Result<CalibrationLine> {
-    calibration_line_of(&Rows::new(labels, probabilities, Domain::Probabilities, weights)?)
+    let rows = CheckedRows::new(labels, probabilities, Domain::Probabilities, weights)?;
+    rows.classes().ensure_both("the calibration line")?;
+    ensure_logits(&rows)?;
+    // Sorted, so that the order of the rows does not change a bit.
+    calibration_line_of(&RankedScores::of_probabilities(labels, probabilities, weights)?)
 }
 
 /// One bin of a reliability diagram; see [`quantile_bins`].
@@ -152,7 +153,6 @@ pub struct Bin {
 /// One class is no obstacle.
 ///
 /// # Errors
-///
 /// [`Error::InvalidArgument`] if `bins` is 0, and the [errors common to all
 /// metrics](super#errors).
 ///
@@ -172,11 +172,7 @@ pub fn quantile_bins(
     weights: Option<&[f64]>,
     bins: usize,
 ) -> Result<Vec<Bin>> {
-    let rows = Rows::new(labels, probabilities, Domain::Probabilities, weights)?;
-    check_bins(bins)?;
-    let mut found = bins_of(&Ranked::of(&rows), bins);
-    found.iter_mut().for_each(|bin| bin.weight *= rows.weights.unit);
-    Ok(found)
+    RankedScores::of_probabilities(labels, probabilities, weights)?.quantile_bins(bins)
 }
 
 /// Expected calibration error over [`quantile_bins`].
@@ -200,7 +196,6 @@ pub fn quantile_bins(
 /// Networks", 2017; both with bins of equal width.
 ///
 /// # Errors
-///
 /// [`Error::InvalidArgument`] if `bins` is 0, and the [errors common to all
 /// metrics](super#errors).
 ///
@@ -218,21 +213,118 @@ pub fn ece(
     weights: Option<&[f64]>,
     bins: usize,
 ) -> Result<f64> {
-    let rows = Rows::new(labels, probabilities, Domain::Probabilities, weights)?;
-    check_bins(bins)?;
-    Ok(ece_of(&Ranked::of(&rows), bins))
+    RankedScores::of_probabilities(labels, probabilities, weights)?.ece(bins)
 }
 
-pub(super) fn predicted_over_observed_of(rows: &impl Weighted) -> f64 {
-    rows.sum(|_, p| p) / rows.positive()
+impl RankedScores {
+    /// See [`predicted_over_observed`].
+    ///
+    /// # Errors
+    /// [`Error::OneClass`] if positives have no weight, [`Error::InvalidArgument`] if a score is no
+    /// probability.
+    pub fn predicted_over_observed(&self) -> Result<f64> {
+        self.ensure_probabilities()?;
+        predicted_over_observed_of(self)
+    }
+
+    /// See [`calibration_line`], whose errors name rows in the order of their scores here.
+    ///
+    /// # Errors
+    /// As [`calibration_line`].
+    pub fn calibration_line(&self) -> Result<CalibrationLine> {
+        self.ensure_probabilities()?;
+        calibration_line_of(self)
+    }
+
+    /// See [`quantile_bins`].
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if `bins` is 0 or a score is no probability.
+    pub fn quantile_bins(&self, bins: usize) -> Result<Vec<Bin>> {
+        let mut found = self.bins(bins)?;
+        found.iter_mut().for_each(|bin| bin.weight *= self.classes.unit);
+        Ok(found)
+    }
+
+    /// See [`ece`].
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if `bins` is 0 or a score is no probability.
+    pub fn ece(&self, bins: usize) -> Result<f64> {
+        let bins = self.bins(bins)?;
+        let gaps = bins.iter().map(|bin| bin.weight * (bin.mean_predicted - bin.observed).abs());
+        // Rounding must not carry a score that is always wrong past 1.
+        Ok((gaps.collect::<Sum>().value() / self.classes.total()).min(1.0))
+    }
+
+    /// See [`quantile_bins`], with weights in the unit of the rows' weights.
+    pub(super) fn bins(&self, bins: usize) -> Result<Vec<Bin>> {
+        if bins == 0 {
+            return Err(Error::invalid("bins", bins, "at least 1"));
+        }
+        self.ensure_probabilities()?;
+        let total = self.classes.total();
+        let mut below = Sum::default();
+        let mut found: Vec<(usize, OpenBin)> = Vec::new();
+        for group in self.groups() {
+            let middle = below.value() + 0.5 * group.weight();
+            below.add(group.weight());
+            // A last group of almost no weight has its middle at `total` after rounding.
+            let place = ((middle * bins as f64 / total) as usize).min(bins - 1);
+            match found.last_mut() {
+                Some((last, bin)) if *last == place => bin.add(&group),
+                _ => found.push((place, OpenBin::of(&group))),
+            }
+        }
+        Ok(found.into_iter().map(|(_, bin)| bin.close()).collect())
+    }
 }
 
-pub(super) fn calibration_line_of(rows: &impl Weighted) -> Result<CalibrationLine> {
-    rows.need_both_classes("the calibration line")?;
+fn predicted_over_observed_of(rows: &impl WeightedRows) -> Result<f64> {
+    rows.classes().ensure_positives("predicted over observed")?;
+    Ok(rows.sum(|_, p| p) / rows.classes().positive())
+}
+
+fn calibration_line_of(rows: &impl WeightedRows) -> Result<CalibrationLine> {
+    rows.classes().ensure_both("the calibration line")?;
+    ensure_logits(rows)?;
     let n = rows.len();
-    let (mut logits, mut targets, mut weights) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
+    let (mut logits, mut labels, mut weights) = (vec![0.0; n], vec![false; n], vec![0.0; n]);
     for row in 0..n {
         let (label, p, weight) = rows.row(row);
+        (logits[row], labels[row], weights[row]) = (logit(p), label, weight);
+    }
+    let sample = Sample { scores: &logits, labels: &labels, weights: Some(&weights) };
+    ensure_one_line(sample)?;
+    let form = LogitForm { free: true, ..LogitForm::RISING };
+    let line = BoundedLogit::fit(sample, form, &Logit)?;
+    let in_the_large = intercept(
+        &logits,
+        Some(&weights),
+        rows.classes().positive().ln() - rows.classes().negative().ln(),
+    );
+    let errors = [line.covariance[(1, 1)], line.covariance[(0, 0)], 1.0 / in_the_large.information]
+        .map(|variance| (variance / rows.classes().unit).sqrt());
+    if let Some(&value) = errors.iter().find(|error| !error.is_finite()) {
+        return Err(Error::Numerical {
+            what: "a standard error of the calibration line".into(),
+            value,
+            remedy: "weights and scores must not differ by hundreds of orders of magnitude",
+        });
+    }
+    Ok(CalibrationLine {
+        intercept: line.intercept,
+        intercept_standard_error: errors[0],
+        slope: line.coefficients[0],
+        slope_standard_error: errors[1],
+        intercept_given_slope_one: in_the_large.value,
+        intercept_given_slope_one_standard_error: errors[2],
+    })
+}
+
+/// `Ok` if every probability with weight has a finite logit.
+fn ensure_logits(rows: &impl WeightedRows) -> Result<()> {
+    for (row, (_, p, weight)) in (0..rows.len()).map(|row| (row, rows.row(row))) {
         if (p == 0.0 || p == 1.0) && weight > 0.0 {
             return Err(Error::invalid(
                 "probabilities",
@@ -240,49 +332,28 @@ pub(super) fn calibration_line_of(rows: &impl Weighted) -> Result<CalibrationLin
                 "strictly between 0 and 1 for a calibration line, as 0 and 1 have no finite logit",
             ));
         }
-        logits[row] = logit(p);
-        targets[row] = f64::from(u8::from(label));
-        weights[row] = weight * rows.unit();
     }
-    let (target, weights) = (|row: usize| targets[row], Some(&weights[..]));
-    let line = fit_line(&logits, target, weights).map_err(|error| match error {
-        // The caller knows probabilities, not logits.
-        Error::InvalidArgument { argument: "scores", expected, .. } => {
-            Error::invalid("probabilities", "the same in every row", expected)
-        }
-        other => other,
-    })?;
-    let (in_the_large, in_the_large_error) = fit_intercept(&logits, target, weights)?;
-    Ok(CalibrationLine {
-        intercept: line.intercept,
-        intercept_standard_error: line.covariance[0][0].sqrt(),
-        slope: line.slope,
-        slope_standard_error: line.covariance[1][1].sqrt(),
-        intercept_given_slope_one: in_the_large,
-        intercept_given_slope_one_standard_error: in_the_large_error,
+    Ok(())
+}
+
+/// `Ok` if exactly one line maximises the likelihood, of rows of both classes: the likelihood rises without end along
+/// a rising line if no positive lies below a negative, along a falling one if none lies above.
+fn ensure_one_line(sample: Sample<'_>) -> Result<()> {
+    let overlap = |[negatives, positives]: &[Range; 2]| {
+        positives.low < negatives.high && positives.high > negatives.low
+    };
+    let ranges @ [negatives, positives] = sample.class_ranges(|z| z, overlap);
+    if overlap(&ranges) {
+        return Ok(());
+    }
+    if positives == negatives && positives.low == positives.high {
+        let expected = "at least two different numbers, as a constant has no slope";
+        return Err(Error::invalid("probabilities", "the same in every row", expected));
+    }
+    let touch = positives.low == negatives.high || positives.high == negatives.low;
+    Err(Error::Separation {
+        kind: if touch { Separation::QuasiComplete } else { Separation::Complete },
     })
-}
-
-pub(super) fn check_bins(bins: usize) -> Result<()> {
-    if bins > 0 { Ok(()) } else { Err(Error::invalid("bins", bins, "at least 1")) }
-}
-
-/// The bins, with weights in the unit of the rows' weights.
-pub(super) fn bins_of(rows: &Ranked, bins: usize) -> Vec<Bin> {
-    let total = rows.total();
-    let mut below = Sum::default();
-    let mut found: Vec<(usize, OpenBin)> = Vec::new();
-    for tie in rows.ties() {
-        let middle = below.value() + 0.5 * tie.weight();
-        below.add(tie.weight());
-        // A last tie of almost no weight has its middle at `total` after rounding.
-        let place = ((middle * bins as f64 / total) as usize).min(bins - 1);
-        match found.last_mut() {
-            Some((last, bin)) if *last == place => bin.add(&tie),
-            _ => found.push((place, OpenBin::of(&tie))),
-        }
-    }
-    found.into_iter().map(|(_, bin)| bin.close()).collect()
 }
 
 /// A bin that is being filled from the lowest score up.
@@ -296,20 +367,20 @@ struct OpenBin {
 }
 
 impl OpenBin {
-    fn of(tie: &Tie) -> Self {
-        let (lower, upper) = (tie.score, tie.score);
+    fn of(group: &ScoreGroup) -> Self {
+        let (lower, upper) = (group.score, group.score);
         let [weight, predicted, positive] = [Sum::default(); 3];
         let mut bin = Self { rows: 0, weight, predicted, positive, lower, upper };
-        bin.add(tie);
+        bin.add(group);
         bin
     }
 
-    fn add(&mut self, tie: &Tie) {
-        self.rows += tie.rows;
-        self.weight.add(tie.weight());
-        self.predicted.add(tie.weight() * tie.score);
-        self.positive.add(tie.positive);
-        self.upper = tie.score;
+    fn add(&mut self, group: &ScoreGroup) {
+        self.rows += group.rows;
+        self.weight.add(group.weight());
+        self.predicted.add(group.weight() * group.score);
+        self.positive.add(group.positive);
+        self.upper = group.score;
     }
 
     fn close(self) -> Bin {
@@ -323,12 +394,4 @@ impl OpenBin {
             upper: self.upper,
         }
     }
-}
-
-pub(super) fn ece_of(rows: &Ranked, bins: usize) -> f64 {
-    let gaps = bins_of(rows, bins)
-        .into_iter()
-        .map(|bin| bin.weight * (bin.mean_predicted - bin.observed).abs());
-    // Rounding must not carry a score that is always wrong past 1.
-    (gaps.collect::<Sum>().value() / rows.total()).min(1.0)
 }

@@ -1,10 +1,10 @@
 //! Decisions at a threshold, and among the highest scores.
 
-use super::ranked::Ranked;
-use super::rows::{Domain, Rows, Sum, Weighted};
-use crate::{Error, Result};
+use super::ranked::RankedScores;
+use super::rows::{CheckedRows, Classes, Domain, Sum, WeightedRows};
+use crate::core::{Error, Result};
 
-/// How rows that are flagged and rows that are not turned out; all four are weights.
+/// The weights of positives and negatives among flagged and unflagged rows.
 ///
 /// The ratios are `None` where they are 0 / 0: precision if nothing is flagged, recall if there are no
 /// positives. None is ever NaN.
@@ -26,9 +26,9 @@ pub struct Confusion {
     pub true_positives: f64,
     /// Weight of the negatives that are flagged.
     pub false_positives: f64,
-    /// Weight of the positives that are not.
+    /// Weight of the positives that are not flagged.
     pub false_negatives: f64,
-    /// Weight of the negatives that are not.
+    /// Weight of the negatives that are not flagged.
     pub true_negatives: f64,
 }
 
@@ -93,10 +93,9 @@ impl Confusion {
     /// flagged.
     ///
     /// # Errors
-    ///
     /// [`Error::InvalidArgument`] unless β is positive and finite.
     pub fn f_beta(&self, beta: f64) -> Result<Option<f64>> {
-        check_beta(beta)?;
+        ensure_beta(beta)?;
         Ok(self.f(beta))
     }
 
@@ -114,7 +113,7 @@ impl Confusion {
         ratio(self.true_positives, self.true_positives + missed)
     }
 
-    /// The mean of recall and specificity, in \[0, 1\]; ½ for a flag that knows nothing. `None` if a
+    /// The mean of recall and specificity, in \[0, 1\]; ½ for random flags. `None` if a
     /// class is missing.
     #[must_use]
     pub fn balanced_accuracy(&self) -> Option<f64> {
@@ -140,7 +139,7 @@ impl Confusion {
     /// MCC = (TP·TN − FP·FN) / √( (TP + FP)(TP + FN)(TN + FP)(TN + FN) )
     /// ```
     ///
-    /// 0 for a flag that knows nothing; `None` if all rows have one label or one flag, for which
+    /// 0 for random flags; `None` if all rows have one label or one flag, for which
     /// scikit-learn says 0. Matthews 1975.
     #[must_use]
     pub fn mcc(&self) -> Option<f64> {
@@ -180,7 +179,7 @@ impl Confusion {
     }
 }
 
-pub(super) fn check_beta(beta: f64) -> Result<()> {
+pub(super) fn ensure_beta(beta: f64) -> Result<()> {
     if beta > 0.0 && beta.is_finite() {
         Ok(())
     } else {
@@ -196,7 +195,6 @@ pub(super) fn check_beta(beta: f64) -> Result<()> {
 /// obstacle. No sort.
 ///
 /// # Errors
-///
 /// [`Error::InvalidArgument`] if the threshold is NaN, and the [errors common to all
 /// metrics](super#errors).
 ///
@@ -214,8 +212,8 @@ pub fn confusion(
     weights: Option<&[f64]>,
     threshold: f64,
 ) -> Result<Confusion> {
-    check_threshold(threshold)?;
-    Ok(at_threshold(&Rows::new(labels, scores, Domain::Scores, weights)?, threshold))
+    ensure_threshold(threshold)?;
+    Ok(at_threshold(&CheckedRows::new(labels, scores, Domain::Scores, weights)?, threshold))
 }
 
 /// The share of the positives among the k rows of highest score.
@@ -224,14 +222,13 @@ pub fn confusion(
 /// recall@k = weight of positives among the top k / weight of all positives
 /// ```
 ///
-/// - **Range** 0 to 1; a score that knows nothing has k / W.
+/// - **Range** 0 to 1; random scores have k / W.
 /// - **k** is a weight: a row of weight 2 takes two places. Beyond the total weight it is the total.
-/// - **Ties**: of the rows that share the last score let in, the share that fits counts, which is the
-///   mean over all orders of the tied rows.
+/// - **Ties**: of the rows that share the last score among the top k, the share that fits counts, which is
+///   the mean over all orders of the tied rows.
 /// - **One class**: without positives undefined, an error.
 ///
 /// # Errors
-///
 /// [`Error::OneClass`] if positives have no weight, [`Error::InvalidArgument`] unless k is positive, and
 /// the [errors common to all metrics](super#errors).
 ///
@@ -248,9 +245,9 @@ pub fn recall_at_k(
     weights: Option<&[f64]>,
     k: f64,
 ) -> Result<f64> {
-    let rows = Rows::new(labels, scores, Domain::Scores, weights)?;
-    rows.need_positives("recall at k")?;
-    Ok(Ranked::of(&rows).top(k)?.recall().unwrap_or(0.0))
+    let rows = RankedScores::new(labels, scores, weights)?;
+    rows.classes.ensure_positives("recall at k")?;
+    Ok(rows.top(k)?.recall().unwrap_or(0.0))
 }
 
 /// The share of positives among the k rows of highest score.
@@ -259,11 +256,10 @@ pub fn recall_at_k(
 /// precision@k = weight of positives among the top k / k
 /// ```
 ///
-/// - **Range** 0 to 1; a score that knows nothing has the base rate.
+/// - **Range** 0 to 1; random scores have the base rate.
 /// - **k** and **ties** as in [`recall_at_k`]; one class is no obstacle.
 ///
 /// # Errors
-///
 /// [`Error::InvalidArgument`] unless k is positive, and the [errors common to all
 /// metrics](super#errors).
 ///
@@ -279,21 +275,20 @@ pub fn precision_at_k(
     weights: Option<&[f64]>,
     k: f64,
 ) -> Result<f64> {
-    Ok(Ranked::new(labels, scores, weights)?.top(k)?.precision().unwrap_or(0.0))
+    Ok(RankedScores::new(labels, scores, weights)?.top(k)?.precision().unwrap_or(0.0))
 }
 
-/// How many times more positives are in the top share of the rows than in as many rows at random.
+/// How many times more positives are in the top share of the rows than in the same number of random rows.
 ///
 /// ```text
 /// lift = precision among the top share · W / base rate
 /// ```
 ///
-/// - **Range** 0 to 1 / max(share, base rate); 1 for a score that knows nothing.
+/// - **Range** 0 to 1 / max(share, base rate); 1 for random scores.
 /// - **Ties** as in [`recall_at_k`], of which it is the multiple 1 / share.
 /// - **One class**: without positives undefined, an error.
 ///
 /// # Errors
-///
 /// [`Error::OneClass`] if positives have no weight, [`Error::InvalidArgument`] unless 0 < share ≤ 1, and
 /// the [errors common to all metrics](super#errors).
 ///
@@ -309,19 +304,18 @@ pub fn lift_at(
     weights: Option<&[f64]>,
     share: f64,
 ) -> Result<f64> {
-    let rows = Rows::new(labels, scores, Domain::Scores, weights)?;
-    rows.need_positives("lift")?;
-    Ok(Ranked::of(&rows).top_share(share)?.recall().unwrap_or(0.0) / share)
+    let rows = RankedScores::new(labels, scores, weights)?;
+    rows.classes.ensure_positives("lift")?;
+    Ok(rows.top_share(share)?.recall().unwrap_or(0.0) / share)
 }
 
-impl Ranked {
+impl RankedScores {
     /// The confusion matrix of flagging score ≥ `threshold`; see [`confusion`].
     ///
     /// # Errors
-    ///
     /// [`Error::InvalidArgument`] if the threshold is NaN.
     pub fn confusion(&self, threshold: f64) -> Result<Confusion> {
-        check_threshold(threshold)?;
+        ensure_threshold(threshold)?;
         Ok(at_threshold(self, threshold))
     }
 
@@ -329,77 +323,72 @@ impl Ranked {
     /// [`recall_at_k`] and [`precision_at_k`] are read.
     ///
     /// # Errors
-    ///
     /// [`Error::InvalidArgument`] unless `k` is positive.
     pub fn top(&self, k: f64) -> Result<Confusion> {
         if k.is_nan() || k <= 0.0 {
             return Err(Error::invalid("k", k, "a positive number of rows"));
         }
-        Ok(self.top_weight(k / self.unit()))
+        Ok(self.top_weight(k / self.classes.unit))
     }
 
     /// The confusion matrix of flagging the `share` of the rows (by weight) of highest score: its
     /// recall is the gain, and its [`lift`](Confusion::lift) the lift at that share.
     ///
     /// # Errors
-    ///
     /// [`Error::InvalidArgument`] unless 0 < `share` ≤ 1.
     pub fn top_share(&self, share: f64) -> Result<Confusion> {
-        check_share(share)?;
-        Ok(self.top_weight(share * self.total()))
+        ensure_share("share", share)?;
+        Ok(self.top_weight(share * self.classes.total()))
     }
 
-    /// The highest rows up to a weight in the unit of the weights.
+    /// The rows of highest score up to a weight in the unit of the weights.
     fn top_weight(&self, capacity: f64) -> Confusion {
         let (mut true_positive, mut false_positive) = (Sum::default(), Sum::default());
-        for tie in self.ties().rev() {
+        for group in self.groups().rev() {
             let left = capacity - (true_positive.value() + false_positive.value());
             if left <= 0.0 {
                 break;
             }
-            let share = (left / tie.weight()).min(1.0);
-            true_positive.add(share * tie.positive);
-            false_positive.add(share * tie.negative);
+            let share = (left / group.weight()).min(1.0);
+            true_positive.add(share * group.positive);
+            false_positive.add(share * group.negative);
         }
-        confusion_of(self, true_positive.value(), false_positive.value())
+        self.classes.confusion(true_positive.value(), false_positive.value())
     }
 }
 
-pub(super) fn check_share(share: f64) -> Result<()> {
+pub(super) fn ensure_share(argument: &'static str, share: f64) -> Result<()> {
     if share > 0.0 && share <= 1.0 {
         Ok(())
     } else {
-        Err(Error::invalid("share", share, "above 0 and at most 1"))
+        Err(Error::invalid(argument, share, "above 0 and at most 1"))
     }
 }
 
-fn check_threshold(threshold: f64) -> Result<()> {
+fn ensure_threshold(threshold: f64) -> Result<()> {
     if threshold.is_nan() {
         return Err(Error::invalid("threshold", threshold, "a number"));
     }
     Ok(())
 }
 
-fn at_threshold(rows: &impl Weighted, threshold: f64) -> Confusion {
+fn at_threshold(rows: &impl WeightedRows, threshold: f64) -> Confusion {
     let flagged = |class: bool| {
         rows.sum(move |label, score| f64::from(u8::from(label == class && score >= threshold)))
     };
-    confusion_of(rows, flagged(true), flagged(false))
+    rows.classes().confusion(flagged(true), flagged(false))
 }
 
-/// The matrix of flagged weights given in the unit of the weights.
-pub(super) fn confusion_of(
-    rows: &impl Weighted,
-    true_positive: f64,
-    false_positive: f64,
-) -> Confusion {
-    let unit = rows.unit();
-    // Rounding must not leave less than nothing.
-    let rest = |whole: f64, part: f64| (whole - part).max(0.0) * unit;
-    Confusion {
-        true_positives: true_positive * unit,
-        false_positives: false_positive * unit,
-        false_negatives: rest(rows.positive(), true_positive),
-        true_negatives: rest(rows.negative(), false_positive),
+impl Classes {
+    /// The confusion matrix of flagged weights, in the unit of the weights.
+    pub(super) fn confusion(&self, true_positive: f64, false_positive: f64) -> Confusion {
+        // Rounding must not make a weight negative.
+        let unflagged = |whole: f64, flagged: f64| (whole - flagged).max(0.0) * self.unit;
+        Confusion {
+            true_positives: true_positive * self.unit,
+            false_positives: false_positive * self.unit,
+            false_negatives: unflagged(self.positive(), true_positive),
+            true_negatives: unflagged(self.negative(), false_positive),
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! Reliability without bins: consistent, optimally binned, reproducible, by pool-adjacent-violators.
 
-use super::probability::brier_score_of;
-use super::ranked::Ranked;
-use super::rows::{Sum, Weighted};
-use crate::Result;
+use super::ranked::RankedScores;
+use super::rows::Sum;
+use crate::core::Result;
+use crate::numerics::isotonic::pool_adjacent_violators;
 
 /// A stretch of predictions to which isotonic regression gives one rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,11 +22,11 @@ pub struct CorpBlock {
     pub observed: f64,
 }
 
-/// The CORP reliability diagram and decomposition; see [`Ranked::corp`].
+/// The CORP reliability diagram and decomposition; see [`RankedScores::corp`].
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
-pub struct Corp {
+pub struct CorpDecomposition {
     /// The blocks in rising order; their observed rates rise strictly.
     pub blocks: Vec<CorpBlock>,
     /// The Brier score BS.
@@ -39,7 +39,7 @@ pub struct Corp {
     pub uncertainty: f64,
 }
 
-impl Ranked {
+impl RankedScores {
     /// The CORP reliability curve and decomposition of the Brier score.
     ///
     /// The recalibrated probability is the isotonic regression of the labels on the predictions, by
@@ -59,97 +59,48 @@ impl Ranked {
     /// classifiers", 2021.
     ///
     /// # Errors
-    ///
     /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if a score is no probability.
     ///
     /// ```
-    /// use imbalance::metrics::Ranked;
+    /// use imbalance::metrics::RankedScores;
     ///
-    /// let corp = Ranked::new(&[false, true, false, true], &[0.1, 0.2, 0.3, 0.9], None)?.corp()?;
+    /// let corp = RankedScores::new(&[false, true, false, true], &[0.1, 0.2, 0.3, 0.9], None)?.corp()?;
     /// let rates: Vec<f64> = corp.blocks.iter().map(|block| block.observed).collect();
     /// assert_eq!(rates, [0.0, 0.5, 1.0]);
     /// let sum = corp.miscalibration - corp.discrimination + corp.uncertainty;
     /// assert!((sum - corp.brier).abs() < 1e-15);
     /// # Ok::<(), imbalance::Error>(())
     /// ```
-    pub fn corp(&self) -> Result<Corp> {
-        self.need_probabilities()?;
-        let pooled = self.pooled();
-        let (rate, total) = (self.base_rate(), self.total());
-        let mut miscalibration = Sum::default();
-        let mut ties = self.ties();
-        for block in &pooled {
-            let observed = block.rate();
-            for tie in ties.by_ref().take(block.ties) {
+    pub fn corp(&self) -> Result<CorpDecomposition> {
+        self.ensure_probabilities()?;
+        let pools = pool_adjacent_violators(self.groups().map(|tie| [tie.positive, tie.negative]));
+        let (rate, total) = (self.base_rate(), self.classes.total());
+        let (mut miscalibration, mut discrimination) = (Sum::default(), Sum::default());
+        let mut ties = self.groups();
+        let blocks = pools.iter().map(|pool| {
+            let (observed, weight) = (pool.rate(), pool.positive + pool.negative);
+            discrimination.add(weight * (observed - rate).powi(2));
+            let weight = weight * self.classes.unit;
+            let mut block =
+                CorpBlock { lower: f64::INFINITY, upper: 0.0, rows: 0, weight, observed };
+            for tie in ties.by_ref().take(pool.groups.len()) {
                 // w(p − y)² − w(c − y)², summed over the rows of the tie.
                 let gap = tie.score - observed;
                 miscalibration.add(tie.weight() * gap * gap);
                 miscalibration.add(2.0 * gap * (tie.weight() * observed - tie.positive));
+                block.lower = block.lower.min(tie.score);
+                block.upper = tie.score;
+                block.rows += tie.rows;
             }
-        }
-        let spread = pooled.iter().map(|block| block.weight * (block.rate() - rate).powi(2));
-        let discrimination = spread.collect::<Sum>().value() / total;
-        let blocks = pooled.iter().map(|block| CorpBlock {
-            lower: block.lower,
-            upper: block.upper,
-            rows: block.rows,
-            weight: block.weight * self.unit(),
-            observed: block.rate(),
+            block
         });
-        Ok(Corp {
-            blocks: blocks.collect(),
-            brier: brier_score_of(self),
+        let blocks = blocks.collect();
+        Ok(CorpDecomposition {
+            blocks,
+            brier: self.brier_score()?,
             miscalibration: (miscalibration.value() / total).max(0.0),
-            discrimination,
+            discrimination: discrimination.value() / total,
             uncertainty: self.uncertainty(),
         })
-    }
-
-    /// Isotonic regression of the labels on the scores.
-    fn pooled(&self) -> Vec<Pool> {
-        let mut stack: Vec<Pool> = Vec::new();
-        for tie in self.ties() {
-            let mut block = Pool {
-                lower: tie.score,
-                upper: tie.score,
-                ties: 1,
-                rows: tie.rows,
-                weight: tie.weight(),
-                positive: tie.positive,
-            };
-            // Equal rates are pooled too: blocks are as long as they can be.
-            while let Some(below) = stack.pop_if(|below| below.rate() >= block.rate()) {
-                block = below.with(&block);
-            }
-            stack.push(block);
-        }
-        stack
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Pool {
-    lower: f64,
-    upper: f64,
-    ties: usize,
-    rows: usize,
-    weight: f64,
-    positive: f64,
-}
-
-impl Pool {
-    fn rate(&self) -> f64 {
-        self.positive / self.weight
-    }
-
-    fn with(&self, above: &Self) -> Self {
-        Self {
-            lower: self.lower,
-            upper: above.upper,
-            ties: self.ties + above.ties,
-            rows: self.rows + above.rows,
-            weight: self.weight + above.weight,
-            positive: self.positive + above.positive,
-        }
     }
 }

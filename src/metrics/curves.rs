@@ -1,8 +1,8 @@
-//! What every threshold gives: ROC, precision–recall, gain and lift.
+//! Curves over all thresholds: ROC, precision–recall, gain and lift.
 
-use super::ranked::Ranked;
-use super::rows::{Sum, Weighted};
-use crate::{Error, Result};
+use super::ranked::RankedScores;
+use super::rows::Sum;
+use crate::core::{Error, Result};
 
 /// One threshold of a [`RocCurve`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,9 +25,9 @@ pub struct RocPoint {
 /// [`roc_auc`](super::roc_auc).
 ///
 /// ```
-/// use imbalance::metrics::Ranked;
+/// use imbalance::metrics::RankedScores;
 ///
-/// let curve = Ranked::new(&[false, true, true], &[0.1, 0.8, 0.3], None)?.roc_curve()?;
+/// let curve = RankedScores::new(&[false, true, true], &[0.1, 0.8, 0.3], None)?.roc_curve()?;
 /// assert_eq!(curve.points.len(), 4);
 /// assert_eq!(curve.points[2].true_positive_rate, 1.0);
 /// # Ok::<(), imbalance::Error>(())
@@ -62,9 +62,9 @@ pub struct PrecisionRecallPoint {
 /// [`average_precision`](super::average_precision).
 ///
 /// ```
-/// use imbalance::metrics::Ranked;
+/// use imbalance::metrics::RankedScores;
 ///
-/// let curve = Ranked::new(&[false, true, true], &[0.5, 0.8, 0.3], None)?.precision_recall_curve()?;
+/// let curve = RankedScores::new(&[false, true, true], &[0.5, 0.8, 0.3], None)?.precision_recall_curve()?;
 /// let precision: Vec<f64> = curve.points.iter().map(|point| point.precision).collect();
 /// assert_eq!(precision, [1.0, 0.5, 2.0 / 3.0]);
 /// # Ok::<(), imbalance::Error>(())
@@ -75,7 +75,7 @@ pub struct PrecisionRecallPoint {
 pub struct PrecisionRecallCurve {
     /// From the highest threshold to the lowest.
     pub points: Vec<PrecisionRecallPoint>,
-    /// The weighted share of positives: the precision of a score that knows nothing.
+    /// The weighted share of positives: the precision of random scores.
     pub base_rate: f64,
 }
 
@@ -98,9 +98,9 @@ pub struct GainPoint {
 /// Cumulative gain and lift: a point per distinct score, from the highest to all rows.
 ///
 /// ```
-/// use imbalance::metrics::Ranked;
+/// use imbalance::metrics::RankedScores;
 ///
-/// let curve = Ranked::new(&[false, true, false, false], &[0.5, 0.8, 0.3, 0.1], None)?.gain_curve()?;
+/// let curve = RankedScores::new(&[false, true, false, false], &[0.5, 0.8, 0.3, 0.1], None)?.gain_curve()?;
 /// assert_eq!((curve.points[0].share, curve.points[0].gain, curve.points[0].lift), (0.25, 1.0, 4.0));
 /// # Ok::<(), imbalance::Error>(())
 /// ```
@@ -114,23 +114,22 @@ pub struct GainCurve {
     pub base_rate: f64,
 }
 
-impl Ranked {
+impl RankedScores {
     /// The ROC curve.
     ///
     /// # Errors
-    ///
     /// [`Error::OneClass`] if positives or negatives have no weight.
     pub fn roc_curve(&self) -> Result<RocCurve> {
         Ok(RocCurve { points: self.roc_points()?.collect() })
     }
 
-    /// [`RocCurve::thinned`] of [`roc_curve`](Self::roc_curve), of which there is never more in memory.
+    /// [`RocCurve::thinned`] of [`roc_curve`](Self::roc_curve), without the full curve in memory.
     pub(crate) fn thinned_roc_curve(&self, steps: usize) -> Result<RocCurve> {
-        RocCurve::thin(self.roc_points()?, steps)
+        Ok(RocCurve { points: thin(self.roc_points()?, steps, RocPoint::place)? })
     }
 
     fn roc_points(&self) -> Result<impl Iterator<Item = RocPoint> + '_> {
-        self.need_both_classes("the ROC curve")?;
+        self.classes.ensure_both("the ROC curve")?;
         let origin = RocPoint {
             threshold: f64::INFINITY,
             false_positive_rate: 0.0,
@@ -138,8 +137,8 @@ impl Ranked {
         };
         let points = self.flagged().map(|at| RocPoint {
             threshold: at.threshold,
-            false_positive_rate: (at.negative / self.negative()).min(1.0),
-            true_positive_rate: (at.positive / self.positive()).min(1.0),
+            false_positive_rate: (at.negative / self.classes.negative()).min(1.0),
+            true_positive_rate: (at.positive / self.classes.positive()).min(1.0),
         });
         Ok(std::iter::once(origin).chain(points))
     }
@@ -147,26 +146,26 @@ impl Ranked {
     /// The precision–recall curve.
     ///
     /// # Errors
-    ///
     /// [`Error::OneClass`] if positives have no weight.
     pub fn precision_recall_curve(&self) -> Result<PrecisionRecallCurve> {
         let points = self.precision_recall_points()?.collect();
         Ok(PrecisionRecallCurve { points, base_rate: self.base_rate() })
     }
 
-    /// [`PrecisionRecallCurve::thinned`] of the curve, of which there is never more in memory.
+    /// [`PrecisionRecallCurve::thinned`] of the curve, without the full curve in memory.
     pub(crate) fn thinned_precision_recall_curve(
         &self,
         steps: usize,
     ) -> Result<PrecisionRecallCurve> {
-        PrecisionRecallCurve::thin(self.precision_recall_points()?, self.base_rate(), steps)
+        let points = thin(self.precision_recall_points()?, steps, PrecisionRecallPoint::place)?;
+        Ok(PrecisionRecallCurve { points, base_rate: self.base_rate() })
     }
 
     fn precision_recall_points(&self) -> Result<impl Iterator<Item = PrecisionRecallPoint> + '_> {
-        self.need_positives("the precision-recall curve")?;
+        self.classes.ensure_positives("the precision-recall curve")?;
         Ok(self.flagged().map(|at| PrecisionRecallPoint {
             threshold: at.threshold,
-            recall: (at.positive / self.positive()).min(1.0),
+            recall: (at.positive / self.classes.positive()).min(1.0),
             precision: (at.positive / (at.positive + at.negative)).min(1.0),
         }))
     }
@@ -174,35 +173,39 @@ impl Ranked {
     /// Cumulative gain and lift.
     ///
     /// # Errors
-    ///
     /// [`Error::OneClass`] if positives have no weight.
     pub fn gain_curve(&self) -> Result<GainCurve> {
         Ok(GainCurve { points: self.gain_points()?.collect(), base_rate: self.base_rate() })
     }
 
-    /// [`GainCurve::thinned`] of the curve, of which there is never more in memory.
+    /// [`GainCurve::thinned`] of the curve, without the full curve in memory.
     pub(crate) fn thinned_gain_curve(&self, steps: usize) -> Result<GainCurve> {
-        GainCurve::thin(self.gain_points()?, self.base_rate(), steps)
+        let points = thin(self.gain_points()?, steps, GainPoint::place)?;
+        Ok(GainCurve { points, base_rate: self.base_rate() })
     }
 
     fn gain_points(&self) -> Result<impl Iterator<Item = GainPoint> + '_> {
-        self.need_positives("the gain curve")?;
+        self.classes.ensure_positives("the gain curve")?;
         Ok(self.flagged().map(|at| {
-            let share = ((at.positive + at.negative) / self.total()).min(1.0);
-            let gain = (at.positive / self.positive()).min(1.0);
+            let share = ((at.positive + at.negative) / self.classes.total()).min(1.0);
+            let gain = (at.positive / self.classes.positive()).min(1.0);
             // Not gain / share: the share of a row of almost no weight rounds to 0.
             let lift = at.positive / (at.positive + at.negative) / self.base_rate();
             GainPoint { threshold: at.threshold, share, gain, lift }
         }))
     }
 
-    /// What is flagged at each distinct score, from the highest down.
+    /// The weights flagged at each distinct score, from the highest down.
     pub(super) fn flagged(&self) -> impl Iterator<Item = Flagged> + '_ {
         let (mut positive, mut negative) = (Sum::default(), Sum::default());
-        self.ties().rev().map(move |tie| {
-            positive.add(tie.positive);
-            negative.add(tie.negative);
-            Flagged { threshold: tie.score, positive: positive.value(), negative: negative.value() }
+        self.groups().rev().map(move |group| {
+            positive.add(group.positive);
+            negative.add(group.negative);
+            Flagged {
+                threshold: group.score,
+                positive: positive.value(),
+                negative: negative.value(),
+            }
         })
     }
 }
@@ -216,66 +219,59 @@ pub(super) struct Flagged {
 }
 
 impl RocCurve {
-    /// A curve that looks the same, for drawing: points closer to the last one kept than 1 / `steps` in
-    /// both rates and 10 / `steps` in the logarithm of the false positive rate are left out, so that it
+    /// A curve that looks the same in a picture: without the points closer to the last point kept than
+    /// 1 / `steps` in both rates and 10 / `steps` in the logarithm of the false positive rate, so that it
     /// looks the same on a linear and on a logarithmic axis; the first and the last point stay.
     ///
     /// # Errors
-    ///
     /// [`Error::InvalidArgument`] if `steps` is 0.
     pub fn thinned(&self, steps: usize) -> Result<Self> {
-        Self::thin(self.points.iter().copied(), steps)
-    }
-
-    fn thin(points: impl Iterator<Item = RocPoint>, steps: usize) -> Result<Self> {
-        let place = |point: &RocPoint| {
-            [
-                point.false_positive_rate,
-                logarithmic(point.false_positive_rate),
-                point.true_positive_rate,
-            ]
-        };
-        Ok(Self { points: thin(points, steps, place)? })
+        Ok(Self { points: thin(self.points.iter().copied(), steps, RocPoint::place)? })
     }
 }
 
 impl PrecisionRecallCurve {
-    /// A curve that looks the same, for drawing: points closer to the last one kept than 1 / `steps` in
-    /// recall and 10 / `steps` in the logarithm of precision are left out, so that it looks the same on a
+    /// A curve that looks the same in a picture: without the points closer to the last point kept than
+    /// 1 / `steps` in recall and 10 / `steps` in the logarithm of precision, so that it looks the same on a
     /// linear and on a logit axis, however rare the positives; the first and the last point stay.
     ///
     /// # Errors
-    ///
     /// [`Error::InvalidArgument`] if `steps` is 0.
     pub fn thinned(&self, steps: usize) -> Result<Self> {
-        Self::thin(self.points.iter().copied(), self.base_rate, steps)
-    }
-
-    fn thin(
-        points: impl Iterator<Item = PrecisionRecallPoint>,
-        base_rate: f64,
-        steps: usize,
-    ) -> Result<Self> {
-        let place = |point: &PrecisionRecallPoint| [point.recall, logarithmic(point.precision)];
-        Ok(Self { points: thin(points, steps, place)?, base_rate })
+        let points = thin(self.points.iter().copied(), steps, PrecisionRecallPoint::place)?;
+        Ok(Self { points, ..*self })
     }
 }
 
 impl GainCurve {
-    /// A curve that looks the same, for drawing: points closer to the last one kept than 1 / `steps` in
-    /// share and gain and 10 / `steps` in the logarithm of the share are left out, so that it looks the
+    /// A curve that looks the same in a picture: without the points closer to the last point kept than
+    /// 1 / `steps` in share and gain and 10 / `steps` in the logarithm of the share, so that it looks the
     /// same on a linear and on a logarithmic axis; the first and the last point stay.
     ///
     /// # Errors
-    ///
     /// [`Error::InvalidArgument`] if `steps` is 0.
     pub fn thinned(&self, steps: usize) -> Result<Self> {
-        Self::thin(self.points.iter().copied(), self.base_rate, steps)
+        Ok(Self { points: thin(self.points.iter().copied(), steps, GainPoint::place)?, ..*self })
     }
+}
 
-    fn thin(points: impl Iterator<Item = GainPoint>, base_rate: f64, steps: usize) -> Result<Self> {
-        let place = |point: &GainPoint| [point.share, logarithmic(point.share), point.gain];
-        Ok(Self { points: thin(points, steps, place)?, base_rate })
+/// Coordinates of a point, in units of pictures.
+impl RocPoint {
+    fn place(&self) -> [f64; 3] {
+        let rate = self.false_positive_rate;
+        [rate, logarithmic(rate), self.true_positive_rate]
+    }
+}
+
+impl PrecisionRecallPoint {
+    fn place(&self) -> [f64; 2] {
+        [self.recall, logarithmic(self.precision)]
+    }
+}
+
+impl GainPoint {
+    fn place(&self) -> [f64; 3] {
+        [self.share, logarithmic(self.share), self.gain]
     }
 }
 
@@ -284,8 +280,8 @@ fn logarithmic(rate: f64) -> f64 {
     0.1 * rate.max(f64::MIN_POSITIVE).ln()
 }
 
-/// The first point, the last, and those that are a step or more from the last one kept, in any of their
-/// coordinates.
+/// The first point, the last, and every point that is a step or more from the last point kept, in any of
+/// its coordinates.
 fn thin<P: Copy, const N: usize>(
     points: impl Iterator<Item = P>,
     steps: usize,
@@ -302,12 +298,10 @@ fn thin<P: Copy, const N: usize>(
             place(&point).into_iter().zip(place(last)).any(moved)
         });
         // The last point stays, however near.
-        end = if far {
+        end = Some(point).filter(|_| !far);
+        if far {
             kept.push(point);
-            None
-        } else {
-            Some(point)
-        };
+        }
     }
     kept.extend(end);
     Ok(kept)

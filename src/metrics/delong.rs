@@ -4,12 +4,11 @@ use std::f64::consts::SQRT_2;
 
 use statrs::function::erf::erfc;
 
-use super::interval::{Interval, check_level, two_sided_quantile};
-use super::ordered::Ordered;
-use super::ranked::Ranked;
-use super::ranking::auc_of;
-use super::rows::{Domain, Rows, Sum, Weighted};
-use crate::Result;
+use super::interval::{Interval, ensure_level, two_sided_quantile};
+use super::ranked::RankedScores;
+use super::rows::{Domain, Sum, WeightedRows};
+use super::sorted_rows::SortedRows;
+use crate::core::Result;
 
 /// The [`roc_auc`](super::roc_auc) with its standard error and interval by DeLong's method.
 ///
@@ -21,20 +20,19 @@ use crate::Result;
 /// that outrank negative j (ties count ½), of m positives and n negatives that have weight. With equal
 /// weights this is DeLong, DeLong & Clarke-Pearson 1988, exactly. For other weights it is its linearised
 /// extension, right for rows drawn independently that stand for more or fewer rows of the population;
-/// so **a weight of 2 is not two rows** here, as one row knows less than two.
+/// so **a weight of 2 is not two rows** here, as one row carries less information than two.
 ///
 /// The interval is symmetric in logit(AUC), so that it stays within \[0, 1\] and covers well near 1.
 ///
-/// Where the rows show no variance, as at an AUC of exactly 0 or 1, there is some all the same, and the
-/// standard error is `None`. There every pair of a positive and a negative shows the same, also the
-/// k = min(m, n) pairs that share no row and so are independent. Clopper and Pearson's bound is that they
-/// do so with a probability of at least q = ((1 − `level`)/2)^(1/k), so the interval reaches from q · AUC
-/// to q · AUC + 1 − q: for 50 positives that are all ranked above the negatives, \[0.929, 1\] at 95 %. With
-/// weights, m and n are the effective numbers (Σw)²/Σw². One row alone of a class shows no variance
-/// either and bounds nothing: the interval is \[0, 1\]. The cost is one sort.
+/// Where the sample has no variance, as at an AUC of exactly 0 or 1, the population has some, and the
+/// standard error is `None`. There all pairs of a positive and a negative are ranked alike, among them
+/// k = min(m, n) pairs that share no row and so are independent. By Clopper and Pearson's bound a pair is
+/// ranked this way with a probability of at least q = ((1 − `level`)/2)^(1/k), so the interval reaches from
+/// q · AUC to q · AUC + 1 − q: for 50 positives that are all ranked above the negatives, \[0.929, 1\] at
+/// 95 %. With weights, m and n are the effective numbers (Σw)²/Σw². A class of one row has no variance
+/// either and gives no bound: the interval is \[0, 1\]. The cost is one sort.
 ///
 /// # Errors
-///
 /// [`Error::OneClass`](crate::Error::OneClass) if positives or negatives have no weight,
 /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) unless 0 < `level` < 1, and the [errors
 /// common to all metrics](super#errors).
@@ -56,7 +54,7 @@ pub fn roc_auc_interval(
     weights: Option<&[f64]>,
     level: f64,
 ) -> Result<Interval> {
-    Ranked::new(labels, scores, weights)?.roc_auc_interval(level)
+    RankedScores::new(labels, scores, weights)?.roc_auc_interval(level)
 }
 
 /// Two AUCs on the same rows; see [`compare_roc_auc`].
@@ -74,16 +72,15 @@ pub struct PairedAuc {
     pub p_value: Option<f64>,
 }
 
-/// DeLong's test of two models on the same rows: the difference of their AUCs, with the covariance that
-/// comes from judging them on the same rows.
+/// DeLong's test of two models on the same rows: the difference of their AUCs, with the covariance of
+/// two AUCs on the same rows.
 ///
-/// Weights as in [`roc_auc_interval`]. The interval is symmetric in the difference and the p-value
-/// that of a normal z = difference / standard error. Where the rows show no variance of the difference d,
+/// Weights as in [`roc_auc_interval`]. The interval is symmetric about the difference, and the p-value is
+/// that of a normal z = difference / standard error. Where the difference d has no variance in the sample,
 /// as for two models that rank all rows alike, standard error and p-value are `None` and the interval is
 /// q · d ± (1 − q), with q as in [`roc_auc_interval`]. Two sorts.
 ///
 /// # Errors
-///
 /// As [`roc_auc_interval`].
 ///
 /// ```
@@ -104,17 +101,16 @@ pub fn compare_roc_auc(
     weights: Option<&[f64]>,
     level: f64,
 ) -> Result<PairedAuc> {
-    let rows = Rows::new(labels, first, Domain::Scores, weights)?;
-    rows.need_both_classes("the comparison of ROC AUCs")?;
-    compare(&Ordered::of(&rows), &Ordered::new(labels, second, Domain::Scores, weights)?, level)
+    let sort = |scores: &[f64]| SortedRows::new(labels, scores, Domain::Scores, weights);
+    compare(&sort(first)?, &sort(second)?, level)
 }
 
 /// [`compare_roc_auc`] of two models on the same rows that are sorted already.
-pub(crate) fn compare(one: &Ordered, other: &Ordered, level: f64) -> Result<PairedAuc> {
-    check_level(level)?;
-    one.ranked().need_both_classes("the comparison of ROC AUCs")?;
-    let (first, mut influence) = influences(one);
-    let (second, subtracted) = influences(other);
+pub(crate) fn compare(one: &SortedRows, other: &SortedRows, level: f64) -> Result<PairedAuc> {
+    ensure_level(level)?;
+    one.ranked().classes.ensure_both("the comparison of ROC AUCs")?;
+    let (first, mut influence) = influences(one)?;
+    let (second, subtracted) = influences(other)?;
     influence.iter_mut().zip(subtracted).for_each(|(own, other)| *own -= other);
 
     // Σ(difference of influences)² is the variance of the difference, covariance included.
@@ -136,22 +132,21 @@ pub(crate) fn compare(one: &Ordered, other: &Ordered, level: f64) -> Result<Pair
     Ok(PairedAuc { first, second, difference, p_value })
 }
 
-impl Ranked {
+impl RankedScores {
     /// See [`roc_auc_interval`].
     ///
     /// # Errors
-    ///
     /// [`Error::OneClass`](crate::Error::OneClass) if positives or negatives have no weight, and
     /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) unless 0 < `level` < 1.
     pub fn roc_auc_interval(&self, level: f64) -> Result<Interval> {
-        check_level(level)?;
-        self.need_both_classes("the interval of ROC AUC")?;
-        let auc = auc_of(self);
+        ensure_level(level)?;
+        self.classes.ensure_both("the interval of ROC AUC")?;
+        let auc = self.roc_auc()?;
         let mut seen = [Spread::default(); 2];
         placements(self, |row, placement| {
             let (label, _, weight) = self.row(row);
             let class = usize::from(label);
-            seen[class].add(weight, weight * (placement - auc) / self.class_weights()[class]);
+            seen[class].add(weight, weight * (placement - auc) / self.classes.weights[class]);
         });
         // Next to weights of 1e160 a row can move the variance, and not the AUC.
         let standard_error = standard_error(&seen).filter(|_| 0.0 < auc && auc < 1.0);
@@ -170,7 +165,7 @@ fn logit_interval(estimate: f64, standard_error: f64, z: f64) -> (f64, f64) {
     (odds(factor), odds(1.0 / factor))
 }
 
-/// What the rows of a class show of the variance.
+/// The part of the variance that the rows of a class contribute.
 #[derive(Clone, Copy, Debug, Default)]
 struct Spread {
     rows: usize,
@@ -193,21 +188,21 @@ impl Spread {
         (self.rows > 1).then(|| self.squared_influences.value() * n / (n - 1.0))
     }
 
-    /// The number of rows of equal weight that would know as much.
+    /// The number of rows of equal weight with the same information.
     fn effective_rows(&self) -> f64 {
         let weight = self.weights.value();
         (weight / self.squared_weights.value() * weight).max(1.0)
     }
 }
 
-/// The standard error from negatives and positives; `None` where they show no variance.
+/// The standard error from negatives and positives; `None` where they have no variance.
 fn standard_error([negative, positive]: &[Spread; 2]) -> Option<f64> {
     let variance = negative.variance()? + positive.variance()?;
     (variance > 0.0).then(|| variance.sqrt())
 }
 
-/// The interval where all pairs of a positive and a negative show the same value, of a range from
-/// `least` to 1; see [`roc_auc_interval`].
+/// The interval where all pairs of a positive and a negative have the same value, in a range from `least`
+/// to 1; see [`roc_auc_interval`].
 fn unanimous(value: f64, least: f64, seen: &[Spread; 2], level: f64) -> (f64, f64) {
     if seen.iter().any(|class| class.rows < 2) {
         return (least, 1.0);
@@ -217,33 +212,34 @@ fn unanimous(value: f64, least: f64, seen: &[Spread; 2], level: f64) -> (f64, f6
     (same * value + (1.0 - same) * least, same * value + (1.0 - same))
 }
 
-/// Calls `each(sorted row, placement)`: the share of the other class that lies on the right side.
-fn placements(rows: &Ranked, mut each: impl FnMut(usize, f64)) {
-    let [all_negative, all_positive] = rows.class_weights();
+/// Calls `each(sorted row, placement)`; a placement is the share of the other class that is ranked on the
+/// correct side of the row.
+fn placements(rows: &RankedScores, mut each: impl FnMut(usize, f64)) {
+    let [all_negative, all_positive] = rows.classes.weights;
     let (mut positive, mut negative) = (Sum::default(), Sum::default());
     let mut row = 0;
-    for tie in rows.ties() {
-        let of_positive = (negative.value() + 0.5 * tie.negative) / all_negative;
-        let of_negative = 1.0 - (positive.value() + 0.5 * tie.positive) / all_positive;
-        for place in row..row + tie.rows {
+    for group in rows.groups() {
+        let of_positive = (negative.value() + 0.5 * group.negative) / all_negative;
+        let of_negative = 1.0 - (positive.value() + 0.5 * group.positive) / all_positive;
+        for place in row..row + group.rows {
             let positive = rows.sorted()[place].1 > 0.0;
             each(place, if positive { of_positive } else { of_negative });
         }
-        positive.add(tie.positive);
-        negative.add(tie.negative);
-        row += tie.rows;
+        positive.add(group.positive);
+        negative.add(group.negative);
+        row += group.rows;
     }
 }
 
-/// The AUC, and what each row of the caller adds to it: w (V − AUC) / W of its class.
-fn influences(rows: &Ordered) -> (f64, Vec<f64>) {
+/// The AUC, and the influence of each row of the caller on it: w (V − AUC) / W of its class.
+fn influences(rows: &SortedRows) -> Result<(f64, Vec<f64>)> {
     let ranked = rows.ranked();
-    let auc = auc_of(ranked);
+    let auc = ranked.roc_auc()?;
     let mut influence = vec![0.0; rows.len()];
     placements(ranked, |sorted, placement| {
         let (label, _, weight) = ranked.row(sorted);
-        let whole = ranked.class_weights()[usize::from(label)];
-        influence[rows.place(sorted)] = weight * (placement - auc) / whole;
+        let whole = ranked.classes.weights[usize::from(label)];
+        influence[rows.index(sorted)] = weight * (placement - auc) / whole;
     });
-    (auc, influence)
+    Ok((auc, influence))
 }

@@ -1,4 +1,4 @@
-//! Numbers that can be +∞, for formats that know no such number: JSON has `null` for it.
+//! Numbers that can be +∞, for formats without infinity: JSON has `null` for it.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

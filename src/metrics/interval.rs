@@ -2,7 +2,7 @@
 
 use statrs::function::erf::erfc_inv;
 
-use crate::{Error, Result};
+use crate::core::{Error, Result};
 
 /// An estimate with a confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -11,7 +11,7 @@ use crate::{Error, Result};
 pub struct Interval {
     /// The metric on the rows themselves.
     pub estimate: f64,
-    /// Its standard error; `None` where the rows do not tell it.
+    /// Its standard error; `None` where the rows do not determine it.
     pub standard_error: Option<f64>,
     /// Lower end of the interval.
     pub lower: f64,
@@ -38,7 +38,7 @@ impl std::fmt::Display for Interval {
 }
 
 /// `Ok` for a level strictly between 0 and 1.
-pub(super) fn check_level(level: f64) -> Result<()> {
+pub(super) fn ensure_level(level: f64) -> Result<()> {
     if level > 0.0 && level < 1.0 {
         Ok(())
     } else {

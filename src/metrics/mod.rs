@@ -2,12 +2,11 @@
 //!
 //! Every metric takes labels, scores or probabilities, and optional **weights**: in an estimate a row
 //! of weight 2 counts as two rows, a row of weight 0 is absent, and without weights every row counts
-//! once. Weights that undo a resampling therefore give the metrics of the population. Uncertainty is
-//! another matter: to the intervals ([`roc_auc_interval`], [`compare_roc_auc`], [`Bootstrap`],
-//! [`ReliabilityCurve`]) a row is one row however much it weighs, as one row knows less than two; only
-//! the standard errors of [`calibration_line`] and the p-value of [`hosmer_lemeshow`] take weights for
-//! counts. Sums are compensated, so results do not depend on the order of the rows beyond the last
-//! digits.
+//! once. Weights that undo a resampling therefore give the metrics of the population. The intervals
+//! ([`roc_auc_interval`], [`compare_roc_auc`], [`Bootstrap`], [`ReliabilityCurve`]) take a row for one row
+//! whatever its weight, as one row carries less information than two; only the standard errors of
+//! [`calibration_line`] and the p-value of [`hosmer_lemeshow`] take weights for counts. Sums are
+//! compensated, so results do not depend on the order of the rows beyond the last digits.
 //!
 //! | Metric | Range | Best | At a rare base rate, watch out |
 //! |---|---|---|---|
@@ -19,22 +18,21 @@
 //! | [`predicted_over_observed`] | 0 to ∞ | 1 | errors in different places cancel |
 //! | [`calibration_line`] | all reals | (0, 1) | as uncertain as the positives are few |
 //! | [`ece`], [`mce`], [`smooth_ece`], [`quantile_bins`] | 0 to 1 | 0 | a rate of 0.1 % doubled is only 0.001 |
-//! | [`brier_decomposition`], [`Ranked::corp`] | 0 to 1 | | read the parts as shares of the uncertainty |
+//! | [`brier_decomposition`], [`RankedScores::corp`] | 0 to 1 | | read the parts as shares of the uncertainty |
 //! | [`hosmer_lemeshow`] | 0 to ∞ | groups | with millions of rows it rejects every model |
-//! | [`confusion`] and the ratios of [`Confusion`] | 0 to 1 | 1 | a threshold of ½ flags nothing; see [`Goal`] |
+//! | [`confusion`] and the ratios of [`Confusion`] | 0 to 1 | 1 | a threshold of ½ flags nothing; see [`ThresholdRule`] |
 //! | [`precision_at_k`], [`recall_at_k`], [`lift_at`] | 0 to 1, lift to 1 / base rate | | the fewer positives, the noisier |
 //!
-//! Beyond numbers, [`Ranked`] sorts the rows once and has the curves and tables: ROC, precision–recall,
-//! gain, reliability with bands, CORP, deciles, histogram. [`roc_auc_interval`], [`compare_roc_auc`] and
-//! [`Bootstrap`] say how sure a metric is, [`Goal`] chooses a threshold, [`slices_by_category`] and
-//! [`slices_by_period`] show drift.
+//! [`RankedScores`] sorts the rows once and has the curves and tables: ROC, precision–recall, gain,
+//! reliability with bands, CORP, deciles, histogram. [`roc_auc_interval`], [`compare_roc_auc`] and
+//! [`Bootstrap`] give the uncertainty of a metric, [`ThresholdRule`] chooses a threshold,
+//! [`slices_by_category`] and [`slices_by_period`] show drift.
 //!
-//! No single one suffices. [`Scorecard`] computes the first eight; a fair first look is
+//! No single metric suffices. [`Scorecard`] computes the first eight; a good first look is
 //! [`predicted_over_observed`] and [`normalised_entropy`] for the probabilities, and
 //! [`average_precision`] for the ranking.
 //!
 //! # Errors
-//!
 //! All metrics check their input in full, also in rows of weight 0, and return
 //!
 //! - [`Error::LengthMismatch`](crate::Error::LengthMismatch) if the inputs differ in length, and
@@ -46,15 +44,14 @@
 //! - [`Error::NegativeWeight`](crate::Error::NegativeWeight) for a weight below zero;
 //! - [`Error::Numerical`](crate::Error::Numerical) if the total weight overflows.
 //!
-//! What a metric needs beyond that, such as both classes, is in its own documentation. None
-//! panics, and none returns NaN.
+//! Further needs of a metric, such as both classes, are in its own documentation. No metric panics or
+//! returns NaN.
 //!
-//! With the feature `serde` all results can be written and read back. What can be +∞, such as a log loss
-//! or the threshold that flags nothing, is `null` where the format has no infinity, as in JSON.
+//! With the feature `serde` all results can be written and read back. A number that can be +∞, such as a
+//! log loss or the threshold that flags nothing, is `null` where the format has no infinity, as in JSON.
 
 mod bootstrap;
 mod calibration;
-mod choice;
 mod confusion;
 mod corp;
 mod curves;
@@ -63,8 +60,6 @@ mod histogram;
 #[cfg(feature = "serde")]
 mod infinite;
 mod interval;
-mod line;
-mod ordered;
 mod probability;
 mod ranked;
 mod ranking;
@@ -73,22 +68,23 @@ mod rows;
 mod scorecard;
 mod slices;
 mod smooth_ece;
+mod sorted_rows;
+mod threshold;
 
 pub use bootstrap::Bootstrap;
 pub use calibration::{
     Bin, CalibrationLine, calibration_line, ece, predicted_over_observed, quantile_bins,
 };
-pub use choice::{Choice, Goal, HonestChoice};
 pub use confusion::{Confusion, confusion, lift_at, precision_at_k, recall_at_k};
-pub use corp::{Corp, CorpBlock};
+pub use corp::{CorpBlock, CorpDecomposition};
 pub use curves::{
     GainCurve, GainPoint, PrecisionRecallCurve, PrecisionRecallPoint, RocCurve, RocPoint,
 };
 pub use delong::{PairedAuc, compare_roc_auc, roc_auc_interval};
-pub use histogram::{Axis, ScoreHistogram};
+pub use histogram::{ProbabilityScale, ScoreHistogram};
 pub use interval::Interval;
 pub use probability::{brier_score, log_loss, log_loss_from_logits, normalised_entropy};
-pub use ranked::Ranked;
+pub use ranked::RankedScores;
 pub use ranking::{average_precision, roc_auc};
 pub use reliability::{
     BrierDecomposition, Decile, DecileTable, HosmerLemeshow, ReliabilityCurve, ReliabilityPoint,
@@ -97,10 +93,10 @@ pub use reliability::{
 pub use scorecard::Scorecard;
 pub use slices::{Missing, Slice, slices_by_category, slices_by_period};
 pub use smooth_ece::smooth_ece;
+pub use threshold::{CrossFittedThreshold, Threshold, ThresholdRule};
 
 pub(crate) use bootstrap::Replicates;
 pub(crate) use delong::compare;
-pub(crate) use ordered::Ordered;
-pub(crate) use ranked::{Tie, ties};
-pub(crate) use rows::binade;
+pub(crate) use ranked::{ScoreGroup, score_groups};
 pub(crate) use slices::Partition;
+pub(crate) use sorted_rows::SortedRows;

@@ -1,7 +1,8 @@
-//! How much do the probabilities tell, row by row?
+//! How informative are the probabilities, row by row?
 
-use super::rows::{Domain, Rows, Weighted};
-use crate::Result;
+use super::ranked::RankedScores;
+use super::rows::{CheckedRows, Classes, Domain, WeightedRows};
+use crate::core::Result;
 use crate::numerics::log1p_exp;
 
 /// The log loss: the mean negative log-likelihood, in nats.
@@ -22,7 +23,6 @@ use crate::numerics::log1p_exp;
 /// probability cannot come closer to 1 than 1 − 1.1e-16.
 ///
 /// # Errors
-///
 /// The [errors common to all metrics](super#errors).
 ///
 /// ```
@@ -34,7 +34,7 @@ use crate::numerics::log1p_exp;
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 pub fn log_loss(labels: &[bool], probabilities: &[f64], weights: Option<&[f64]>) -> Result<f64> {
-    Ok(log_loss_of(&Rows::new(labels, probabilities, Domain::Probabilities, weights)?))
+    Ok(log_loss_of(&CheckedRows::new(labels, probabilities, Domain::Probabilities, weights)?))
 }
 
 /// The [`log_loss`] of p = 1 / (1 + e⁻ᶻ), computed from the logits z.
@@ -49,7 +49,6 @@ pub fn log_loss(labels: &[bool], probabilities: &[f64], weights: Option<&[f64]>)
 /// - **One class** is no obstacle, and ties have no meaning here.
 ///
 /// # Errors
-///
 /// The [errors common to all metrics](super#errors).
 ///
 /// ```
@@ -63,7 +62,7 @@ pub fn log_loss_from_logits(
     logits: &[f64],
     weights: Option<&[f64]>,
 ) -> Result<f64> {
-    let rows = Rows::new(labels, logits, Domain::Logits, weights)?;
+    let rows = CheckedRows::new(labels, logits, Domain::Logits, weights)?;
     Ok(rows.mean(|label, z| log1p_exp(if label { -z } else { z })))
 }
 
@@ -84,7 +83,6 @@ pub fn log_loss_from_logits(
 /// Source: He et al., "Practical Lessons from Predicting Clicks on Ads at Facebook", 2014.
 ///
 /// # Errors
-///
 /// [`Error::OneClass`](crate::Error::OneClass) if positives or negatives have no weight, and the
 /// [errors common to all metrics](super#errors).
 ///
@@ -101,9 +99,9 @@ pub fn normalised_entropy(
     probabilities: &[f64],
     weights: Option<&[f64]>,
 ) -> Result<f64> {
-    let rows = Rows::new(labels, probabilities, Domain::Probabilities, weights)?;
-    rows.need_both_classes("normalised entropy")?;
-    Ok(log_loss_of(&rows) / base_rate_entropy_of(&rows))
+    let rows = CheckedRows::new(labels, probabilities, Domain::Probabilities, weights)?;
+    rows.classes.ensure_both("normalised entropy")?;
+    Ok(log_loss_of(&rows) / rows.classes.entropy())
 }
 
 /// The Brier score: the mean squared error of the probabilities.
@@ -121,7 +119,6 @@ pub fn normalised_entropy(
 /// classes counted once, hence half of Brier's original.
 ///
 /// # Errors
-///
 /// The [errors common to all metrics](super#errors).
 ///
 /// ```
@@ -131,21 +128,53 @@ pub fn normalised_entropy(
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 pub fn brier_score(labels: &[bool], probabilities: &[f64], weights: Option<&[f64]>) -> Result<f64> {
-    Ok(brier_score_of(&Rows::new(labels, probabilities, Domain::Probabilities, weights)?))
+    Ok(brier_score_of(&CheckedRows::new(labels, probabilities, Domain::Probabilities, weights)?))
 }
 
-pub(super) fn log_loss_of(rows: &impl Weighted) -> f64 {
-    // `ln_1p` keeps the small p that 1 − p would round away.
+impl RankedScores {
+    /// See [`log_loss`].
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if a score is no probability.
+    pub fn log_loss(&self) -> Result<f64> {
+        self.ensure_probabilities()?;
+        Ok(log_loss_of(self))
+    }
+
+    /// See [`normalised_entropy`].
+    ///
+    /// # Errors
+    /// [`Error::OneClass`](crate::Error::OneClass) if positives or negatives have no weight,
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if a score is no probability.
+    pub fn normalised_entropy(&self) -> Result<f64> {
+        self.classes.ensure_both("normalised entropy")?;
+        Ok(self.log_loss()? / self.classes.entropy())
+    }
+
+    /// See [`brier_score`].
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if a score is no probability.
+    pub fn brier_score(&self) -> Result<f64> {
+        self.ensure_probabilities()?;
+        Ok(brier_score_of(self))
+    }
+}
+
+impl Classes {
+    /// The entropy of the base rate, in nats; both classes must have weight.
+    pub(super) fn entropy(&self) -> f64 {
+        // The entropy is symmetric, and the share of the rarer class is the one without cancellation.
+        let rarer = self.positive().min(self.negative()) / self.total();
+        -(rarer * rarer.ln() + (1.0 - rarer) * (-rarer).ln_1p())
+    }
+}
+
+fn log_loss_of(rows: &impl WeightedRows) -> f64 {
+    // `ln_1p` keeps the digits of a small p, which 1 − p rounds away.
     rows.mean(|label, p| if label { -p.ln() } else { -(-p).ln_1p() })
 }
 
-/// The entropy of the weighted base rate, in nats; both classes must have weight.
-pub(super) fn base_rate_entropy_of(rows: &impl Weighted) -> f64 {
-    // The entropy is symmetric, and the share of the rarer class is the one without cancellation.
-    let rarer = rows.positive().min(rows.negative()) / rows.total();
-    -(rarer * rarer.ln() + (1.0 - rarer) * (-rarer).ln_1p())
-}
-
-pub(super) fn brier_score_of(rows: &impl Weighted) -> f64 {
+fn brier_score_of(rows: &impl WeightedRows) -> f64 {
     rows.mean(|label, p| (p - f64::from(u8::from(label))).powi(2))
 }

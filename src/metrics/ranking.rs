@@ -1,8 +1,8 @@
 //! Does the score put positives above negatives?
 
-use super::ranked::Ranked;
-use super::rows::{Domain, Rows, Sum, Weighted};
-use crate::Result;
+use super::ranked::RankedScores;
+use super::rows::Sum;
+use crate::core::Result;
 
 /// The area under the ROC curve: how often a positive outranks a negative.
 ///
@@ -10,7 +10,7 @@ use crate::Result;
 /// AUC = Σᵢ Σⱼ wᵢ wⱼ ( [sᵢ > sⱼ] + ½ [sᵢ = sⱼ] ) / (W₊ W₋),   i positive, j negative
 /// ```
 ///
-/// - **Range** 0 to 1; a score that knows nothing has ½, and negating the scores gives 1 − AUC.
+/// - **Range** 0 to 1; random scores have ½, and negating the scores gives 1 − AUC.
 /// - **Scores** are any real numbers, higher meaning more likely positive; ±∞ are the ends of the
 ///   order. Only their order counts, so it says nothing about calibration.
 /// - **Ties** count one half, which is the trapezoidal area under the curve.
@@ -22,7 +22,6 @@ use crate::Result;
 /// operating characteristic graph", 1975. Costs one sort.
 ///
 /// # Errors
-///
 /// [`Error::OneClass`](crate::Error::OneClass) if positives or negatives have no weight, and the
 /// [errors common to all metrics](super#errors).
 ///
@@ -34,9 +33,7 @@ use crate::Result;
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 pub fn roc_auc(labels: &[bool], scores: &[f64], weights: Option<&[f64]>) -> Result<f64> {
-    let rows = Rows::new(labels, scores, Domain::Scores, weights)?;
-    rows.need_both_classes("ROC AUC")?;
-    Ok(auc_of(&Ranked::of(&rows)))
+    RankedScores::new(labels, scores, weights)?.roc_auc()
 }
 
 /// Average precision: the precision at every threshold, averaged over the positives it finds.
@@ -47,7 +44,7 @@ pub fn roc_auc(labels: &[bool], scores: &[f64], weights: Option<&[f64]>) -> Resu
 /// Rₖ = weight of positives with s ≥ sₖ / weight of all positives
 /// ```
 ///
-/// - **Range** above 0, up to 1; a score that knows nothing has the base rate, not ½.
+/// - **Range** above 0, up to 1; random scores have the base rate, not ½.
 /// - **Scores** are any real numbers and ±∞; only their order counts.
 /// - **Ties** are one threshold: rows of equal score are found together. The steps are not
 ///   interpolated, so this is the definition of scikit-learn's `average_precision_score`, which
@@ -57,7 +54,6 @@ pub fn roc_auc(labels: &[bool], scores: &[f64], weights: Option<&[f64]>) -> Resu
 ///   on the same rows only, and never a resampled set with the population.
 ///
 /// # Errors
-///
 /// [`Error::OneClass`](crate::Error::OneClass) if positives have no weight, and the [errors common
 /// to all metrics](super#errors).
 ///
@@ -71,27 +67,37 @@ pub fn roc_auc(labels: &[bool], scores: &[f64], weights: Option<&[f64]>) -> Resu
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 pub fn average_precision(labels: &[bool], scores: &[f64], weights: Option<&[f64]>) -> Result<f64> {
-    let rows = Rows::new(labels, scores, Domain::Scores, weights)?;
-    rows.need_positives("average precision")?;
-    Ok(average_precision_of(&Ranked::of(&rows)))
+    RankedScores::new(labels, scores, weights)?.average_precision()
 }
 
-pub(super) fn auc_of(rows: &Ranked) -> f64 {
-    let (mut below, mut won) = (Sum::default(), Sum::default());
-    for tie in rows.ties() {
-        won.add(tie.positive * (below.value() + 0.5 * tie.negative));
-        below.add(tie.negative);
+impl RankedScores {
+    /// See [`roc_auc`].
+    ///
+    /// # Errors
+    /// [`Error::OneClass`](crate::Error::OneClass) if positives or negatives have no weight.
+    pub fn roc_auc(&self) -> Result<f64> {
+        self.classes.ensure_both("ROC AUC")?;
+        let (mut below, mut won) = (Sum::default(), Sum::default());
+        for group in self.groups() {
+            won.add(group.positive * (below.value() + 0.5 * group.negative));
+            below.add(group.negative);
+        }
+        // Rounding must not carry a perfect ranking past 1.
+        Ok((won.value() / (self.classes.positive() * self.classes.negative())).min(1.0))
     }
-    // Rounding must not carry a perfect ranking past 1.
-    (won.value() / (rows.positive() * rows.negative())).min(1.0)
-}
 
-pub(super) fn average_precision_of(rows: &Ranked) -> f64 {
-    let (mut found, mut flagged, mut area) = (Sum::default(), Sum::default(), Sum::default());
-    for tie in rows.ties().rev() {
-        found.add(tie.positive);
-        flagged.add(tie.weight());
-        area.add(tie.positive * (found.value() / flagged.value()));
+    /// See [`average_precision`].
+    ///
+    /// # Errors
+    /// [`Error::OneClass`](crate::Error::OneClass) if positives have no weight.
+    pub fn average_precision(&self) -> Result<f64> {
+        self.classes.ensure_positives("average precision")?;
+        let (mut found, mut flagged, mut area) = (Sum::default(), Sum::default(), Sum::default());
+        for group in self.groups().rev() {
+            found.add(group.positive);
+            flagged.add(group.weight());
+            area.add(group.positive * (found.value() / flagged.value()));
+        }
+        Ok((area.value() / self.classes.positive()).min(1.0))
     }
-    (area.value() / rows.positive()).min(1.0)
 }

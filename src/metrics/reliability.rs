@@ -2,12 +2,11 @@
 
 use statrs::function::gamma::{gamma_lr, gamma_ur};
 
-use super::calibration::{Bin, bins_of, check_bins};
-use super::interval::{check_level, two_sided_quantile};
-use super::probability::brier_score_of;
-use super::ranked::Ranked;
-use super::rows::{Domain, Rows, Sum, Weighted};
-use crate::Result;
+use super::calibration::Bin;
+use super::interval::{ensure_level, two_sided_quantile};
+use super::ranked::RankedScores;
+use super::rows::Sum;
+use crate::core::Result;
 
 /// One bin of a [`ReliabilityCurve`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,20 +23,20 @@ pub struct ReliabilityPoint {
 
 /// Observed against predicted rate on [`quantile_bins`](super::quantile_bins), with a confidence band.
 ///
-/// The interval of a bin is for the rate that its rows have in truth: the predictions are doubtful where
-/// the mean prediction lies outside. It is Wilson's (1927),
+/// The interval of a bin contains the true rate of its rows with the given level: where the mean
+/// prediction lies outside, the predictions are doubtful. It is Wilson's (1927),
 ///
 /// ```text
 /// ( ȳ + z²/2n ± z √( ȳ(1 − ȳ)/n + z²/4n² ) ) / (1 + z²/n),   ȳ the observed rate
 /// ```
 ///
-/// with the lower end that Brown et al. (2001) give it for 1 to 3 positives, where Wilson's is too high
-/// (and likewise the upper end for 1 to 3 negatives): λ/n, at which as many positives or more
-/// have a probability of 1 − level. It lies in \[0, 1\], and has some width for ȳ = 0 and 1 too (unless the
-/// bin has 10³⁰⁰ times the weight of the rows it is judged by).
+/// with the lower end of Brown et al. (2001) for 1 to 3 positives, where Wilson's is too high (and with
+/// the corresponding upper end for 1 to 3 negatives): λ/n, the rate at which at least the observed number
+/// of positives has a probability of 1 − level. It lies in \[0, 1\], and has some width for ȳ = 0 and 1 too
+/// (unless the bin has 10³⁰⁰ times the weight of its typical row).
 ///
 /// How often a 95 % interval contains the truth can be computed exactly (2,000 rows in the bin;
-/// `cargo test --test curves exact_coverage -- --nocapture`):
+/// `cargo test --test metrics exact_coverage -- --nocapture`):
 ///
 /// | Positives expected in the bin | Contains the truth |
 /// |---|---|
@@ -61,7 +60,7 @@ pub struct ReliabilityPoint {
 pub struct ReliabilityCurve {
     /// In rising order of prediction.
     pub points: Vec<ReliabilityPoint>,
-    /// The level of the intervals, each taken by itself.
+    /// The level of each interval on its own.
     pub level: f64,
 }
 
@@ -84,7 +83,7 @@ pub struct Decile {
     pub cumulative_lift: f64,
 }
 
-/// The rows in groups of equal weight, those of the highest predictions first.
+/// The rows in groups of equal weight, from the highest predictions down.
 ///
 /// Groups are [`quantile_bins`](super::quantile_bins), so rows of equal probability stay together and a
 /// group can be missing.
@@ -109,9 +108,9 @@ pub struct BrierDecomposition {
     pub resolution: f64,
     /// r(1 − r), the Brier score of predicting the base rate r.
     pub uncertainty: f64,
-    /// What binning loses, of either sign: `mean((p − p̄_b)²) − 2 mean((p − p̄_b)(y − ȳ_b))`, 0 if all
+    /// The loss by binning, of either sign: `mean((p − p̄_b)²) − 2 mean((p − p̄_b)(y − ȳ_b))`, 0 if all
     /// predictions in a bin are equal. Stephenson, Coelho & Jolliffe 2008.
-    pub within_bins: f64,
+    pub within_bin: f64,
 }
 
 /// The Hosmer–Lemeshow test of calibration; see [`hosmer_lemeshow`].
@@ -154,7 +153,6 @@ impl HosmerLemeshow {
 /// Source: Naeini, Cooper and Hauskrecht 2015, there with bins of equal width.
 ///
 /// # Errors
-///
 /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if `bins` is 0, and the [errors common to
 /// all metrics](super#errors).
 ///
@@ -171,23 +169,22 @@ pub fn mce(
     weights: Option<&[f64]>,
     bins: usize,
 ) -> Result<f64> {
-    probabilities_ranked(labels, probabilities, weights)?.mce(bins)
+    RankedScores::of_probabilities(labels, probabilities, weights)?.mce(bins)
 }
 
 /// The Brier score as reliability − resolution + uncertainty, on
 /// [`quantile_bins`](super::quantile_bins).
 ///
 /// ```text
-/// BS = reliability − resolution + uncertainty + within bins
+/// BS = reliability − resolution + uncertainty + within bin
 /// ```
 ///
 /// Exactly, with the last term for predictions that differ within a bin. p = 0 or 1 are ordinary values,
-/// ties share a bin, one class is no obstacle. [`Ranked::corp`] has a decomposition without bins.
+/// ties share a bin, one class is no obstacle. [`RankedScores::corp`] has a decomposition without bins.
 ///
 /// Source: Murphy, "A new vector partition of the probability score", 1973.
 ///
 /// # Errors
-///
 /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if `bins` is 0, and the [errors common to
 /// all metrics](super#errors).
 ///
@@ -206,7 +203,7 @@ pub fn brier_decomposition(
     weights: Option<&[f64]>,
     bins: usize,
 ) -> Result<BrierDecomposition> {
-    probabilities_ranked(labels, probabilities, weights)?.brier_decomposition(bins)
+    RankedScores::of_probabilities(labels, probabilities, weights)?.brier_decomposition(bins)
 }
 
 /// The Hosmer–Lemeshow goodness-of-fit test on [`quantile_bins`](super::quantile_bins).
@@ -225,7 +222,6 @@ pub fn brier_decomposition(
 /// Source: Hosmer & Lemeshow, "Goodness of fit tests for the multiple logistic regression model", 1980.
 ///
 /// # Errors
-///
 /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if `bins` is 0, and the [errors common to
 /// all metrics](super#errors).
 ///
@@ -244,16 +240,7 @@ pub fn hosmer_lemeshow(
     weights: Option<&[f64]>,
     bins: usize,
 ) -> Result<HosmerLemeshow> {
-    probabilities_ranked(labels, probabilities, weights)?.hosmer_lemeshow(bins)
-}
-
-/// Sorted rows whose scores are known to be probabilities, with the row in the error.
-pub(super) fn probabilities_ranked(
-    labels: &[bool],
-    probabilities: &[f64],
-    weights: Option<&[f64]>,
-) -> Result<Ranked> {
-    Ok(Ranked::of(&Rows::new(labels, probabilities, Domain::Probabilities, weights)?))
+    RankedScores::of_probabilities(labels, probabilities, weights)?.hosmer_lemeshow(bins)
 }
 
 /// P(χ² ≥ x) with some degrees of freedom.
@@ -269,30 +256,10 @@ fn chi_squared_tail(x: f64, degrees: usize) -> f64 {
     }
 }
 
-impl Ranked {
-    /// The bins, with weights in the unit of the weights.
-    pub(super) fn bins(&self, bins: usize) -> Result<Vec<Bin>> {
-        check_bins(bins)?;
-        self.need_probabilities()?;
-        Ok(bins_of(self, bins))
-    }
-
-    /// See [`quantile_bins`](super::quantile_bins).
-    ///
-    /// # Errors
-    ///
-    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if `bins` is 0 or a score is no
-    /// probability.
-    pub fn quantile_bins(&self, bins: usize) -> Result<Vec<Bin>> {
-        let mut found = self.bins(bins)?;
-        found.iter_mut().for_each(|bin| bin.weight *= self.unit());
-        Ok(found)
-    }
-
+impl RankedScores {
     /// See [`mce`].
     ///
     /// # Errors
-    ///
     /// As [`quantile_bins`](Self::quantile_bins).
     pub fn mce(&self, bins: usize) -> Result<f64> {
         let bins = self.bins(bins)?;
@@ -303,21 +270,20 @@ impl Ranked {
     /// The reliability curve on `bins` bins, with intervals of that level.
     ///
     /// # Errors
-    ///
     /// As [`quantile_bins`](Self::quantile_bins), and
     /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) unless 0 < `level` < 1.
     ///
     /// ```
-    /// use imbalance::metrics::Ranked;
+    /// use imbalance::metrics::RankedScores;
     ///
     /// let labels: Vec<bool> = (0..1000).map(|i| i % 20 == 0).collect();
-    /// let curve = Ranked::new(&labels, &[0.05; 1000], None)?.reliability_curve(10, 0.95)?;
+    /// let curve = RankedScores::new(&labels, &[0.05; 1000], None)?.reliability_curve(10, 0.95)?;
     /// let point = curve.points[0];
     /// assert!(point.observed_lower < 0.05 && 0.05 < point.observed_upper);
     /// # Ok::<(), imbalance::Error>(())
     /// ```
     pub fn reliability_curve(&self, bins: usize, level: f64) -> Result<ReliabilityCurve> {
-        check_level(level)?;
+        ensure_level(level)?;
         let typical = typical_weights(self.sorted());
         let mut rest = self.sorted();
         let mut points = self.bins(bins)?;
@@ -325,7 +291,7 @@ impl Ranked {
             let (rows, above) = rest.split_at(bin.rows);
             rest = above;
             let n = effective_rows(rows, bin, typical);
-            bin.weight *= self.unit();
+            bin.weight *= self.classes.unit;
             let (observed_lower, observed_upper) = rate_interval(bin.observed, n, level);
             ReliabilityPoint { bin: *bin, observed_lower, observed_upper }
         });
@@ -335,28 +301,27 @@ impl Ranked {
     /// The table of `groups` groups; 10 makes deciles.
     ///
     /// # Errors
-    ///
     /// As [`quantile_bins`](Self::quantile_bins), and
     /// [`Error::OneClass`](crate::Error::OneClass) if positives have no weight.
     ///
     /// ```
-    /// use imbalance::metrics::Ranked;
+    /// use imbalance::metrics::RankedScores;
     ///
     /// let labels: Vec<bool> = (0..100).map(|i| i >= 95).collect();
     /// let p: Vec<f64> = (0..100).map(|i| f64::from(i) / 1000.0).collect();
-    /// let table = Ranked::new(&labels, &p, None)?.deciles(10)?;
+    /// let table = RankedScores::new(&labels, &p, None)?.deciles(10)?;
     /// assert_eq!((table.groups[0].lift, table.groups[0].cumulative_gain), (10.0, 1.0));
     /// # Ok::<(), imbalance::Error>(())
     /// ```
     pub fn deciles(&self, groups: usize) -> Result<DecileTable> {
-        self.need_positives("the decile table")?;
+        self.classes.ensure_positives("the decile table")?;
         let (mut rows, mut positives) = (Sum::default(), Sum::default());
         let groups = self.bins(groups)?.into_iter().rev().map(|mut bin| {
             rows.add(bin.weight);
             positives.add(bin.weight * bin.observed);
-            let cumulative_share = (rows.value() / self.total()).min(1.0);
-            let cumulative_gain = (positives.value() / self.positive()).min(1.0);
-            bin.weight *= self.unit();
+            let cumulative_share = (rows.value() / self.classes.total()).min(1.0);
+            let cumulative_gain = (positives.value() / self.classes.positive()).min(1.0);
+            bin.weight *= self.classes.unit;
             Decile {
                 bin,
                 positives: bin.weight * bin.observed,
@@ -372,11 +337,10 @@ impl Ranked {
     /// See [`brier_decomposition`].
     ///
     /// # Errors
-    ///
     /// As [`quantile_bins`](Self::quantile_bins).
     pub fn brier_decomposition(&self, bins: usize) -> Result<BrierDecomposition> {
         let bins = self.bins(bins)?;
-        let (rate, total) = (self.base_rate(), self.total());
+        let (rate, total) = (self.base_rate(), self.classes.total());
         let over_bins = |of: &dyn Fn(&Bin) -> f64| {
             bins.iter().map(|bin| bin.weight * of(bin)).collect::<Sum>().value() / total
         };
@@ -392,23 +356,23 @@ impl Ranked {
             }
         }
         Ok(BrierDecomposition {
-            brier: brier_score_of(self),
+            brier: self.brier_score()?,
             reliability: over_bins(&|bin| (bin.mean_predicted - bin.observed).powi(2)),
             resolution: over_bins(&|bin| (bin.observed - rate).powi(2)),
             uncertainty: self.uncertainty(),
-            within_bins: within.value() / total,
+            within_bin: within.value() / total,
         })
     }
 
     /// r(1 − r) of the base rate r.
     pub(super) fn uncertainty(&self) -> f64 {
-        (self.positive() / self.total()) * (self.negative() / self.total())
+        (self.classes.positive() / self.classes.total())
+            * (self.classes.negative() / self.classes.total())
     }
 
     /// See [`hosmer_lemeshow`].
     ///
     /// # Errors
-    ///
     /// As [`quantile_bins`](Self::quantile_bins).
     pub fn hosmer_lemeshow(&self, bins: usize) -> Result<HosmerLemeshow> {
         let bins = self.bins(bins)?;
@@ -419,7 +383,7 @@ impl Ranked {
             // the gap does not, so it is divided first.
             if gap == 0.0 { 0.0 } else { bin.weight * gap * (gap / variance) }
         });
-        let statistic = terms.collect::<Sum>().value() * self.unit();
+        let statistic = terms.collect::<Sum>().value() * self.classes.unit;
         let groups = bins.len();
         let p_value = chi_squared_tail(statistic, groups);
         Ok(HosmerLemeshow { statistic, groups, degrees_of_freedom: groups, p_value })
@@ -436,7 +400,7 @@ fn typical_weights(rows: &[(f64, f64)]) -> [Option<f64>; 2] {
     })
 }
 
-/// The number of rows of weight 1 that would know the rate of a bin as well.
+/// The number of rows of weight 1 that would determine the rate of a bin equally well.
 fn effective_rows(rows: &[(f64, f64)], bin: &Bin, typical: [Option<f64>; 2]) -> f64 {
     let rate = bin.observed;
     let spread =
@@ -451,7 +415,7 @@ fn effective_rows(rows: &[(f64, f64)], bin: &Bin, typical: [Option<f64>; 2]) -> 
     bin.weight / absent.unwrap_or((positive + negative) / bin.weight)
 }
 
-/// Wilson's interval for a rate seen in `n` rows, with Brown et al.'s ends for rare classes.
+/// Wilson's interval for a rate observed in `n` rows, with Brown et al.'s ends for rare classes.
 fn rate_interval(rate: f64, n: f64, level: f64) -> (f64, f64) {
     let z = two_sided_quantile(level);
     let shrink = z * z / n;
@@ -467,8 +431,8 @@ fn rate_interval(rate: f64, n: f64, level: f64) -> (f64, f64) {
     (lower, upper)
 }
 
-/// The rate at which `few` rows of a class or more, of `n`, have that probability; `None` for more than
-/// a few.
+/// The rate at which at least `few` of `n` rows are of the class with this probability; `None` for more
+/// than 2 or 3.
 fn few_lower(few: f64, n: f64, probability: f64) -> Option<f64> {
     // As in the source; not in whole numbers where rows have weights.
     let most = if n > 50.0 { 3.0 } else { 2.0 };

@@ -1,61 +1,18 @@
 //! What every metric starts from: checked rows, accurate sums, and rows sorted by score.
 
+use std::marker::PhantomData;
+use std::ops::Range;
+
 use crate::core::{Error, Result, same_length};
+use crate::exec::accumulate::{Accumulate, accumulate};
 use crate::exec::parallel;
-
-/// A running sum with Neumaier's compensation: its error does not grow with the number of terms,
-/// so the order of the rows does not show in the result.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sum {
-    rounded: f64,
-    lost: f64,
-}
-
-impl Sum {
-    pub(super) fn add(&mut self, term: f64) {
-        let next = self.rounded + term;
-        self.lost += if self.rounded.abs() >= term.abs() {
-            (self.rounded - next) + term
-        } else {
-            (term - next) + self.rounded
-        };
-        self.rounded = next;
-    }
-
-    /// Adds what another sum holds.
-    pub(super) fn merge(&mut self, other: Self) {
-        self.add(other.rounded);
-        if other.rounded.is_finite() {
-            self.lost += other.lost;
-        }
-    }
-
-    pub(super) fn value(self) -> f64 {
-        // After an infinite term (the log loss of a certain miss) `lost` is ∞ − ∞.
-        if self.rounded.is_finite() { self.rounded + self.lost } else { self.rounded }
-    }
-}
-
-impl FromIterator<f64> for Sum {
-    fn from_iter<I: IntoIterator<Item = f64>>(terms: I) -> Self {
-        let mut sum = Self::default();
-        terms.into_iter().for_each(|term| sum.add(term));
-        sum
-    }
-}
-
-/// The largest power of two that is at most `x`, for a positive finite `x`.
-///
-/// Dividing by it brings numbers of any size near 1 without rounding them.
-pub(crate) fn binade(x: f64) -> f64 {
-    const EXPONENT: u64 = 0x7ff0_0000_0000_0000;
-    f64::from_bits(x.to_bits() & EXPONENT).max(f64::MIN_POSITIVE)
-}
+use crate::numerics::power_of_two_below;
+pub(super) use crate::numerics::sum::NeumaierSum as Sum;
 
 /// Checked sample weights, in a unit that makes the largest lie in \[1, 2).
 ///
-/// In this unit no sum or product of weights overflows, nor vanishes, however the caller scaled
-/// them. The unit is a power of two, so ordinary weights keep all their bits.
+/// In this unit no sum or product of weights overflows or underflows to 0, whatever the scale of the
+/// caller's weights. The unit is a power of two, so ordinary weights keep all their bits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Weights<'a> {
     given: Option<&'a [f64]>,
@@ -72,27 +29,18 @@ impl<'a> Weights<'a> {
     ) -> Result<Self> {
         let Some(weights) = given else { return Ok(Self { given, unit: 1.0 }) };
         same_length("weights", weights.len(), reference, rows)?;
-        let blocks = parallel::map(rows, parallel::sum_block(rows, 1), |_, range| {
-            let (mut largest, mut total) = (0.0_f64, Sum::default());
-            for (row, &value) in range.clone().zip(&weights[range]) {
-                if !value.is_finite() {
-                    let what = "weights".into();
-                    return Err(Error::NonFinite { what, row, column: None, value });
-                }
-                if value < 0.0 {
-                    return Err(Error::NegativeWeight { row, value });
-                }
-                largest = largest.max(value);
-                total.add(value);
-            }
-            Ok((largest, total))
-        });
-        let (mut largest, mut total) = (0.0_f64, Sum::default());
-        for block in blocks {
-            let (most, sum) = block?;
-            largest = largest.max(most);
-            total.merge(sum);
+        let valid = |weight: &f64| weight.is_finite() && *weight >= 0.0;
+        if let Some(row) = parallel::position(weights, |weight| !valid(weight)) {
+            let value = weights[row];
+            return Err(if value.is_finite() {
+                Error::NegativeWeight { row, value }
+            } else {
+                Error::NonFinite { what: "weights".into(), row, column: None, value }
+            });
         }
+        let size = parallel::sum_block(rows, 1);
+        let sums = accumulate(rows, size, WeightSums::default, |range| &weights[range]);
+        let WeightSums { largest, total } = sums.unwrap_or_default();
         if largest == 0.0 {
             return Err(Error::invalid("weights", "0 in every row", "positive in some row"));
         }
@@ -104,7 +52,7 @@ impl<'a> Weights<'a> {
                 remedy: "divide all weights by the same large number",
             });
         }
-        Ok(Self { given, unit: binade(largest) })
+        Ok(Self { given, unit: power_of_two_below(largest) })
     }
 
     pub(super) fn get(&self, row: usize) -> f64 {
@@ -112,10 +60,126 @@ impl<'a> Weights<'a> {
     }
 }
 
+/// The largest of some weights, and their sum.
+#[derive(Default)]
+struct WeightSums {
+    largest: f64,
+    total: Sum,
+}
+
+impl Accumulate for WeightSums {
+    type Block<'b> = &'b [f64];
+
+    fn add(&mut self, weights: &[f64]) {
+        for &weight in weights {
+            self.largest = self.largest.max(weight);
+            self.total.add(weight);
+        }
+    }
+
+    fn merge(&mut self, next: Self) {
+        self.largest = self.largest.max(next.largest);
+        self.total.merge(next.total);
+    }
+}
+
+/// The rows and the weight of each class, negatives first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Classes {
+    /// Number of rows, including rows without weight.
+    pub(super) rows: [usize; 2],
+    /// Weight, in `unit`.
+    pub(super) weights: [f64; 2],
+    /// One unit of the weights, in the caller's weights.
+    pub(super) unit: f64,
+}
+
+impl Classes {
+    /// Counts rows, given by label and weight.
+    pub(super) fn count<I: Iterator<Item = (bool, f64)>>(
+        rows: usize,
+        unit: f64,
+        block: impl Fn(Range<usize>) -> I + Sync + Send,
+    ) -> Self {
+        let size = parallel::sum_block(rows, 2);
+        let sums = accumulate(rows, size, ClassSums::default, block).unwrap_or_default();
+        Self { rows: sums.rows, weights: sums.weights.map(Sum::value), unit }
+    }
+
+    pub(super) fn positive(&self) -> f64 {
+        self.weights[1]
+    }
+
+    pub(super) fn negative(&self) -> f64 {
+        self.weights[0]
+    }
+
+    pub(super) fn total(&self) -> f64 {
+        self.positive() + self.negative()
+    }
+
+    /// The weighted share of positives.
+    pub(super) fn base_rate(&self) -> f64 {
+        self.positive() / self.total()
+    }
+
+    /// `Ok` if positives have weight; `what` is the metric that needs them.
+    pub(super) fn ensure_positives(&self, what: &'static str) -> Result<()> {
+        self.ensure_share(self.positive(), what)
+    }
+
+    /// `Ok` if positives and negatives have weight; `what` is the metric that needs them.
+    pub(super) fn ensure_both(&self, what: &'static str) -> Result<()> {
+        self.ensure_positives(what)?;
+        self.ensure_share(self.negative(), what)
+    }
+
+    fn ensure_share(&self, weight: f64, what: &'static str) -> Result<()> {
+        // A weight of 1e-320 among many rows is positive, and its share rounds to 0.
+        if weight / self.total() > 0.0 {
+            return Ok(());
+        }
+        let ([negatives, positives], [negative, positive]) = (self.rows, self.weights);
+        let (positive_weight, negative_weight) = (positive * self.unit, negative * self.unit);
+        Err(Error::OneClass { what, positives, negatives, positive_weight, negative_weight })
+    }
+}
+
+/// Rows and weight of each class; a block is an iterator over labels and weights.
+struct ClassSums<I> {
+    rows: [usize; 2],
+    weights: [Sum; 2],
+    block: PhantomData<fn(I)>,
+}
+
+impl<I> Default for ClassSums<I> {
+    fn default() -> Self {
+        Self { rows: [0; 2], weights: [Sum::default(); 2], block: PhantomData }
+    }
+}
+
+impl<I: Iterator<Item = (bool, f64)>> Accumulate for ClassSums<I> {
+    type Block<'b> = I;
+
+    fn add(&mut self, rows: I) {
+        rows.for_each(|(label, weight)| {
+            self.rows[usize::from(label)] += 1;
+            self.weights[usize::from(label)].add(weight);
+        });
+    }
+
+    fn merge(&mut self, next: Self) {
+        for class in 0..2 {
+            self.rows[class] += next.rows[class];
+            self.weights[class].merge(next.weights[class]);
+        }
+    }
+}
+
 /// Which numbers a metric accepts next to the labels.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Domain {
-    /// Anything that can be ordered: all but NaN.
+    /// All numbers except NaN.
     Scores,
     /// As [`Domain::Scores`], under the name the caller knows.
     Logits,
@@ -132,61 +196,91 @@ impl Domain {
         }
     }
 
-    fn check(self, row: usize, value: f64) -> Result<()> {
-        let probability = matches!(self, Self::Probabilities);
-        if value.is_nan() || (probability && value.is_infinite()) {
-            return Err(Error::NonFinite { what: self.name().into(), row, column: None, value });
-        }
-        if probability && !(0.0..=1.0).contains(&value) {
+    fn ensure_contains(self, values: &[f64]) -> Result<()> {
+        let invalid = match self {
+            Self::Probabilities => parallel::position(values, |p| !(0.0..=1.0).contains(p)),
+            Self::Scores | Self::Logits => parallel::position(values, |value| value.is_nan()),
+        };
+        let Some(row) = invalid else { return Ok(()) };
+        let value = values[row];
+        if value.is_finite() {
             let found = format!("{value} at row {row}");
             return Err(Error::invalid(self.name(), found, "between 0 and 1"));
         }
-        Ok(())
+        Err(Error::NonFinite { what: self.name().into(), row, column: None, value })
     }
 }
 
-/// Labelled, scored, weighted rows that passed every check.
+/// A row as it is sorted: its score, and its weight with the sign of its label.
+///
+/// Two numbers a row keep the array to sort small.
+pub(super) type SortedRow = (f64, f64);
+
+/// Labelled, scored, weighted rows that passed every check, in the caller's order.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rows<'a> {
-    pub(super) labels: &'a [bool],
-    pub(super) values: &'a [f64],
-    pub(super) weights: Weights<'a>,
-    /// Weight of the positives, in the unit of `weights`.
-    pub(super) positive: f64,
-    /// Weight of the negatives, in the unit of `weights`.
-    pub(super) negative: f64,
+pub(super) struct CheckedRows<'a> {
+    labels: &'a [bool],
+    values: &'a [f64],
+    weights: Weights<'a>,
+    pub(super) classes: Classes,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> CheckedRows<'a> {
     pub(super) fn new(
         labels: &'a [bool],
         values: &'a [f64],
         domain: Domain,
         weights: Option<&'a [f64]>,
     ) -> Result<Self> {
-        same_length(domain.name(), values.len(), "labels", labels.len())?;
-        if labels.is_empty() {
+        let n = labels.len();
+        same_length(domain.name(), values.len(), "labels", n)?;
+        if n == 0 {
             return Err(Error::NoRows { what: "the sample to measure" });
         }
-        let n = labels.len();
-        let checks = parallel::map(n, parallel::sum_block(n, 1), |_, range| {
-            range.clone().zip(&values[range]).try_for_each(|(row, &value)| domain.check(row, value))
-        });
-        checks.into_iter().collect::<Result<()>>()?;
-        let mut rows = Self {
-            labels,
-            values,
-            weights: Weights::new(weights, "labels", n)?,
-            positive: 0.0,
-            negative: 0.0,
-        };
-        let [negative, positive] = class_weights(&rows);
-        (rows.positive, rows.negative) = (positive, negative);
-        Ok(rows)
+        domain.ensure_contains(values)?;
+        let weights = Weights::new(weights, "labels", n)?;
+        let rows = |range: Range<usize>| range.map(|row| (labels[row], weights.get(row)));
+        Ok(Self { labels, values, weights, classes: Classes::count(n, weights.unit, rows) })
+    }
+
+    /// Score and signed weight of a row. Adding 0.0 turns −0.0 into 0.0, its equal.
+    pub(super) fn signed(&self, row: usize) -> SortedRow {
+        let (label, value, weight) = self.row(row);
+        (value + 0.0, if label { weight } else { -weight } + 0.0)
     }
 }
 
-impl Weighted for Rows<'_> {
+/// Checked rows in any order, which is all that a sum over rows needs.
+pub(super) trait WeightedRows: Sync {
+    /// Number of rows, including rows without weight.
+    fn len(&self) -> usize;
+
+    /// Label, value and weight of a row. Weights are in the unit of [`classes`](Self::classes).
+    fn row(&self, row: usize) -> (bool, f64, f64);
+
+    /// Rows and weight of each class.
+    fn classes(&self) -> &Classes;
+
+    /// The weighted sum of a function of label and value.
+    ///
+    /// Rows without weight are left out: 0 · ∞ never enters a sum.
+    fn sum(&self, of: impl Fn(bool, f64) -> f64 + Sync) -> f64 {
+        let of = &of;
+        let terms = |range: Range<usize>| {
+            let rows = range.map(|row| self.row(row)).filter(|row| row.2 > 0.0);
+            rows.map(move |(label, value, weight)| weight * of(label, value))
+        };
+        let (n, size) = (self.len(), parallel::sum_block(self.len(), 1));
+        accumulate(n, size, TermSum::default, terms).unwrap_or_default().sum.value()
+    }
+
+    /// The weighted mean of a function of label and value.
+    fn mean(&self, of: impl Fn(bool, f64) -> f64 + Sync) -> f64 {
+        self.sum(of) / self.classes().total()
+    }
+}
+
+impl WeightedRows for CheckedRows<'_> {
     fn len(&self) -> usize {
         self.labels.len()
     }
@@ -195,119 +289,31 @@ impl Weighted for Rows<'_> {
         (self.labels[row], self.values[row], self.weights.get(row))
     }
 
-    fn class_weights(&self) -> [f64; 2] {
-        [self.negative, self.positive]
-    }
-
-    fn unit(&self) -> f64 {
-        self.weights.unit
+    fn classes(&self) -> &Classes {
+        &self.classes
     }
 }
 
-/// Weight of the negatives and of the positives, counted from the rows.
-pub(super) fn class_weights(rows: &impl Weighted) -> [f64; 2] {
-    let n = rows.len();
-    let blocks = parallel::map(n, parallel::sum_block(n, 2), |_, range| {
-        let mut sums = [Sum::default(); 2];
-        for row in range {
-            let (label, _, weight) = rows.row(row);
-            sums[usize::from(label)].add(weight);
-        }
-        sums
-    });
-    let mut total = [Sum::default(); 2];
-    for sums in blocks {
-        total[0].merge(sums[0]);
-        total[1].merge(sums[1]);
-    }
-    total.map(Sum::value)
+/// A sum; a block is an iterator over terms.
+pub(super) struct TermSum<I> {
+    pub(super) sum: Sum,
+    block: PhantomData<fn(I)>,
 }
 
-/// Checked rows in any order: what the metrics that are sums over rows need.
-pub(super) trait Weighted: Sync {
-    /// Number of rows, those without weight included.
-    fn len(&self) -> usize;
+impl<I> Default for TermSum<I> {
+    fn default() -> Self {
+        Self { sum: Sum::default(), block: PhantomData }
+    }
+}
 
-    /// Label, value and weight of a row. Weights are in the unit of [`Weights`].
-    fn row(&self, row: usize) -> (bool, f64, f64);
+impl<I: Iterator<Item = f64>> Accumulate for TermSum<I> {
+    type Block<'b> = I;
 
-    /// Weight of the negatives and of the positives.
-    fn class_weights(&self) -> [f64; 2];
-
-    /// One unit of the weights, in the caller's weights.
-    fn unit(&self) -> f64;
-
-    /// Weight of the positives.
-    fn positive(&self) -> f64 {
-        self.class_weights()[1]
+    fn add(&mut self, terms: I) {
+        terms.for_each(|term| self.sum.add(term));
     }
 
-    /// Weight of the negatives.
-    fn negative(&self) -> f64 {
-        self.class_weights()[0]
-    }
-
-    /// Weight of all rows.
-    fn total(&self) -> f64 {
-        self.positive() + self.negative()
-    }
-
-    /// The weighted sum of a function of label and value.
-    ///
-    /// Rows without weight are absent in every respect: 0 · ∞ never enters a sum.
-    fn sum(&self, of: impl Fn(bool, f64) -> f64 + Sync) -> f64 {
-        let n = self.len();
-        let blocks = parallel::map(n, parallel::sum_block(n, 1), |_, range| {
-            let mut sum = Sum::default();
-            for row in range {
-                let (label, value, weight) = self.row(row);
-                if weight > 0.0 {
-                    sum.add(weight * of(label, value));
-                }
-            }
-            sum
-        });
-        let mut total = Sum::default();
-        blocks.into_iter().for_each(|sum| total.merge(sum));
-        total.value()
-    }
-
-    /// The weighted mean of a function of label and value.
-    fn mean(&self, of: impl Fn(bool, f64) -> f64 + Sync) -> f64 {
-        self.sum(of) / self.total()
-    }
-
-    /// Number of negative and of positive rows that have weight.
-    fn counts(&self) -> [usize; 2] {
-        let mut counts = [0; 2];
-        for (label, _, weight) in (0..self.len()).map(|row| self.row(row)) {
-            counts[usize::from(label)] += usize::from(weight > 0.0);
-        }
-        counts
-    }
-
-    /// `Ok` if positives have weight.
-    fn need_positives(&self, what: &'static str) -> Result<()> {
-        // The share, not the weight: a weight of 1e-320 among many rows is no weight at all.
-        if self.positive() / self.total() > 0.0 { Ok(()) } else { Err(self.one_class(what)) }
-    }
-
-    /// `Ok` if positives and negatives have weight.
-    fn need_both_classes(&self, what: &'static str) -> Result<()> {
-        self.need_positives(what)?;
-        if self.negative() / self.total() > 0.0 { Ok(()) } else { Err(self.one_class(what)) }
-    }
-
-    /// The error of a metric for which a class is missing.
-    fn one_class(&self, what: &'static str) -> Error {
-        let mut counts = [0; 2];
-        (0..self.len()).for_each(|row| counts[usize::from(self.row(row).0)] += 1);
-        Error::OneClass {
-            what,
-            positives: counts[1],
-            negatives: counts[0],
-            positive_weight: self.positive() * self.unit(),
-            negative_weight: self.negative() * self.unit(),
-        }
+    fn merge(&mut self, next: Self) {
+        self.sum.merge(next.sum);
     }
 }

@@ -2,14 +2,9 @@
 
 use std::fmt;
 
-use super::calibration::{
-    CalibrationLine, calibration_line_of, ece_of, predicted_over_observed_of,
-};
-use super::probability::{base_rate_entropy_of, brier_score_of, log_loss_of};
-use super::ranked::Ranked;
-use super::ranking::{auc_of, average_precision_of};
-use super::rows::{Domain, Rows, Weighted};
-use crate::Result;
+use super::calibration::CalibrationLine;
+use super::ranked::RankedScores;
+use crate::core::Result;
 
 /// All metrics of one set of predictions, from a single sort.
 ///
@@ -61,41 +56,36 @@ impl Scorecard {
     /// Measures probabilities against labels.
     ///
     /// # Errors
-    ///
     /// [`Error::OneClass`](crate::Error::OneClass) if positives or negatives have no weight, and
     /// the [errors common to all metrics](super#errors).
     pub fn new(labels: &[bool], probabilities: &[f64], weights: Option<&[f64]>) -> Result<Self> {
-        let rows = Rows::new(labels, probabilities, Domain::Probabilities, weights)?;
-        // Here, where the rows of weight 0 can still be counted in the error.
-        rows.need_both_classes("the scorecard")?;
-        Ranked::of(&rows).scorecard()
+        RankedScores::of_probabilities(labels, probabilities, weights)?.scorecard()
     }
 }
 
-impl Ranked {
+impl RankedScores {
     /// All metrics of probabilities at a glance.
     ///
     /// # Errors
-    ///
     /// [`Error::OneClass`](crate::Error::OneClass) if positives or negatives have no weight, and
     /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if a score is no probability.
     pub fn scorecard(&self) -> Result<Scorecard> {
-        self.need_both_classes("the scorecard")?;
-        self.need_probabilities()?;
-        let log_loss = log_loss_of(self);
+        self.classes.ensure_both("the scorecard")?;
+        self.ensure_probabilities()?;
+        let log_loss = self.log_loss()?;
         Ok(Scorecard {
             rows: self.rows(),
             positives: self.positives(),
-            base_rate: self.base_rate(),
-            roc_auc: auc_of(self),
-            average_precision: average_precision_of(self),
+            base_rate: self.classes.base_rate(),
+            roc_auc: self.roc_auc()?,
+            average_precision: self.average_precision()?,
             log_loss,
-            normalised_entropy: log_loss / base_rate_entropy_of(self),
-            brier: brier_score_of(self),
-            predicted_over_observed: predicted_over_observed_of(self),
-            ece: ece_of(self, Scorecard::BINS),
-            // The rows are sound by now, so an error means that they determine no line.
-            calibration: calibration_line_of(self).ok(),
+            normalised_entropy: log_loss / self.classes.entropy(),
+            brier: self.brier_score()?,
+            predicted_over_observed: self.predicted_over_observed()?,
+            ece: self.ece(Scorecard::BINS)?,
+            // The rows are valid here, so an error means that they determine no line.
+            calibration: self.calibration_line().ok(),
         })
     }
 }

@@ -1,22 +1,16 @@
-//! The same metrics for each value of an attribute and each period of time, so that drift shows.
+//! The metrics of each value of an attribute and of each period of time, which show drift.
 
 use statrs::function::erf::erfc;
 use statrs::function::gamma::{gamma_lr, gamma_ur};
 
-use super::calibration::{
-    CalibrationLine, calibration_line_of, ece_of, predicted_over_observed_of,
-};
-use super::interval::{Interval, check_level};
-use super::ordered::Ordered;
-use super::probability::{base_rate_entropy_of, brier_score_of, log_loss_of};
-use super::ranked::{Ranked, Scored};
-use super::ranking::average_precision_of;
-use super::rows::{Sum, Weighted};
+use super::calibration::CalibrationLine;
+use super::interval::{Interval, ensure_level};
+use super::ranked::RankedScores;
+use super::rows::{SortedRow, Sum, WeightedRows};
 use super::scorecard::Scorecard;
-use crate::core::Categories;
-use crate::core::same_length;
+use super::sorted_rows::SortedRows;
+use crate::core::{Categories, Error, Result, same_length};
 use crate::exec::parallel;
-use crate::{Error, Result};
 
 /// A metric that a [`Slice`] does not have, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +25,8 @@ pub struct Missing {
 
 /// The metrics of some of the rows.
 ///
-/// What the rows of a slice do not determine is `None`, with the reason in
-/// [`missing`](Self::missing); the other metrics are there.
+/// A metric that the rows of the slice do not determine is `None`, with the reason in
+/// [`missing`](Self::missing).
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -58,8 +52,8 @@ pub struct Slice {
     pub level: f64,
     /// The weighted mean of the probabilities.
     pub mean_predicted: f64,
-    /// How likely the positives of a calibrated model are to be so many more or fewer than it promised:
-    /// small where the model drifts, also where positives were promised and none came.
+    /// How likely the number of positives is to be at least this far from the prediction of a calibrated
+    /// model: small where the model drifts, also where positives were predicted and none came.
     ///
     /// Two-sided, from a Poisson number scaled to the mean Σwp and the variance Σw²p(1 − p) of the
     /// weight of the positives: twice its smaller tail, at most 1. For rare positives of equal weight
@@ -83,7 +77,7 @@ pub struct Slice {
     pub roc_auc: Option<Interval>,
     /// See [`average_precision`](super::average_precision).
     pub average_precision: Option<f64>,
-    /// What is `None`, and why.
+    /// The metrics that are `None`, and why.
     pub missing: Vec<Missing>,
 }
 
@@ -91,10 +85,10 @@ pub struct Slice {
 /// [`levels`](crate::core::Categories::levels); categories without a row of positive weight are left
 /// out.
 ///
-/// Slices with too few positives keep what can be computed. Intervals are at 95 %. One sort for all.
+/// Slices with too few positives have the metrics that can be computed. Intervals are at 95 %. One sort
+/// serves all slices.
 ///
 /// # Errors
-///
 /// [`Error::LengthMismatch`] if the categories are not one per row, and the [errors common to all
 /// metrics](super#errors).
 ///
@@ -117,7 +111,7 @@ pub fn slices_by_category(
     probabilities: &[f64],
     weights: Option<&[f64]>,
 ) -> Result<Vec<Slice>> {
-    let rows = Ordered::probabilities(labels, probabilities, weights)?;
+    let rows = SortedRows::of_probabilities(labels, probabilities, weights)?;
     Partition::by_category(categories).slices(&rows, LEVEL)
 }
 
@@ -126,10 +120,9 @@ pub fn slices_by_category(
 /// Period k holds times from `k · period` to before `(k + 1) · period`; with times in seconds and a
 /// period of 86,400 these are the days of UTC. Periods without a row of positive weight are left out.
 /// Rows whose time is missing (NaN) make a last slice named `missing`. Slices with too few positives
-/// keep what can be computed.
+/// have the metrics that can be computed.
 ///
 /// # Errors
-///
 /// [`Error::InvalidArgument`] unless the period is positive and finite, [`Error::NonFinite`] for an
 /// infinite time, [`Error::LengthMismatch`] if the times are not one per row, and the [errors common
 /// to all metrics](super#errors).
@@ -149,11 +142,11 @@ pub fn slices_by_period(
     probabilities: &[f64],
     weights: Option<&[f64]>,
 ) -> Result<Vec<Slice>> {
-    let rows = Ordered::probabilities(labels, probabilities, weights)?;
+    let rows = SortedRows::of_probabilities(labels, probabilities, weights)?;
     Partition::by_period(times, period)?.slices(&rows, LEVEL)
 }
 
-/// The level of the slices' intervals, unless another is asked for.
+/// The level of the intervals of the free functions.
 const LEVEL: f64 = 0.95;
 /// Seconds of a day.
 const DAY: f64 = 86_400.0;
@@ -162,7 +155,7 @@ const DAY: f64 = 86_400.0;
 #[derive(Debug, Clone)]
 pub(crate) struct Partition {
     what: &'static str,
-    /// The slice of each row.
+    /// The index of the slice of each row.
     places: Vec<u32>,
     /// Name and start of each slice.
     names: Vec<(String, Option<f64>)>,
@@ -171,7 +164,7 @@ pub(crate) struct Partition {
 impl Partition {
     pub(crate) fn by_category(categories: &Categories<'_>) -> Self {
         let names = categories.levels().iter().map(|level| (level.clone(), None)).collect();
-        Self { what: "the categories", places: categories.codes().to_vec(), names }
+        Self { what: "categories", places: categories.codes().to_vec(), names }
     }
 
     pub(crate) fn by_period(times: &[f64], period: f64) -> Result<Self> {
@@ -179,7 +172,7 @@ impl Partition {
             return Err(Error::invalid("period", period, "positive and finite"));
         }
         if let Some(row) = times.iter().position(|time| time.is_infinite()) {
-            let what = "the times".into();
+            let what = "times".into();
             return Err(Error::NonFinite { what, row, column: None, value: times[row] });
         }
         // Adding 0.0 turns −0.0 into 0.0.
@@ -194,7 +187,7 @@ impl Partition {
         }
         let missing = present.iter().any(|number| number.is_nan());
         present.retain(|number| !number.is_nan());
-        // Rows mostly come in order of time: few are left to sort.
+        // Rows mostly come in order of time: removing repeated periods first leaves few to sort.
         present.dedup();
         present.sort_unstable_by(f64::total_cmp);
         present.dedup();
@@ -211,7 +204,7 @@ impl Partition {
             // NaN is below nothing, so it lands behind the last period.
             present.partition_point(|&other| number.is_nan() || other < number) as u32
         };
-        Ok(Self { what: "the times", places: times.iter().map(place).collect(), names })
+        Ok(Self { what: "times", places: times.iter().map(place).collect(), names })
     }
 
     /// Days of UTC, named by their date.
@@ -225,8 +218,8 @@ impl Partition {
         Ok(days)
     }
 
-    /// No more than `most` slices: the categories of the most rows and one of all others, or the latest
-    /// periods and one of all earlier ones.
+    /// At most `most` slices: the most frequent categories and one slice of all others, or the latest
+    /// periods and one slice of all earlier periods.
     pub(crate) fn at_most(mut self, most: usize) -> Self {
         let others = match self.names.len() {
             count if count <= most => return self,
@@ -237,7 +230,7 @@ impl Partition {
         self.places.iter().for_each(|&place| rows[place as usize] += 1);
         let mut rank: Vec<usize> = (0..self.names.len()).collect();
         if !in_time {
-            // The smallest first; of equal ones the later.
+            // The smallest first; of equally large categories the later.
             rank.sort_by_key(|&place| (rows[place], std::cmp::Reverse(place)));
         }
         let mut merged = vec![false; self.names.len()];
@@ -259,13 +252,13 @@ impl Partition {
     }
 
     /// The metrics of each slice; slices without weight are left out.
-    pub(crate) fn slices(&self, rows: &Ordered, level: f64) -> Result<Vec<Slice>> {
-        check_level(level)?;
+    pub(crate) fn slices(&self, rows: &SortedRows, level: f64) -> Result<Vec<Slice>> {
+        ensure_level(level)?;
         same_length(self.what, self.places.len(), "labels", rows.len())?;
         let parts = rows.parts(self.names.len(), |row| self.places[row] as usize);
-        let unit = rows.ranked().unit();
+        let unit = rows.ranked().classes.unit;
         let slices = parallel::map(parts.len(), 1, |place, _| {
-            let ranked = Ranked::part(parts[place].clone(), unit)?;
+            let ranked = RankedScores::part(parts[place].clone(), unit)?;
             let (name, start) = self.names[place].clone();
             Some(Slice::of(&ranked, name, start, level))
         });
@@ -274,30 +267,21 @@ impl Partition {
 }
 
 impl Slice {
-    fn of(ranked: &Ranked, name: String, start: Option<f64>, level: f64) -> Result<Self> {
-        let mut missing = Vec::new();
-        fn keep<T>(
-            missing: &mut Vec<Missing>,
-            metric: &'static str,
-            found: Result<T>,
-        ) -> Option<T> {
-            found
-                .map_err(|error| {
-                    missing.push(Missing { metric: metric.into(), reason: error.to_string() });
-                })
-                .ok()
-        }
-        let both = || ranked.need_both_classes("it");
-        let positives = || ranked.need_positives("it");
-        let log_loss = log_loss_of(ranked);
-        let entropy = both().and_then(|()| {
-            let value = log_loss / base_rate_entropy_of(ranked);
-            let remedy = "a row of probability 0 or 1 turned out the other way";
-            let infinite = || Error::Numerical { what: "it".into(), value, remedy };
-            if value.is_finite() { Ok(value) } else { Err(infinite()) }
+    fn of(ranked: &RankedScores, name: String, start: Option<f64>, level: f64) -> Result<Self> {
+        let log_loss = ranked.log_loss()?;
+        let entropy = ranked.classes.ensure_both("normalised entropy").and_then(|()| {
+            let value = log_loss / ranked.classes.entropy();
+            let what = "the normalised entropy".into();
+            let remedy = "a row of probability 0 or 1 has the other label";
+            if value.is_finite() {
+                Ok(value)
+            } else {
+                Err(Error::Numerical { what, value, remedy })
+            }
         });
-        // All rows in one bin, so there is one.
+        // One bin holds all rows.
         let whole = ranked.reliability_curve(1, level)?.points.swap_remove(0);
+        let mut missing = Vec::new();
         Ok(Self {
             name,
             start,
@@ -310,49 +294,58 @@ impl Slice {
             level,
             mean_predicted: ranked.mean(|_, p| p),
             p_value: calibration_p_value(ranked),
-            predicted_over_observed: keep(
-                &mut missing,
-                "predicted_over_observed",
-                positives().map(|()| predicted_over_observed_of(ranked)),
-            ),
-            brier: brier_score_of(ranked),
+            predicted_over_observed: ranked
+                .predicted_over_observed()
+                .or_missing("predicted_over_observed", &mut missing),
+            brier: ranked.brier_score()?,
             log_loss,
-            normalised_entropy: keep(&mut missing, "normalised_entropy", entropy),
-            ece: ece_of(ranked, Scorecard::BINS),
-            calibration: keep(&mut missing, "calibration", calibration_line_of(ranked)),
-            roc_auc: keep(&mut missing, "roc_auc", ranked.roc_auc_interval(level)),
-            average_precision: keep(
-                &mut missing,
-                "average_precision",
-                positives().map(|()| average_precision_of(ranked)),
-            ),
+            normalised_entropy: entropy.or_missing("normalised_entropy", &mut missing),
+            ece: ranked.ece(Scorecard::BINS)?,
+            calibration: ranked.calibration_line().or_missing("calibration", &mut missing),
+            roc_auc: ranked.roc_auc_interval(level).or_missing("roc_auc", &mut missing),
+            average_precision: ranked
+                .average_precision()
+                .or_missing("average_precision", &mut missing),
             missing,
         })
     }
 }
 
+/// The value, or an entry of [`Slice::missing`].
+trait OrMissing<T> {
+    fn or_missing(self, metric: &str, missing: &mut Vec<Missing>) -> Option<T>;
+}
+
+impl<T> OrMissing<T> for Result<T> {
+    fn or_missing(self, metric: &str, missing: &mut Vec<Missing>) -> Option<T> {
+        let reason = |error: Error| Missing { metric: metric.into(), reason: error.to_string() };
+        self.map_err(|error| missing.push(reason(error))).ok()
+    }
+}
+
 /// See [`Slice::p_value`].
-fn calibration_p_value(rows: &Ranked) -> f64 {
-    let spread = |&(p, weight): &Scored| weight * weight * p * (1.0 - p);
+fn calibration_p_value(rows: &RankedScores) -> f64 {
+    let spread = |&(p, weight): &SortedRow| weight * weight * p * (1.0 - p);
     let variance = rows.sorted().iter().map(spread).collect::<Sum>().value();
-    let (mut expected, mut observed) = (rows.sum(|_, p| p), rows.positive());
+    let (mut expected, mut observed) = (rows.sum(|_, p| p), rows.classes.positive());
     // Where positives are the rule, the negatives are the rare ones.
-    if 2.0 * expected > rows.total() {
-        (expected, observed) = (rows.sum(|_, p| 1.0 - p), rows.negative());
+    if 2.0 * expected > rows.classes.total() {
+        (expected, observed) = (rows.sum(|_, p| 1.0 - p), rows.classes.negative());
     }
     let unit = variance / expected;
     let (mean, count) = (expected / unit, observed / unit);
     if !(mean.is_finite() && count.is_finite()) {
-        // All is certain: up to rounding it came true, or else.
-        return f64::from(u8::from((expected - observed).abs() <= 1e-9 * rows.total()));
+        // All predictions are certain: up to rounding the labels agree with them, or they do not.
+        return f64::from(u8::from((expected - observed).abs() <= 1e-9 * rows.classes.total()));
     }
-    // So many are normal: the third moment shifts three standard errors by less than a hundredth.
+    // Above this mean, Poisson numbers are normal: the third moment shifts three standard errors by less
+    // than a hundredth.
     if mean > 2e4 {
         return erfc((count - mean).abs() / (2.0 * mean).sqrt());
     }
     let at_least = if count > 0.0 { 0.0 } else { 1.0 };
     if mean == 0.0 {
-        // So little is expected that it rounds to nothing: none is certain, and any is impossible.
+        // The expected number rounds to 0: no positive is certain, and any positive impossible.
         return at_least;
     }
     let at_most = gamma_ur(count + 1.0, mean);
@@ -431,7 +424,7 @@ mod tests {
         let p_value = |rows: usize, p: f64, positives: usize, weight: f64| {
             let labels: Vec<bool> = (0..rows).map(|row| row < positives).collect();
             let weights = vec![weight; rows];
-            let ranked = Ranked::new(&labels, &vec![p; rows], Some(&weights)).unwrap();
+            let ranked = RankedScores::new(&labels, &vec![p; rows], Some(&weights)).unwrap();
             calibration_p_value(&ranked)
         };
         // scipy: min(1, 2 * min(stats.binom.cdf(k, n, p), stats.binom.sf(k - 1, n, p))). The Poisson

@@ -1,10 +1,14 @@
 //! Calibration error without bins.
 
-use super::ranked::Ranked;
-use super::reliability::probabilities_ranked;
-use super::rows::{Sum, Weighted};
-use crate::Result;
+use std::convert::Infallible;
+use std::ops::Range;
+
+use super::ranked::RankedScores;
+use super::rows::{Sum, TermSum};
+use crate::core::Result;
+use crate::exec::accumulate::accumulate;
 use crate::exec::parallel;
+use crate::numerics::root;
 
 /// Grid cells per standard deviation of the kernel.
 const CELLS_PER_SIGMA: f64 = 16.0;
@@ -39,7 +43,6 @@ const TOLERANCE: f64 = 1e-6;
 /// Costs a sort and, for each of about 8 bandwidths σ, a convolution on a grid of spacing σ/16.
 ///
 /// # Errors
-///
 /// The [errors common to all metrics](super#errors).
 ///
 /// ```
@@ -52,44 +55,40 @@ const TOLERANCE: f64 = 1e-6;
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 pub fn smooth_ece(labels: &[bool], probabilities: &[f64], weights: Option<&[f64]>) -> Result<f64> {
-    probabilities_ranked(labels, probabilities, weights)?.smooth_ece()
+    RankedScores::of_probabilities(labels, probabilities, weights)?.smooth_ece()
 }
 
-impl Ranked {
+impl RankedScores {
     /// See [`smooth_ece`].
     ///
     /// # Errors
-    ///
     /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if a score is no probability.
     pub fn smooth_ece(&self) -> Result<f64> {
-        self.need_probabilities()?;
+        self.ensure_probabilities()?;
         let residuals: Vec<(f64, f64)> = self
-            .ties()
-            .map(|tie| {
-                let residual = tie.positive * (1.0 - tie.score) - tie.negative * tie.score;
-                (tie.score, residual / self.total())
+            .groups()
+            .map(|group| {
+                let residual = group.positive * (1.0 - group.score) - group.negative * group.score;
+                (group.score, residual / self.classes.total())
             })
             .collect();
         // No bandwidth gives more than the mean absolute residual.
-        let (mut low, mut high) = (0.0_f64, mean_absolute(&residuals));
-        if high <= SMALLEST {
-            return Ok(high);
+        let most = mean_absolute(&residuals);
+        if most <= SMALLEST {
+            return Ok(most);
         }
-        let mut sigma = high;
-        loop {
-            // smECE_σ falls with σ, so the fixed point lies between any σ and the value there: each
-            // step is bounded from both sides, and where the value hardly depends on σ, as where all
-            // residuals have one sign, the first step ends the search.
-            let value = smoothed(&residuals, sigma);
-            low = low.max(sigma.min(value));
-            high = high.min(sigma.max(value));
-            // Halfway on a logarithmic scale. Half of the smallest, so that `high` gets below it.
-            sigma = (low.max(0.5 * SMALLEST) * high).sqrt();
-            if high - low <= TOLERANCE * high || high <= SMALLEST {
-                // Rounding must not carry an error that is always 1 past it.
-                return Ok(sigma.min(1.0));
-            }
-        }
+        // smECE_σ falls with σ, so the fixed point lies between any σ and the value there: at ln σ = ln most − t
+        // ln smECE_σ − ln σ is negative for t = 0 and rises with t, and a step as long as that value reaches the
+        // other side.
+        let excess = |t: f64| {
+            let sigma = most * (-t).exp();
+            Ok::<f64, Infallible>((smoothed(&residuals, sigma).max(SMALLEST) / sigma).ln())
+        };
+        let Ok(first) = excess(0.0);
+        let Ok(t) = root::search(first, -first, 1.0, [TOLERANCE, 0.0], excess);
+        let sigma = most * (-t.unwrap_or(0.0)).exp();
+        // Rounding must not carry an error that is always 1 past it.
+        Ok(sigma.min(1.0))
     }
 }
 
@@ -130,7 +129,7 @@ fn smoothed(residuals: &[(f64, f64)], sigma: f64) -> f64 {
     let doubled = |node: usize| if node == 0 || node == cells { 2.0 } else { 1.0 };
     let mirrored: Vec<f64> =
         (0..=cells + 2 * reach).map(image).map(|node| doubled(node) * nodes[node]).collect();
-    let blocks = parallel::map(cells + 1, parallel::BLOCK, |_, range| {
+    let block = |range: Range<usize>| {
         let mut sum = 0.0;
         for node in range {
             let window = &mirrored[node..node + kernel.len()];
@@ -138,7 +137,8 @@ fn smoothed(residuals: &[(f64, f64)], sigma: f64) -> f64 {
             // The trapezoidal rule; the spacing is in the kernel's normalisation.
             sum += value.abs() / doubled(node);
         }
-        sum
-    });
-    blocks.into_iter().collect::<Sum>().value()
+        std::iter::once(sum)
+    };
+    let total = accumulate(cells + 1, parallel::BLOCK, TermSum::default, block);
+    total.unwrap_or_default().sum.value()
 }

@@ -5,11 +5,9 @@ mod stored;
 
 use std::sync::Arc;
 
-use super::linear::Linear;
-use super::{Model, Predict, ShiftLogits};
-use crate::core::{
-    Dataset, Error, FeaturesView, Matrix, Progress, Result, Row, Run, Scalar, sparse_row, visit,
-};
+use super::linear::{FitDetails, FittedLinear, LinearModel};
+use super::{Model, ShiftLogits, valid_not_negative, valid_positive};
+use crate::core::{Dataset, Error, Matrix, Progress, Result, Run, Scalar, sparse_row, visit};
 use crate::loss::{LogLoss, Loss, Posterior, ensure_resolved};
 
 /// FTRL-Proximal (McMahan et al. 2013, Algorithm 1): a linear logit learned from one row after the other,
@@ -49,12 +47,19 @@ use crate::loss::{LogLoss, Loss, Posterior, ensure_resolved};
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct FtrlProximal {
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "stored::alpha"))]
     alpha: f64,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "stored::beta"))]
     beta: f64,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "stored::l1"))]
     l1: f64,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "stored::l2"))]
     l2: f64,
     intercept: bool,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "stored::passes"))]
     passes: usize,
 }
 
@@ -66,51 +71,51 @@ impl FtrlProximal {
     }
 
     /// The learning rate α > 0: a coordinate's rate is α/(β + √Σg²). The best one depends on the
-    /// features; try factors of two and watch [`FtrlLearner::validation`]. Default 0.1.
+    /// features; try factors of two and watch [`FtrlLearner::validation`]. Default: 0.1.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] unless α is positive and finite.
     pub fn alpha(mut self, alpha: f64) -> Result<Self> {
-        self.alpha = positive("alpha", alpha)?;
+        self.alpha = valid_positive("alpha", alpha)?;
         Ok(self)
     }
 
-    /// The smoothing β > 0 of the first steps. Default 1, which the paper finds good enough.
+    /// The smoothing β > 0 of the first steps. Default: 1, which the paper finds good enough.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] unless β is positive and finite.
     pub fn beta(mut self, beta: f64) -> Result<Self> {
-        self.beta = positive("beta", beta)?;
+        self.beta = valid_positive("beta", beta)?;
         Ok(self)
     }
 
-    /// The penalty λ₁ ≥ 0 on absolute coefficients; those of columns with little to say are exactly
-    /// zero. Default 0.
+    /// The penalty λ₁ ≥ 0 on absolute coefficients, which makes the coefficients of uninformative columns
+    /// exactly zero. Default: 0.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] unless λ₁ is finite and not negative.
     pub fn l1(mut self, l1: f64) -> Result<Self> {
-        self.l1 = not_negative("l1", l1)?;
+        self.l1 = valid_not_negative("l1", l1)?;
         Ok(self)
     }
 
-    /// The penalty λ₂ ≥ 0 on squared coefficients, (λ₂/2)‖w‖². Default 0.
+    /// The penalty λ₂ ≥ 0 on squared coefficients, (λ₂/2)‖w‖². Default: 0.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] unless λ₂ is finite and not negative.
     pub fn l2(mut self, l2: f64) -> Result<Self> {
-        self.l2 = not_negative("l2", l2)?;
+        self.l2 = valid_not_negative("l2", l2)?;
         Ok(self)
     }
 
-    /// Whether there is an intercept. Default yes.
+    /// Whether there is an intercept. Default: yes.
     #[must_use]
     pub fn intercept(mut self, intercept: bool) -> Self {
         self.intercept = intercept;
         self
     }
 
-    /// How often [`fit`](Model::fit) goes over the rows. Default 1.
+    /// How often [`fit`](Model::fit) goes over the rows. Default: 1.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for 0.
@@ -155,22 +160,6 @@ impl Default for FtrlProximal {
     }
 }
 
-fn positive(argument: &'static str, value: f64) -> Result<f64> {
-    if value > 0.0 && value.is_finite() {
-        Ok(value)
-    } else {
-        Err(Error::invalid(argument, value, "positive and finite"))
-    }
-}
-
-fn not_negative(argument: &'static str, value: f64) -> Result<f64> {
-    if value >= 0.0 && value.is_finite() {
-        Ok(value)
-    } else {
-        Err(Error::invalid(argument, value, "finite and not negative"))
-    }
-}
-
 impl Model for FtrlProximal {
     type Fitted = FittedFtrl;
 
@@ -180,7 +169,7 @@ impl Model for FtrlProximal {
         let mut learner = self.learner(train.columns(), loss.resolve(&totals)?)?;
         for pass in 0..self.passes {
             if pass > 0 {
-                // Rows seen before are no validation: each pass starts its own.
+                // A row that was learned before is no validation: each pass has its own.
                 learner.state.validation = ProgressiveValidation::default();
             }
             learner.learn(train, &mut |learner, rows| {
@@ -198,8 +187,12 @@ impl Model for FtrlProximal {
 /// zᵢ and √nᵢ, side by side so that one cache line serves both. The root is kept rather than nᵢ because
 /// each row needs the root twice and nᵢ only once.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 struct Coordinate {
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "stored::z"))]
     z: f64,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "stored::root_n"))]
     root_n: f64,
 }
 
@@ -213,21 +206,22 @@ impl Coordinate {
     }
 }
 
-/// Everything an [`FtrlLearner`] knows, without its loss: to be saved, and resumed with
-/// [`FtrlLearner::resume`]. With the feature `serde` it can be serialised; what is read back is checked.
+/// Everything that an [`FtrlLearner`] knows except its loss: to be saved, and resumed with
+/// [`FtrlLearner::resume`]. With the feature `serde` it can be serialised; every value is checked when it is
+/// read.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(into = "stored::Stored", try_from = "stored::Stored"))]
 pub struct FtrlState {
     settings: FtrlProximal,
-    /// The loss's description, so that learning does not go on under another one.
+    /// The loss's [`Debug`](std::fmt::Debug) text, so that learning does not go on under another loss.
     loss: String,
     coordinates: Vec<Coordinate>,
     bias: Coordinate,
     validation: ProgressiveValidation,
 }
 
-/// An [`FtrlProximal`] in the course of a stream.
+/// An [`FtrlProximal`] that learns from a stream.
 #[derive(Debug, Clone)]
 pub struct FtrlLearner {
     state: FtrlState,
@@ -256,7 +250,7 @@ impl FtrlLearner {
         Ok(Self { state, posterior: loss.posterior(), loss: Arc::new(loss) })
     }
 
-    /// All that was learned, to be saved.
+    /// The learned state, to be saved.
     #[must_use]
     pub fn state(&self) -> &FtrlState {
         &self.state
@@ -266,7 +260,7 @@ impl FtrlLearner {
     ///
     /// # Errors
     /// [`Error::ColumnMismatch`], or [`Error::Numerical`] if a row's features are too large for the
-    /// arithmetic. The rows before it are learned then, and nothing of it.
+    /// arithmetic. The rows before that row are then learned, and the row itself is not.
     pub fn partial_fit(&mut self, batch: &Dataset<'_>) -> Result<()> {
         self.learn(batch, &mut |_, _| Ok(()))
     }
@@ -277,7 +271,7 @@ impl FtrlLearner {
         &self.state.validation
     }
 
-    /// Starts the validation anew, to watch the rows from here on.
+    /// Resets the validation, to watch the rows from here on.
     pub fn reset_validation(&mut self) {
         self.state.validation = ProgressiveValidation::default();
     }
@@ -288,11 +282,11 @@ impl FtrlLearner {
         let FtrlState { settings, coordinates, bias, .. } = &self.state;
         let per_alpha = 1.0 / settings.alpha;
         let coefficient = |&at| settings.coefficient(at, per_alpha);
-        let coefficients = coordinates.iter().map(coefficient).collect();
-        let intercept = unpenalised(settings).coefficient(*bias, per_alpha);
-        FittedFtrl {
-            linear: Linear { coefficients, intercept },
-            validation: self.state.validation.clone(),
+        let mut theta: Vec<f64> = coordinates.iter().map(coefficient).collect();
+        theta.push(unpenalised(settings).coefficient(*bias, per_alpha));
+        FittedLinear {
+            linear: LinearModel::from_theta(theta, coordinates.len()),
+            details: self.state.validation.clone(),
         }
     }
 
@@ -352,7 +346,7 @@ impl FtrlLearner {
         }
         let (label, weight) = (batch.labels()[row], batch.weights().map_or(1.0, |w| w[row]));
         let slope = weight * self.loss.at(logit, label).gradient;
-        // Checked before anything moves. What a row may add to n leaves room for 10¹⁸ rows.
+        // Checked before any coordinate moves. The bound leaves room for 10¹⁸ rows in n.
         let growth = slope * slope * squares;
         if !(logit.is_finite() && growth < 1e290) {
             return Err(Error::Numerical {
@@ -381,16 +375,20 @@ fn unpenalised(settings: &FtrlProximal) -> FtrlProximal {
 /// Progressive validation: each row is judged by its score from before it was learned (McMahan et al.
 /// 2013, §5.1), so that no rows need to be held out.
 ///
-/// Scores are the class probabilities of the rows as they are given, by [`Loss::posterior`]; rows that
-/// were resampled without weights are judged as such.
+/// Scores are the class probabilities of the rows as they are given, by [`Loss::posterior`]: after resampling
+/// without weights they are those of the resampled rows.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct ProgressiveValidation {
     rows: u64,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "stored::positive_weight"))]
     positive_weight: f64,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "stored::negative_weight"))]
     negative_weight: f64,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "stored::log_loss"))]
     log_loss: f64,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "stored::predicted"))]
     predicted: f64,
 }
 
@@ -398,7 +396,7 @@ impl ProgressiveValidation {
     #[inline]
     fn add(&mut self, logit: f64, label: bool, weight: f64) {
         self.rows += 1;
-        // The least probability there is stands for zero, so that sums stay finite.
+        // The smallest positive number stands for a probability of zero, so that sums stay finite.
         let at = LogLoss.at(logit.clamp(-745.0, 745.0), label);
         // The log loss's gradient is p − y.
         if label {
@@ -443,58 +441,33 @@ impl ProgressiveValidation {
 }
 
 /// A fitted [`FtrlProximal`]: xw + b.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FittedFtrl {
-    linear: Linear,
-    validation: ProgressiveValidation,
-}
+pub type FittedFtrl = FittedLinear<ProgressiveValidation>;
 
 impl FittedFtrl {
-    /// The coefficients w, one per column.
-    #[must_use]
-    pub fn coefficients(&self) -> &[f64] {
-        &self.linear.coefficients
-    }
-
-    /// The intercept b; 0 if there is none.
-    #[must_use]
-    pub fn intercept(&self) -> f64 {
-        self.linear.intercept
-    }
-
     /// How well rows were predicted before they were learned; of several passes the last.
     #[must_use]
     pub fn validation(&self) -> &ProgressiveValidation {
-        &self.validation
+        &self.details
+    }
+}
+
+impl FitDetails for ProgressiveValidation {
+    fn describe(&self, model: &LinearModel) -> String {
+        let coefficients = model.coefficients();
+        let zero = coefficients.iter().filter(|&&w| w == 0.0).count();
+        let number = |value: Option<f64>| value.map_or("none".into(), |v| format!("{v:.4}"));
+        format!(
+            "FTRL-Proximal, {} columns, {zero} coefficients are zero; progressive validation: NE {}, \
+             predicted / observed {}",
+            coefficients.len(),
+            number(self.normalised_entropy()),
+            number(self.predicted_over_observed())
+        )
     }
 }
 
 impl ShiftLogits for FittedFtrl {
     fn shifted(&self, shift: f64) -> Self {
-        let mut model = self.clone();
-        model.linear.intercept += shift;
-        model
-    }
-}
-
-impl Predict for FittedFtrl {
-    fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
-        self.linear.logits_into(x, out)
-    }
-
-    fn logit(&self, row: Row<'_>) -> Result<f64> {
-        self.linear.logit(row)
-    }
-
-    fn describe(&self) -> String {
-        let zero = self.coefficients().iter().filter(|&&w| w == 0.0).count();
-        let number = |value: Option<f64>| value.map_or("none".into(), |v| format!("{v:.4}"));
-        format!(
-            "FTRL-Proximal, {} columns, {zero} coefficients are zero; progressive validation: NE {}, \
-             predicted / observed {}",
-            self.coefficients().len(),
-            number(self.validation.normalised_entropy()),
-            number(self.validation.predicted_over_observed())
-        )
+        Self { linear: self.linear.shifted(shift), details: self.details.clone() }
     }
 }

@@ -7,6 +7,7 @@ use perpetual::objective::{Objective, ObjectiveFunction};
 use perpetual::{Matrix, PerpetualBooster};
 use sprs::CsMat;
 
+use super::row_sums::sum_rows;
 use super::{FittedLogisticRegression, LogisticRegression, Model, Predict};
 use crate::core::{
     self, Dataset, Error, Features, FeaturesView, Progress, Result, Run, Scalar, same_length, visit,
@@ -50,7 +51,7 @@ use crate::loss::{Derivatives, Loss};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BoostedTrees {
     budget: f32,
-    most_trees: Option<usize>,
+    max_trees: Option<usize>,
     memory: f32,
 }
 
@@ -58,11 +59,11 @@ impl BoostedTrees {
     /// Budget 0.5, as many trees as that takes, 0.5 GB of memory.
     #[must_use]
     pub fn new() -> Self {
-        Self { budget: 0.5, most_trees: None, memory: 0.5 }
+        Self { budget: 0.5, max_trees: None, memory: 0.5 }
     }
 
-    /// How far to go, in (0, 5\]: the learning rate is 10 to the power −budget, so that one more takes ten
-    /// times as long. Usual: 0.3 to 1.5. Default 0.5.
+    /// How closely to fit, in (0, 5\]: the learning rate is 10 to the power −budget, so that a budget larger by 1
+    /// takes ten times as long. Usual: 0.3 to 1.5. Default: 0.5.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] unless 0 < budget ≤ 5.
@@ -75,20 +76,20 @@ impl BoostedTrees {
         }
     }
 
-    /// At most so many trees. Default: as many as the budget takes.
+    /// Maximum number of trees. Default: as many as the budget takes.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for 0.
-    pub fn most_trees(mut self, most_trees: usize) -> Result<Self> {
-        if most_trees == 0 {
-            return Err(Error::invalid("most_trees", 0, "at least 1"));
+    pub fn max_trees(mut self, max_trees: usize) -> Result<Self> {
+        if max_trees == 0 {
+            return Err(Error::invalid("max_trees", 0, "at least 1"));
         }
-        self.most_trees = Some(most_trees);
+        self.max_trees = Some(max_trees);
         Ok(self)
     }
 
     /// Memory for training beside the rows, in GB; it limits the size of a tree where there are many
-    /// columns. Default 0.5.
+    /// columns. Default: 0.5.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] unless positive and finite.
@@ -136,7 +137,7 @@ impl Model for BoostedTrees {
             .set_objective(Objective::new_custom(rows))
             .set_base_score(base)
             .set_budget(self.budget)
-            .set_iteration_limit(self.most_trees)
+            .set_iteration_limit(self.max_trees)
             .set_memory_limit(Some(self.memory))
             .set_allow_missing_splits(false)
             .set_num_threads(Some(threads()))
@@ -180,7 +181,7 @@ fn threads() -> usize {
     }
 }
 
-/// Most logits that a leaf may ask for in one step.
+/// Largest step of a leaf, in logits.
 const LONGEST_STEP: f64 = 4.0;
 
 /// The loss of each row as a function of its tree score, for `perpetual`.
@@ -190,14 +191,14 @@ struct RowLosses {
     /// Scaled to a mean of 1, as single precision and `perpetual`'s constants take it for granted.
     weights: Vec<f64>,
     offsets: Option<Vec<f64>>,
-    /// The scores at which all losses were last evaluated. `perpetual` asks for the losses of all rows
-    /// whenever it has changed the scores of a few: the others are looked up.
+    /// The scores at which all losses were last evaluated, and the losses. `perpetual` asks for the losses of
+    /// all rows whenever it has changed the scores of a few; unchanged ones are looked up.
     last: Mutex<Vec<(f64, f32)>>,
     watch: Arc<Watch>,
 }
 
-/// Reports the trees to an observer. `perpetual` knows no observer and cannot be stopped from outside, but
-/// it asks the objective for gradients once for each tree; where they are all zero it grows no more.
+/// Reports the trees to an observer. `perpetual` has no observer and cannot be stopped from outside, but it asks
+/// the objective for gradients once for each tree, and stops where all of them are zero.
 struct Watch {
     run: Run,
     seen: Mutex<Seen>,
@@ -206,7 +207,7 @@ struct Watch {
 #[derive(Default)]
 struct Seen {
     evaluations: usize,
-    /// What the observer's wish to stop became.
+    /// The error, once the observer has asked to stop.
     stop: Option<Error>,
 }
 
@@ -215,7 +216,7 @@ impl Watch {
         Self { run: run.clone(), seen: Mutex::default() }
     }
 
-    /// Reports an evaluation with this mean loss; whether the work is to go on.
+    /// Reports an evaluation with this mean loss. Returns whether the work is to go on.
     fn goes_on(&self, loss: f64) -> bool {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.stop.is_none() {
@@ -275,21 +276,20 @@ impl RowLosses {
         at.scaled(self.weights[row])
     }
 
-    /// The score that is best for all rows alike.
+    /// The best score if all rows have the same.
     fn best_constant(&self) -> f64 {
         let slope = |score: f64| -> f64 {
-            let parts = parallel::map(self.labels.len(), BLOCK, |_, rows| {
-                rows.map(|row| self.at(row, score).gradient).sum::<f64>()
-            });
-            parts.iter().sum()
+            let zero = || 0.0;
+            sum_rows(self.labels.len(), BLOCK, zero, |sum, rows| {
+                *sum += rows.map(|row| self.at(row, score).gradient).sum::<f64>();
+            })
         };
-        // Beyond ±40 a logit is certain, so that the whole of one class is content.
-        let offsets = self.offsets.iter().flatten();
-        let least = offsets.clone().copied().fold(f64::INFINITY, f64::min);
-        let most = offsets.copied().fold(f64::NEG_INFINITY, f64::max);
-        let (mut low, mut high) =
-            if self.offsets.is_some() { (-40.0 - most, 40.0 - least) } else { (-40.0, 40.0) };
-        // Until the trees' single precision cannot tell the ends apart.
+        // Beyond ±40 a logit is certain, so that one class has no gradient.
+        let offsets = self.offsets.as_deref().unwrap_or(&[0.0]);
+        let least = offsets.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = offsets.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let (mut low, mut high) = (-40.0 - most, 40.0 - least);
+        // Until the single precision of the trees cannot tell the ends apart.
         while high - low > 1e-10 * (1.0 + low.abs().max(high.abs())) {
             let middle = low + 0.5 * (high - low);
             if slope(middle) < 0.0 { low = middle } else { high = middle }
@@ -523,7 +523,7 @@ impl Predict for FittedBoostedTrees {
 /// ```
 /// use imbalance::model::{BoostedLeaves, BoostedTrees, LogisticRegression};
 ///
-/// let model = BoostedLeaves::new(BoostedTrees::new().most_trees(100)?, LogisticRegression::new());
+/// let model = BoostedLeaves::new(BoostedTrees::new().max_trees(100)?, LogisticRegression::new());
 /// # let _ = model;
 /// # Ok::<(), imbalance::Error>(())
 /// ```

@@ -1,186 +1,131 @@
-//! The few products of a feature matrix that linear models are made of, for a tile of rows small
-//! enough to stay in cache. Features may be `f32`; sums are `f64`.
+//! The linear model, which logistic regression, FTRL and rare events have in common.
 
-use ndarray::ArrayView2;
+use std::fmt::Debug;
 
-use crate::core::{
-    Error, FeaturesView, Matrix, Result, Row, Scalar, same_length, sparse_row, visit,
-};
+use super::products::add_products;
+use super::{Predict, ShiftLogits};
+use crate::core::{Error, FeaturesView, Result, Row, check_finite, same_length};
 use crate::exec::parallel::{self, BLOCK};
-use crate::exec::simd::{Work, vectorised};
-
-/// Rows that are worked on at a time: with 32 columns of `f64` they fill 64 KiB, so they are still in
-/// the L2 cache when they are read a second time, for the gradient.
-pub(crate) const TILE: usize = 256;
-
-/// `out[i] += xᵢ · coefficients`.
-pub(crate) fn add_products(x: FeaturesView<'_>, coefficients: &[f64], out: &mut [f64]) {
-    visit!(x, |x| add_products_of(x, coefficients, out));
-}
-
-fn add_products_of<F: Scalar>(x: Matrix<'_, F>, coefficients: &[f64], out: &mut [f64]) {
-    match x {
-        Matrix::Dense(x) if has_contiguous_rows(x.strides()) => {
-            vectorised(Products { x, coefficients, out });
-        }
-        Matrix::Dense(x) => {
-            for (column, &coefficient) in x.columns().into_iter().zip(coefficients) {
-                for (out, value) in out.iter_mut().zip(column) {
-                    *out += coefficient * value.to_f64();
-                }
-            }
-        }
-        Matrix::Sparse(x) => {
-            for (row, out) in out.iter_mut().enumerate() {
-                let (columns, values) = sparse_row(&x, row);
-                for (&column, value) in columns.iter().zip(values) {
-                    *out += coefficients[column] * value.to_f64();
-                }
-            }
-        }
-    }
-}
-
-/// `sums += Σᵢ factors[i] · map(xᵢ)`, with `map` applied to each entry; `map(0)` must be 0.
-pub(crate) fn add_rows(
-    x: FeaturesView<'_>,
-    factors: &[f64],
-    map: impl Fn(f64) -> f64,
-    sums: &mut [f64],
-) {
-    visit!(x, |x| add_rows_of(x, factors, map, sums));
-}
-
-fn add_rows_of<F: Scalar>(
-    x: Matrix<'_, F>,
-    factors: &[f64],
-    map: impl Fn(f64) -> f64,
-    sums: &mut [f64],
-) {
-    match x {
-        Matrix::Dense(x) if has_contiguous_rows(x.strides()) => {
-            vectorised(WeightedRows { x, factors, map, sums });
-        }
-        Matrix::Dense(x) => {
-            for (column, sum) in x.columns().into_iter().zip(sums) {
-                for (&factor, value) in factors.iter().zip(column) {
-                    *sum += factor * map(value.to_f64());
-                }
-            }
-        }
-        Matrix::Sparse(x) => {
-            for (row, &factor) in factors.iter().enumerate() {
-                let (columns, values) = sparse_row(&x, row);
-                for (&column, value) in columns.iter().zip(values) {
-                    sums[column] += factor * map(value.to_f64());
-                }
-            }
-        }
-    }
-}
-
-/// Whether each row of a dense matrix lies in one piece, so that it can be read as a slice.
-fn has_contiguous_rows(strides: &[isize]) -> bool {
-    strides[1] == 1
-}
-
-/// [`add_products`] of rows that are slices.
-struct Products<'a, F> {
-    x: ArrayView2<'a, F>,
-    coefficients: &'a [f64],
-    out: &'a mut [f64],
-}
-
-impl<F: Scalar> Work for Products<'_, F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        for (row, out) in self.x.outer_iter().zip(self.out) {
-            *out += dot(row.to_slice().unwrap_or_default(), self.coefficients);
-        }
-    }
-}
-
-/// [`add_rows`] of rows that are slices.
-struct WeightedRows<'a, F, M> {
-    x: ArrayView2<'a, F>,
-    factors: &'a [f64],
-    map: M,
-    sums: &'a mut [f64],
-}
-
-impl<F: Scalar, M: Fn(f64) -> f64> Work for WeightedRows<'_, F, M> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        for (row, &factor) in self.x.outer_iter().zip(self.factors) {
-            for (sum, value) in self.sums.iter_mut().zip(row.to_slice().unwrap_or_default()) {
-                *sum += factor * (self.map)(value.to_f64());
-            }
-        }
-    }
-}
-
-/// The scalar product, in eight running sums: one sum would wait for each addition, eight fill the
-/// vector registers and still add in an order fixed by the length alone.
-#[inline(always)]
-fn dot<F: Scalar>(row: &[F], coefficients: &[f64]) -> f64 {
-    let (rows, row_rest) = row.as_chunks::<8>();
-    let (blocks, rest) = coefficients.as_chunks::<8>();
-    let mut sums = [0.0; 8];
-    for (row, block) in rows.iter().zip(blocks) {
-        for lane in 0..8 {
-            sums[lane] += row[lane].to_f64() * block[lane];
-        }
-    }
-    let tail: f64 = row_rest.iter().zip(rest).map(|(value, c)| value.to_f64() * c).sum();
-    // In pairs, of which four, then two, are added at a time.
-    let four: [f64; 4] = std::array::from_fn(|i| sums[i] + sums[i + 4]);
-    (four[0] + four[2]) + (four[1] + four[3]) + tail
-}
 
 /// A linear logit, xβ + b.
+///
+/// ```
+/// use imbalance::model::{LinearModel, Predict};
+///
+/// let model = LinearModel::new(vec![2.0, -1.0], -4.0)?.with_feature_names(["age", "dose"])?;
+/// assert_eq!(model.logit((&[3.0, 1.0]).into())?, 1.0);
+/// # Ok::<(), imbalance::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Linear {
-    pub(crate) coefficients: Vec<f64>,
-    pub(crate) intercept: f64,
+pub struct LinearModel {
+    pub(super) coefficients: Vec<f64>,
+    pub(super) intercept: f64,
+    feature_names: Option<Vec<String>>,
 }
 
-impl Linear {
-    /// The logit of each row, on all cores.
-    pub(crate) fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
-        x.check_columns(self.coefficients.len())?;
-        same_length("the output", out.len(), "the feature matrix", x.nrows())?;
-        let first_bad = parallel::map_into(out, 1, BLOCK, |_, rows, out| {
-            self.products(x.slice(rows.clone()), out);
-            out.iter().position(|logit| !logit.is_finite()).map(|row| rows.start + row)
-        });
-        match first_bad.into_iter().flatten().next() {
-            None => Ok(()),
-            Some(row) => Err(not_finite(x, row, out[row])),
-        }
+impl LinearModel {
+    /// A model of these coefficients β, one per column, and the intercept b.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] for a number that is not finite.
+    pub fn new(coefficients: Vec<f64>, intercept: f64) -> Result<Self> {
+        check_finite("coefficients", &coefficients)?;
+        check_finite("intercept", &[intercept])?;
+        Ok(Self { coefficients, intercept, feature_names: None })
     }
 
-    /// The logit of one row; nothing is allocated.
-    pub(crate) fn logit(&self, row: Row<'_>) -> Result<f64> {
-        row.with_view(|x| {
-            x.check_columns(self.coefficients.len())?;
-            let mut out = [0.0];
-            self.products(x, &mut out);
-            if out[0].is_finite() { Ok(out[0]) } else { Err(not_finite(x, 0, out[0])) }
-        })
+    /// A model of θ, which has the coefficients of `columns` columns and then the intercept, if there is one.
+    pub(super) fn from_theta(mut theta: Vec<f64>, columns: usize) -> Self {
+        let intercept = theta.get(columns).copied().unwrap_or(0.0);
+        theta.truncate(columns);
+        Self { coefficients: theta, intercept, feature_names: None }
     }
 
-    fn products(&self, x: FeaturesView<'_>, out: &mut [f64]) {
+    /// This model with names for the columns, in their order.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless there is one name per column.
+    pub fn with_feature_names<S: Into<String>>(
+        mut self,
+        names: impl IntoIterator<Item = S>,
+    ) -> Result<Self> {
+        self.feature_names = Some(valid_names(names, self.coefficients.len())?);
+        Ok(self)
+    }
+
+    /// The coefficients β, one per column.
+    #[must_use]
+    pub fn coefficients(&self) -> &[f64] {
+        &self.coefficients
+    }
+
+    /// The intercept b; 0 if there is none.
+    #[must_use]
+    pub fn intercept(&self) -> f64 {
+        self.intercept
+    }
+
+    /// The names of the columns, if any were given.
+    #[must_use]
+    pub fn feature_names(&self) -> Option<&[String]> {
+        self.feature_names.as_deref()
+    }
+
+    fn write_logits(&self, x: FeaturesView<'_>, out: &mut [f64]) {
         out.fill(self.intercept);
         add_products(x, &self.coefficients, out);
     }
 }
 
-/// A logit that is not finite comes from such a feature, or from finite ones that overflow.
-fn not_finite(x: FeaturesView<'_>, row: usize, logit: f64) -> Error {
+/// One name per column.
+pub(super) fn valid_names<S: Into<String>>(
+    names: impl IntoIterator<Item = S>,
+    columns: usize,
+) -> Result<Vec<String>> {
+    let names: Vec<String> = names.into_iter().map(Into::into).collect();
+    if names.len() == columns {
+        return Ok(names);
+    }
+    let found = format!("{} names", names.len());
+    Err(Error::invalid("names", found, format!("{columns} names, one per column")))
+}
+
+impl Predict for LinearModel {
+    fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
+        x.check_columns(self.coefficients.len())?;
+        same_length("the output", out.len(), "the feature matrix", x.nrows())?;
+        let first_bad = parallel::map_into(out, 1, BLOCK, |_, rows, out| {
+            self.write_logits(x.slice(rows.clone()), out);
+            out.iter().position(|logit| !logit.is_finite()).map(|row| rows.start + row)
+        });
+        match first_bad.into_iter().flatten().next() {
+            None => Ok(()),
+            Some(row) => Err(non_finite_logit(x, row, out[row])),
+        }
+    }
+
+    fn logit(&self, row: Row<'_>) -> Result<f64> {
+        row.with_view(|x| {
+            x.check_columns(self.coefficients.len())?;
+            let mut out = [0.0];
+            self.write_logits(x, &mut out);
+            if out[0].is_finite() { Ok(out[0]) } else { Err(non_finite_logit(x, 0, out[0])) }
+        })
+    }
+
+    fn describe(&self) -> String {
+        format!("linear model, {} columns", self.coefficients.len())
+    }
+}
+
+impl ShiftLogits for LinearModel {
+    fn shifted(&self, shift: f64) -> Self {
+        Self { intercept: self.intercept + shift, ..self.clone() }
+    }
+}
+
+/// A logit is not finite if a feature is not, or if finite features overflow.
+fn non_finite_logit(x: FeaturesView<'_>, row: usize, logit: f64) -> Error {
     match x.slice(row..row + 1).first_non_finite() {
         Some((_, column, value)) => {
             Error::NonFinite { what: "the feature matrix".into(), row, column: Some(column), value }
@@ -190,5 +135,99 @@ fn not_finite(x: FeaturesView<'_>, row: usize, logit: f64) -> Error {
             value: logit,
             remedy: "its features are too large for the coefficients",
         },
+    }
+}
+
+/// A [linear model](LinearModel) and the details `D` of its fit: the fitted type of
+/// [`LogisticRegression`](super::LogisticRegression), [`FtrlProximal`](super::FtrlProximal) and
+/// [`RareEvents`](super::RareEvents).
+#[derive(Debug, Clone, PartialEq)]
+pub struct FittedLinear<D> {
+    pub(super) linear: LinearModel,
+    pub(super) details: D,
+}
+
+/// What the fit of a linear model tells besides the coefficients.
+pub trait FitDetails: Debug + Send + Sync {
+    /// A line on how the fit went.
+    fn describe(&self, model: &LinearModel) -> String;
+
+    /// See [`Predict::is_prior_corrected`].
+    fn is_prior_corrected(&self) -> bool {
+        false
+    }
+
+    /// Changes the linear logits of the rows of `x` into those that are predicted.
+    ///
+    /// # Errors
+    /// Depends on the model.
+    fn adjust(&self, x: FeaturesView<'_>, logits: &mut [f64]) -> Result<()> {
+        let _ = (x, logits);
+        Ok(())
+    }
+
+    /// Takes over the names of the columns.
+    fn name_columns(&mut self, names: &[String]) {
+        let _ = names;
+    }
+}
+
+impl<D: FitDetails> FittedLinear<D> {
+    /// The linear model alone.
+    #[must_use]
+    pub fn linear(&self) -> &LinearModel {
+        &self.linear
+    }
+
+    /// The coefficients, one per column.
+    #[must_use]
+    pub fn coefficients(&self) -> &[f64] {
+        self.linear.coefficients()
+    }
+
+    /// The intercept; 0 if there is none.
+    #[must_use]
+    pub fn intercept(&self) -> f64 {
+        self.linear.intercept()
+    }
+
+    /// The names of the columns, if any were given.
+    #[must_use]
+    pub fn feature_names(&self) -> Option<&[String]> {
+        self.linear.feature_names()
+    }
+
+    /// This model with names for the columns, in their order, which its tables then show.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless there is one name per column.
+    pub fn with_feature_names<S: Into<String>>(
+        mut self,
+        names: impl IntoIterator<Item = S>,
+    ) -> Result<Self> {
+        self.linear = self.linear.with_feature_names(names)?;
+        self.details.name_columns(self.linear.feature_names().unwrap_or_default());
+        Ok(self)
+    }
+}
+
+impl<D: FitDetails> Predict for FittedLinear<D> {
+    fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
+        self.linear.logits_into(x, out)?;
+        self.details.adjust(x, out)
+    }
+
+    fn logit(&self, row: Row<'_>) -> Result<f64> {
+        let mut out = [self.linear.logit(row)?];
+        row.with_view(|x| self.details.adjust(x, &mut out))?;
+        Ok(out[0])
+    }
+
+    fn is_prior_corrected(&self) -> bool {
+        self.details.is_prior_corrected()
+    }
+
+    fn describe(&self) -> String {
+        self.details.describe(&self.linear)
     }
 }

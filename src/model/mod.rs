@@ -1,24 +1,29 @@
 //! Models: from features to logits.
 
+mod checked;
 mod ftrl;
 #[cfg(feature = "gbdt")]
 mod gbdt;
 mod given;
 mod linear;
 pub mod logistic;
+mod products;
 pub mod rare_events;
+mod row_sums;
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
+pub(crate) use checked::{add, ensure_numbers, logits_into, logits_of};
 pub use ftrl::{FittedFtrl, FtrlLearner, FtrlProximal, FtrlState, ProgressiveValidation};
 #[cfg(feature = "gbdt")]
 pub use gbdt::{BoostedLeaves, BoostedTrees, FittedBoostedLeaves, FittedBoostedTrees};
 pub use given::{FnPredict, GivenLogits};
+pub use linear::{FittedLinear, LinearModel};
 pub use logistic::{FittedLogisticRegression, LogisticRegression};
 pub use rare_events::{FittedRareEvents, RareEvents};
 
-use crate::core::{Dataset, FeaturesView, Result, Row, Run};
+use crate::core::{Dataset, Error, FeaturesView, Result, Row, Run};
 use crate::loss::Loss;
 
 /// Something that learns a logit from rows.
@@ -55,9 +60,9 @@ pub trait Predict: Debug + Send + Sync {
     /// Writes the logit of each row of `x` to `out`.
     ///
     /// # Errors
-    /// [`Error::ColumnMismatch`](crate::Error::ColumnMismatch),
-    /// [`Error::LengthMismatch`](crate::Error::LengthMismatch) if `out` has another length than `x`
-    /// has rows, [`Error::NonFinite`](crate::Error::NonFinite) for a feature that is not finite.
+    /// [`Error::ColumnMismatch`],
+    /// [`Error::LengthMismatch`] if `out` has another length than `x`
+    /// has rows, [`Error::NonFinite`] for a feature that is not finite.
     fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()>;
 
     /// The logit of one row, without allocating.
@@ -92,43 +97,35 @@ pub trait ShiftLogits: Sized {
     fn shifted(&self, shift: f64) -> Self;
 }
 
-impl<M: Model + ?Sized> Model for Box<M> {
-    type Fitted = M::Fitted;
+/// A model behind a pointer is that model, and so is a fitted one.
+macro_rules! delegate {
+    ($($pointer:ident),*) => {$(
+        impl<M: Model + ?Sized> Model for $pointer<M> {
+            type Fitted = M::Fitted;
 
-    fn fit(&self, train: &Dataset<'_>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
-        (**self).fit(train, loss, run)
-    }
+            fn fit(&self, train: &Dataset<'_>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
+                (**self).fit(train, loss, run)
+            }
+        }
+
+        impl<P: Predict + ?Sized> Predict for $pointer<P> {
+            fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
+                (**self).logits_into(x, out)
+            }
+            fn logit(&self, row: Row<'_>) -> Result<f64> {
+                (**self).logit(row)
+            }
+            fn is_prior_corrected(&self) -> bool {
+                (**self).is_prior_corrected()
+            }
+            fn describe(&self) -> String {
+                (**self).describe()
+            }
+        }
+    )*};
 }
 
-impl<P: Predict + ?Sized> Predict for Box<P> {
-    fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
-        (**self).logits_into(x, out)
-    }
-    fn logit(&self, row: Row<'_>) -> Result<f64> {
-        (**self).logit(row)
-    }
-    fn is_prior_corrected(&self) -> bool {
-        (**self).is_prior_corrected()
-    }
-    fn describe(&self) -> String {
-        (**self).describe()
-    }
-}
-
-impl<P: Predict + ?Sized> Predict for Arc<P> {
-    fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
-        (**self).logits_into(x, out)
-    }
-    fn logit(&self, row: Row<'_>) -> Result<f64> {
-        (**self).logit(row)
-    }
-    fn is_prior_corrected(&self) -> bool {
-        (**self).is_prior_corrected()
-    }
-    fn describe(&self) -> String {
-        (**self).describe()
-    }
-}
+delegate!(Box, Arc);
 
 /// Adapter behind [`Model::boxed`].
 #[derive(Debug)]
@@ -142,5 +139,21 @@ where
 
     fn fit(&self, train: &Dataset<'_>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
         Ok(Box::new(self.0.fit(train, loss, run)?))
+    }
+}
+
+fn valid_positive(argument: &'static str, value: f64) -> Result<f64> {
+    if value > 0.0 && value.is_finite() {
+        Ok(value)
+    } else {
+        Err(Error::invalid(argument, value, "positive and finite"))
+    }
+}
+
+fn valid_not_negative(argument: &'static str, value: f64) -> Result<f64> {
+    if value >= 0.0 && value.is_finite() {
+        Ok(value)
+    } else {
+        Err(Error::invalid(argument, value, "finite and not negative"))
     }
 }

@@ -8,33 +8,32 @@ use statrs::function::gamma::{digamma, ln_gamma};
 
 use crate::numerics::vector::{exp_of_negative, ln, ln_1m, log_parts, sigmoid};
 
-/// Numbers that are worked on at a time: few enough that a step of the continued fraction stays in the
-/// registers of a processor.
+/// Numbers in a chunk: few enough that a step of the continued fraction stays in the registers of a processor.
 pub(crate) const WIDTH: usize = 8;
 
-/// `I_p(a, b)` on its own side of the distribution's mean, where its continued fraction converges fast. The
-/// other tail is 1 − `I_p(a, b)` = `I_{1−p}(b, a)`: a tail of −z with a and b exchanged.
+/// ln `I_p(a, b)` for p = σ(z) below about the mean of the beta distribution, where the continued fraction converges
+/// fast. Above it, 1 − `I_p(a, b)` = `I_{1−p}(b, a)`: the same function of −z with a and b exchanged.
 ///
 /// ln I = −D − ln c + ln F. D = a ln(μ/p) + b ln((1 − μ)/(1 − p)) ≥ 0 with the mean μ = a/(a + b) is 0 where p
-/// is μ, and c = a B(a, b)/(μᵃ(1 − μ)ᵇ) is of the size of √a: where a and b are large, no number of their size is
-/// added and taken away again. F is the fraction.
+/// is μ, and c = a B(a, b)/(μᵃ(1 − μ)ᵇ), the normaliser, is of the size of √a: no large numbers cancel where a and b
+/// are large. F is the continued fraction.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Tail {
+pub(crate) struct LnBetaReg {
     a: f64,
     b: f64,
     /// The logit of the mean.
     centre: f64,
     /// The logit of (a + 1)/(a + b + 2), up to which the continued fraction converges fast.
     limit: f64,
-    /// The mean and what it leaves, and their logarithms.
+    /// μ and 1 − μ, and their logarithms.
     mean: [f64; 2],
     ln_mean: [f64; 2],
-    ln_scale: f64,
-    /// The derivatives of `ln_scale` by ln a and ln b.
-    scale_slopes: [f64; 2],
+    ln_normaliser: f64,
+    /// The derivatives of `ln_normaliser` by ln a and ln b.
+    normaliser_slopes: [f64; 2],
 }
 
-impl Tail {
+impl LnBetaReg {
     pub(crate) fn new(a: f64, b: f64) -> Self {
         let mean = [a / (a + b), b / (a + b)];
         let [of_a, of_b, of_both] = [a, b, a + b].map(stirling);
@@ -45,8 +44,11 @@ impl Tail {
             limit: (a + 1.0).ln() - (b + 1.0).ln(),
             mean,
             ln_mean: [-(b / a).ln_1p(), -(a / b).ln_1p()],
-            ln_scale: of_a.0 + of_b.0 - of_both.0 + (a / b).ln_1p(),
-            scale_slopes: [a * (of_a.1 - of_both.1) + mean[0], b * (of_b.1 - of_both.1) - mean[0]],
+            ln_normaliser: of_a.0 + of_b.0 - of_both.0 + (a / b).ln_1p(),
+            normaliser_slopes: [
+                a * (of_a.1 - of_both.1) + mean[0],
+                b * (of_b.1 - of_both.1) - mean[0],
+            ],
         }
     }
 
@@ -55,25 +57,25 @@ impl Tail {
         [self.a, self.b]
     }
 
-    /// Whether p = σ(z) lies on the tail's side of the mean, or little beyond.
-    pub(crate) fn holds(&self, z: f64) -> bool {
+    /// Whether the fraction converges fast at p = σ(z).
+    pub(crate) fn contains(&self, z: f64) -> bool {
         z < self.limit
     }
 
-    /// ln `I_p(a, b)`; the bits do not depend on how many are worked on at a time.
+    /// ln `I_p(a, b)`; the bits do not depend on N.
     #[inline(always)]
     pub(crate) fn ln<const N: usize>(&self, z: &[f64; N]) -> [f64; N] {
         let (fraction, _) = self.fraction(&z.map(sigmoid));
         let mut value = [0.0; N];
         for lane in 0..N {
-            let [own, other] = self.off_mean(z[lane]);
+            let [own, other] = self.deviance_terms(z[lane]);
             let far = self.a * own + self.b * other;
-            value[lane] = (ln(fraction[lane]) - far - self.ln_scale).min(0.0);
+            value[lane] = (ln(fraction[lane]) - far - self.ln_normaliser).min(0.0);
         }
         value
     }
 
-    /// ln `I_p(a, b)` and its derivatives by ln a and ln b. `terms` are as many as the largest of `z` needs.
+    /// ln `I_p(a, b)` and its derivatives by ln a and ln b, from the [terms](Self::terms) for the largest z.
     #[inline(always)]
     pub(crate) fn ln_and_slopes(
         &self,
@@ -83,16 +85,16 @@ impl Tail {
         let (mut x, mut own, mut other) = ([0.0; WIDTH], [0.0; WIDTH], [0.0; WIDTH]);
         for lane in 0..WIDTH {
             x[lane] = sigmoid(z[lane]);
-            [own[lane], other[lane]] = self.off_mean(z[lane]);
+            [own[lane], other[lane]] = self.deviance_terms(z[lane]);
         }
-        let (inverse, [by_a, by_b]) = inverse_fraction(&x, terms);
+        let (inverse, [d_ln_a, d_ln_b]) = fraction_and_slopes(&x, terms);
         let (mut value, mut slopes) = ([0.0; WIDTH], [[0.0; WIDTH]; 2]);
         for lane in 0..WIDTH {
             let (far_a, far_b) = (self.a * own[lane], self.b * other[lane]);
-            value[lane] = (-ln(inverse[lane]) - (far_a + far_b) - self.ln_scale).min(0.0);
+            value[lane] = (-ln(inverse[lane]) - (far_a + far_b) - self.ln_normaliser).min(0.0);
             let share = 1.0 / inverse[lane];
-            slopes[0][lane] = -far_a - self.scale_slopes[0] - by_a[lane] * share;
-            slopes[1][lane] = -far_b - self.scale_slopes[1] - by_b[lane] * share;
+            slopes[0][lane] = -far_a - self.normaliser_slopes[0] - d_ln_a[lane] * share;
+            slopes[1][lane] = -far_b - self.normaliser_slopes[1] - d_ln_b[lane] * share;
         }
         (value, slopes)
     }
@@ -102,7 +104,7 @@ impl Tail {
     /// Near the mean from δ = z − logit μ, as ln(1 + (1 − μ)(e^−δ − 1)) and ln(1 + μ(e^δ − 1)): both are
     /// multiplied by what may be large, and add up to next to nothing.
     #[inline(always)]
-    fn off_mean(&self, z: f64) -> [f64; 2] {
+    fn deviance_terms(&self, z: f64) -> [f64; 2] {
         let off = z - self.centre;
         let [up, down] = exp_m1_near_0(off);
         let near = [ln_1p(self.mean[1] * down), ln_1p(self.mean[0] * up)];
@@ -111,7 +113,7 @@ impl Tail {
         if off.abs() <= 1.0 { near } else { far }
     }
 
-    /// The terms that σ(z), and every number below, needs.
+    /// The terms of the continued fraction that σ(z), and every smaller number, needs.
     pub(crate) fn terms(&self, z: f64) -> Vec<Term> {
         // Where b is a whole number the fraction ends early, but its derivatives do not.
         let endless = Self { b: self.b.floor() + 0.5, ..*self };
@@ -126,7 +128,7 @@ impl Tail {
     #[inline(always)]
     fn fraction<const N: usize>(&self, x: &[f64; N]) -> ([f64; N], u32) {
         let (mut share, mut difference, mut sum) = ([1.0; N], [1.0; N], [1.0; N]);
-        for n in 1..MOST_TERMS {
+        for n in 1..MAX_TERMS {
             let factor = self.factor(n);
             let mut settled = true;
             for lane in 0..N {
@@ -143,7 +145,7 @@ impl Tail {
                 return (sum, n);
             }
         }
-        (sum, MOST_TERMS)
+        (sum, MAX_TERMS)
     }
 
     /// d₂ₘ = m(b − m)/((a + 2m − 1)(a + 2m)), d₂ₘ₊₁ = −(a + m)(a + b + m)/((a + 2m)(a + 2m + 1)).
@@ -160,44 +162,45 @@ impl Tail {
         let below = 1.0 / (a + n - 1.0) + 1.0 / (a + n);
         if n > 2.0 * m {
             let sum = a + b + m;
-            Term { d, by_a: d * (a / (a + m) + a / sum - a * below), by_b: d * b / sum }
+            Term { d, d_ln_a: d * (a / (a + m) + a / sum - a * below), d_ln_b: d * b / sum }
         } else {
-            Term { d, by_a: -d * a * below, by_b: m * b / ((a + n - 1.0) * (a + n)) }
+            Term { d, d_ln_a: -d * a * below, d_ln_b: m * b / ((a + n - 1.0) * (a + n)) }
         }
     }
 }
 
-/// Far more than √max(a, b) times a few, which it takes, for parameters that data can tell from infinite ones.
-const MOST_TERMS: u32 = 200_000;
+/// Far more than a few times √max(a, b), which the fraction takes, for parameters that data can tell from infinite
+/// ones.
+const MAX_TERMS: u32 = 200_000;
 
 /// A term of the continued fraction without its x, with its derivatives by ln a and ln b.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Term {
     d: f64,
-    by_a: f64,
-    by_b: f64,
+    d_ln_a: f64,
+    d_ln_b: f64,
 }
 
 /// 1 + d₁x/(1 + d₂x/(1 + …)) from the last term to the first, and its derivatives by ln a and ln b.
 #[inline(always)]
-fn inverse_fraction(x: &[f64; WIDTH], terms: &[Term]) -> ([f64; WIDTH], [[f64; WIDTH]; 2]) {
-    let (mut value, mut by_a, mut by_b) = ([1.0; WIDTH], [0.0; WIDTH], [0.0; WIDTH]);
+fn fraction_and_slopes(x: &[f64; WIDTH], terms: &[Term]) -> ([f64; WIDTH], [[f64; WIDTH]; 2]) {
+    let (mut value, mut d_ln_a, mut d_ln_b) = ([1.0; WIDTH], [0.0; WIDTH], [0.0; WIDTH]);
     for term in terms.iter().rev() {
         for lane in 0..WIDTH {
             let inverse = 1.0 / value[lane];
             let share = x[lane] * inverse;
             let ratio = term.d * share;
             let rest = ratio * inverse;
-            by_a[lane] = term.by_a * share - rest * by_a[lane];
-            by_b[lane] = term.by_b * share - rest * by_b[lane];
+            d_ln_a[lane] = term.d_ln_a * share - rest * d_ln_a[lane];
+            d_ln_b[lane] = term.d_ln_b * share - rest * d_ln_b[lane];
             value[lane] = 1.0 + ratio;
         }
     }
-    (value, [by_a, by_b])
+    (value, [d_ln_a, d_ln_b])
 }
 
-/// What is not of the size of x in ln Γ: ln Γ(1 + x) − x ln x + x, and its derivative ψ(1 + x) − ln x; by
-/// Stirling's series where x is large.
+/// The remainder of Stirling's formula, ln Γ(1 + x) − x ln x + x, and its derivative ψ(1 + x) − ln x; by Stirling's
+/// series where x is large.
 fn stirling(x: f64) -> (f64, f64) {
     if x < 10.0 {
         return (ln_gamma(1.0 + x) - x * x.ln() + x, digamma(1.0 + x) - x.ln());
@@ -235,17 +238,17 @@ fn exp_m1_near_0(x: f64) -> [f64; 2] {
     [2.0 * s * (s + cosh), 2.0 * s * (s - cosh)]
 }
 
-/// ln(1 + x), with what 1 + x is rounded by made good.
+/// ln(1 + x), corrected for the rounding of 1 + x.
 #[inline(always)]
 fn ln_1p(x: f64) -> f64 {
     let sum = 1.0 + x;
     ln(sum) + (x - (sum - 1.0)) / sum
 }
 
-/// Of a probability's logarithm, ln(1 − p) and the odds p/(1 − p), without a difference of near numbers; for
-/// one that rounds to 1, the largest that are finite.
+/// ln(1 − p) and the odds p/(1 − p) from ln p, without a difference of near numbers; for a p that rounds to 1, the
+/// largest finite ones.
 #[inline(always)]
-pub(crate) fn complement(ln_p: f64) -> (f64, f64) {
+pub(crate) fn ln_complement_and_odds(ln_p: f64) -> (f64, f64) {
     let p = exp_of_negative(ln_p);
     if ln_p < -0.5 {
         (ln_1m(p), p / (1.0 - p))
@@ -255,9 +258,9 @@ pub(crate) fn complement(ln_p: f64) -> (f64, f64) {
     }
 }
 
-/// Of a probability's logarithm, 1 − p without a difference of near numbers.
+/// 1 − p from ln p, without a difference of near numbers.
 #[inline(always)]
-pub(crate) fn rest(ln_p: f64) -> f64 {
+pub(crate) fn one_minus_exp(ln_p: f64) -> f64 {
     if ln_p < -0.5 { 1.0 - exp_of_negative(ln_p) } else { -exp_m1_near_0(ln_p)[0] }
 }
 
@@ -267,7 +270,7 @@ mod tests {
 
     /// From mpmath with 50 digits, of the doubles that the decimals stand for.
     #[test]
-    fn what_is_left_of_ln_gamma_is_right_for_small_and_large_numbers() {
+    fn the_remainder_of_stirlings_formula_is_right_for_small_and_large_numbers() {
         for (x, value, slope) in [
             (1e-09, 2.1146050172867347e-8, 20.146_050_173_689_81),
             (0.02, 0.087_021_970_778_792_84, 3.3672336949719662),
@@ -301,7 +304,7 @@ mod tests {
                 assert!(error <= 6.0 * f64::EPSILON * expected.abs(), "{found} {expected} at {x}");
             }
             let ln_p = -x.abs();
-            let (ln_rest, odds) = complement(ln_p);
+            let (ln_rest, odds) = ln_complement_and_odds(ln_p);
             let rest = -ln_p.exp_m1();
             if rest > 0.0 {
                 let error = (ln_rest - rest.ln()).abs();

@@ -8,13 +8,13 @@ use std::f64::consts::{LN_2, LOG2_E};
 
 /// 1.5 · 2⁵²: added to a number below 2⁵¹, it leaves that number's nearest integer in the last bits.
 const ROUNDER: f64 = 6_755_399_441_055_744.0;
-/// The upper half of ln 2, whose product with an integer of 11 bits is exact, and what it leaves.
+/// The upper half of ln 2, whose product with an integer of 11 bits is exact, and the remainder.
 const LN_2_HIGH: f64 = f64::from_bits(LN_2.to_bits() >> 21 << 21);
 const LN_2_LOW: f64 = 1.908_214_929_270_587_7e-10;
 /// Below this e^x rounds to 0.
 const LEAST_EXPONENT: f64 = -746.0;
 
-/// q(r) = (eʳ − 1 − r)/r² for |r| ≤ ln 2 / 2 by the polynomial that is off least (Remez): eʳ to 2⁻⁵⁶ of it.
+/// q(r) = (eʳ − 1 − r)/r² for |r| ≤ ln 2 / 2 as a minimax polynomial (Remez): relative error of eʳ 2⁻⁵⁶.
 const EXP: [f64; 10] = [
     0.500_000_000_000_001_1,
     0.166_666_666_666_664_13,
@@ -27,7 +27,8 @@ const EXP: [f64; 10] = [
     2.763_027_351_241_779e-7,
     2.500_008_875_139_533_4e-8,
 ];
-/// q(s²) = (2 artanh s − 2 s)/s³ for |s| ≤ (√2 − 1)/(√2 + 1) likewise: the artanh to 2⁻⁵⁹ of it.
+/// q(s²) = (2 artanh s − 2 s)/s³ for |s| ≤ (√2 − 1)/(√2 + 1) as a minimax polynomial: relative error of the artanh
+/// 2⁻⁵⁹.
 const ARTANH: [f64; 7] = [
     0.666_666_666_666_673_4,
     0.399_999_999_994_155_9,
@@ -38,8 +39,7 @@ const ARTANH: [f64; 7] = [
     0.147_967_081_554_222_53,
 ];
 
-/// Σ cₙ xⁿ, the even and the odd powers apart: two short chains of operations that wait for each other, in
-/// place of a long one.
+/// Σ cₙ xⁿ, the even and the odd powers apart: two short chains of dependent operations instead of a long one.
 #[inline(always)]
 fn polynomial<const N: usize>(x: f64, coefficients: [f64; N]) -> f64 {
     let square = x * x;
@@ -93,19 +93,19 @@ fn split(x: f64) -> (f64, f64) {
     const MANTISSA: u64 = (1 << 52) - 1;
     /// 2⁵²: its last bits are an integer.
     const INTEGER: f64 = 4_503_599_627_370_496.0;
-    // What lies above √½ gets the next exponent.
+    // A mantissa above √½ gets the next exponent.
     let raised = x.to_bits().wrapping_add(1_f64.to_bits() - LEAST);
     let k = f64::from_bits(raised >> 52 | INTEGER.to_bits()) - (INTEGER + 1023.0);
     (f64::from_bits((raised & MANTISSA) + LEAST) - 1.0, k)
 }
 
-/// ln x of what [`split`] made of x.
+/// ln x from the [`split`] of x.
 #[inline(always)]
 fn ln_of_split((f, k): (f64, f64)) -> f64 {
     k * LN_2_HIGH + (ln_1p_near_0(f) + k * LN_2_LOW)
 }
 
-/// The logarithm within 2 units in the last place: −∞ of 0, NaN of what is below, and ∞ of ∞.
+/// The logarithm within 2 units in the last place: −∞ of 0, NaN of negative numbers, and ∞ of ∞.
 #[inline(always)]
 pub(crate) fn ln(x: f64) -> f64 {
     // A subnormal number is made a normal one first.
@@ -115,7 +115,7 @@ pub(crate) fn ln(x: f64) -> f64 {
     if x > 0.0 && x < f64::INFINITY { ln } else { ln_of_end(x) }
 }
 
-/// The logarithm of 0, ∞ and NaN, and that of negative numbers, which is none.
+/// The logarithm of 0 and ∞; NaN of NaN and of negative numbers.
 #[inline(always)]
 fn ln_of_end(x: f64) -> f64 {
     let of_0 = if x == 0.0 { f64::NEG_INFINITY } else { f64::NAN };
@@ -127,7 +127,7 @@ fn ln_of_end(x: f64) -> f64 {
 pub(crate) fn ln_1m(p: f64) -> f64 {
     let rest = 1.0 - p;
     let (f, k) = split(rest);
-    // From ½ on 1 − p is exact. Below, f comes from p itself, as what 1 − p is rounded by would show in it.
+    // From ½ on 1 − p is exact. Below, f comes from p itself, because the rounding of 1 − p would show in it.
     let f = if p < 0.5 { 1.0 - 2.0 * p } else { f };
     let ln = ln_of_split((if k == 0.0 { -p } else { f }, k));
     if rest > 0.0 { ln } else { ln_of_end(rest) }
@@ -135,8 +135,8 @@ pub(crate) fn ln_1m(p: f64) -> f64 {
 
 /// ln(p/(1 − p)) of a probability; −∞ of 0, ∞ of 1, NaN outside \[0, 1\].
 ///
-/// One logarithm of the odds: what 1 − p and the division round away is 2⁻⁵³ each at most, beside odds of 1,
-/// and less than the last place of the result elsewhere.
+/// One logarithm of the odds: 1 − p and the division round by 2⁻⁵³ each at most, beside odds of 1, and by less than
+/// the last place of the result elsewhere.
 #[inline(always)]
 pub(crate) fn logit(p: f64) -> f64 {
     ln(p / (1.0 - p))
@@ -164,7 +164,7 @@ pub(crate) fn log_parts(z: f64) -> (f64, f64) {
     (z.min(0.0) - rest, z.max(0.0) + rest)
 }
 
-/// σ(z), and minus the logarithm of what it gives to the label.
+/// σ(z), and minus the logarithm of the probability that it gives to the label.
 #[inline(always)]
 pub(crate) fn probability_and_loss(z: f64, label: bool) -> (f64, f64) {
     let e = exp_of_negative(-z.abs());

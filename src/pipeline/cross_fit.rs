@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use super::{FittedPipeline, Pipeline, Report, Trained, logits_of};
+use super::{FittedPipeline, Pipeline, Report, Trained};
 use crate::calibration::{CalibrationSet, Calibrator, TrainingContext};
 use crate::core::{
     ClassTotals, Cut, Dataset, Distortion, Error, Progress, Result, Run, check_count,
 };
 use crate::loss::Loss;
 use crate::metrics::predicted_over_observed;
-use crate::model::Model;
+use crate::model::{Model, logits_of};
 use crate::sampling::Sampler;
 
 /// Cross-fitting: the training rows are cut into folds, a model is trained on each fold's training rows,

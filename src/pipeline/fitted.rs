@@ -4,9 +4,9 @@ use std::fmt;
 
 use super::Report;
 use crate::calibration::{Calibration, CalibrationMap, Scale, is_probability, no_probability};
-use crate::core::{Dataset, Distortion, Error, Features, FeaturesView, Result, Row, same_length};
+use crate::core::{Dataset, Distortion, Error, Features, FeaturesView, Result, Row};
 use crate::exec::parallel::{self, BLOCK};
-use crate::model::Predict;
+use crate::model::{Predict, add, ensure_numbers, logits_into};
 
 /// A fitted [`Pipeline`](super::Pipeline): a model's logits and a map from them to probabilities; or an
 /// ensemble of them, whose probability is the mean of its members' ([`CrossFit`](super::CrossFit)).
@@ -76,7 +76,7 @@ impl<P, K: CalibrationMap> FittedPipeline<P, K> {
         let mut out = vec![0.0; x.nrows()];
         self.mean(&mut out, |model, _, out| logits_into(model, x.view(), out))?;
         // The mean of −∞ and +∞.
-        check_numbers(&out)?;
+        ensure_numbers(&out)?;
         Ok(out)
     }
 
@@ -130,7 +130,7 @@ impl<P, K: CalibrationMap> FittedPipeline<P, K> {
     }
 
     /// The probabilities among the rows as they are, whoever made their offsets.
-    pub(crate) fn probabilities_as_sampled(&self, data: &Dataset<'_>) -> Result<Vec<f64>>
+    pub(super) fn probabilities_as_sampled(&self, data: &Dataset<'_>) -> Result<Vec<f64>>
     where
         P: Predict,
     {
@@ -191,7 +191,7 @@ impl<P, K: CalibrationMap> FittedPipeline<P, K> {
         let row = row.into();
         let mean = self.mean_of(|model, _| logit_of(model, row))?;
         // The mean of −∞ and +∞.
-        check_numbers(&[mean])?;
+        ensure_numbers(&[mean])?;
         Ok(mean)
     }
 
@@ -252,37 +252,6 @@ impl<P, K> fmt::Display for FittedPipeline<P, K> {
 
 fn logit_of(model: &impl Predict, row: Row<'_>) -> Result<f64> {
     let logit = model.logit(row)?;
-    check_numbers(&[logit])?;
+    ensure_numbers(&[logit])?;
     Ok(logit)
-}
-
-fn logits_into(model: &impl Predict, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
-    same_length("the output", out.len(), "the feature matrix", x.nrows())?;
-    model.logits_into(x, out)?;
-    check_numbers(out)
-}
-
-/// The model's logits plus the offsets of the rows.
-pub(crate) fn logits_of(model: &impl Predict, data: &Dataset<'_>) -> Result<Vec<f64>> {
-    let mut out = vec![0.0; data.rows()];
-    logits_into(model, data.features(), &mut out)?;
-    add(&mut out, data.offsets());
-    Ok(out)
-}
-
-fn add(out: &mut [f64], terms: Option<&[f64]>) {
-    if let Some(terms) = terms {
-        out.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
-    }
-}
-
-/// Infinite logits are certain answers; NaN is none.
-fn check_numbers(logits: &[f64]) -> Result<()> {
-    match logits.iter().position(|logit| logit.is_nan()) {
-        None => Ok(()),
-        Some(row) => {
-            let what = "the model's logits".into();
-            Err(Error::NonFinite { what, row, column: None, value: f64::NAN })
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 mod cross_fit;
 mod fitted;
+mod pilot;
 mod report;
 mod warning;
 
@@ -10,7 +11,6 @@ use std::ops::ControlFlow;
 
 pub use cross_fit::{CrossFit, FoldReport};
 pub use fitted::FittedPipeline;
-pub(crate) use fitted::logits_of;
 pub use report::Report;
 pub use warning::Warning;
 
@@ -20,7 +20,7 @@ use crate::calibration::{
 };
 use crate::core::{ClassTotals, Cut, Dataset, Distortion, Error, Progress, Result, Run, Seed};
 use crate::loss::{LogLoss, Loss};
-use crate::model::{BoxModel, Model, Predict};
+use crate::model::{BoxModel, Model, Predict, logits_of};
 use crate::sampling::{NoSampling, Sampler};
 
 /// Resamples, fits and calibrates, and never loses the thread: the sampler says what it distorted, the
@@ -253,11 +253,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
     }
 
     /// [`fit`](Self::fit) as a part of other work: with that run instead of its own.
-    pub(crate) fn fit_in(
-        &self,
-        train: &Dataset<'_>,
-        run: &Run,
-    ) -> Result<FittedPipeline<M::Fitted, C::Map>>
+    fn fit_in(&self, train: &Dataset<'_>, run: &Run) -> Result<FittedPipeline<M::Fitted, C::Map>>
     where
         S: Sampler,
         L: Loss,

@@ -11,10 +11,7 @@ use plotters::prelude::{
 use plotters::style::register_font;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::figure::{Marker, Stroke};
-
-/// A point of the page, from its top left corner.
-pub(super) type Point = (f64, f64);
+use super::look::{Look, Point, Stroke};
 
 /// Where a text lies relative to its point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,20 +92,15 @@ impl<DB: DrawingBackend> Canvas<DB> {
         self.area.draw(&area).map_err(|error| error.to_string())
     }
 
-    /// A marker; hollow where the number lies beyond the axis.
-    pub(super) fn marker(
-        &self,
-        (x, y): Point,
-        marker: Marker,
-        colour: RGBColor,
-        hollow: bool,
-    ) -> Result<(), String> {
-        let outline: Vec<Point> =
-            marker.outline().iter().map(|(dx, dy)| (x + 4.0 * dx, y + 4.0 * dy)).collect();
-        let fill = if hollow { RGBColor(255, 255, 255) } else { colour };
+    /// The marker of a look; hollow where the number lies beyond the axis.
+    pub(super) fn marker(&self, (x, y): Point, look: Look, hollow: bool) -> Result<(), String> {
+        let outline = look.marker.outline();
+        let mut outline: Vec<Point> =
+            outline.iter().map(|(dx, dy)| (x + 4.0 * dx, y + 4.0 * dy)).collect();
+        let fill = if hollow { RGBColor(255, 255, 255) } else { look.colour() };
         self.fill(&outline, fill, 1.0)?;
-        let closed: Vec<Point> = outline.iter().chain(&outline[..1]).copied().collect();
-        self.line(&closed, Stroke { colour, dash: None, width: 1.25 })
+        outline.push(outline[0]);
+        self.line(&outline, Stroke { colour: look.colour(), dash: None, width: 1.25 })
     }
 
     fn style(&self, size: f64, colour: RGBColor) -> TextStyle<'static> {

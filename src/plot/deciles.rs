@@ -1,9 +1,10 @@
 //! Predicted and observed rates by decile.
 
 use super::axis::{Axis, Measure, Unit};
-use super::figure::{Figure, Key, Look, Mark, Panel};
-use super::{Options, Picture, need_models};
-use crate::Result;
+use super::figure::{Figure, Key, Mark, Panel};
+use super::look::Look;
+use super::{Options, Picture, ensure_models};
+use crate::core::Result;
 use crate::metrics::{Decile, DecileTable};
 
 /// The observed rate and the mean prediction in each group of a [`DecileTable`], the highest predictions
@@ -14,22 +15,21 @@ use crate::metrics::{Decile, DecileTable};
 /// markers, and on a linear axis bars. Hollow markers are groups without positives, beyond the axis.
 ///
 /// # Errors
-///
 /// The [errors common to all pictures](super#errors).
 ///
 /// ```
-/// use imbalance::metrics::Ranked;
+/// use imbalance::metrics::RankedScores;
 /// use imbalance::plot::{Options, deciles};
 ///
 /// let labels: Vec<bool> = (0..100).map(|i| i >= 95).collect();
 /// let p: Vec<f64> = (0..100).map(|i| f64::from(i) / 1000.0).collect();
-/// let table = Ranked::new(&labels, &p, None)?.deciles(10)?;
+/// let table = RankedScores::new(&labels, &p, None)?.deciles(10)?;
 /// let picture = deciles(&[("my model", &table)], &Options::default())?;
 /// assert!(picture.svg().contains("my model"));
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 pub fn deciles(models: &[(&str, &DecileTable)], options: &Options) -> Result<Picture> {
-    need_models(models)?;
+    ensure_models(models)?;
     let (mut weight, mut positives) = (0.0, 0.0);
     for group in models.iter().flat_map(|(_, table)| &table.groups) {
         weight += group.bin.weight;
@@ -45,33 +45,28 @@ pub fn deciles(models: &[(&str, &DecileTable)], options: &Options) -> Result<Pic
         let label = "Group, highest predictions first";
         let mut x = Axis::new(label, Measure::Linear, Unit::Plain, 0.4, last + 0.6);
         x.ticks.retain(|(value, _)| value.fract() == 0.0);
-        let colour = observed.stroke.colour;
         let bars = groups().map(|(k, group)| (k - 0.4, k + 0.4, group.bin.observed)).collect();
         let points = |of: fn(&Decile) -> f64| groups().map(|(k, group)| (k, of(group))).collect();
         let rates = points(|group| group.bin.observed);
-        let promises = points(|group| group.bin.mean_predicted);
+        let predictions = points(|group| group.bin.mean_predicted);
         let marks = vec![
             if measure == Measure::Linear {
-                Mark::Bars { bars, colour }
+                Mark::Bars { bars, colour: observed.colour() }
             } else {
-                Mark::Dots { points: rates, marker: observed.marker, colour }
+                Mark::Dots { points: rates, look: observed }
             },
-            Mark::Dots {
-                points: promises,
-                marker: predicted.marker,
-                colour: predicted.stroke.colour,
-            },
+            Mark::Dots { points: predictions, look: predicted },
         ];
         Panel { title: Some((*name).into()), x, y, marks }
     });
     let panels = panels.collect();
     let legend = vec![
         if measure == Measure::Linear {
-            Key::area("observed rate", observed.stroke.colour)
+            Key::area("observed rate", observed.colour())
         } else {
-            Key::dots("observed rate", observed.marker, observed.stroke.colour)
+            Key::dots("observed rate", observed)
         },
-        Key::dots("mean predicted probability", predicted.marker, predicted.stroke.colour),
+        Key::dots("mean predicted probability", predicted),
     ];
     let title = options.title_or("Observed and predicted rate by decile of the predictions");
     Picture::new("decile", Figure { title, panels, legend, note: String::new() })

@@ -3,93 +3,8 @@
 use plotters::prelude::{DrawingBackend, RGBColor};
 
 use super::axis::Axis;
-use super::canvas::{Anchor, Canvas, Point};
-
-/// A line's looks. Lengths are in points of the page.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Stroke {
-    pub(super) colour: RGBColor,
-    /// Length of a dash and of the gap after it.
-    pub(super) dash: Option<(f64, f64)>,
-    pub(super) width: f64,
-}
-
-/// A dot's shape.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Marker {
-    Circle,
-    Square,
-    Triangle,
-    Diamond,
-    Wedge,
-}
-
-impl Marker {
-    /// Its corners around the origin, y downwards.
-    pub(super) fn outline(self) -> Vec<Point> {
-        match self {
-            Self::Circle => {
-                (0..16).map(|k| (f64::from(k) * std::f64::consts::TAU / 16.0).sin_cos()).collect()
-            }
-            Self::Square => vec![(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)],
-            Self::Triangle => vec![(0.0, -1.2), (1.1, 0.8), (-1.1, 0.8)],
-            Self::Diamond => vec![(0.0, -1.3), (1.3, 0.0), (0.0, 1.3), (-1.3, 0.0)],
-            Self::Wedge => vec![(0.0, 1.2), (1.1, -0.8), (-1.1, -0.8)],
-        }
-    }
-}
-
-/// How a model looks in every picture.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Look {
-    pub(super) stroke: Stroke,
-    pub(super) marker: Marker,
-}
-
-/// Okabe and Ito's palette, told apart with every kind of colour blindness; without its yellow, which
-/// is too faint on white.
-const PALETTE: [RGBColor; 7] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(230, 159, 0),
-    RGBColor(86, 180, 233),
-    RGBColor(0, 0, 0),
-];
-const DASHES: [Option<(f64, f64)>; 4] =
-    [None, Some((9.0, 4.0)), Some((2.5, 3.0)), Some((16.0, 5.0))];
-const MARKERS: [Marker; 5] =
-    [Marker::Circle, Marker::Square, Marker::Triangle, Marker::Diamond, Marker::Wedge];
-
-pub(super) const GREY: RGBColor = RGBColor(110, 110, 110);
-const INK: RGBColor = RGBColor(40, 40, 40);
-const GRID: RGBColor = RGBColor(228, 228, 228);
-
-impl Look {
-    /// The look of the model at that place; 140 of them differ in colour, dash or marker.
-    pub(super) fn of(model: usize) -> Self {
-        let colours = PALETTE.len();
-        Self {
-            stroke: Stroke {
-                colour: PALETTE[model % colours],
-                dash: DASHES[(model % colours + model / colours) % DASHES.len()],
-                width: 1.75,
-            },
-            marker: MARKERS[model % MARKERS.len()],
-        }
-    }
-
-    /// What is no model: chance, or perfect calibration.
-    pub(super) fn reference() -> Stroke {
-        Stroke { colour: GREY, dash: Some((5.0, 4.0)), width: 1.0 }
-    }
-
-    /// The best there can be.
-    pub(super) fn perfect() -> Stroke {
-        Stroke { colour: GREY, dash: None, width: 1.0 }
-    }
-}
+use super::canvas::{Anchor, Canvas};
+use super::look::{GREY, GRID, INK, Look, Point, Stroke};
 
 /// One thing drawn in a panel, in the numbers of its axes.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,7 +14,7 @@ pub(super) enum Mark {
     /// The area between two lines over the same x: (x, low, high).
     Band { edges: Vec<(f64, f64, f64)>, colour: RGBColor },
     /// A marker at each point; hollow where it lies beyond an axis.
-    Dots { points: Vec<Point>, marker: Marker, colour: RGBColor },
+    Dots { points: Vec<Point>, look: Look },
     /// A vertical interval at each x: (x, low, high).
     Whiskers { intervals: Vec<(f64, f64, f64)>, colour: RGBColor },
     /// A bar from the lower end of the y axis: (left, right, height).
@@ -120,7 +35,8 @@ pub(super) struct Panel {
 pub(super) struct Key {
     pub(super) name: String,
     pub(super) stroke: Option<Stroke>,
-    pub(super) marker: Option<(Marker, RGBColor)>,
+    /// The look whose marker is shown.
+    pub(super) marker: Option<Look>,
     pub(super) area: Option<RGBColor>,
 }
 
@@ -129,17 +45,17 @@ impl Key {
         Self { name: plain(name), stroke: Some(stroke), marker: None, area: None }
     }
 
-    /// The model at that place.
-    pub(super) fn model(name: &str, model: usize) -> Self {
-        Self::line(name, Look::of(model).stroke)
+    /// The lines of models, in their order.
+    pub(super) fn models<'a>(names: impl Iterator<Item = &'a str>) -> impl Iterator<Item = Self> {
+        names.enumerate().map(|(model, name)| Self::line(name, Look::of(model).stroke))
     }
 
     pub(super) fn area(name: &str, colour: RGBColor) -> Self {
         Self { name: plain(name), stroke: None, marker: None, area: Some(colour) }
     }
 
-    pub(super) fn dots(name: &str, marker: Marker, colour: RGBColor) -> Self {
-        Self { name: plain(name), stroke: None, marker: Some((marker, colour)), area: None }
+    pub(super) fn dots(name: &str, look: Look) -> Self {
+        Self { name: plain(name), stroke: None, marker: Some(look), area: None }
     }
 }
 
@@ -256,8 +172,8 @@ impl Figure {
             if let Some(stroke) = key.stroke {
                 canvas.line(&[(*x, *y), (x + SAMPLE, *y)], stroke)?;
             }
-            if let Some((marker, colour)) = key.marker {
-                canvas.marker((x + 0.5 * SAMPLE, *y), marker, colour, false)?;
+            if let Some(look) = key.marker {
+                canvas.marker((x + 0.5 * SAMPLE, *y), look, false)?;
             }
             canvas.text(&key.name, (x + SAMPLE + 8.0, *y), Anchor::Left, TICK, INK)?;
         }
@@ -359,9 +275,9 @@ impl Panel {
                 corners.extend(thinned(&low).into_iter().rev());
                 canvas.fill(&corners, *colour, 0.18)
             }
-            Mark::Dots { points, marker, colour } => points.iter().try_for_each(|&(x, y)| {
+            Mark::Dots { points, look } => points.iter().try_for_each(|&(x, y)| {
                 let hollow = !(self.x.place(x).1 && self.y.place(y).1);
-                canvas.marker((across(x), up(y)), *marker, *colour, hollow)
+                canvas.marker((across(x), up(y)), *look, hollow)
             }),
             Mark::Whiskers { intervals, colour } => {
                 let stroke = Stroke { colour: *colour, dash: None, width: 1.25 };

@@ -1,9 +1,10 @@
 //! Gain and lift.
 
 use super::axis::{Axis, Measure, Unit};
-use super::figure::{Figure, Key, Look, Mark, Panel};
-use super::{Options, Picture, need_models};
-use crate::Result;
+use super::figure::{Figure, Key, Mark, Panel};
+use super::look::Look;
+use super::{Options, Picture, ensure_models};
+use crate::core::Result;
 use crate::metrics::GainCurve;
 
 /// The share of the positives found (gain), and how many times as many as by chance (lift), among the
@@ -13,20 +14,19 @@ use crate::metrics::GainCurve;
 /// axes, which show the top 0.1 % of the rows as well as the top half.
 ///
 /// # Errors
-///
 /// The [errors common to all pictures](super#errors).
 ///
 /// ```
-/// use imbalance::metrics::Ranked;
+/// use imbalance::metrics::RankedScores;
 /// use imbalance::plot::{Options, gain};
 ///
-/// let ranked = Ranked::new(&[false, true, false, true], &[0.1, 0.2, 0.3, 0.9], None)?;
+/// let ranked = RankedScores::new(&[false, true, false, true], &[0.1, 0.2, 0.3, 0.9], None)?;
 /// let picture = gain(&[("my model", &ranked.gain_curve()?)], &Options::default())?;
 /// assert!(picture.svg().contains("Lift"));
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 pub fn gain(models: &[(&str, &GainCurve)], options: &Options) -> Result<Picture> {
-    need_models(models)?;
+    ensure_models(models)?;
     let rate = models[0].1.base_rate;
     let points = || models.iter().flat_map(|(_, curve)| &curve.points);
     let lifts = points().map(|point| point.lift).chain([1.0]);
@@ -62,7 +62,7 @@ pub fn gain(models: &[(&str, &GainCurve)], options: &Options) -> Result<Picture>
         },
         Panel { title: Some("Lift".into()), x, y: lift, marks: ratios },
     ];
-    let keys = models.iter().enumerate().map(|(model, (name, _))| Key::model(name, model));
+    let keys = Key::models(models.iter().map(|(name, _)| *name));
     let references =
         [Key::line("chance", Look::reference()), Key::line("perfect ranking", perfect)];
     let legend = keys.chain(references).collect();

@@ -1,38 +1,38 @@
 //! The histogram of the predictions of each class.
 
 use super::axis::{Axis, Measure, Unit};
-use super::figure::{Figure, Key, Look, Mark, Panel, Stroke};
-use super::{Options, Picture, Scale, need_models};
-use crate::Result;
-use crate::metrics::{self, ScoreHistogram};
+use super::figure::{Figure, Key, Mark, Panel};
+use super::look::{Look, Stroke};
+use super::{Options, Picture, Scale, ensure_models};
+use crate::core::Result;
+use crate::metrics::{ProbabilityScale, ScoreHistogram};
 
 /// Where the predictions of the positives and of the negatives lie; a panel for each model.
 ///
 /// Each class is drawn as shares of its own rows, as a tenth of a percent of all rows would be
-/// invisible. The axis of probabilities is that of the
-/// first histogram unless [`Options::scale`] names another.
+/// invisible. The axis of probabilities has the scale of the first histogram unless [`Options::scale`]
+/// names another.
 ///
 /// # Errors
-///
 /// The [errors common to all pictures](super#errors).
 ///
 /// ```
-/// use imbalance::metrics::{Axis, Ranked};
+/// use imbalance::metrics::{ProbabilityScale, RankedScores};
 /// use imbalance::plot::{Options, histogram};
 ///
-/// let ranked = Ranked::new(&[false, true, false, true], &[0.1, 0.2, 0.3, 0.9], None)?;
-/// let histogram_of_scores = ranked.score_histogram(20, Axis::Logit)?;
+/// let ranked = RankedScores::new(&[false, true, false, true], &[0.1, 0.2, 0.3, 0.9], None)?;
+/// let histogram_of_scores = ranked.score_histogram(20, ProbabilityScale::Logit)?;
 /// let picture = histogram(&[("my model", &histogram_of_scores)], &Options::default())?;
 /// assert!(picture.svg().contains("positives"));
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 pub fn histogram(models: &[(&str, &ScoreHistogram)], options: &Options) -> Result<Picture> {
-    need_models(models)?;
+    ensure_models(models)?;
     // Dashes would hide the narrow bars of few positives.
     let solid = |look: Look| Look { stroke: Stroke { dash: None, ..look.stroke }, ..look };
     let looks = [Look::of(0), Look::of(1)].map(solid);
-    let measure = match (options.scale, models[0].1.axis) {
-        (Scale::Linear, _) | (Scale::Auto, metrics::Axis::Linear) => Measure::Linear,
+    let measure = match (options.scale, models[0].1.scale) {
+        (Scale::Linear, _) | (Scale::Auto, ProbabilityScale::Linear) => Measure::Linear,
         (Scale::Logit, _) | (Scale::Auto, _) => Measure::Logit,
     };
     // One axis for all models: a model that promises more lies further right.
@@ -52,7 +52,7 @@ pub fn histogram(models: &[(&str, &ScoreHistogram)], options: &Options) -> Resul
             let steps = bars.flat_map(|(ends, &share)| [(ends[0], share), (ends[1], share)]);
             let steps: Vec<(f64, f64)> = steps.collect();
             let edges = steps.iter().map(|&(p, share)| (p, 0.0, share)).collect();
-            marks.push(Mark::Band { edges, colour: look.stroke.colour });
+            marks.push(Mark::Band { edges, colour: look.colour() });
             let down = |end: Option<&(f64, f64)>| end.map(|&(p, _)| (p, 0.0));
             let (first, last) = (down(steps.first()), down(steps.last()));
             let outline = first.into_iter().chain(steps).chain(last).collect();
@@ -64,7 +64,7 @@ pub fn histogram(models: &[(&str, &ScoreHistogram)], options: &Options) -> Resul
     let legend = ["negatives", "positives"]
         .into_iter()
         .zip(looks)
-        .map(|(name, look)| Key { area: Some(look.stroke.colour), ..Key::line(name, look.stroke) });
+        .map(|(name, look)| Key { area: Some(look.colour()), ..Key::line(name, look.stroke) });
     let legend = legend.collect();
     let title = options.title_or("Predicted probabilities of positives and negatives");
     let note = if measure == Measure::Logit {

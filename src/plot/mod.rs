@@ -1,17 +1,16 @@
 //! Pictures of curves and tables from [`metrics`](crate::metrics), as SVG and PNG (feature `plot`).
 //!
-//! Each takes several models by name, so that they can be compared in one picture, and works at a base
-//! rate of 0.1 %: where the rate is below [`RARE`] the axes of probabilities are **logit** axes, which
-//! give 0.01 %, 0.1 %, 1 % and 10 % the same room, instead of pressing all rows into a corner.
+//! Each picture takes several models by name, to compare them, and works at a base rate of 0.1 %: below a
+//! rate of [`RARE`] the axes of probabilities are **logit** axes, on which 0.01 %, 0.1 %, 1 % and 10 % are
+//! equally far apart; on a linear axis almost all rows would lie in a corner.
 //!
 //! Models differ in colour (Okabe and Ito's palette, told apart with every kind of colour blindness),
 //! in dashes and in markers. The legend stands below the data, never on it. Bitmaps are drawn with a
 //! font that comes with the crate (`DejaVu Sans`); nothing needs to be installed.
 //!
 //! # Errors
-//!
-//! All pictures return [`Error::InvalidArgument`] where no model is given, and [`Error::Drawing`] if
-//! the drawing library fails.
+//! All pictures return [`Error::InvalidArgument`] without a model, and [`Error::Drawing`] if the drawing
+//! library fails.
 
 mod axis;
 mod canvas;
@@ -19,6 +18,7 @@ mod deciles;
 mod figure;
 mod gain;
 mod histogram;
+mod look;
 mod precision_recall;
 mod reliability;
 mod roc;
@@ -45,14 +45,15 @@ pub use self::slices::slices;
 use self::axis::{Axis, Measure};
 use self::canvas::Canvas;
 use self::figure::{Figure, Layout};
-use crate::{Error, Result};
+use crate::core::{Error, Result};
 
 /// Below this base rate, axes are logit axes unless [`Options::scale`] says otherwise: from here on,
 /// a linear axis to 100 % gives nine tenths of its length to almost no rows.
 pub const RARE: f64 = 0.1;
 
-/// How a picture's axis of probabilities measures.
+/// The scale of a picture's axis of probabilities.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Scale {
     /// [`Logit`](Self::Logit) below a base rate of [`RARE`], otherwise [`Linear`](Self::Linear).
     #[default]
@@ -64,7 +65,7 @@ pub enum Scale {
     Logit,
 }
 
-/// What can be chosen about a picture.
+/// The title and the scale of a picture.
 ///
 /// ```
 /// use imbalance::plot::{Options, Scale};
@@ -77,7 +78,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// The picture's title. The default says what kind of picture it is.
+    /// The title of the picture. Default: the kind of picture.
     #[must_use]
     pub fn title(mut self, title: impl Into<String>) -> Self {
         self.title = Some(title.into());
@@ -197,11 +198,16 @@ impl fmt::Debug for Picture {
     }
 }
 
-fn need_models<T>(models: &[T]) -> Result<()> {
+fn ensure_models<T>(models: &[T]) -> Result<()> {
     if models.is_empty() {
         return Err(Error::invalid("models", "empty", "at least one model"));
     }
     Ok(())
+}
+
+/// A level as a percentage, without the rounding of the multiplication.
+fn percent(level: f64) -> f64 {
+    (1e6 * level).round() / 1e4
 }
 
 /// A function on an axis, at enough points to look smooth on any scale.

@@ -1,9 +1,10 @@
 //! The precision–recall curve.
 
 use super::axis::{Axis, Measure, Unit};
-use super::figure::{Figure, Key, Look, Mark, Panel};
-use super::{Options, Picture, need_models};
-use crate::Result;
+use super::figure::{Figure, Key, Mark, Panel};
+use super::look::Look;
+use super::{Options, Picture, ensure_models};
+use crate::core::Result;
 use crate::metrics::PrecisionRecallCurve;
 
 /// Precision against recall, for every threshold, as the steps whose area is
@@ -15,14 +16,13 @@ use crate::metrics::PrecisionRecallCurve;
 /// upper end.
 ///
 /// # Errors
-///
 /// The [errors common to all pictures](super#errors).
 ///
 /// ```
-/// use imbalance::metrics::Ranked;
+/// use imbalance::metrics::RankedScores;
 /// use imbalance::plot::{Options, precision_recall};
 ///
-/// let ranked = Ranked::new(&[false, true, false, true], &[0.1, 0.2, 0.3, 0.9], None)?;
+/// let ranked = RankedScores::new(&[false, true, false, true], &[0.1, 0.2, 0.3, 0.9], None)?;
 /// let curve = ranked.precision_recall_curve()?;
 /// let picture = precision_recall(&[("my model", &curve)], &Options::default())?;
 /// assert!(picture.svg().contains("Recall"));
@@ -32,7 +32,7 @@ pub fn precision_recall(
     models: &[(&str, &PrecisionRecallCurve)],
     options: &Options,
 ) -> Result<Picture> {
-    need_models(models)?;
+    ensure_models(models)?;
     let rate = models[0].1.base_rate;
     let y = match options.measure(rate) {
         Measure::Linear => Axis::shares("Precision"),
@@ -50,7 +50,7 @@ pub fn precision_recall(
         let points = points.collect();
         marks.push(Mark::Line { points, stroke: Look::of(model).stroke });
     }
-    let keys = models.iter().enumerate().map(|(model, (name, _))| Key::model(name, model));
+    let keys = Key::models(models.iter().map(|(name, _)| *name));
     let legend = keys.chain([Key::line("base rate (chance)", Look::reference())]).collect();
     let title = options.title_or("Precision and recall");
     let panels = vec![Panel { title: None, x: Axis::shares("Recall"), y, marks }];

@@ -1,15 +1,16 @@
 //! The reliability diagram.
 
 use super::axis::{Axis, Measure, Unit};
-use super::figure::{Figure, Key, Look, Mark, Panel};
-use super::{Options, Picture, Scale, need_models};
-use crate::Result;
-use crate::metrics::{Corp, ReliabilityCurve, ReliabilityPoint};
+use super::figure::{Figure, Key, Mark, Panel};
+use super::look::Look;
+use super::{Options, Picture, Scale, ensure_models};
+use crate::core::Result;
+use crate::metrics::{CorpDecomposition, ReliabilityCurve, ReliabilityPoint};
 
 /// Observed rate against predicted probability: a calibrated model follows the diagonal.
 ///
 /// A marker for each bin, with the band of its confidence intervals; and as a line the
-/// [`Corp`] curve, the monotone map that would recalibrate the model, or, where it is `None`, the line
+/// [`CorpDecomposition`] curve, the monotone map that would recalibrate the model, or, where it is `None`, the line
 /// through the bins. Above the diagonal the model promises too little, below it too much. Hollow
 /// markers lie beyond the axis: bins without positives, on a logit axis. Both axes of a panel are one, so
 /// that the diagonal is one, and reach as far as any bin; further ends of bins and intervals may be cut.
@@ -19,26 +20,25 @@ use crate::metrics::{Corp, ReliabilityCurve, ReliabilityPoint};
 /// one or the other.
 ///
 /// # Errors
-///
 /// The [errors common to all pictures](super#errors).
 ///
 /// ```
-/// use imbalance::metrics::Ranked;
+/// use imbalance::metrics::RankedScores;
 /// use imbalance::plot::{Options, reliability};
 ///
 /// let labels: Vec<bool> = (0..2000).map(|i| i % 100 == 0).collect();
 /// let p: Vec<f64> = (0..2000).map(|i| 0.002 + f64::from(i % 97) / 6000.0).collect();
-/// let ranked = Ranked::new(&labels, &p, None)?;
+/// let ranked = RankedScores::new(&labels, &p, None)?;
 /// let (curve, corp) = (ranked.reliability_curve(10, 0.95)?, ranked.corp()?);
 /// let picture = reliability(&[("my model", &curve, Some(&corp))], &Options::default())?;
 /// assert!(picture.svg().contains("my model"));
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 pub fn reliability(
-    models: &[(&str, &ReliabilityCurve, Option<&Corp>)],
+    models: &[(&str, &ReliabilityCurve, Option<&CorpDecomposition>)],
     options: &Options,
 ) -> Result<Picture> {
-    need_models(models)?;
+    ensure_models(models)?;
     let measures: &[Measure] = match options.scale {
         Scale::Auto => &[Measure::Linear, Measure::Logit],
         Scale::Linear => &[Measure::Linear],
@@ -50,13 +50,12 @@ pub fn reliability(
         .iter()
         .enumerate()
         .map(|(model, (name, _, _))| {
-            let Look { stroke, marker } = Look::of(model);
-            Key { marker: Some((marker, stroke.colour)), ..Key::model(name, model) }
+            let look = Look::of(model);
+            Key { marker: Some(look), ..Key::line(name, look.stroke) }
         })
         .collect();
     legend.push(Key::line("calibrated", Look::reference()));
-    // Without the rounding of the multiplication.
-    let level = (1e6 * models[0].1.level).round() / 1e4;
+    let level = super::percent(models[0].1.level);
     let line = if models.iter().any(|(_, _, corp)| corp.is_some()) {
         "lines: monotone recalibration (CORP)"
     } else {
@@ -77,7 +76,10 @@ pub fn reliability(
 }
 
 /// The diagram on axes of that measure.
-fn panel(models: &[(&str, &ReliabilityCurve, Option<&Corp>)], measure: Measure) -> Panel {
+fn panel(
+    models: &[(&str, &ReliabilityCurve, Option<&CorpDecomposition>)],
+    measure: Measure,
+) -> Panel {
     let points = || models.iter().flat_map(|(_, curve, _)| &curve.points);
     // The axes hold all bins; of what reaches further, at most a factor of 10 is shown.
     let places = points().flat_map(|point| [point.bin.mean_predicted, point.bin.observed]);
@@ -107,7 +109,7 @@ fn panel(models: &[(&str, &ReliabilityCurve, Option<&Corp>)], measure: Measure) 
     for (model, (_, curve, _)) in models.iter().enumerate() {
         let edges = curve.points.iter();
         let edges = edges.map(|p| (p.bin.mean_predicted, p.observed_lower, p.observed_upper));
-        let (edges, colour) = (edges.collect::<Vec<_>>(), Look::of(model).stroke.colour);
+        let (edges, colour) = (edges.collect::<Vec<_>>(), Look::of(model).colour());
         marks.push(if edges.len() > 1 {
             Mark::Band { edges, colour }
         } else {
@@ -116,15 +118,18 @@ fn panel(models: &[(&str, &ReliabilityCurve, Option<&Corp>)], measure: Measure) 
     }
     marks.push(diagonal);
     for (model, (_, curve, corp)) in models.iter().enumerate() {
-        let Look { stroke, marker } = Look::of(model);
+        let look = Look::of(model);
         let bins = curve.points.iter().map(|p| (p.bin.mean_predicted, p.bin.observed));
         let bins: Vec<_> = bins.collect();
         let steps = corp.map(|corp| {
             let blocks = corp.blocks.iter();
             blocks.flat_map(|b| [(b.lower, b.observed), (b.upper, b.observed)]).collect()
         });
-        marks.push(Mark::Line { points: steps.unwrap_or_else(|| bins.clone()), stroke });
-        marks.push(Mark::Dots { points: bins, marker, colour: stroke.colour });
+        marks.push(Mark::Line {
+            points: steps.unwrap_or_else(|| bins.clone()),
+            stroke: look.stroke,
+        });
+        marks.push(Mark::Dots { points: bins, look });
     }
     Panel { title: None, x, y, marks }
 }

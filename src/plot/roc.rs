@@ -1,9 +1,10 @@
 //! The ROC curve.
 
 use super::axis::{Axis, Measure, Unit};
-use super::figure::{Figure, Key, Look, Mark, Panel};
-use super::{Options, Picture, Scale, need_models};
-use crate::Result;
+use super::figure::{Figure, Key, Mark, Panel};
+use super::look::Look;
+use super::{Options, Picture, Scale, ensure_models};
+use crate::core::Result;
 use crate::metrics::RocCurve;
 
 /// True positive rate against false positive rate, for every threshold.
@@ -14,20 +15,19 @@ use crate::metrics::RocCurve;
 /// [`Scale::Linear`] or [`Scale::Logit`] there is only the one or the other.
 ///
 /// # Errors
-///
 /// The [errors common to all pictures](super#errors).
 ///
 /// ```
-/// use imbalance::metrics::Ranked;
+/// use imbalance::metrics::RankedScores;
 /// use imbalance::plot::{Options, roc};
 ///
-/// let ranked = Ranked::new(&[false, true, false, true], &[0.1, 0.2, 0.3, 0.9], None)?;
+/// let ranked = RankedScores::new(&[false, true, false, true], &[0.1, 0.2, 0.3, 0.9], None)?;
 /// let picture = roc(&[("my model", &ranked.roc_curve()?)], &Options::default())?;
 /// assert!(picture.svg().contains("False positive rate"));
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 pub fn roc(models: &[(&str, &RocCurve)], options: &Options) -> Result<Picture> {
-    need_models(models)?;
+    ensure_models(models)?;
     let measures: &[Measure] = match options.scale {
         Scale::Auto => &[Measure::Linear, Measure::Log],
         Scale::Linear => &[Measure::Linear],
@@ -55,7 +55,7 @@ pub fn roc(models: &[(&str, &RocCurve)], options: &Options) -> Result<Picture> {
         Panel { title: None, x, y: Axis::shares("True positive rate"), marks }
     });
     let panels = panels.collect();
-    let keys = models.iter().enumerate().map(|(model, (name, _))| Key::model(name, model));
+    let keys = Key::models(models.iter().map(|(name, _)| *name));
     let legend = keys.chain([Key::line("chance", Look::reference())]).collect();
     let title = options.title_or("ROC: positives found against false alarms");
     Picture::new("ROC", Figure { title, panels, legend, note: String::new() })

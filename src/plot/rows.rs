@@ -1,15 +1,15 @@
 //! Rows in two of their columns.
 
 use super::axis::{Axis, Measure, Unit};
-use super::figure::{Figure, Key, Look, Mark, Panel};
-use super::{Options, Picture, need_models};
-use crate::{Dataset, Error, Result};
+use super::figure::{Figure, Key, Mark, Panel};
+use super::look::Look;
+use super::{Options, Picture, ensure_models};
+use crate::core::{Dataset, Error, Result};
 
 /// The rows of one or several data sets in two of their columns, a dot for each: what a sampler did to
 /// them, side by side on the same axes. For hundreds of rows; of many more, the dots cover each other.
 ///
 /// # Errors
-///
 /// The [errors common to all pictures](super#errors), or [`Error::InvalidArgument`] for a column that a data
 /// set does not have.
 ///
@@ -29,7 +29,7 @@ pub fn rows(
     columns: [usize; 2],
     options: &Options,
 ) -> Result<Picture> {
-    need_models(samples)?;
+    ensure_models(samples)?;
     for (name, data) in samples {
         if let Some(column) = columns.into_iter().find(|&column| column >= data.columns()) {
             let expected = format!("below the {} columns of `{name}`", data.columns());
@@ -56,20 +56,15 @@ pub fn rows(
         // Positives above negatives.
         let marks = [false, true].map(|class| {
             let rows = points.iter().zip(data.labels()).filter(|(_, label)| **label == class);
-            let look = looks[usize::from(class)];
-            Mark::Dots {
-                points: rows.map(|(&[x, y], _)| (x, y)).collect(),
-                marker: look.marker,
-                colour: look.stroke.colour,
-            }
+            let points = rows.map(|(&[x, y], _)| (x, y)).collect();
+            Mark::Dots { points, look: looks[usize::from(class)] }
         });
         let totals = data.totals();
         let title = format!("{name}: {} of {} positive", totals.positives, totals.rows());
         Panel { title: Some(title), x: x.clone(), y: y.clone(), marks: marks.into() }
     });
     let panels = panels.collect();
-    let key = |name, look: Look| Key::dots(name, look.marker, look.stroke.colour);
-    let legend = vec![key("positives", looks[1]), key("negatives", looks[0])];
+    let legend = vec![Key::dots("positives", looks[1]), Key::dots("negatives", looks[0])];
     let title = options.title_or("Rows in two columns");
     Picture::new("rows", Figure { title, panels, legend, note: String::new() })
 }

@@ -1,9 +1,10 @@
 //! Predicted over observed by slice.
 
 use super::axis::{Axis, Measure, Unit};
-use super::figure::{Figure, Key, Look, Mark, Panel};
-use super::{Options, Picture, need_models};
-use crate::Result;
+use super::figure::{Figure, Key, Mark, Panel};
+use super::look::Look;
+use super::{Options, Picture, ensure_models};
+use crate::core::Result;
 use crate::metrics::Slice;
 
 /// Slices whose names fit below an axis.
@@ -13,13 +14,11 @@ const NAMED: usize = 40;
 /// logarithmic axis: twice as much and half as much are equally far from 1.
 ///
 /// The bars are the slices' intervals of the observed rate. Slices stand in their order, by number. Hollow
-/// markers lie beyond the axis: slices without positives at its upper end, those that promise none at its
-/// lower. `by` names what the rows are sliced by. There is
-/// no axis of probabilities, so [`Options::scale`] says whether the ratio's is linear: only
-/// [`Scale::Linear`](super::Scale::Linear) makes it so.
+/// markers lie beyond the axis: slices without positives at the upper end, slices with a prediction of 0 at
+/// the lower end. `by` is the name of the attribute or of the time. There is no axis of probabilities, so
+/// [`Options::scale`] is the scale of the ratio: linear only for [`Scale::Linear`](super::Scale::Linear).
 ///
 /// # Errors
-///
 /// The [errors common to all pictures](super#errors).
 ///
 /// ```
@@ -33,7 +32,7 @@ const NAMED: usize = 40;
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 pub fn slices(by: &str, models: &[(&str, &[Slice])], options: &Options) -> Result<Picture> {
-    need_models(models)?;
+    ensure_models(models)?;
     let measure =
         if options.scale == super::Scale::Linear { Measure::Linear } else { Measure::Log };
     let count = models.iter().map(|(_, slices)| slices.len()).max().unwrap_or(0);
@@ -72,7 +71,7 @@ pub fn slices(by: &str, models: &[(&str, &[Slice])], options: &Options) -> Resul
     let calibrated = vec![(x.low, 1.0), (x.high, 1.0)];
     let mut marks = vec![Mark::Line { points: calibrated, stroke: Look::reference() }];
     for (model, (_, slices)) in models.iter().enumerate() {
-        let Look { stroke, marker } = Look::of(model);
+        let look = Look::of(model);
         // Models stand side by side.
         let shift = 0.6 * ((model as f64 + 0.5) / models.len() as f64 - 0.5);
         let places = slices.iter().enumerate();
@@ -81,18 +80,15 @@ pub fn slices(by: &str, models: &[(&str, &[Slice])], options: &Options) -> Resul
             .collect();
         let intervals = shown.iter().map(|&(x, (low, _, high))| (x, low, high)).collect();
         let points = shown.iter().map(|&(x, (_, ratio, _))| (x, ratio)).collect();
-        marks.push(Mark::Whiskers { intervals, colour: stroke.colour });
-        marks.push(Mark::Dots { points, marker, colour: stroke.colour });
+        marks.push(Mark::Whiskers { intervals, colour: look.colour() });
+        marks.push(Mark::Dots { points, look });
     }
-    let keys = models.iter().enumerate().map(|(model, (name, _))| {
-        let Look { stroke, marker } = Look::of(model);
-        Key::dots(name, marker, stroke.colour)
-    });
+    let names = models.iter().enumerate();
+    let keys = names.map(|(model, (name, _))| Key::dots(name, Look::of(model)));
     let legend = keys.chain([Key::line("calibrated", Look::reference())]).collect();
     let title = options.title_or(&format!("Predicted / observed by {by}"));
-    // Without the rounding of the multiplication.
     let level = models.iter().flat_map(|(_, slices)| slices.iter()).map(|slice| slice.level).next();
-    let level = (1e6 * level.unwrap_or(0.95)).round() / 1e4;
+    let level = super::percent(level.unwrap_or(0.95));
     let beyond = if all.iter().any(|&(_, ratio, _)| !y.place(ratio).1) {
         " Hollow: none came (above) or none was promised (below), beyond the axis."
     } else {

@@ -1,15 +1,17 @@
 //! Adaptive synthetic sampling.
 
-use super::over::{Kin, Target, check_k, checked_k, grown, rows_of};
-use super::{Resample, Sampler, Synthetic};
+use super::over::{TargetRatio, all_and, ensure_neighbours, interpolated, rows_of, valid_k};
+use super::{Resample, Sampler};
 use crate::core::{Chosen, Dataset, Error, Result, Run, Seed};
-use crate::knn::Neighbours;
+use crate::knn::Search;
+
+const NAME: &str = "ADASYN";
 
 /// ADASYN: the more negatives surround a positive, the more new positives it is the parent of.
 ///
 /// Of the k nearest rows of positive i, of either class, let Δᵢ be negative. Of the G rows to be made,
 /// i is the parent of G · Δᵢ/ΣΔ. These shares are rounded down, and the rows still missing go to the
-/// largest remainders, of equal ones to a random subset, so that exactly G come out. Partners are drawn from
+/// positives of the largest remainders (of equal remainders to a random subset), so that G rows are made. Partners are drawn from
 /// the k nearest positives; everything else, the distortion too, is as in [`Smote`](super::Smote).
 ///
 /// The paper draws the partner from the positives among the k nearest rows of *either* class, and leaves
@@ -32,7 +34,7 @@ use crate::knn::Neighbours;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Adasyn {
-    target: Target,
+    target: TargetRatio,
     k: usize,
 }
 
@@ -42,7 +44,7 @@ impl Adasyn {
     /// # Errors
     /// [`Error::InvalidArgument`] unless `ratio` is positive and finite.
     pub fn positives_per_negative(ratio: f64) -> Result<Self> {
-        Ok(Self { target: Target::new(ratio)?, k: 5 })
+        Ok(Self { target: TargetRatio::new(ratio)?, k: 5 })
     }
 
     /// How many of the nearest rows are counted, and how many of the nearest positives may be the
@@ -51,7 +53,7 @@ impl Adasyn {
     /// # Errors
     /// [`Error::InvalidArgument`] if `k` is zero.
     pub fn neighbours(mut self, k: usize) -> Result<Self> {
-        self.k = checked_k("k", k)?;
+        self.k = valid_k("k", k)?;
         Ok(self)
     }
 }
@@ -59,23 +61,23 @@ impl Adasyn {
 impl Sampler for Adasyn {
     /// # Errors
     /// [`Error::OneClass`]; [`Error::InvalidArgument`] if there are more positives than the ratio asks
-    /// for, or no more than neighbours; [`Error::Unsuitable`] if no positive has a negative neighbour.
+    /// for, or no more than neighbours; [`Error::NoParents`] if no positive has a negative neighbour.
     fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         let totals = data.totals();
-        let missing = self.target.missing("ADASYN", data, &totals)?;
+        let missing = self.target.n_missing(NAME, data, &totals)?;
         if missing == 0 {
             return Ok(Resample::identity());
         }
-        check_k(self.k, totals.positives)?;
+        ensure_neighbours("k", self.k, totals.positives - 1, "other positives")?;
         let labels = data.labels();
         let positives = rows_of(labels, true);
         let around = {
             let all: Vec<usize> = (0..data.rows()).collect();
-            Neighbours::new(data.features(), all).nearest(&positives, self.k)
+            Search::new(data.features(), all).nearest(&positives, self.k)
         };
         let negatives: Vec<usize> = around
             .chunks_exact(self.k)
-            .map(|around| around.iter().filter(|&&row| !labels[row]).count())
+            .map(|around| around.iter().filter(|near| !labels[near.row]).count())
             .collect();
         if negatives.iter().all(|&count| count == 0) {
             let found = format!(
@@ -83,17 +85,18 @@ impl Sampler for Adasyn {
                 totals.positives, self.k
             );
             let remedy = "ask for more neighbours, or use Smote, which does not need any";
-            return Err(Error::Unsuitable { sampler: "ADASYN", found, remedy });
+            return Err(Error::NoParents { sampler: NAME, found, remedy });
         }
         let mut parents = Vec::with_capacity(missing);
         for (&row, count) in positives.iter().zip(shares(&negatives, missing, run.seed())) {
             parents.extend(std::iter::repeat_n(row, count));
         }
-        let search = Neighbours::new(data.features(), &positives);
-        let partners = Kin::new(&search, &parents, self.k).partners(run.seed());
-        let ends = (parents, partners);
-        let made = Synthetic::between(data.columns(), ends, false, run.seed());
-        grown("ADASYN", data, &totals, made)
+        let made = interpolated(data, parents, &positives, self.k, run.seed());
+        all_and(made, NAME, data, &totals)
+    }
+
+    fn name(&self) -> String {
+        NAME.into()
     }
 }
 

@@ -1,9 +1,13 @@
 //! SMOTE at the border between the classes.
 
-use super::over::{Kin, Target, check_k, checked_k, grown, rows_of, spread};
-use super::{Resample, Sampler, Synthetic};
+use super::over::{
+    TargetRatio, all_and, allocate_parents, ensure_neighbours, interpolated, rows_of, valid_k,
+};
+use super::{Resample, Sampler};
 use crate::core::{Dataset, Error, Result, Run};
-use crate::knn::Neighbours;
+use crate::knn::Search;
+
+const NAME: &str = "Borderline-SMOTE";
 
 /// Borderline-SMOTE: new positives only from those in danger of being taken for negatives.
 ///
@@ -11,8 +15,8 @@ use crate::knn::Neighbours;
 /// m′ = m, *in danger* if m/2 ≤ m′ < m and *safe* otherwise ([`regions`](Self::regions)). Parents are
 /// the positives in danger, each equally often as in [`Smote`](super::Smote); partners are
 ///
-/// * kind 1 ([`first`](Self::first)): the k nearest positives,
-/// * kind 2 ([`second`](Self::second)): the k nearest rows of either class, each equally likely; towards
+/// * kind 1 ([`borderline1`](Self::borderline1)): the k nearest positives,
+/// * kind 2 ([`borderline2`](Self::borderline2)): the k nearest rows of either class, each equally likely; towards
 ///   a negative λ is uniform on \[0, ½), so that the new row stays nearer to its parent.
 ///
 /// Everything else, the distortion too, is as in [`Smote`](super::Smote).
@@ -30,15 +34,15 @@ use crate::knn::Neighbours;
 /// use imbalance::sampling::BorderlineSmote;
 ///
 /// let log = SyntheticClicks::new(5_000, 0.1)?.categorical(&[]).generate(7)?;
-/// let sampler = BorderlineSmote::first(0.5)?;
+/// let sampler = BorderlineSmote::borderline1(0.5)?;
 /// let regions = sampler.regions(&log.dataset)?;
-/// let made = sampler.resample(&log.dataset, &Run::seeded(7))?.synthetic;
-/// assert!(made.is_some_and(|made| made.parents().iter().all(|row| regions.danger.contains(row))));
+/// let made = sampler.resample(&log.dataset, &Run::seeded(7))?;
+/// assert!(made.parents().all(|row| regions.danger.contains(&row)));
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BorderlineSmote {
-    target: Target,
+    target: TargetRatio,
     kind: Kind,
     k: usize,
     m: usize,
@@ -46,14 +50,14 @@ pub struct BorderlineSmote {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    First,
-    Second,
+    Borderline1,
+    Borderline2,
 }
 
 /// The positives by how many negatives surround them. Each list rises.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub struct Regions {
+pub struct BorderlineRegions {
     /// Fewer than half of the neighbours are negative.
     pub safe: Vec<usize>,
     /// At least half of them are, but not all.
@@ -67,16 +71,16 @@ impl BorderlineSmote {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] unless `ratio` is positive and finite.
-    pub fn first(ratio: f64) -> Result<Self> {
-        Ok(Self { target: Target::new(ratio)?, kind: Kind::First, k: 5, m: 10 })
+    pub fn borderline1(ratio: f64) -> Result<Self> {
+        Ok(Self { target: TargetRatio::new(ratio)?, kind: Kind::Borderline1, k: 5, m: 10 })
     }
 
     /// Kind 2, until there are `ratio` positives for each negative. With k = 5 and m = 10.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] unless `ratio` is positive and finite.
-    pub fn second(ratio: f64) -> Result<Self> {
-        Ok(Self { kind: Kind::Second, ..Self::first(ratio)? })
+    pub fn borderline2(ratio: f64) -> Result<Self> {
+        Ok(Self { kind: Kind::Borderline2, ..Self::borderline1(ratio)? })
     }
 
     /// How many of the nearest rows may be the partner, k. Default: 5.
@@ -84,7 +88,7 @@ impl BorderlineSmote {
     /// # Errors
     /// [`Error::InvalidArgument`] if `k` is zero.
     pub fn neighbours(mut self, k: usize) -> Result<Self> {
-        self.k = checked_k("k", k)?;
+        self.k = valid_k("k", k)?;
         Ok(self)
     }
 
@@ -92,8 +96,8 @@ impl BorderlineSmote {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if `m` is zero.
-    pub fn surroundings(mut self, m: usize) -> Result<Self> {
-        self.m = checked_k("m", m)?;
+    pub fn m_neighbours(mut self, m: usize) -> Result<Self> {
+        self.m = valid_k("m", m)?;
         Ok(self)
     }
 
@@ -101,16 +105,16 @@ impl BorderlineSmote {
     ///
     /// # Errors
     /// [`Error::OneClass`], or [`Error::InvalidArgument`] if there are no more than m rows.
-    pub fn regions(&self, data: &Dataset<'_>) -> Result<Regions> {
-        data.totals().need_both("Borderline-SMOTE")?;
-        need_rows("m", self.m, data.rows())?;
+    pub fn regions(&self, data: &Dataset<'_>) -> Result<BorderlineRegions> {
+        data.totals().need_both(NAME)?;
+        ensure_neighbours("m", self.m, data.rows() - 1, "other rows")?;
         let labels = data.labels();
         let positives = rows_of(labels, true);
         let all: Vec<usize> = (0..data.rows()).collect();
-        let around = Neighbours::new(data.features(), &all).nearest(&positives, self.m);
-        let mut regions = Regions::default();
+        let around = Search::new(data.features(), &all).nearest(&positives, self.m);
+        let mut regions = BorderlineRegions::default();
         for (&row, around) in positives.iter().zip(around.chunks_exact(self.m)) {
-            let negatives = around.iter().filter(|&&row| !labels[row]).count();
+            let negatives = around.iter().filter(|near| !labels[near.row]).count();
             if negatives == self.m {
                 regions.noise.push(row);
             } else if 2 * negatives >= self.m {
@@ -123,34 +127,24 @@ impl BorderlineSmote {
     }
 }
 
-/// Checks that each row has `neighbours` others.
-fn need_rows(argument: &'static str, neighbours: usize, rows: usize) -> Result<()> {
-    if neighbours < rows {
-        return Ok(());
-    }
-    let others = rows - 1;
-    let expected = format!(
-        "below the number of rows, {rows}: each has {others} others; ask for fewer neighbours"
-    );
-    Err(Error::invalid(argument, neighbours, expected))
-}
-
 impl Sampler for BorderlineSmote {
     /// # Errors
     /// [`Error::OneClass`]; [`Error::InvalidArgument`] if there are more positives than the ratio asks
-    /// for, no more positives than k (for kind 2, no more rows than k), or no more rows than m; [`Error::Unsuitable`] if no positive is in
-    /// danger.
+    /// for, no more positives than k (for kind 2, no more rows than k), or no more rows than m;
+    /// [`Error::NoParents`] if no positive is in danger.
     fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         let totals = data.totals();
-        let missing = self.target.missing("Borderline-SMOTE", data, &totals)?;
+        let missing = self.target.n_missing(NAME, data, &totals)?;
         if missing == 0 {
             return Ok(Resample::identity());
         }
         match self.kind {
-            Kind::First => check_k(self.k, totals.positives)?,
-            Kind::Second => need_rows("k", self.k, data.rows())?,
+            Kind::Borderline1 => {
+                ensure_neighbours("k", self.k, totals.positives - 1, "other positives")?;
+            }
+            Kind::Borderline2 => ensure_neighbours("k", self.k, data.rows() - 1, "other rows")?,
         }
-        let Regions { safe, danger, noise } = self.regions(data)?;
+        let BorderlineRegions { safe, danger, noise } = self.regions(data)?;
         if danger.is_empty() {
             let found = format!(
                 "with m = {} none of {} positives is in danger: {} are safe and {} are noise",
@@ -159,19 +153,25 @@ impl Sampler for BorderlineSmote {
                 safe.len(),
                 noise.len()
             );
-            let remedy = "ask for more surroundings where they are noise and fewer where they are \
-                          safe, or use Smote";
-            return Err(Error::Unsuitable { sampler: "Borderline-SMOTE", found, remedy });
+            let remedy =
+                "raise m where they are noise and lower it where they are safe, or use Smote";
+            return Err(Error::NoParents { sampler: NAME, found, remedy });
         }
         let candidates = match self.kind {
-            Kind::First => rows_of(data.labels(), true),
-            Kind::Second => (0..data.rows()).collect(),
+            Kind::Borderline1 => rows_of(data.labels(), true),
+            Kind::Borderline2 => (0..data.rows()).collect(),
         };
-        let parents = spread(&danger, missing, run.seed());
-        let search = Neighbours::new(data.features(), &candidates);
-        let partners = Kin::new(&search, &parents, self.k).partners(run.seed());
-        let ends = (parents, partners);
-        let made = Synthetic::between(data.columns(), ends, false, run.seed());
-        grown("Borderline-SMOTE", data, &totals, made)
+        let parents = allocate_parents(&danger, missing, run.seed());
+        let made = interpolated(data, parents, &candidates, self.k, run.seed());
+        let made = match self.kind {
+            Kind::Borderline1 => made,
+            // A new row stays nearer to its parent than to a negative.
+            Kind::Borderline2 => made.with_reach(|row| if data.labels()[row] { 1.0 } else { 0.5 }),
+        };
+        all_and(made, NAME, data, &totals)
+    }
+
+    fn name(&self) -> String {
+        NAME.into()
     }
 }

@@ -1,15 +1,15 @@
 //! Edited nearest neighbours.
 
-use super::clean::{Clean, cleaned};
-use super::over::checked_k;
+use super::kept::cleaned;
+use super::over::{ensure_neighbours, valid_k};
 use super::{Resample, Sampler};
 use crate::core::{Dataset, Error, FeaturesView, Result, Run};
-use crate::knn::{Neighbours, STRETCH};
+use crate::knn::{QUERIES, Search};
 
 /// Removes negatives whose k nearest neighbours among all rows are not negative enough.
 ///
-/// * [`Vote::All`]: a row stays if all its neighbours are of its class.
-/// * [`Vote::Mode`]: a row stays unless more than half of them are of the other class; a tie keeps it.
+/// * [`VotingRule::All`]: a row stays if all its neighbours are of its class.
+/// * [`VotingRule::Mode`]: a row stays unless more than half of them are of the other class; a tie keeps it.
 ///   So with an even k the classes are treated alike. imbalanced-learn lets ties go to the smaller
 ///   label: it keeps a tied negative and, where both classes are cleaned, removes a tied positive.
 ///
@@ -18,8 +18,8 @@ use crate::knn::{Neighbours, STRETCH};
 ///
 /// The rule is applied once (Wilson 1972), or until nothing changes
 /// ([`repeated`](Self::repeated)), or once for each number of neighbours 1, 2, …, k
-/// ([`all_knn`](Self::all_knn)), each time to the rows that are left (both Tomek 1976). Those two also
-/// stop after a pass that leaves fewer negatives than positives there were.
+/// ([`all_knn`](Self::all_knn)), each pass on the rows that the pass before kept (both Tomek 1976). These
+/// two also stop after a pass that leaves fewer negatives than there are positives in the input.
 ///
 /// A negative is not compared with all rows: it stays as soon as enough negatives are found that are
 /// nearer than its nearest positives.
@@ -33,7 +33,7 @@ use crate::knn::{Neighbours, STRETCH};
 ///
 /// ```
 /// use imbalance::{Dataset, Run, ndarray::array};
-/// use imbalance::sampling::{EditedNearestNeighbours, Rows, Sampler, Vote};
+/// use imbalance::sampling::{EditedNearestNeighbours, Rows, Sampler, VotingRule};
 ///
 /// let x = array![[0.0], [1.0], [2.1], [5.0], [5.4], [9.0], [10.0], [11.1]];
 /// let data = Dataset::new(&x, [false, false, false, true, false, true, true, true].to_vec())?;
@@ -44,14 +44,15 @@ use crate::knn::{Neighbours, STRETCH};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EditedNearestNeighbours {
     k: usize,
-    vote: Vote,
+    vote: VotingRule,
     form: Form,
-    clean: Clean,
+    both_classes: bool,
 }
 
 /// How many neighbours of its own class keep a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Vote {
+#[non_exhaustive]
+pub enum VotingRule {
     /// All of them.
     #[default]
     All,
@@ -72,18 +73,19 @@ impl EditedNearestNeighbours {
     /// # Errors
     /// [`Error::InvalidArgument`] if `k` is zero.
     pub fn new(k: usize) -> Result<Self> {
-        let k = checked_k("k", k)?;
-        Ok(Self { k, vote: Vote::All, form: Form::Once, clean: Clean::Negatives })
+        let k = valid_k("k", k)?;
+        Ok(Self { k, vote: VotingRule::All, form: Form::Once, both_classes: false })
     }
 
     /// How many neighbours of its class keep a row. Default: all.
     #[must_use]
-    pub fn vote(mut self, vote: Vote) -> Self {
+    pub fn vote(mut self, vote: VotingRule) -> Self {
         self.vote = vote;
         self
     }
 
-    /// Repeats the rule until nothing is removed, at most `passes` times (100 is usual).
+    /// imbalanced-learn's `RepeatedEditedNearestNeighbours`: repeats the rule until it removes nothing, at most
+    /// `passes` times (100 is usual).
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if `passes` is zero.
@@ -95,18 +97,27 @@ impl EditedNearestNeighbours {
         Ok(self)
     }
 
-    /// Applies the rule with 1, 2, …, k neighbours in turn.
+    /// imbalanced-learn's `AllKNN`: whether the rule is applied with 1, 2, …, k neighbours in turn.
+    /// Default: no, once with k.
     #[must_use]
-    pub fn all_knn(mut self) -> Self {
-        self.form = Form::AllKnn;
+    pub fn all_knn(mut self, all: bool) -> Self {
+        self.form = if all { Form::AllKnn } else { Form::Once };
         self
     }
 
     /// Whether positives are cleaned, too, by the same rule. Default: no.
     #[must_use]
     pub fn both_classes(mut self, both: bool) -> Self {
-        self.clean = Clean::both(both);
+        self.both_classes = both;
         self
+    }
+
+    fn method(&self) -> &'static str {
+        match self.form {
+            Form::Once => "edited nearest neighbours",
+            Form::Repeated { .. } => "repeated edited nearest neighbours",
+            Form::AllKnn => "AllKNN",
+        }
     }
 
     /// How many neighbours each pass asks.
@@ -121,31 +132,33 @@ impl EditedNearestNeighbours {
     }
 
     /// The rows of `kept` that survive a pass.
-    fn pass(
+    pub(super) fn pass(
         &self,
         x: FeaturesView<'_>,
         labels: &[bool],
         kept: &[usize],
         k: usize,
     ) -> Result<Vec<usize>> {
-        need_others(k, kept.len())?;
+        ensure_neighbours("k", k, kept.len() - 1, "other rows")?;
         let against = match self.vote {
-            Vote::All => 1,
-            Vote::Mode => k / 2 + 1,
+            VotingRule::All => 1,
+            VotingRule::Mode => k / 2 + 1,
         };
         let (positives, negatives): (Vec<usize>, Vec<usize>) =
             kept.iter().partition(|&&row| labels[row]);
-        let search = [Neighbours::new(x, &negatives), Neighbours::new(x, &positives)];
+        let search = [Search::new(x, &negatives), Search::new(x, &positives)];
         let mut survivors = Vec::with_capacity(kept.len());
-        for rows in kept.chunks(STRETCH) {
+        for rows in kept.chunks(QUERIES) {
             let mut stays = vec![true; rows.len()];
-            for class in [false, true].into_iter().filter(|&class| self.clean.includes(class)) {
+            for class in [false, true].into_iter().filter(|&class| self.both_classes || !class) {
                 let own: Vec<usize> =
                     (0..rows.len()).filter(|&at| labels[rows[at]] == class).collect();
                 let queries: Vec<usize> = own.iter().map(|&at| rows[at]).collect();
                 // At least `against` of the k nearest are of the other class unless more than
                 // k − `against` of its own class come before the `against`-th of the other.
-                let bounds = search[usize::from(!class)].kth(&queries, against);
+                let others = search[usize::from(!class)].nearest(&queries, against);
+                let bounds: Vec<_> =
+                    others.into_iter().skip(against - 1).step_by(against).collect();
                 let safe = &search[usize::from(class)].at_least(&queries, &bounds, k - against + 1);
                 own.iter().zip(safe).for_each(|(&at, &safe)| stays[at] = safe);
             }
@@ -156,22 +169,14 @@ impl EditedNearestNeighbours {
     }
 }
 
-/// Checks that each of some rows has `k` others.
-fn need_others(k: usize, rows: usize) -> Result<()> {
-    if k < rows {
-        return Ok(());
-    }
-    Err(Error::invalid("k", k, format!("below the number of rows, {rows}: each needs {k} others")))
-}
-
 impl Sampler for EditedNearestNeighbours {
     /// # Errors
     /// [`Error::OneClass`], [`Error::InvalidArgument`] if there are no more rows than neighbours, or
-    /// [`Error::Unsuitable`] if nothing of a class would be left.
+    /// [`Error::NothingSelected`] if no row of a class would be left.
     fn resample(&self, data: &Dataset<'_>, _: &Run) -> Result<Resample> {
         let totals = data.totals();
-        totals.need_both("edited nearest neighbours")?;
-        need_others(self.k, data.rows())?;
+        totals.need_both(self.method())?;
+        ensure_neighbours("k", self.k, data.rows() - 1, "other rows")?;
         let labels = data.labels();
         let mut kept: Vec<usize> = (0..data.rows()).collect();
         for k in self.passes() {
@@ -183,6 +188,12 @@ impl Sampler for EditedNearestNeighbours {
                 break;
             }
         }
-        cleaned("edited nearest neighbours", data, kept)
+        let mut removed = vec![true; data.rows()];
+        kept.iter().for_each(|&row| removed[row] = false);
+        cleaned(data, &removed, self.method())
+    }
+
+    fn name(&self) -> String {
+        self.method().into()
     }
 }

@@ -1,15 +1,19 @@
 //! Hard negative mining: the negatives a pilot model takes for positives.
 
-use super::kept::{Top, by_features, poisson};
+use super::kept::{TopK, kept_by_features, poisson};
 use super::{Pilot, Resample, Sampler};
 use crate::core::{Chosen, Dataset, Error, Result, Run, round};
 use crate::exec::parallel::{self, BLOCK};
+use crate::numerics::root::Bracket;
+
+const MINING: &str = "hard negative mining";
+const POISSON: &str = "Poisson sampling of hard negatives";
 
 /// Which negatives are hard, by the pilot's probability p̂ of the **population** (see [`Pilot`]).
 ///
-/// Negatives are ranked by falling p̂, those of equal p̂ in the order of their rows.
+/// Negatives are ranked by falling p̂, negatives of equal p̂ in the order of their rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Band(Kind);
+pub struct HardnessBand(Kind);
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
@@ -18,7 +22,7 @@ enum Kind {
     Quantiles { low: f64, high: f64 },
 }
 
-impl Band {
+impl HardnessBand {
     /// Negatives with |p̂ − `centre`| < `epsilon` (equation 2, there with `centre` = 0.5).
     ///
     /// Where positives are rare hardly a row has a p̂ near 0.5: look for the centre at the p̂ of
@@ -80,14 +84,14 @@ impl Band {
         let rows = || scores.iter().copied().zip(labels.iter().copied());
         let mut of_negatives: Vec<f64> =
             rows().filter(|(_, label)| !label).map(|(s, _)| s).collect();
-        let mut before = Top::of(first, &mut of_negatives);
-        let mut within = Top::of(end, &mut of_negatives);
-        // Both are asked for every negative: they count ties.
+        let mut before = TopK::new(first, &mut of_negatives);
+        let mut within = TopK::new(end, &mut of_negatives);
+        // Both count ties, so both are asked about every negative.
         rows().map(|(s, label)| !label && within.admits(s) & !before.admits(s)).collect()
     }
 }
 
-/// Keeps every positive and the negatives in a [`Band`] of a pilot's probabilities (equation 2), mixed
+/// Keeps every positive and the negatives in a [`HardnessBand`] of a pilot's probabilities (equation 2), mixed
 /// with a share of random ones. Rows stay in their order.
 ///
 /// **Distortion.** Rows are chosen by their features, so [`Distortion::FeatureDependent`] with the
@@ -101,19 +105,19 @@ impl Band {
 ///
 /// ```
 /// use imbalance::prelude::*;
-/// use imbalance::sampling::{Band, HardNegativeMining, Pilot};
+/// use imbalance::sampling::{HardnessBand, HardNegativeMining, Pilot};
 ///
 /// let log = SyntheticClicks::new(20_000, 0.02)?.numeric(4).categorical(&[]).generate(7)?;
 /// let rows = &log.dataset;
 /// let pilot = Pilot::trained(LogisticRegression::new(), LogLoss);
 ///
 /// // The 1,500 hardest negatives, and a quarter of random ones.
-/// let hard = HardNegativeMining::new(pilot.clone(), Band::hardest(1_500)?).random_share(0.25)?;
+/// let hard = HardNegativeMining::new(pilot.clone(), HardnessBand::hardest(1_500)?).random_share(0.25)?;
 /// let sample = hard.resample(rows, &Run::seeded(7))?.apply(rows)?;
 /// assert_eq!(sample.totals().negatives, 1_500 + 500);
 ///
 /// // At a base rate of 2 % hardly anything is close to one half; the error says what there is.
-/// let window = HardNegativeMining::new(pilot, Band::window(0.5, 1e-6)?);
+/// let window = HardNegativeMining::new(pilot, HardnessBand::window(0.5, 1e-6)?);
 /// let error = window.resample(rows, &Run::seeded(7)).unwrap_err();
 /// assert!(error.to_string().contains("range from"));
 /// # Ok::<(), imbalance::Error>(())
@@ -121,18 +125,18 @@ impl Band {
 #[derive(Debug, Clone)]
 pub struct HardNegativeMining {
     pilot: Pilot,
-    band: Band,
+    band: HardnessBand,
     random_share: f64,
 }
 
 impl HardNegativeMining {
     /// Keeps the negatives in the band.
     #[must_use]
-    pub fn new(pilot: Pilot, band: Band) -> Self {
+    pub fn new(pilot: Pilot, band: HardnessBand) -> Self {
         Self { pilot, band, random_share: 0.0 }
     }
 
-    /// Which share of the kept negatives is drawn at random from those outside the band. Default 0.
+    /// Which share of the kept negatives is drawn at random from those outside the band. Default: 0.
     ///
     /// To h negatives in the band come round(h·s/(1 − s)) others, or all there are.
     ///
@@ -150,12 +154,12 @@ impl HardNegativeMining {
 impl Sampler for HardNegativeMining {
     fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         let totals = data.totals();
-        totals.need_both("hard negative mining")?;
+        totals.need_both(MINING)?;
         let scores = self.pilot.probabilities(data, run)?;
         let hard = self.band.members(data.labels(), &scores);
         let found = hard.iter().filter(|&&hard| hard).count();
         if found == 0 {
-            return Err(nothing(data.labels(), &scores, self.band));
+            return Err(empty_band(MINING, data.labels(), &scores, self.band));
         }
         let others = totals.negatives - found;
         let share = self.random_share;
@@ -170,12 +174,16 @@ impl Sampler for HardNegativeMining {
         };
         let mut rows = Vec::with_capacity(totals.positives + found + random);
         rows.extend((0..data.rows()).filter(|&row| keep(row)));
-        by_features(data, rows, "HardNegativeMining", String::new)
+        kept_by_features(data, rows, MINING, |_| String::new())
+    }
+
+    fn name(&self) -> String {
+        MINING.into()
     }
 }
 
-/// Keeps every positive and draws negatives on their own (Poisson sampling), hard ones with a higher
-/// inclusion probability πᵢ, none with less than a floor above 0. Rows stay in their order.
+/// Keeps every positive and draws each negative on its own (Poisson sampling), hard negatives with a higher
+/// inclusion probability πᵢ, every negative at least with a floor above 0. Rows stay in their order.
 ///
 /// **Distortion.** [`FeatureDependent`](crate::Distortion::FeatureDependent); with
 /// [`reweight`](Self::reweight) each kept negative weighs 1/πᵢ times its own weight (Horvitz & Thompson
@@ -198,31 +206,31 @@ impl Sampler for HardNegativeMining {
 #[derive(Debug, Clone)]
 pub struct PoissonHardNegatives {
     pilot: Pilot,
-    law: Law,
+    inclusion: Inclusion,
     floor: f64,
     reweight: bool,
 }
 
 /// Inclusion probabilities of the negatives.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Law {
-    Band(Band),
+enum Inclusion {
+    Band(HardnessBand),
     Proportional { negatives_per_positive: f64 },
 }
 
 impl PoissonHardNegatives {
-    /// Keeps all negatives in the band, πᵢ = 1, and each of the others with πᵢ = `floor`.
+    /// Keeps all negatives in the band, πᵢ = 1, and each negative outside of it with πᵢ = `floor`.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] unless 0 < `floor` ≤ 1.
-    pub fn band(pilot: Pilot, band: Band, floor: f64) -> Result<Self> {
-        Self::checked(pilot, Law::Band(band), floor)
+    pub fn band(pilot: Pilot, band: HardnessBand, floor: f64) -> Result<Self> {
+        Self::checked(pilot, Inclusion::Band(band), floor)
     }
 
     /// Keeps about `negatives_per_positive` negatives for each positive, with
     /// πᵢ = min(1, max(`floor`, c p̂ᵢ)), where c is such that Σᵢ πᵢ is that number.
     ///
-    /// Where more are asked for than there are, all are kept.
+    /// If that is more negatives than there are, all are kept.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] unless `negatives_per_positive` is positive and finite and
@@ -232,15 +240,15 @@ impl PoissonHardNegatives {
             let expected = "positive and finite";
             return Err(Error::invalid("negatives_per_positive", negatives_per_positive, expected));
         }
-        Self::checked(pilot, Law::Proportional { negatives_per_positive }, floor)
+        Self::checked(pilot, Inclusion::Proportional { negatives_per_positive }, floor)
     }
 
-    fn checked(pilot: Pilot, law: Law, floor: f64) -> Result<Self> {
+    fn checked(pilot: Pilot, inclusion: Inclusion, floor: f64) -> Result<Self> {
         if !(floor > 0.0 && floor <= 1.0) {
             let expected = "above 0 and at most 1: every negative needs a chance";
             return Err(Error::invalid("floor", floor, expected));
         }
-        Ok(Self { pilot, law, floor, reweight: false })
+        Ok(Self { pilot, inclusion, floor, reweight: false })
     }
 
     /// Whether kept negatives weigh 1/πᵢ, so that nothing is distorted. Default: no.
@@ -267,40 +275,32 @@ impl PoissonHardNegatives {
             return Err(Error::invalid("negatives_per_positive", value, expected));
         }
         // Σ πᵢ rises with c, in straight pieces between the points where a row leaves the floor or
-        // reaches 1. Newton's method ends on the right piece; where it would leave the bracket, the
-        // bracket is halved.
-        let (mut low, mut high) = (0.0, f64::MAX);
+        // reaches 1, so Newton's method ends on the right piece.
+        let mut bracket = Bracket::new(0.0, f64::MAX);
         let mut c = (wanted / sum(labels, scores, |p| p)).min(f64::MAX);
         for _ in 0..MAX_STEPS {
-            let total = sum(labels, scores, |p| self.proportional_to(c, p));
-            if (total - wanted).abs() <= TOLERANCE * wanted {
+            let excess = sum(labels, scores, |p| self.proportional_to(c, p)) - wanted;
+            if excess.abs() <= TOLERANCE * wanted {
                 return Ok(c);
             }
-            if total < wanted {
-                low = c;
-            } else {
-                high = c;
-            }
+            bracket.narrow(c, excess);
             let between = |p: f64| if (self.floor..1.0).contains(&(c * p)) { p } else { 0.0 };
             let slope = sum(labels, scores, between);
-            let newton = c + (wanted - total) / slope;
             // In the logarithm, as c may be anything from 1 to the inverse of a tiny score.
-            c = if newton > low && newton < high {
-                newton
-            } else if high == f64::MAX {
-                (c * 16.0).min(f64::MAX)
-            } else if low == 0.0 {
-                c / 16.0
-            } else {
-                // Apart, because the product of the two may overflow.
-                low.sqrt() * high.sqrt()
-            };
+            c = bracket.newton(c, excess, slope).unwrap_or_else(|| {
+                match (bracket.low, bracket.high) {
+                    (low, f64::MAX) => (low * 16.0).min(f64::MAX),
+                    (0.0, high) => high / 16.0,
+                    // Apart, because the product of the two may overflow.
+                    (low, high) => low.sqrt() * high.sqrt(),
+                }
+            });
         }
         Err(Error::Numerical {
             what: "the factor c of πᵢ = min(1, max(floor, c p̂ᵢ))".into(),
             value: c,
             remedy: "probabilities of the pilot so near to 0 that no factor tells them apart; ask for \
-                     fewer negatives, raise the floor, or take a `Band`",
+                     fewer negatives, raise the floor, or take a `HardnessBand`",
         })
     }
 
@@ -327,22 +327,21 @@ fn sum(labels: &[bool], scores: &[f64], f: impl Fn(f64) -> f64 + Sync + Send) ->
 impl Sampler for PoissonHardNegatives {
     fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         let totals = data.totals();
-        totals.need_both("hard negative sampling")?;
+        totals.need_both(POISSON)?;
         let labels = data.labels();
         let scores = self.pilot.probabilities(data, run)?;
         let seed = run.seed().child("inclusion");
-        let name = "PoissonHardNegatives";
-        match self.law {
-            Law::Band(band) => {
+        match self.inclusion {
+            Inclusion::Band(band) => {
                 let hard = band.members(labels, &scores);
                 if !hard.contains(&true) {
-                    return Err(nothing(labels, &scores, band));
+                    return Err(empty_band(POISSON, labels, &scores, band));
                 }
                 let inclusion =
                     |row: usize| if labels[row] || hard[row] { 1.0 } else { self.floor };
-                poisson(data, inclusion, self.reweight, seed, name)
+                poisson(data, inclusion, self.reweight, seed, POISSON)
             }
-            Law::Proportional { negatives_per_positive } => {
+            Inclusion::Proportional { negatives_per_positive } => {
                 let wanted = negatives_per_positive * totals.positives as f64;
                 if wanted >= totals.negatives as f64 {
                     return Ok(Resample::identity());
@@ -351,14 +350,18 @@ impl Sampler for PoissonHardNegatives {
                 let inclusion = |row: usize| {
                     if labels[row] { 1.0 } else { self.proportional_to(c, scores[row]) }
                 };
-                poisson(data, inclusion, self.reweight, seed, name)
+                poisson(data, inclusion, self.reweight, seed, POISSON)
             }
         }
+    }
+
+    fn name(&self) -> String {
+        POISSON.into()
     }
 }
 
 /// The band is empty: says where the scores are, and what to do.
-fn nothing(labels: &[bool], scores: &[f64], band: Band) -> Error {
+fn empty_band(sampler: &'static str, labels: &[bool], scores: &[f64], band: HardnessBand) -> Error {
     let negatives = || scores.iter().zip(labels).filter(|(_, label)| !**label).map(|(s, _)| *s);
     let (low, high) = negatives().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), score| {
         (low.min(score), high.max(score))
@@ -370,8 +373,8 @@ fn nothing(labels: &[bool], scores: &[f64], band: Band) -> Error {
     };
     let why = format!(
         "none of the {} has a probability {wanted}: theirs range from {low:.4e} to {high:.4e}; move or \
-         widen the band, or take `Band::hardest` or wider `Band::quantiles`",
+         widen the band, or take `HardnessBand::hardest` or wider `HardnessBand::quantiles`",
         negatives().count()
     );
-    Error::NothingSelected { sampler: "hard negative mining", class: "negative", why }
+    Error::NothingSelected { sampler, class: "negative", why }
 }

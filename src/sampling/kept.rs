@@ -1,4 +1,4 @@
-//! What samplers that keep rows of the input share: draws, ranks, and the account of what was kept.
+//! What the samplers that keep rows of the input share: draws, ranks, and the account of the kept rows.
 
 use ndarray_rand::rand::Rng;
 
@@ -22,19 +22,19 @@ pub(super) fn independently(
     .concat()
 }
 
-/// The first `k` of some scores in falling order, equal scores in the order of their positions.
+/// The `k` largest of some scores, of equal scores the first ones.
 ///
-/// Only a threshold is kept, and how many of the scores equal to it still belong to the first k; so
-/// the members are found in one pass, in their order, without sorting positions.
+/// It holds a threshold and how many of the scores equal to it belong to the k largest, so that the members
+/// are found in one pass, in their order, without a sort of positions.
 #[derive(Debug)]
-pub(super) struct Top {
+pub(super) struct TopK {
     threshold: f64,
     ties: usize,
 }
 
-impl Top {
+impl TopK {
     /// `scores` may come in any order and is left in another.
-    pub(super) fn of(k: usize, scores: &mut [f64]) -> Self {
+    pub(super) fn new(k: usize, scores: &mut [f64]) -> Self {
         match k.checked_sub(1) {
             None => Self { threshold: f64::INFINITY, ties: 0 },
             Some(_) if k >= scores.len() => {
@@ -43,15 +43,14 @@ impl Top {
             Some(last) => {
                 let (above, &mut threshold, _) =
                     scores.select_nth_unstable_by(last, |a, b| b.total_cmp(a));
-                // Those at least as large that come earlier; ties with the threshold among them are
-                // counted back in.
+                // `above` may hold scores equal to the threshold.
                 let larger = above.iter().filter(|&&score| score > threshold).count();
                 Self { threshold, ties: k - larger }
             }
         }
     }
 
-    /// Whether the next score belongs to the first k; to be asked once for each, in order.
+    /// Whether the next score is among the k largest. Call it once for each score, in order: it counts ties.
     pub(super) fn admits(&mut self, score: f64) -> bool {
         if score == self.threshold && self.ties > 0 {
             self.ties -= 1;
@@ -73,12 +72,13 @@ pub(super) fn totals_of(data: &Dataset<'_>, rows: &[usize]) -> ClassTotals {
     ClassTotals { positives, negatives, positive_weight, negative_weight }
 }
 
-/// The rows of both classes that a sampler kept: their totals, or why there are none.
-pub(super) fn need_kept(
+/// The totals of the kept rows; an error unless both classes have rows and weight among them. `why` gets the
+/// totals.
+pub(super) fn kept_totals(
     data: &Dataset<'_>,
     rows: &[usize],
     sampler: &'static str,
-    why: impl Fn() -> String,
+    why: impl Fn(&ClassTotals) -> String,
 ) -> Result<ClassTotals> {
     let kept = totals_of(data, rows);
     let classes = [
@@ -87,7 +87,7 @@ pub(super) fn need_kept(
     ];
     for (class, count, weight) in classes {
         if count == 0 {
-            return Err(Error::NothingSelected { sampler, class, why: why() });
+            return Err(Error::NothingSelected { sampler, class, why: why(&kept) });
         }
         if weight <= 0.0 {
             return Err(Error::Numerical {
@@ -100,23 +100,40 @@ pub(super) fn need_kept(
     Ok(kept)
 }
 
-/// Distinct rows kept by their features, in order.
-pub(super) fn by_features(
+/// Distinct rows kept by their features, in order, with ln\[(W₊′/W₊)/(W₋′/W₋)\] as the nominal shift.
+pub(super) fn kept_by_features(
     data: &Dataset<'_>,
     rows: Vec<usize>,
     sampler: &'static str,
-    why: impl Fn() -> String,
+    why: impl Fn(&ClassTotals) -> String,
 ) -> Result<Resample> {
     if rows.len() == data.rows() {
         return Ok(Resample::identity());
     }
-    let kept = need_kept(data, &rows, sampler, why)?;
+    let kept = kept_totals(data, &rows, sampler, why)?;
     let nominal_log_odds = Some(kept.log_odds() - data.totals().log_odds());
     let distortion = Distortion::FeatureDependent { sampler: sampler.into(), nominal_log_odds };
     Ok(Resample::kept(rows, distortion))
 }
 
-/// Poisson sampling: each row on its own, row i with the inclusion probability πᵢ = `inclusion(i)` in
+/// The rows that are not `removed`, by a sampler that cleans the border between the classes.
+pub(super) fn cleaned(
+    data: &Dataset<'_>,
+    removed: &[bool],
+    sampler: &'static str,
+) -> Result<Resample> {
+    let kept = (0..data.rows()).filter(|&row| !removed[row]).collect();
+    kept_by_features(data, kept, sampler, |kept| {
+        let before = data.totals();
+        format!(
+            "of {} positives and {} negatives it would leave {} and {}; the classes overlap too much to be \
+             cleaned so strictly; ask for fewer neighbours or the majority's vote, or under-sample at random",
+            before.positives, before.negatives, kept.positives, kept.negatives
+        )
+    })
+}
+
+/// Poisson sampling: each row is drawn on its own, row i with the inclusion probability πᵢ = `inclusion(i)` in
 /// (0, 1]. With `reweight` a kept row weighs 1/πᵢ times its own weight, and nothing is distorted.
 pub(super) fn poisson(
     data: &Dataset<'_>,
@@ -126,13 +143,13 @@ pub(super) fn poisson(
     sampler: &'static str,
 ) -> Result<Resample> {
     let rows = independently(data.rows(), seed, &inclusion);
-    let why = || {
+    let why = |_: &ClassTotals| {
         "each row is drawn on its own, and none was drawn; raise the inclusion probabilities".into()
     };
     if !reweight {
-        return by_features(data, rows, sampler, why);
+        return kept_by_features(data, rows, sampler, why);
     }
-    need_kept(data, &rows, sampler, why)?;
+    kept_totals(data, &rows, sampler, why)?;
     let weights = rows.iter().map(|&row| 1.0 / inclusion(row)).collect();
     Ok(Resample { weights: Some(weights), ..Resample::kept(rows, Distortion::None) })
 }
@@ -149,7 +166,7 @@ mod tests {
         for k in 0..=scores.len() + 1 {
             let mut expected = order[..k.min(scores.len())].to_vec();
             expected.sort_unstable();
-            let mut top = Top::of(k, &mut scores.to_vec());
+            let mut top = TopK::new(k, &mut scores.to_vec());
             let got: Vec<usize> = (0..scores.len()).filter(|&i| top.admits(scores[i])).collect();
             assert_eq!(got, expected, "k = {k}");
         }

@@ -1,10 +1,12 @@
 //! Local case-control sampling.
 
-use super::kept::{independently, need_kept};
+use super::kept::{independently, kept_totals};
 use super::{Pilot, Resample, Sampler};
 use crate::core::{Dataset, Distortion, Error, Result, Run};
 use crate::exec::parallel::{self, BLOCK};
 use crate::numerics::{logit, sigmoid};
+
+const NAME: &str = "local case-control sampling";
 
 /// Keeps the rows that surprise a pilot model, and tells the model so by offsets: the consistent form of
 /// hard negative mining (Fithian & Hastie 2014, *Local case-control sampling*, §3).
@@ -17,7 +19,7 @@ use crate::numerics::{logit, sigmoid};
 /// where η is the population's probability. So each kept row gets the offset **−logit p̃(x)**: a model
 /// fitted with offsets, f(x) − logit p̃(x), estimates the population's logit f = logit η directly, and
 /// at prediction no offset is added. This holds whatever the pilot: a poor one costs variance, not
-/// consistency. (The logit of p̃ is limited to ±30, which changes the pilot, not the argument.)
+/// consistency. (The logit of p̃ is limited to ±30, which changes the pilot and not the argument.)
 ///
 /// **Distortion.** [`Distortion::Offset`] with a shift of zero: a model needs no correction, but the rows are
 /// no fair sample, and a calibrator that learns refuses them.
@@ -64,7 +66,7 @@ impl LocalCaseControl {
         Self { pilot, scale: 1.0 }
     }
 
-    /// The factor c on the acceptance probabilities. Default 1.
+    /// The factor c on the acceptance probabilities. Default: 1.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] unless c is positive and finite.
@@ -79,7 +81,7 @@ impl LocalCaseControl {
 
 impl Sampler for LocalCaseControl {
     fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
-        data.totals().need_both("local case-control sampling")?;
+        data.totals().need_both(NAME)?;
         let mut pilot = self.pilot.probabilities(data, run)?;
         parallel::map_into(&mut pilot, 1, BLOCK, |_, _, out| {
             out.iter_mut().for_each(|p| *p = logit(*p).clamp(-MAX_LOGIT, MAX_LOGIT));
@@ -89,15 +91,18 @@ impl Sampler for LocalCaseControl {
         let surprise =
             |row: usize| self.scale * sigmoid(if labels[row] { -pilot[row] } else { pilot[row] });
         let rows = independently(data.rows(), run.seed().child("acceptance"), surprise);
-        need_kept(data, &rows, "local case-control sampling", || {
+        kept_totals(data, &rows, NAME, |_| {
             let expected: f64 = (0..data.rows()).map(|row| surprise(row).min(1.0)).sum();
             format!("{expected:.1} rows were expected; raise `scale`, now {}", self.scale)
         })?;
         let weights = (self.scale > 1.0)
             .then(|| rows.iter().map(|&row| surprise(row).max(1.0)).collect::<Vec<_>>());
         let offsets = Some(rows.iter().map(|&row| -pilot[row]).collect());
-        let sampler = "local case-control sampling".into();
-        let distortion = Distortion::Offset { sampler, log_odds: 0.0 };
+        let distortion = Distortion::Offset { sampler: NAME.into(), log_odds: 0.0 };
         Ok(Resample { weights, offsets, ..Resample::kept(rows, distortion) })
+    }
+
+    fn name(&self) -> String {
+        NAME.into()
     }
 }

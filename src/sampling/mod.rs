@@ -2,11 +2,12 @@
 
 mod adasyn;
 mod borderline_smote;
-mod clean;
 mod enn;
 mod hard_negative;
 mod kept;
 mod local_case_control;
+mod near_miss;
+mod neighbourhood_cleaning;
 mod none;
 mod over;
 mod pilot;
@@ -20,18 +21,22 @@ mod smote_nc;
 mod synthetic;
 mod then;
 mod tomek;
+mod under;
 
 use std::fmt::Debug;
 
 pub use adasyn::Adasyn;
-pub use borderline_smote::{BorderlineSmote, Regions};
-pub use enn::{EditedNearestNeighbours, Vote};
-pub use hard_negative::{Band, HardNegativeMining, PoissonHardNegatives};
+pub use borderline_smote::{BorderlineRegions, BorderlineSmote};
+pub use enn::{EditedNearestNeighbours, VotingRule};
+pub use hard_negative::{HardNegativeMining, HardnessBand, PoissonHardNegatives};
 pub use local_case_control::LocalCaseControl;
+pub use near_miss::{NearMiss, NearMissVersion};
+pub use neighbourhood_cleaning::NeighbourhoodCleaning;
 pub use none::NoSampling;
 pub use pilot::Pilot;
+pub(crate) use pilot::PilotModel;
 pub use random_over::RandomOverSampler;
-pub use random_under::{Draw, RandomUnderSampler};
+pub use random_under::{DrawMode, RandomUnderSampler};
 pub use resample::{Resample, Rows};
 pub use rule::{NumberColumn, Rule, RuleRow, TextColumn};
 pub use rule_sampler::{PoissonRuleSampler, RuleSampler};
@@ -54,10 +59,10 @@ pub trait Sampler: Debug + Send + Sync {
     /// Depends on the sampler; all need both classes.
     fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample>;
 
-    /// Whether the features matter to this sampler, and not labels, weights and attributes alone. Where they
-    /// do not, a chain spares the gathering of features for it: it is given rows of no columns. Default yes.
-    fn reads_features(&self) -> bool {
-        true
+    /// The name of the method in the literature, for reports, distortions and errors. Default: the text of
+    /// [`Debug`].
+    fn name(&self) -> String {
+        format!("{self:?}")
     }
 
     /// This sampler, then another on the rows that result.
@@ -88,7 +93,7 @@ impl<S: Sampler + ?Sized> Sampler for Box<S> {
         (**self).resample(data, run)
     }
 
-    fn reads_features(&self) -> bool {
-        (**self).reads_features()
+    fn name(&self) -> String {
+        (**self).name()
     }
 }

@@ -12,7 +12,7 @@ impl Sampler for NoSampling {
         Ok(Resample::identity())
     }
 
-    fn reads_features(&self) -> bool {
-        false
+    fn name(&self) -> String {
+        "no sampling".into()
     }
 }

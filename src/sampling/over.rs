@@ -1,17 +1,17 @@
-//! What the over-samplers share: how many rows, from which parents, towards which partners.
+//! What the over-samplers share: how many rows they make, from which parents, towards which partners.
 
 use ndarray_rand::rand::Rng;
 
 use super::{Resample, Synthetic};
 use crate::core::{Chosen, ClassTotals, Dataset, Distortion, Error, Result, Seed, round, visit};
 use crate::exec::parallel::{self, BLOCK};
-use crate::knn::Neighbours;
+use crate::knn::Search;
 
-/// The positives per negative that an over-sampler promises, N₊′/N₋.
+/// The ratio N₊′/N₋ of positives to negatives that a sampler promises.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Target(f64);
+pub(super) struct TargetRatio(f64);
 
-impl Target {
+impl TargetRatio {
     pub(super) fn new(ratio: f64) -> Result<Self> {
         if ratio > 0.0 && ratio.is_finite() {
             Ok(Self(ratio))
@@ -20,14 +20,14 @@ impl Target {
         }
     }
 
-    /// How many positives are missing from round(ratio · N₋). Checks that both classes are there.
-    pub(super) fn missing(
+    /// How many positives are missing from round(ratio · N₋). Checks that there are rows of both classes.
+    pub(super) fn n_missing(
         self,
-        what: &'static str,
+        sampler: &'static str,
         data: &Dataset<'_>,
         totals: &ClassTotals,
     ) -> Result<usize> {
-        totals.need_both(what)?;
+        totals.need_both(sampler)?;
         let ClassTotals { positives, negatives, .. } = *totals;
         let wanted = round(self.0, negatives);
         let missing = wanted.checked_sub(positives).ok_or_else(|| {
@@ -38,42 +38,46 @@ impl Target {
             );
             Error::invalid("ratio", self.0, expected)
         })?;
-        need_memory(data, missing).map(|()| missing).ok_or_else(|| {
+        if !fits_memory(data, missing) {
             let expected = format!("small enough that {wanted} positives fit into memory");
-            Error::invalid("ratio", self.0, expected)
-        })
+            return Err(Error::invalid("ratio", self.0, expected));
+        }
+        Ok(missing)
     }
 }
 
-/// Whether the system would give the memory for all rows and `new` more, asked before anything is made:
-/// an allocation that fails later ends the process.
-fn need_memory(data: &Dataset<'_>, new: usize) -> Option<()> {
-    let rows = data.rows().checked_add(new)?;
-    let x = data.features();
+/// Tries to reserve the memory of all rows and `new` more, so that running out of memory is an error and not
+/// an abort.
+fn fits_memory(data: &Dataset<'_>, new: usize) -> bool {
+    let x = data.source();
     let number = visit!(x, |x| x.entry_size());
     let entry = number + if x.is_sparse() { size_of::<usize>() } else { 0 };
-    let stored = data.features().stored().div_ceil(data.rows());
+    let stored = x.stored().div_ceil(x.nrows());
     // Parent and partner; label, weight, offset and the attributes.
     let columns = 5 + data.attribute_names().count();
-    let width = stored.checked_mul(entry)?.checked_add(columns * size_of::<f64>())?;
-    Vec::<u8>::new().try_reserve_exact(rows.checked_mul(width)?).ok()
+    let width = stored.checked_mul(entry).and_then(|width| width.checked_add(columns * 8));
+    let rows = data.rows().checked_add(new);
+    let bytes = rows.zip(width).and_then(|(rows, width)| rows.checked_mul(width));
+    bytes.is_some_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok())
 }
 
-/// Checks a number of neighbours when it is configured.
-pub(super) fn checked_k(argument: &'static str, k: usize) -> Result<usize> {
+/// A configured number of neighbours, at least 1.
+pub(super) fn valid_k(argument: &'static str, k: usize) -> Result<usize> {
     if k == 0 { Err(Error::invalid(argument, k, "at least 1")) } else { Ok(k) }
 }
 
-/// Checks that each positive has `k` others.
-pub(super) fn check_k(k: usize, positives: usize) -> Result<()> {
-    if k < positives {
+/// Checks that there are `k` of the `n` rows, such as "other positives", in which neighbours are looked for.
+pub(super) fn ensure_neighbours(
+    argument: &'static str,
+    k: usize,
+    n: usize,
+    rows: &str,
+) -> Result<()> {
+    if k <= n {
         return Ok(());
     }
-    let expected = format!(
-        "below the number of positives, {positives}, because each needs {k} others as neighbours; \
-         ask for fewer neighbours, or use RandomOverSampler"
-    );
-    Err(Error::invalid("k", k, expected))
+    let expected = format!("at most {n}, the number of {rows}; ask for fewer neighbours");
+    Err(Error::invalid(argument, k, expected))
 }
 
 /// The rows of a class.
@@ -81,8 +85,8 @@ pub(super) fn rows_of(labels: &[bool], class: bool) -> Vec<usize> {
     (0..labels.len()).filter(|&row| labels[row] == class).collect()
 }
 
-/// `new` parents, in the order of the rows: each ⌊new/n⌋ times, and a random subset once more.
-pub(super) fn spread(candidates: &[usize], new: usize, seed: Seed) -> Vec<usize> {
+/// `new` parents, in the order of the rows: each candidate ⌊new/n⌋ times, and a random subset once more.
+pub(super) fn allocate_parents(candidates: &[usize], new: usize, seed: Seed) -> Vec<usize> {
     let (each, rest) = (new / candidates.len(), new % candidates.len());
     let once_more = Chosen::uniform(candidates.len(), rest, seed.child("parents"));
     let mut parents = Vec::with_capacity(new);
@@ -94,19 +98,20 @@ pub(super) fn spread(candidates: &[usize], new: usize, seed: Seed) -> Vec<usize>
 
 /// The `k` nearest neighbours of each parent.
 #[derive(Debug)]
-pub(super) struct Kin {
+pub(super) struct NeighbourTable {
     k: usize,
     neighbours: Vec<usize>,
-    /// For each new row, the place of its parent among those searched for.
-    pub(super) places: Vec<usize>,
+    /// For each new row, the place of its parent among the distinct parents.
+    pub(super) parent_index: Vec<usize>,
 }
 
-impl Kin {
-    /// Searches for each parent once, though it comes several times. Equal parents follow each other.
-    pub(super) fn new(search: &Neighbours<'_, '_>, parents: &[usize], k: usize) -> Self {
+impl NeighbourTable {
+    /// Searches for each distinct parent once. Equal parents follow each other.
+    pub(super) fn new(search: &Search<'_>, parents: &[usize], k: usize) -> Self {
         let mut queries = parents.to_vec();
         queries.dedup();
-        let neighbours = search.nearest(&queries, k);
+        let nearest = search.nearest(&queries, k);
+        let neighbours = nearest.into_iter().map(|neighbour| neighbour.row).collect();
         let mut place = 0;
         let step = |&parent: &usize| {
             if queries[place] != parent {
@@ -114,31 +119,44 @@ impl Kin {
             }
             place
         };
-        Self { k, neighbours, places: parents.iter().map(step).collect() }
+        Self { k, neighbours, parent_index: parents.iter().map(step).collect() }
     }
 
-    /// The neighbours of each parent searched for, the nearest first.
+    /// The neighbours of each distinct parent, the nearest first.
     pub(super) fn of_parents(&self) -> std::slice::ChunksExact<'_, usize> {
         self.neighbours.chunks_exact(self.k)
     }
 
-    /// A neighbour for each new row, each equally likely.
+    /// A neighbour of the parent of each new row, each equally likely.
     pub(super) fn partners(&self, seed: Seed) -> Vec<usize> {
         let seed = seed.child("partners");
-        let mut partners = vec![0; self.places.len()];
+        let mut partners = vec![0; self.parent_index.len()];
         parallel::map_into(&mut partners, 1, BLOCK, |block, range, out| {
             let mut stream = seed.stream(block);
-            for (out, &place) in out.iter_mut().zip(&self.places[range]) {
+            for (out, &parent) in out.iter_mut().zip(&self.parent_index[range]) {
                 let drawn = stream.random_range(0..self.k as u64) as usize;
-                *out = self.neighbours[place * self.k + drawn];
+                *out = self.neighbours[parent * self.k + drawn];
             }
         });
         partners
     }
 }
 
+/// New rows between each parent and one of its `k` nearest `candidates`, each equally likely.
+pub(super) fn interpolated(
+    data: &Dataset<'_>,
+    parents: Vec<usize>,
+    candidates: &[usize],
+    k: usize,
+    seed: Seed,
+) -> Synthetic {
+    let search = Search::new(data.features(), candidates);
+    let partners = NeighbourTable::new(&search, &parents, k).partners(seed);
+    Synthetic::interpolated(data.columns(), parents, partners, seed)
+}
+
 /// ln(W₊′/W₊), where each new row has its parent's weight.
-pub(super) fn gain(data: &Dataset<'_>, totals: &ClassTotals, parents: &[usize]) -> Result<f64> {
+pub(super) fn log_gain(data: &Dataset<'_>, totals: &ClassTotals, parents: &[usize]) -> Result<f64> {
     let added = match data.weights() {
         None => parents.len() as f64,
         Some(weights) => parents.iter().map(|&row| weights[row]).sum(),
@@ -151,13 +169,13 @@ pub(super) fn gain(data: &Dataset<'_>, totals: &ClassTotals, parents: &[usize]) 
 }
 
 /// All rows, and the new ones below them.
-pub(super) fn grown(
+pub(super) fn all_and(
+    synthetic: Synthetic,
     sampler: &'static str,
     data: &Dataset<'_>,
     totals: &ClassTotals,
-    synthetic: Synthetic,
 ) -> Result<Resample> {
-    let nominal_log_odds = Some(gain(data, totals, synthetic.parents())?);
+    let nominal_log_odds = Some(log_gain(data, totals, synthetic.parents())?);
     let distortion = Distortion::FeatureDependent { sampler: sampler.into(), nominal_log_odds };
-    Ok(Resample { synthetic: Some(synthetic), distortion, ..Resample::identity() })
+    Ok(Resample { synthetic: vec![synthetic], distortion, ..Resample::identity() })
 }

@@ -3,13 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{RandomUnderSampler, Sampler};
-use crate::calibration::{CalibrationMap, Calibrator, PriorCorrection};
-use crate::core::{Dataset, Distortion, Error, Result, Run};
-use crate::loss::Loss;
-use crate::model::{Model, Predict};
+use crate::core::{Dataset, Error, Result, Run};
+use crate::model::{Predict, logits_of};
 use crate::numerics::sigmoid;
-use crate::pipeline::{FittedPipeline, Pipeline, logits_of};
 
 /// A pilot model: it gives each row a first guess p̂ of its probability, and a sampler chooses rows by
 /// it. It is either given, or trained on the rows to be sampled.
@@ -44,47 +40,17 @@ use crate::pipeline::{FittedPipeline, Pipeline, logits_of};
 /// }
 /// # Ok::<(), imbalance::Error>(())
 /// ```
-pub struct Pilot(Arc<dyn Score>);
+#[derive(Clone)]
+pub struct Pilot(Arc<dyn PilotModel>);
 
 impl Pilot {
     /// A model whose σ(logit) is the population's probability.
     pub fn given(model: impl Predict + 'static) -> Self {
-        Self(Arc::new(Given(model)))
+        Self::new(Given(model))
     }
 
-    /// A fitted pipeline, with its calibration.
-    pub fn fitted<P, K>(pipeline: impl Into<Arc<FittedPipeline<P, K>>>) -> Self
-    where
-        P: Predict + 'static,
-        K: CalibrationMap + 'static,
-    {
-        Self(Arc::new(Fitted(pipeline.into())))
-    }
-
-    /// A model trained under this loss on all positives and five random negatives for each
-    /// ([`RandomUnderSampler::default`]), with [`PriorCorrection`] from there to the population.
-    pub fn trained<M, L>(model: M, loss: L) -> Self
-    where
-        M: Model + 'static,
-        L: Loss + 'static,
-    {
-        let pipeline = Pipeline::new(model)
-            .loss(loss)
-            .sampler(RandomUnderSampler::default())
-            .calibrator(PriorCorrection::new());
-        Self::pipeline(pipeline)
-    }
-
-    /// Any pipeline, trained on the rows to be sampled. Its seed and its observer are those of the
-    /// sampler.
-    pub fn pipeline<S, L, M, C>(pipeline: Pipeline<S, L, M, C>) -> Self
-    where
-        S: Sampler + 'static,
-        L: Loss + 'static,
-        M: Model + 'static,
-        C: Calibrator + 'static,
-    {
-        Self(Arc::new(Trained(pipeline)))
+    pub(crate) fn new(model: impl PilotModel + 'static) -> Self {
+        Self(Arc::new(model))
     }
 
     /// p̂ of each row, in \[0, 1\].
@@ -101,26 +67,20 @@ impl Pilot {
     }
 }
 
-impl Clone for Pilot {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
 impl fmt::Debug for Pilot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Pilot({:?})", self.0)
     }
 }
 
-/// What gives rows their probabilities.
-trait Score: fmt::Debug + Send + Sync {
+/// Gives each row its probability in the population.
+pub(crate) trait PilotModel: fmt::Debug + Send + Sync {
     fn probabilities(&self, data: &Dataset<'_>, run: &Run) -> Result<Vec<f64>>;
 }
 
 struct Given<P>(P);
 
-impl<P: Predict> Score for Given<P> {
+impl<P: Predict> PilotModel for Given<P> {
     fn probabilities(&self, data: &Dataset<'_>, _: &Run) -> Result<Vec<f64>> {
         let mut out = logits_of(&self.0, data)?;
         out.iter_mut().for_each(|z| *z = sigmoid(*z));
@@ -128,50 +88,9 @@ impl<P: Predict> Score for Given<P> {
     }
 }
 
-// A fitted model may hold millions of coefficients, so only that it is given is printed.
+// A fitted model may hold millions of coefficients, so the model is not printed.
 impl<P> fmt::Debug for Given<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("given model")
-    }
-}
-
-struct Fitted<P, K>(Arc<FittedPipeline<P, K>>);
-
-impl<P: Predict, K: CalibrationMap> Score for Fitted<P, K> {
-    fn probabilities(&self, data: &Dataset<'_>, _: &Run) -> Result<Vec<f64>> {
-        self.0.probabilities_as_sampled(data)
-    }
-}
-
-impl<P, K> fmt::Debug for Fitted<P, K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("fitted pipeline")
-    }
-}
-
-struct Trained<S, L, M, C>(Pipeline<S, L, M, C>);
-
-impl<S, L, M, C> Score for Trained<S, L, M, C>
-where
-    S: Sampler,
-    L: Loss,
-    M: Model,
-    C: Calibrator,
-{
-    fn probabilities(&self, data: &Dataset<'_>, run: &Run) -> Result<Vec<f64>> {
-        let rows = match data.distortion() {
-            // No closed form undoes it, so the rows stand for themselves.
-            Distortion::FeatureDependent { .. } => data.view().with_distortion(Distortion::None),
-            _ => data.view(),
-        };
-        self.0.fit_in(&rows, run)?.probabilities_as_sampled(&rows)
-    }
-}
-
-impl<S: fmt::Debug, L: fmt::Debug, M: fmt::Debug, C: fmt::Debug> fmt::Debug
-    for Trained<S, L, M, C>
-{
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "trained {:?}", self.0)
     }
 }

@@ -1,6 +1,6 @@
 //! Random over-sampling, plain or smoothed.
 
-use super::over::{Target, gain, grown, rows_of, spread};
+use super::over::{TargetRatio, all_and, allocate_parents, log_gain, rows_of};
 use super::{Resample, Sampler, Synthetic};
 use crate::core::{Dataset, Distortion, Error, Matrix, Result, Run, Scalar, visit};
 
@@ -43,7 +43,7 @@ use crate::core::{Dataset, Distortion, Error, Matrix, Result, Run, Scalar, visit
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RandomOverSampler {
-    target: Target,
+    target: TargetRatio,
     shrinkage: f64,
 }
 
@@ -53,7 +53,7 @@ impl RandomOverSampler {
     /// # Errors
     /// [`Error::InvalidArgument`] unless `ratio` is positive and finite.
     pub fn positives_per_negative(ratio: f64) -> Result<Self> {
-        Ok(Self { target: Target::new(ratio)?, shrinkage: 0.0 })
+        Ok(Self { target: TargetRatio::new(ratio)?, shrinkage: 0.0 })
     }
 
     /// How much noise a repeat gets, s. Default: 0, none.
@@ -67,6 +67,10 @@ impl RandomOverSampler {
         self.shrinkage = shrinkage;
         Ok(self)
     }
+
+    fn method(&self) -> &'static str {
+        if self.shrinkage == 0.0 { "random over-sampling" } else { "smoothed random over-sampling" }
+    }
 }
 
 impl Sampler for RandomOverSampler {
@@ -75,14 +79,14 @@ impl Sampler for RandomOverSampler {
     /// asks for, or for noise on sparse rows.
     fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         let totals = data.totals();
-        let missing = self.target.missing("random over-sampling", data, &totals)?;
+        let missing = self.target.n_missing(self.method(), data, &totals)?;
         if missing == 0 {
             return Ok(Resample::identity());
         }
         let positives = rows_of(data.labels(), true);
-        let parents = spread(&positives, missing, run.seed());
+        let parents = allocate_parents(&positives, missing, run.seed());
         if self.shrinkage == 0.0 {
-            let log_odds = gain(data, &totals, &parents)?;
+            let log_odds = log_gain(data, &totals, &parents)?;
             let rows = (0..data.rows()).chain(parents).collect();
             return Ok(Resample::kept(rows, Distortion::PriorShift { log_odds }));
         }
@@ -92,8 +96,12 @@ impl Sampler for RandomOverSampler {
             return Err(Error::invalid("shrinkage", self.shrinkage, expected));
         }
         let noise = visit!(data.features(), |x| deviations(x, &positives, self.shrinkage));
-        let made = Synthetic::blurred(parents, noise, run.seed());
-        grown("smoothed random over-sampling", data, &totals, made)
+        let made = Synthetic::jittered(parents, noise, run.seed());
+        all_and(made, self.method(), data, &totals)
+    }
+
+    fn name(&self) -> String {
+        self.method().into()
     }
 }
 

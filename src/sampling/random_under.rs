@@ -2,9 +2,12 @@
 
 use ndarray_rand::rand::Rng;
 
-use super::kept::{independently, need_kept};
+use super::kept::{independently, kept_totals};
+use super::under::NegativesToKeep;
 use super::{Resample, Sampler};
 use crate::core::{Chosen, ClassTotals, Dataset, Distortion, Error, Result, Run, Seed};
+
+const NAME: &str = "random under-sampling";
 
 /// Keeps every positive and a random subset of the negatives.
 ///
@@ -16,8 +19,8 @@ use crate::core::{Chosen, ClassTotals, Dataset, Distortion, Error, Result, Run, 
 ///   [`positives_per_negative`](Self::positives_per_negative).
 ///
 /// Each is rounded to the nearest whole number. There are never more negatives than before: where α asks
-/// for more, all are kept. Rows stay in their order, repeated ones next to each other. How they are drawn
-/// says [`Draw`].
+/// for more, all are kept. Rows stay in their order, repeated ones next to each other. [`DrawMode`] says how they
+/// are drawn.
 ///
 /// **Distortion.** P(x | y) is kept and the odds are multiplied, so the distortion is a prior shift of
 /// ln\[(Ŵ₊/W₊) / (Ŵ₋/W₋)\] from the realised weights Ŵ and W (counts, without weights) — not from the
@@ -44,14 +47,15 @@ use crate::core::{Chosen, ClassTotals, Dataset, Distortion, Error, Result, Run, 
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RandomUnderSampler {
-    keep: Keep,
-    draw: Draw,
+    keep: NegativesToKeep,
+    draw: DrawMode,
     reweight: bool,
 }
 
 /// How [`RandomUnderSampler`] draws negatives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Draw {
+#[non_exhaustive]
+pub enum DrawMode {
     /// Exactly N̂₋ of the negatives, each subset of that size equally likely.
     #[default]
     WithoutReplacement,
@@ -62,24 +66,13 @@ pub enum Draw {
     Bernoulli,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Keep {
-    PerPositive(f64),
-    Rate(f64),
-    PositivesPerNegative(f64),
-}
-
 impl RandomUnderSampler {
     /// Keeps `ratio` negatives for each positive row.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] unless `ratio` is positive and finite.
     pub fn negatives_per_positive(ratio: f64) -> Result<Self> {
-        if ratio > 0.0 && ratio.is_finite() {
-            Ok(Self::new(Keep::PerPositive(ratio)))
-        } else {
-            Err(Error::invalid("ratio", ratio, "positive and finite: negatives per positive"))
-        }
+        NegativesToKeep::per_positive(ratio).map(Self::new)
     }
 
     /// Keeps the share `rate` of the negative rows.
@@ -87,15 +80,11 @@ impl RandomUnderSampler {
     /// # Errors
     /// [`Error::InvalidArgument`] unless 0 < `rate` ≤ 1.
     pub fn rate(rate: f64) -> Result<Self> {
-        if rate > 0.0 && rate <= 1.0 {
-            Ok(Self::new(Keep::Rate(rate)))
-        } else {
-            Err(Error::invalid("rate", rate, "above 0 and at most 1: the share of negatives kept"))
-        }
+        NegativesToKeep::rate(rate).map(Self::new)
     }
 
-    /// Keeps so many negatives that there are `ratio` positives for each: N̂₋ = N₊ / ratio. This is
-    /// imbalanced-learn's `sampling_strategy` where the positives are the fewer.
+    /// Keeps N̂₋ = N₊ / ratio negatives, so that there are `ratio` positives for each. This is
+    /// imbalanced-learn's `sampling_strategy` where positives are the rarer class.
     ///
     /// Two things differ: the result is rounded to the nearest number, where imbalanced-learn cuts off
     /// (7 / 0.07 is 99.99999999999999, and it keeps 99), and a ratio above 1 is allowed. As there, a
@@ -105,20 +94,16 @@ impl RandomUnderSampler {
     /// # Errors
     /// [`Error::InvalidArgument`] unless `ratio` is positive and finite.
     pub fn positives_per_negative(ratio: f64) -> Result<Self> {
-        if ratio > 0.0 && ratio.is_finite() {
-            Ok(Self::new(Keep::PositivesPerNegative(ratio)))
-        } else {
-            Err(Error::invalid("ratio", ratio, "positive and finite: positives per negative"))
-        }
+        NegativesToKeep::positives_per_negative(ratio).map(Self::new)
     }
 
-    fn new(keep: Keep) -> Self {
-        Self { keep, draw: Draw::default(), reweight: false }
+    fn new(keep: NegativesToKeep) -> Self {
+        Self { keep, draw: DrawMode::default(), reweight: false }
     }
 
     /// How negatives are drawn. Default: without replacement.
     #[must_use]
-    pub fn draw(mut self, draw: Draw) -> Self {
+    pub fn draw(mut self, draw: DrawMode) -> Self {
         self.draw = draw;
         self
     }
@@ -130,34 +115,6 @@ impl RandomUnderSampler {
         self
     }
 
-    /// The argument that says how many negatives to keep, and its value.
-    fn argument(&self) -> (&'static str, f64) {
-        match self.keep {
-            Keep::PerPositive(ratio) | Keep::PositivesPerNegative(ratio) => ("ratio", ratio),
-            Keep::Rate(rate) => ("rate", rate),
-        }
-    }
-
-    /// The number of negatives asked for, not rounded, at most as many as there are.
-    fn negatives_to_keep(&self, totals: &ClassTotals) -> Result<f64> {
-        let (positives, negatives) = (totals.positives as f64, totals.negatives as f64);
-        let wanted = match self.keep {
-            Keep::PerPositive(ratio) => ratio * positives,
-            Keep::Rate(rate) => rate * negatives,
-            Keep::PositivesPerNegative(ratio) => positives / ratio,
-        };
-        if matches!(self.keep, Keep::PositivesPerNegative(_)) && wanted.round() > negatives {
-            let expected = format!(
-                "at least {}: there are {positives} positives and {negatives} negatives, and leaving \
-                 out negatives can only raise their ratio; over-sampling positives raises it, too, so \
-                 for fewer positives per negative take more rows",
-                positives / negatives
-            );
-            return Err(Error::invalid("ratio", self.argument().1, expected));
-        }
-        Ok(wanted.min(negatives))
-    }
-
     /// The rows kept, or `None` for all of them.
     fn rows(
         &self,
@@ -165,25 +122,21 @@ impl RandomUnderSampler {
         totals: &ClassTotals,
         seed: Seed,
     ) -> Result<Option<Vec<usize>>> {
-        let wanted = self.negatives_to_keep(totals)?;
         let n = totals.negatives;
-        if self.draw == Draw::Bernoulli {
-            let probability = wanted / n as f64;
+        if self.draw == DrawMode::Bernoulli {
+            let probability = self.keep.unrounded(totals)? / n as f64;
             let keep = |row: usize| if labels[row] { 1.0 } else { probability };
             let rows = (probability < 1.0).then(|| independently(labels.len(), seed, keep));
             return match rows {
                 Some(rows) if rows.len() == totals.positives => {
-                    Err(self.too_few(totals, ", which the draws happened not to"))
+                    Err(self.keep.too_few(totals, ", which the draws happened not to"))
                 }
                 rows => Ok(rows),
             };
         }
-        let wanted = wanted.round() as usize;
-        if wanted == 0 {
-            return Err(self.too_few(totals, ""));
-        }
+        let wanted = self.keep.rounded(totals)?;
         let rows = totals.positives + wanted;
-        Ok(if self.draw == Draw::WithReplacement {
+        Ok(if self.draw == DrawMode::WithReplacement {
             let mut stream = seed.stream(0);
             let mut times = vec![0_u32; n];
             for _ in 0..wanted {
@@ -197,21 +150,12 @@ impl RandomUnderSampler {
             None
         })
     }
-
-    fn too_few(&self, totals: &ClassTotals, addition: &str) -> Error {
-        let (argument, value) = self.argument();
-        let expected = format!(
-            "large enough to keep a negative{addition}: there are {} positives and {} negatives",
-            totals.positives, totals.negatives
-        );
-        Error::invalid(argument, value, expected)
-    }
 }
 
 impl Default for RandomUnderSampler {
     /// Five negatives per positive.
     fn default() -> Self {
-        Self::new(Keep::PerPositive(5.0))
+        Self::new(NegativesToKeep::PerPositive(5.0))
     }
 }
 
@@ -234,12 +178,11 @@ fn collect(labels: &[bool], capacity: usize, times: impl Fn(usize) -> usize) -> 
 impl Sampler for RandomUnderSampler {
     fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         let totals = data.totals();
-        totals.need_both("random under-sampling")?;
+        totals.need_both(NAME)?;
         let Some(rows) = self.rows(data.labels(), &totals, run.seed())? else {
             return Ok(Resample::identity());
         };
-        let kept_weight =
-            need_kept(data, &rows, "RandomUnderSampler", String::new)?.negative_weight;
+        let kept_weight = kept_totals(data, &rows, NAME, |_| String::new())?.negative_weight;
         if !self.reweight {
             // All positives are kept, so Ŵ₊/W₊ = 1. Logarithms apart, because the quotient may overflow.
             let log_odds = totals.negative_weight.ln() - kept_weight.ln();
@@ -259,7 +202,7 @@ impl Sampler for RandomUnderSampler {
         Ok(Resample { weights: Some(weights), ..Resample::kept(rows, Distortion::None) })
     }
 
-    fn reads_features(&self) -> bool {
-        false
+    fn name(&self) -> String {
+        NAME.into()
     }
 }

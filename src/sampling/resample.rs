@@ -3,26 +3,28 @@
 use std::borrow::Cow;
 
 use super::Synthetic;
-use crate::core::{Dataset, Distortion, Result, Selection, check_finite, same_length};
+use super::synthetic::stack;
+use crate::core::{Dataset, Distortion, Error, Result, Selection, check_finite, same_length};
 
 /// What a sampler did: which rows it kept, which it made, how it weighted them, and what that
 /// distorted. Never just `(X, y)`.
 ///
-/// The resampled rows are the kept ones, in the order of [`rows`](Self::rows), then the synthetic
-/// ones; weights and offsets follow that order.
+/// The result has the kept rows first, in the order of [`rows`](Self::rows), and then the rows of each
+/// [`Synthetic`] in turn; weights and offsets follow that order. A resample lists rows and does not hold
+/// their features, so that of several choices, one after the other, only the last is copied.
 #[derive(Debug, Clone)]
 pub struct Resample {
     /// Provenance of the kept rows.
     pub rows: Rows,
-    /// New rows, if any.
-    pub synthetic: Option<Synthetic>,
+    /// New rows, if any: one entry for each sampler that made some.
+    pub synthetic: Vec<Synthetic>,
     /// A factor on each row's own weight, finite and ≥ 0.
     pub weights: Option<Vec<f64>>,
-    /// An addition to each row's own offset, finite: what the choice of rows did to its log-odds, with the
+    /// A term added to each row's own offset, finite: what the choice of rows did to its log-odds, with the
     /// opposite sign, so that a model learns the population's.
     pub offsets: Option<Vec<f64>>,
     /// What the resampling did to the odds, from realised (weighted) counts. Where there are offsets,
-    /// [`Distortion::Offset`]; a resample that does not say so is taken for one.
+    /// [`Distortion::Offset`]; a resample with offsets that does not say so is taken for one.
     pub distortion: Distortion,
 }
 
@@ -41,7 +43,7 @@ impl Resample {
     pub fn identity() -> Self {
         Self {
             rows: Rows::All,
-            synthetic: None,
+            synthetic: Vec::new(),
             weights: None,
             offsets: None,
             distortion: Distortion::None,
@@ -54,8 +56,30 @@ impl Resample {
         Self { rows: Rows::Kept(rows), distortion, ..Self::identity() }
     }
 
-    /// The distortion on record. Rows that need offsets to be right are no fair sample, whatever a sampler
-    /// says of them.
+    /// The input row that each new row was made from.
+    pub fn parents(&self) -> impl Iterator<Item = usize> {
+        self.synthetic.iter().flat_map(Synthetic::parents).copied()
+    }
+
+    /// The input row behind a row of the result, of a new row its parent, for an input of `rows` rows.
+    pub(super) fn origin(&self, row: usize, rows: usize) -> usize {
+        let kept = self.rows.len(rows);
+        match &self.rows {
+            Rows::All if row < kept => return row,
+            Rows::Kept(rows) if row < kept => return rows[row],
+            _ => {}
+        }
+        let mut at = row.saturating_sub(kept);
+        let parent = self.synthetic.iter().find_map(|made| {
+            let parent = made.parents().get(at);
+            at = at.saturating_sub(made.parents().len());
+            parent
+        });
+        parent.map_or(row, |&parent| parent)
+    }
+
+    /// The distortion on record. Rows that need offsets to be right are no fair sample, even where a sampler
+    /// does not say so.
     pub(super) fn recorded(&self) -> Distortion {
         let distortion = self.distortion.clone();
         match distortion {
@@ -73,66 +97,96 @@ impl Resample {
     /// Whatever breaks the contract of the fields: rows out of range, lengths that differ, weights,
     /// offsets or a shift of the odds that are not finite.
     pub fn apply<'a>(self, data: &'a Dataset<'_>) -> Result<Dataset<'a>> {
-        let distortion = data.distortion().clone().then(self.recorded()).checked()?;
-        let rows = take(data, &self.rows, self.synthetic.as_ref())?;
-        finish(rows, self.weights.map(Cow::Owned), self.offsets.map(Cow::Owned), distortion)
+        let rows = self.take("the sampler", data)?;
+        finish(rows, self.weights.map(Cow::Owned), self.offsets.map(Cow::Owned))
     }
 
-    /// The same, where what the sampler did is still needed.
+    /// [`apply`](Self::apply) for a resample that is needed afterwards.
     pub(super) fn view<'a>(&'a self, data: &'a Dataset<'_>) -> Result<Dataset<'a>> {
-        let distortion = data.distortion().clone().then(self.recorded()).checked()?;
-        let rows = take(data, &self.rows, self.synthetic.as_ref())?;
         let borrowed = |values: &'a Option<Vec<f64>>| values.as_deref().map(Cow::Borrowed);
-        finish(rows, borrowed(&self.weights), borrowed(&self.offsets), distortion)
+        let rows = self.take("the first sampler", data)?;
+        finish(rows, borrowed(&self.weights), borrowed(&self.offsets))
+    }
+
+    /// Checks that a sampler can have done this to a data set.
+    pub(super) fn ensure_valid(&self, sampler: &'static str, data: &Dataset<'_>) -> Result<()> {
+        if let Rows::Kept(kept) = &self.rows {
+            let rows = data.rows();
+            if let Some(&row) = kept.iter().find(|&&row| row >= rows) {
+                return Err(Error::RowOutOfRange { what: sampler.into(), row, rows });
+            }
+        }
+        for made in &self.synthetic {
+            made.ensure_valid(sampler, data.rows(), data.columns())?;
+        }
+        let rows = self.rows.len(data.rows()) + self.parents().count();
+        if rows == 0 {
+            return Err(Error::NoRows { what: "the resampled data set" });
+        }
+        let columns = [("sampler weights", &self.weights), ("sampler offsets", &self.offsets)];
+        for (what, values) in columns {
+            if let Some(values) = values {
+                same_length(what, values.len(), "the resampled data set", rows)?;
+                check_finite(what, values)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The kept rows and the new ones below them, without this resample's weights and offsets.
+    fn take<'a>(&self, sampler: &'static str, data: &'a Dataset<'_>) -> Result<Dataset<'a>> {
+        self.ensure_valid(sampler, data)?;
+        let kept = match &self.rows {
+            Rows::All => Selection::Range(0..data.rows()),
+            Rows::Kept(rows) => Selection::of(rows),
+        };
+        let rows = match &self.synthetic[..] {
+            made if made.iter().all(Synthetic::is_empty) => data.selected(&kept),
+            made => {
+                let parents: Vec<usize> = self.parents().collect();
+                data.grown(stack(data, &kept, made)?, &kept, &parents)
+            }
+        };
+        let distortion = data.distortion().clone().then(self.recorded()).checked()?;
+        Ok(rows.with_distortion(distortion))
     }
 }
 
-/// The kept rows, and the new ones below them.
-fn take<'a>(
-    data: &'a Dataset<'_>,
-    rows: &Rows,
-    synthetic: Option<&Synthetic>,
-) -> Result<Dataset<'a>> {
-    let Some(synthetic) = synthetic.filter(|made| !made.is_empty()) else {
-        return match rows {
-            Rows::All => Ok(data.view()),
-            Rows::Kept(rows) => data.select(rows),
-        };
-    };
-    synthetic.check("the sampler", data.rows(), data.columns())?;
-    let kept = match rows {
-        Rows::All => Selection::Range(0..data.rows()),
-        Rows::Kept(rows) => Selection::checked(rows, data.rows())?,
-    };
-    Ok(data.grown(synthetic.below(data, &kept)?, &kept, synthetic.parents()))
+impl Rows {
+    /// The number of kept rows, of an input of `rows` rows.
+    pub(super) fn len(&self, rows: usize) -> usize {
+        match self {
+            Self::All => rows,
+            Self::Kept(kept) => kept.len(),
+        }
+    }
+
+    /// The kept rows as a list.
+    pub(super) fn into_vec(self, rows: usize) -> Vec<usize> {
+        match self {
+            Self::All => (0..rows).collect(),
+            Self::Kept(kept) => kept,
+        }
+    }
 }
 
-/// Rows with what the sampler says of them.
+/// Rows whose weights are multiplied by the sampler's factors, and whose offsets get the sampler's terms.
 fn finish<'a>(
     mut rows: Dataset<'a>,
     weights: Option<Cow<'a, [f64]>>,
     offsets: Option<Cow<'a, [f64]>>,
-    distortion: Distortion,
 ) -> Result<Dataset<'a>> {
     if let Some(mut weights) = weights {
-        check("sampler weights", &weights, rows.rows())?;
         if let Some(own) = rows.weights() {
             weights.to_mut().iter_mut().zip(own).for_each(|(weight, own)| *weight *= own);
         }
         rows = rows.with_weights(weights)?;
     }
     if let Some(mut offsets) = offsets {
-        check("sampler offsets", &offsets, rows.rows())?;
         if let Some(own) = rows.offsets() {
             offsets.to_mut().iter_mut().zip(own).for_each(|(offset, own)| *offset += own);
         }
         rows = rows.with_offsets(offsets)?;
     }
-    Ok(rows.with_distortion(distortion))
-}
-
-/// Checks what a sampler says of each row before it is combined with what the row carries.
-fn check(what: &'static str, values: &[f64], rows: usize) -> Result<()> {
-    same_length(what, values.len(), "the resampled data set", rows)?;
-    check_finite(what, values)
+    Ok(rows)
 }

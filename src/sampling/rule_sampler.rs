@@ -3,15 +3,18 @@
 use ndarray_rand::rand::Rng;
 use ndarray_rand::rand_distr::Exp1;
 
-use super::kept::{Top, by_features, poisson};
+use super::kept::{TopK, kept_by_features, poisson};
 use super::rule::first_that_holds;
 use super::{Resample, Rule, Sampler};
 use crate::core::{Chosen, Dataset, Error, Result, Run, round};
 use crate::exec::parallel::{self, BLOCK};
 
+const RULES: &str = "sampling by rules";
+const POISSON: &str = "Poisson sampling by rules";
+
 /// Keeps rows by rules on their attribute columns. Rows stay in their order.
 ///
-/// Rules act on the negatives, and every positive is kept: positives are what there is too little of.
+/// Rules act on the negatives, and every positive is kept, because positives are rare.
 /// [`on_all_rows`](Self::on_all_rows) makes them act on both classes.
 ///
 /// * [`filter`](Self::filter) keeps the rows for which a rule holds.
@@ -21,8 +24,8 @@ use crate::exec::parallel::{self, BLOCK};
 /// With several rules the first that holds decides. A missing attribute makes a comparison false.
 ///
 /// **Distortion.** [`FeatureDependent`](crate::Distortion::FeatureDependent) with the realised shift of
-/// the overall log-odds: attributes and features go together. Rows that can never be kept cannot be made
-/// up for by weights; where each row has a chance, [`PoissonRuleSampler`] can weight.
+/// the overall log-odds, because attributes and features go together. No weight makes up for rows that can
+/// never be kept; [`PoissonRuleSampler`] gives each row a chance and can weight.
 ///
 /// ```
 /// use imbalance::prelude::*;
@@ -55,7 +58,7 @@ enum Form {
     Priorities(Tiers, f64),
 }
 
-/// A value for the rows of each rule, and one for those of none.
+/// A value for the rows of each rule, and one for the rows of no rule.
 #[derive(Debug, Clone)]
 struct Tiers {
     rules: Vec<(Rule, f64)>,
@@ -149,7 +152,7 @@ impl RuleSampler {
 
 impl Sampler for RuleSampler {
     fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
-        data.totals().need_both("sampling by rules")?;
+        data.totals().need_both(RULES)?;
         let (Form::Filter(tiers) | Form::Shares(tiers) | Form::Priorities(tiers, _)) = &self.form;
         let tier_of = tiers.of_rows(data)?;
         let values = tiers.values();
@@ -179,8 +182,8 @@ impl Sampler for RuleSampler {
                 (0..data.rows()).filter(|&row| keep(row)).collect()
             }
             Form::Priorities(_, rate) => {
-                // A key of E/w with E exponential: the row of the smallest is the first drawn, and so
-                // on. Negated, because the top has the largest; −∞ for rows out of the question.
+                // A key of E/w with E exponential: the rows of the smallest keys are drawn. Negated, because
+                // `TopK` finds the largest; −∞ for rows that are no candidates.
                 let mut keys = vec![f64::NEG_INFINITY; data.rows()];
                 parallel::map_into(&mut keys, 1, BLOCK, |block, rows, keys| {
                     let mut stream = run.seed().stream(block);
@@ -193,25 +196,25 @@ impl Sampler for RuleSampler {
                     }
                 });
                 let candidates = (0..data.rows()).filter(|&row| acts_on(row)).count();
-                let mut top = Top::of(round(rate, candidates), &mut keys.clone());
-                let drawn = |row: usize, top: &mut Top| {
-                    // Asked of each row, as it counts ties; a key of −∞ is no candidate.
+                let mut top = TopK::new(round(rate, candidates), &mut keys.clone());
+                let drawn = |row: usize, top: &mut TopK| {
+                    // `TopK` counts ties, so it is asked about each row.
                     top.admits(keys[row]) && keys[row] > f64::NEG_INFINITY
                 };
                 (0..data.rows()).filter(|&row| drawn(row, &mut top) || !acts_on(row)).collect()
             }
         };
-        by_features(data, rows, "RuleSampler", || self.why(&tier_of, acts_on))
+        kept_by_features(data, rows, RULES, |_| self.met_by_rule(&tier_of, acts_on))
     }
 
-    fn reads_features(&self) -> bool {
-        false
+    fn name(&self) -> String {
+        RULES.into()
     }
 }
 
 impl RuleSampler {
-    /// How many rows each rule met, for the error that no row is left.
-    fn why(&self, tier_of: &[u16], acts_on: impl Fn(usize) -> bool) -> String {
+    /// The number of rows that meet each rule, for the error that no row is kept.
+    fn met_by_rule(&self, tier_of: &[u16], acts_on: impl Fn(usize) -> bool) -> String {
         let (Form::Filter(tiers) | Form::Shares(tiers) | Form::Priorities(tiers, _)) = &self.form;
         let mut sizes = vec![0_usize; tiers.rules.len() + 1];
         let met = tier_of.iter().enumerate().filter(|(row, _)| acts_on(*row));
@@ -284,17 +287,17 @@ impl PoissonRuleSampler {
 
 impl Sampler for PoissonRuleSampler {
     fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
-        data.totals().need_both("sampling by rules")?;
+        data.totals().need_both(POISSON)?;
         let tier_of = self.tiers.of_rows(data)?;
         let values = self.tiers.values();
         let inclusion = |row: usize| {
             let acts = self.on_all_rows || !data.labels()[row];
             if acts { values[usize::from(tier_of[row])] } else { 1.0 }
         };
-        poisson(data, inclusion, self.reweight, run.seed(), "PoissonRuleSampler")
+        poisson(data, inclusion, self.reweight, run.seed(), POISSON)
     }
 
-    fn reads_features(&self) -> bool {
-        false
+    fn name(&self) -> String {
+        POISSON.into()
     }
 }

@@ -1,9 +1,12 @@
 //! Synthetic minority over-sampling.
 
-use super::over::{Kin, Target, check_k, checked_k, grown, rows_of, spread};
-use super::{Resample, Sampler, Synthetic};
+use super::over::{
+    TargetRatio, all_and, allocate_parents, ensure_neighbours, interpolated, rows_of, valid_k,
+};
+use super::{Resample, Sampler};
 use crate::core::{Dataset, Result, Run};
-use crate::knn::Neighbours;
+
+const NAME: &str = "SMOTE";
 
 /// SMOTE: makes new positives between each positive and its nearest positives (equations 3–6).
 ///
@@ -43,7 +46,7 @@ use crate::knn::Neighbours;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Smote {
-    target: Target,
+    target: TargetRatio,
     k: usize,
     per_element: bool,
 }
@@ -54,7 +57,7 @@ impl Smote {
     /// # Errors
     /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) unless `ratio` is positive and finite.
     pub fn positives_per_negative(ratio: f64) -> Result<Self> {
-        Ok(Self { target: Target::new(ratio)?, k: 5, per_element: false })
+        Ok(Self { target: TargetRatio::new(ratio)?, k: 5, per_element: false })
     }
 
     /// How many of the nearest positives may be the partner. Default: 5.
@@ -62,7 +65,7 @@ impl Smote {
     /// # Errors
     /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if `k` is zero.
     pub fn neighbours(mut self, k: usize) -> Result<Self> {
-        self.k = checked_k("k", k)?;
+        self.k = valid_k("k", k)?;
         Ok(self)
     }
 
@@ -81,17 +84,18 @@ impl Sampler for Smote {
     /// ratio asks for, or no more than neighbours.
     fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         let totals = data.totals();
-        let missing = self.target.missing("SMOTE", data, &totals)?;
+        let missing = self.target.n_missing(NAME, data, &totals)?;
         if missing == 0 {
             return Ok(Resample::identity());
         }
-        check_k(self.k, totals.positives)?;
+        ensure_neighbours("k", self.k, totals.positives - 1, "other positives")?;
         let positives = rows_of(data.labels(), true);
-        let parents = spread(&positives, missing, run.seed());
-        let search = Neighbours::new(data.features(), &positives);
-        let partners = Kin::new(&search, &parents, self.k).partners(run.seed());
-        let ends = (parents, partners);
-        let made = Synthetic::between(data.columns(), ends, self.per_element, run.seed());
-        grown("SMOTE", data, &totals, made)
+        let parents = allocate_parents(&positives, missing, run.seed());
+        let made = interpolated(data, parents, &positives, self.k, run.seed());
+        all_and(if self.per_element { made.per_element() } else { made }, NAME, data, &totals)
+    }
+
+    fn name(&self) -> String {
+        NAME.into()
     }
 }

@@ -1,12 +1,16 @@
 //! SMOTE for numeric and categorical columns.
 
-use super::over::{Kin, Target, check_k, checked_k, grown, rows_of, spread};
+use super::over::{
+    NeighbourTable, TargetRatio, all_and, allocate_parents, ensure_neighbours, rows_of, valid_k,
+};
 use super::random_over::deviation;
 use super::synthetic::Categories;
 use super::{Resample, Sampler, Synthetic};
 use crate::core::{Dataset, Error, Matrix, Result, Run, Scalar, visit};
 use crate::exec::parallel::{self, BLOCK};
-use crate::knn::{Metric, Neighbours};
+use crate::knn::{Metric, Search};
+
+const NAME: &str = "SMOTE-NC";
 
 /// SMOTE-NC: SMOTE where some columns hold categories, as codes.
 ///
@@ -39,7 +43,7 @@ use crate::knn::{Metric, Neighbours};
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct SmoteNc {
-    target: Target,
+    target: TargetRatio,
     categorical: Vec<usize>,
     k: usize,
 }
@@ -59,7 +63,7 @@ impl SmoteNc {
             let expected = "at least one column; without any, use Smote";
             return Err(Error::invalid("categorical", "empty", expected));
         }
-        Ok(Self { target: Target::new(ratio)?, categorical, k: 5 })
+        Ok(Self { target: TargetRatio::new(ratio)?, categorical, k: 5 })
     }
 
     /// How many of the nearest positives may be the partner, and vote on categories. Default: 5.
@@ -67,7 +71,7 @@ impl SmoteNc {
     /// # Errors
     /// [`Error::InvalidArgument`] if `k` is zero.
     pub fn neighbours(mut self, k: usize) -> Result<Self> {
-        self.k = checked_k("k", k)?;
+        self.k = valid_k("k", k)?;
         Ok(self)
     }
 
@@ -102,37 +106,41 @@ impl Sampler for SmoteNc {
         }
         let mask = self.mask(x.ncols())?;
         let totals = data.totals();
-        let missing = self.target.missing("SMOTE-NC", data, &totals)?;
+        let missing = self.target.n_missing(NAME, data, &totals)?;
         if missing == 0 {
             return Ok(Resample::identity());
         }
-        check_k(self.k, totals.positives)?;
+        ensure_neighbours("k", self.k, totals.positives - 1, "other positives")?;
         let positives = rows_of(data.labels(), true);
         let penalty = visit!(x, |x| penalty(x, &mask, &positives));
-        let search = Neighbours::by_metric(x, &positives, Metric::mixed(mask.clone(), penalty));
-        let parents = spread(&positives, missing, run.seed());
-        let kin = Kin::new(&search, &parents, self.k);
-        let partners = kin.partners(run.seed());
-        let categories = visit!(x, |x| modes(x, &mask, kin));
-        let made = Synthetic::between(x.ncols(), (parents, partners), false, run.seed());
-        grown("SMOTE-NC", data, &totals, made.with_categories(categories))
+        let search = Search::by_metric(x, &positives, Metric::mixed(mask.clone(), penalty));
+        let parents = allocate_parents(&positives, missing, run.seed());
+        let table = NeighbourTable::new(&search, &parents, self.k);
+        let partners = table.partners(run.seed());
+        let categories = visit!(x, |x| modes(x, &mask, table));
+        let made = Synthetic::interpolated(x.ncols(), parents, partners, run.seed());
+        all_and(made.with_categories(categories), NAME, data, &totals)
+    }
+
+    fn name(&self) -> String {
+        NAME.into()
     }
 }
 
-/// The values that new rows have in columns of categories: those most frequent among the neighbours of
-/// their parent.
-fn modes<F: Scalar>(x: Matrix<'_, F>, mask: &[bool], kin: Kin) -> Categories {
+/// The values that new rows have in columns of categories: the most frequent among the neighbours of their
+/// parent.
+fn modes<F: Scalar>(x: Matrix<'_, F>, mask: &[bool], table: NeighbourTable) -> Categories {
     let columns: Vec<usize> = (0..x.ncols()).filter(|&column| mask[column]).collect();
-    let neighbours: Vec<&[usize]> = kin.of_parents().collect();
+    let neighbours: Vec<&[usize]> = table.of_parents().collect();
     let mut values = vec![0.0; neighbours.len() * columns.len()];
     parallel::map_into(&mut values, columns.len(), BLOCK, |_, parents, out| {
-        for (kin, out) in neighbours[parents].iter().zip(out.chunks_exact_mut(columns.len())) {
+        for (near, out) in neighbours[parents].iter().zip(out.chunks_exact_mut(columns.len())) {
             for (&column, out) in columns.iter().zip(out) {
-                *out = mode(&kin.iter().map(|&kin| x.get(kin, column)));
+                *out = mode(&near.iter().map(|&row| x.get(row, column)));
             }
         }
     });
-    Categories { columns, values, places: kin.places }
+    Categories { columns, values, parent_index: table.parent_index }
 }
 
 /// The most frequent value; of equally frequent ones the one met first.

@@ -1,10 +1,12 @@
 //! Tomek links.
 
-use super::clean::{Clean, cleaned};
+use super::kept::cleaned;
 use super::over::rows_of;
 use super::{Resample, Sampler};
 use crate::core::{Dataset, Result, Run};
-use crate::knn::Neighbours;
+use crate::knn::Search;
+
+const NAME: &str = "Tomek links";
 
 /// Removes the negatives of Tomek links: pairs of a positive and a negative, each of which is the
 /// other's nearest neighbour among all rows.
@@ -32,43 +34,37 @@ use crate::knn::Neighbours;
 /// assert_eq!(cleaned.rows, Rows::Kept(vec![0, 2, 3]));
 /// # Ok::<(), imbalance::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TomekLinks {
-    clean: Clean,
+    both_classes: bool,
 }
 
 impl TomekLinks {
     /// Removes the negatives of links.
     #[must_use]
     pub fn new() -> Self {
-        Self { clean: Clean::Negatives }
+        Self::default()
     }
 
     /// Whether the positives of links go, too. Default: no.
     #[must_use]
     pub fn both_classes(mut self, both: bool) -> Self {
-        self.clean = Clean::both(both);
+        self.both_classes = both;
         self
-    }
-}
-
-impl Default for TomekLinks {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
 impl Sampler for TomekLinks {
     /// # Errors
     /// [`Error::OneClass`](crate::Error::OneClass), or
-    /// [`Error::Unsuitable`](crate::Error::Unsuitable) if nothing of a class would be left.
+    /// [`Error::NothingSelected`](crate::Error::NothingSelected) if no row of a class would be left.
     fn resample(&self, data: &Dataset<'_>, _: &Run) -> Result<Resample> {
-        data.totals().need_both("Tomek links")?;
+        data.totals().need_both(NAME)?;
         let labels = data.labels();
         let all: Vec<usize> = (0..data.rows()).collect();
-        let search = Neighbours::new(data.features(), &all);
+        let search = Search::new(data.features(), &all);
         let positives = rows_of(labels, true);
-        let nearest = search.nearest(&positives, 1);
+        let nearest = search.nearest(&positives, 1).into_iter().map(|neighbour| neighbour.row);
         let pairs: Vec<(usize, usize)> =
             positives.into_iter().zip(nearest).filter(|&(_, nearest)| !labels[nearest]).collect();
         let negatives: Vec<usize> = pairs.iter().map(|&(_, negative)| negative).collect();
@@ -76,11 +72,15 @@ impl Sampler for TomekLinks {
 
         let mut linked = vec![false; data.rows()];
         for ((positive, negative), back) in pairs.into_iter().zip(back) {
-            if back == positive {
+            if back.row == positive {
                 linked[negative] = true;
-                linked[positive] = self.clean.includes(true);
+                linked[positive] = self.both_classes;
             }
         }
-        cleaned("Tomek links", data, all.into_iter().filter(|&row| !linked[row]).collect())
+        cleaned(data, &linked, NAME)
+    }
+
+    fn name(&self) -> String {
+        NAME.into()
     }
 }

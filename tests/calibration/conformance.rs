@@ -22,14 +22,26 @@ struct Case {
     infinite_scores: bool,
     /// Separable scores have a solution.
     separable: bool,
-    /// Scores that rank the wrong way round get one probability for all.
-    reversed_is_flat: bool,
+    /// What scores get that rank the wrong way round.
+    reversed: Reversed,
     /// A weight is a number of rows, so twice all weights is more evidence.
     counts: bool,
     /// The probability of eight rows of equal score −1, of which one is positive.
     one_in_eight: f64,
     /// What a second fit, on the first one's outcome, makes of it.
     again: Again,
+    /// The calibrator of that second fit, if it is another one.
+    second: Option<BoxCalibrator>,
+}
+
+/// The map of scores that rank the wrong way round.
+enum Reversed {
+    /// The base rate for all, to this tolerance.
+    Rate(f64),
+    /// One half for all: without an intercept it is the only constant.
+    Half,
+    /// No constant.
+    Free,
 }
 
 /// How a second fit can change the first one's probabilities.
@@ -43,18 +55,21 @@ enum Again {
 }
 
 fn cases() -> Vec<Case> {
-    let case = |name, calibrator| Case {
-        name,
-        calibrator,
-        monotone: true,
-        balanced: true,
-        infinite_scores: false,
-        separable: false,
-        reversed_is_flat: true,
-        counts: false,
-        one_in_eight: 0.125,
-        again: Again::Within(1.0),
-    };
+    fn case(name: &'static str, calibrator: impl Calibrator<Map: 'static> + 'static) -> Case {
+        Case {
+            name,
+            calibrator: calibrator.boxed(),
+            monotone: true,
+            balanced: true,
+            infinite_scores: false,
+            separable: false,
+            reversed: Reversed::Rate(1e-12),
+            counts: false,
+            one_in_eight: 0.125,
+            again: Again::Within(1.0),
+            second: None,
+        }
+    }
     let bins = |bins| HistogramBinning::quantiles(bins).unwrap();
     let platt = PlattScaling::new;
     vec![
@@ -64,21 +79,20 @@ fn cases() -> Vec<Case> {
             counts: true,
             // The mean target, of 2/3 once and 1/9 seven times.
             one_in_eight: (2.0 / 3.0 + 7.0 / 9.0) / 8.0,
-            ..case("Platt", platt().boxed())
+            // Smoothed targets lie closer to ½ by less than 1/(200 + 2).
+            reversed: Reversed::Rate(1.0 / 202.0),
+            ..case("Platt", platt())
         },
-        Case {
-            again: Again::Same,
-            ..case("Platt, plain targets", platt().plain_targets(true).boxed())
-        },
+        Case { again: Again::Same, ..case("Platt, plain targets", platt().plain_targets(true)) },
         Case {
             infinite_scores: true,
-            ..case("Platt, as printed", platt().on_probabilities(true).plain_targets(true).boxed())
+            ..case("Platt, as printed", platt().on_probabilities(true).plain_targets(true))
         },
         Case {
             infinite_scores: true,
             separable: true,
             again: Again::Same,
-            ..case("isotonic", IsotonicRegression::new().boxed())
+            ..case("isotonic", IsotonicRegression::new())
         },
         Case {
             infinite_scores: true,
@@ -86,82 +100,76 @@ fn cases() -> Vec<Case> {
             again: Again::Same,
             ..case(
                 "isotonic, linear in the probability",
-                IsotonicRegression::new().interpolation(Interpolation::LinearInProbability).boxed(),
+                IsotonicRegression::new().interpolation(Interpolation::LinearInProbability),
             )
         },
         Case {
             infinite_scores: true,
             separable: true,
             again: Again::Same,
-            ..case(
-                "isotonic, steps",
-                IsotonicRegression::new().interpolation(Interpolation::Steps).boxed(),
-            )
+            ..case("isotonic, steps", IsotonicRegression::new().interpolation(Interpolation::Steps))
         },
         Case {
             infinite_scores: true,
             separable: true,
             balanced: false,
             again: Again::Same,
-            ..case(
-                "isotonic, bounded",
-                IsotonicRegression::new().bounds(0.05, 0.9).unwrap().boxed(),
-            )
+            ..case("isotonic, bounded", IsotonicRegression::new().bounds(0.05, 0.9).unwrap())
         },
-        case("beta abm", BetaCalibration::abm().boxed()),
-        Case { again: Again::Same, ..case("beta am", BetaCalibration::am().boxed()) },
-        Case { balanced: false, ..case("beta ab", BetaCalibration::ab().boxed()) },
-        Case { balanced: false, ..case("beta CDF", BetaCdf.boxed()) },
+        case("beta abm", BetaCalibration::abm()),
+        Case { again: Again::Same, ..case("beta am", BetaCalibration::am()) },
+        Case {
+            balanced: false,
+            reversed: Reversed::Half,
+            ..case("beta ab", BetaCalibration::ab())
+        },
+        Case { balanced: false, ..case("beta CDF", BetaCdf) },
         Case {
             balanced: false,
             again: Again::Same,
-            ..case("temperature", TemperatureScaling::new().boxed())
+            reversed: Reversed::Half,
+            ..case("temperature", TemperatureScaling::new())
         },
         Case {
             again: Again::Same,
-            ..case(
-                "temperature, bias corrected",
-                TemperatureScaling::new().bias_corrected(true).boxed(),
-            )
+            ..case("temperature, bias corrected", TemperatureScaling::new().bias_corrected(true))
         },
         Case {
             monotone: false,
             infinite_scores: true,
             separable: true,
-            reversed_is_flat: false,
+            reversed: Reversed::Free,
             // Bins with neighbouring means may become one.
             again: Again::Within(4.0),
-            ..case("histogram", bins(10).boxed())
+            ..case("histogram", bins(10))
         },
         Case {
             monotone: false,
             infinite_scores: true,
             separable: true,
-            reversed_is_flat: false,
+            reversed: Reversed::Free,
             again: Again::Within(4.0),
-            ..case("histogram, equal width", HistogramBinning::equal_width(10).unwrap().boxed())
+            ..case("histogram, equal width", HistogramBinning::equal_width(10).unwrap())
         },
         Case {
             balanced: false,
             infinite_scores: true,
             separable: true,
             // Flat but for the ends, where the added row stands alone.
-            reversed_is_flat: false,
+            reversed: Reversed::Free,
             counts: true,
             // p₀ = 1/9 and p₁ = 2/9.
             one_in_eight: 0.2,
-            ..case("Venn–Abers", VennAbers.boxed())
+            ..case("Venn–Abers", VennAbers)
         },
         Case {
             infinite_scores: true,
             separable: true,
-            again: Again::Within(1.0),
+            // A prior correction is for scores as they came.
+            second: Some(IsotonicRegression::new().boxed()),
             ..case(
                 "prior correction, then isotonic",
-                PriorCorrection::from_sampling_rate(0.2)
-                    .unwrap()
-                    .then(IsotonicRegression::new())
-                    .boxed(),
+                PriorCorrection::from_sampling_rate(0.2).unwrap().then(IsotonicRegression::new()),
             )
         },
     ]
@@ -340,10 +348,7 @@ proptest! {
             if again.iter().all(|&z| z == again[0]) {
                 continue;
             }
-            // A prior correction is for scores as they came.
-            let isotonic = IsotonicRegression::new().boxed();
-            let chain = case.name.starts_with("prior");
-            let calibrator = if chain { &isotonic } else { &case.calibrator };
+            let calibrator = case.second.as_ref().unwrap_or(&case.calibrator);
             let second = calibrator.learn(&CalibrationSet::from_logits(&again, &y).unwrap()).unwrap();
             let n = y.len() as f64;
             let rate = y.iter().filter(|&&y| y).count() as f64 / n;
@@ -410,17 +415,17 @@ fn reversed_scores_give_a_constant_map() {
     let separated: Vec<bool> = (0..400).map(|i| i < 200).collect();
     for y in [falling, separated] {
         let rate = y.iter().filter(|&&y| y).count() as f64 / 400.0;
-        for case in cases().iter().filter(|case| case.reversed_is_flat) {
+        for case in &cases() {
+            let (expected, tolerance) = match case.reversed {
+                Reversed::Rate(tolerance) => (rate, tolerance),
+                Reversed::Half => (0.5, 1e-12),
+                Reversed::Free => continue,
+            };
             let map = fit(case, &z, &y, None);
             let p = map.probability(z[0]);
             for &z in z.iter().chain(&GRID) {
                 assert_eq!(map.probability(z), p, "{} at {z}", case.name);
             }
-            // Without an intercept ½ is the only constant.
-            let half = ["beta ab", "temperature"].contains(&case.name);
-            let expected = if half { 0.5 } else { rate };
-            // Platt's smoothed targets lie closer to ½ by less than 1/(200 + 2).
-            let tolerance = if case.name == "Platt" { 1.0 / 202.0 } else { 1e-12 };
             assert!((p - expected).abs() < tolerance, "{}: {p} for {expected}", case.name);
         }
     }

@@ -1,10 +1,10 @@
-//! What several tests share.
+//! Helpers of several tests.
 
 use imbalance::Scalar;
 use imbalance::ndarray::Array2;
 use imbalance::sprs::CsMat;
 
-/// The same rows with their zeros left out.
+/// A matrix in compressed rows, without its zeros.
 pub(crate) fn to_sparse<F: Scalar>(x: &Array2<F>) -> CsMat<F> {
     let (mut starts, mut columns, mut values) = (vec![0], vec![], vec![]);
     for row in x.rows() {

@@ -1,4 +1,4 @@
-//! Reading click logs: what is accepted, what is refused and with which words.
+//! Reading click logs: accepted files, refused files and the messages.
 #![cfg(feature = "csv")]
 
 use std::io::{self, Read, Write};
@@ -24,7 +24,7 @@ fn gzip(text: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Gives one byte at a time, so that nothing may rely on how a source cuts its bytes.
+/// Returns one byte at a time, so that the reader may not rely on larger reads.
 struct Drop<'a>(&'a [u8]);
 
 impl Read for Drop<'_> {
@@ -71,7 +71,7 @@ fn check_log(table: &Table) {
 fn every_role_is_read() {
     let table = read(&log_reader(), LOG).unwrap();
     check_log(&table);
-    // The same as a table built in memory.
+    // Equal to a table built in memory.
     let built = Table::new(table.labels())
         .unwrap()
         .with_numeric("price", table.numeric("price").unwrap())
@@ -132,7 +132,7 @@ fn labels_are_what_they_are_said_to_be() {
     assert_eq!(table.labels(), [false, true, false, true, true, false, true]);
     let table = read(&reader().labels("no", "yes"), "click\nyes\nno\n").unwrap();
     assert_eq!(table.labels(), [true, false]);
-    // The last word counts.
+    // The last call counts.
     let table = read(&reader().label("buy"), "click,buy\n0,1\n").unwrap();
     assert_eq!(table.labels(), [true]);
 }
@@ -200,7 +200,7 @@ fn missing_numbers_are_named() {
     let error = read(&reader().numeric(["x"]).missing(["-999"]), "x,click\nNA,0\n").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "log.csv, line 2, column `x`: `NA` is not a finite number (taken for a missing one: `-999`)"
+        "log.csv, line 2, column `x`: `NA` is not a finite number (missing numbers are written `-999`)"
     );
 }
 
@@ -211,12 +211,13 @@ fn a_bad_cell_is_named_with_its_file_line_column_and_value() {
     let row = |x: &str, t: &str, w: &str, click: &str| {
         format!("x,t,w,click\n1,\"a\n\nb\",1,0\n\n{x},{t},{w},{click}\n1,,1,1\n")
     };
-    let missing = "taken for a missing one: ``, `NA`, `NaN`, `nan`, `null`, `NULL`, `None`, `\\N`";
+    let missing =
+        "missing numbers are written ``, `NA`, `NaN`, `nan`, `null`, `NULL`, `None`, `\\N`";
     let number = |value: &str| {
         format!("log.csv, line 6, column `x`: `{value}` is not a finite number ({missing})")
     };
     let label =
-        "is no label: 0, 0.0, false, 1, 1.0 or true is needed, or name the two texts with `labels`";
+        "is no label: write 0, 0.0, false, 1, 1.0 or true, or name the two texts with `labels`";
     let cases = [
         (row("1,5", "", "1", "0").replace("1,5", "\"1,5\""), number("1,5")),
         (row("inf", "", "1", "0"), number("inf")),
@@ -229,13 +230,13 @@ fn a_bad_cell_is_named_with_its_file_line_column_and_value() {
         (row("1", "", "1", " 1"), format!("log.csv, line 6, column `click`: ` 1` {label}")),
         (
             row("1", "", "-1", "0"),
-            "log.csv, line 6, column `w`: `-1` is no weight: zero or more is needed".into(),
+            "log.csv, line 6, column `w`: `-1` is no weight: it must be zero or more".into(),
         ),
         (
             row("1", "", "NA", "0"),
-            "log.csv, line 6, column `w`: `NA` is no weight: zero or more is needed".into(),
+            "log.csv, line 6, column `w`: `NA` is no weight: it must be zero or more".into(),
         ),
-        // The line is the one the cell is on, not the one its record starts on.
+        // The message names the line of the cell, not the first line of the record.
         (row("1", "\"\n\n\"", "1", "x"), format!("log.csv, line 8, column `click`: `x` {label}")),
     ];
     for (text, message) in &cases {
@@ -250,7 +251,7 @@ fn a_bad_cell_is_named_with_its_file_line_column_and_value() {
     let error = read(&reader.clone().labels("n", "y"), row("1", "", "1", "0")).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "log.csv, line 4, column `click`: `0` is no label: `n` or `y` is needed"
+        "log.csv, line 4, column `click`: `0` is no label: write `n` or `y`"
     );
 }
 
@@ -259,7 +260,7 @@ fn text_that_is_not_utf_8_is_refused_even_where_it_is_not_read() {
     let error = read(&reader(), b"name,click\nok,0\nM\xfcller,1\n").unwrap_err();
     assert!(matches!(error, Error::Cell { .. }));
     assert_eq!(error.to_string(), "log.csv, line 3, column `name`: `M\u{fffd}ller` is not UTF-8");
-    // Two cells that only together would be a character.
+    // Two cells whose bytes would be a character only together.
     let error = read(&reader(), b"a,b,click\n\xc3,\xa9,1\n").unwrap_err();
     assert_eq!(error.to_string(), "log.csv, line 2, column `a`: `\u{fffd}` is not UTF-8");
     let error = read(&reader(), b"click,na\xfcme\n0,1\n").unwrap_err();
@@ -302,7 +303,7 @@ fn a_malformed_file_is_refused_with_file_and_line() {
             "log.csv, line 3: the quote that opens a cell is never closed",
         ),
         (b"\"a,click\nx,0\n", "log.csv, line 1: the quote that opens a cell is never closed"),
-        // The mark that the reader puts at the end of a file does not end one before its end.
+        // The text that the reader appends to a file is no end of file within it.
         (b"a,click\nx,0\n\xff\xff\xff\xff\nx,0\n", "log.csv, line 3: the text is not UTF-8"),
         (&truncated, ""),
     ];
@@ -396,10 +397,9 @@ fn offsets_are_read_and_stay_with_their_rows() {
     let data = Encoder::default().fit(&some).unwrap().encode(&some).unwrap();
     assert_eq!(data.offsets(), Some(&[3.25, -0.5][..]));
     assert!(format!("{table:?}").contains("offsets: true"));
-    for (cell, problem) in [
-        ("NA", "is missing: a finite number is needed for an offset"),
-        ("inf", "is not a finite number"),
-    ] {
+    for (cell, problem) in
+        [("NA", "is missing, but every row needs an offset"), ("inf", "is not a finite number")]
+    {
         let error = read(&reader, format!("x,o,click\n1,{cell},1\n")).unwrap_err();
         let text = error.to_string();
         assert!(
@@ -442,7 +442,7 @@ fn quote(cell: &str) -> String {
 }
 
 proptest! {
-    /// Any table written as text, quoted where it must be, reads back as it was.
+    /// Any table that is written as text, with quotes where needed, is read back unchanged.
     #[test]
     fn tables_survive_the_way_through_text(
         rows in prop::collection::vec(

@@ -12,7 +12,7 @@ use imbalance::{
 };
 use proptest::prelude::*;
 
-/// The matrix entry by entry, read in another way than the crate does.
+/// The matrix entry by entry, read by another way than the crate's.
 fn entries(x: FeaturesView<'_>) -> Vec<Vec<f64>> {
     fn of<F: Scalar>(x: Matrix<'_, F>) -> Vec<Vec<f64>> {
         let (n, d) = match x {
@@ -45,7 +45,7 @@ fn address<F>(x: FeaturesView<'_>) -> *const F {
     }
 }
 
-/// Four rows that carry everything a data set can carry.
+/// Four rows with all properties that a data set can have.
 fn complete(x: &Array2<f64>) -> Dataset<'_> {
     decorate(Dataset::new(x, vec![true, false, false, true]).unwrap())
 }
@@ -165,7 +165,7 @@ fn columns_are_checked_against_a_model() {
     let error = Features::from(&csr).view().check_columns(7).unwrap_err();
     assert!(matches!(error, Error::ColumnMismatch { found: 3, expected: 7 }));
     assert_eq!(error.to_string(), "the rows have 3 columns, but the model was fitted on 7");
-    // Only a view put together by hand can still be stored by columns.
+    // Only a view that the user constructs can still be stored by columns.
     let csc = csr.to_csc();
     let error = FeaturesView::from(csc.view()).check_columns(3).unwrap_err();
     assert!(matches!(error, Error::NotCsr));
@@ -239,13 +239,13 @@ fn labels_and_features_are_validated() {
     assert!(matches!(error, Error::NoRows { .. }));
     assert_eq!(error.to_string(), "the data set has no rows");
 
-    // Rows without features are rows still: an intercept can be learnt.
+    // Rows need no features: a model can still learn an intercept.
     assert_eq!(Dataset::new(Array2::<f64>::zeros((2, 0)), vec![true, false]).unwrap().columns(), 0);
 }
 
 #[test]
 fn the_first_feature_that_is_not_finite_is_named() {
-    // More rows than are looked at in one go, so that the position must be put together.
+    // More rows than a block, so that the row is the sum of the block's start and a position in it.
     let rows = 10_000;
     let labels = vec![false; rows];
     for (value, text) in [(f64::NAN, "NaN"), (f64::INFINITY, "inf"), (f64::NEG_INFINITY, "-inf")] {
@@ -270,7 +270,7 @@ fn the_first_feature_that_is_not_finite_is_named() {
             assert!(matches!(error, Error::NonFinite { row: 8_999, column: Some(1), .. }));
             assert_eq!(error.to_string(), message);
         }
-        // The same in a part of a larger sparse matrix.
+        // Also in a part of a larger sparse matrix.
         let part = matrix.slice_outer(8_000..9_500);
         let error = Dataset::new(part, &labels[..1_500]).unwrap_err();
         assert!(matches!(error, Error::NonFinite { row: 999, column: Some(1), .. }), "{error}");
@@ -308,7 +308,7 @@ fn weights_are_validated() {
         "`weights` is zero for every row, but it must be positive for some row"
     );
 
-    // Each is finite, but what they weigh together is not.
+    // Each weight is finite, but their sum is not.
     let error = with(vec![f64::MAX, f64::MAX, 1.0, 1.0]).unwrap_err();
     assert!(matches!(error, Error::Numerical { .. }));
     assert!(error.to_string().starts_with("the total weight is inf"), "{error}");
@@ -395,7 +395,7 @@ fn totals_count_and_weigh_each_class() {
         "this test needs both classes, but of 0 positive and 4 negative rows the positives weigh 0 \
          and the negatives 4 in all; take more rows, or check how labels and weights are made"
     );
-    // A class that is there but weighs nothing is as good as missing.
+    // A class without weight counts as missing.
     let labels = vec![true, false, false, true];
     let weightless = Dataset::new(&x, labels).unwrap().with_weights(vec![0.0, 1.0, 1.0, 0.0]);
     assert!(matches!(
@@ -422,7 +422,7 @@ fn a_selection_keeps_everything_that_belongs_to_its_rows() {
         assert_eq!(picked.offsets().unwrap(), [0.4, 0.2, 0.2]);
         assert_eq!(picked.numbers("day").unwrap(), [13.0, 11.0, 11.0]);
         assert_eq!(texts(&picked, "device"), ["tablet", "desktop", "desktop"]);
-        // Codes mean the same in every part of a data set.
+        // Codes keep their meaning in every part of a data set.
         assert_eq!(
             picked.categories("device").unwrap().levels(),
             data.categories("device").unwrap().levels()
@@ -430,7 +430,7 @@ fn a_selection_keeps_everything_that_belongs_to_its_rows() {
         assert_eq!(picked.distortion(), data.distortion());
         assert_ne!(address::<f64>(picked.features()), address(data.features()));
 
-        // What is not there is not made up.
+        // Properties that the data set lacks are not invented.
         let bare = Dataset::new(data.features(), data.labels()).unwrap();
         let picked = bare.select(&[2, 0]).unwrap();
         assert!(picked.weights().is_none() && picked.offsets().is_none());
@@ -444,7 +444,7 @@ fn consecutive_rows_and_views_are_borrowed() {
     let csr = to_sparse(&x);
     let labels = vec![true, false, false, true];
     let sets = [complete(&x), decorate(Dataset::new(&csr, labels).unwrap())];
-    // Where row 1 begins: after 3 entries in the dense matrix, after 2 stored ones in the sparse.
+    // Row 1 begins after 3 entries in the dense matrix, and after 2 stored entries in the sparse matrix.
     for (data, before) in sets.iter().zip([3, 2]) {
         let part = data.select(&[1, 2]).unwrap();
         let first: *const f64 = address(data.features());
@@ -462,7 +462,7 @@ fn consecutive_rows_and_views_are_borrowed() {
         );
         assert_eq!(entries(part.features()), entries(data.features())[1..3]);
 
-        // Rows of a part: neither counted from the first row of all.
+        // Rows of a part are counted from the first row of the part.
         assert_eq!(entries(part.select(&[1]).unwrap().features())[0], [4.0, 5.0, 0.0]);
         let reversed = part.select(&[1, 0]).unwrap();
         assert_eq!(entries(reversed.features()), [vec![4.0, 5.0, 0.0], vec![0.0, 0.0, 3.0]]);
@@ -486,7 +486,7 @@ fn a_selection_names_the_row_that_does_not_exist() {
     let error = data.select(&[0, 4, 9]).unwrap_err();
     assert!(matches!(error, Error::RowOutOfRange { row: 4, rows: 4, .. }));
     assert_eq!(error.to_string(), "the selection names row 4, but there are only 4 rows");
-    // No overflow where the next row would be looked at.
+    // The row after usize::MAX must not overflow.
     let error = data.select(&[usize::MAX, 0]).unwrap_err();
     assert!(matches!(error, Error::RowOutOfRange { row: usize::MAX, .. }));
     let error = data.select(&[]).unwrap_err();
@@ -507,7 +507,7 @@ fn matrix_and_rows() -> impl Strategy<Value = (Array2<f64>, Vec<usize>)> {
         let value = prop_oneof![2 => Just(0.0), 1 => (-3..4_i32).prop_map(f64::from)];
         let matrix = prop::collection::vec(value, rows * columns)
             .prop_map(move |values| Array2::from_shape_vec((rows, columns), values).unwrap());
-        // Some of the lists are ranges, which take the way without a copy.
+        // Some of the lists are ranges, which are not copied.
         let range = (0..rows, 1..=rows)
             .prop_map(move |(start, length)| (start..(start + length).min(rows)).collect());
         (matrix, prop_oneof![prop::collection::vec(0..rows, 1..60), range])
@@ -606,7 +606,7 @@ proptest! {
             Err(error) => {
                 let refused = matches!(error, Error::InvalidArgument { argument: "test_share", .. });
                 prop_assert!(refused);
-                // Nothing to train on, or all that could test is as old as the rows before it.
+                // No row trains, no row tests, or the test rows are as old as the rows before them.
                 let mut sorted = times.clone();
                 sorted.sort_by(f64::total_cmp);
                 let cut = times.len() - wanted;
@@ -617,9 +617,9 @@ proptest! {
                 let of = |rows: &[usize]| rows.iter().map(|&row| times[row]).collect::<Vec<_>>();
                 let (train, test) = (of(split.train()), of(split.test()));
                 prop_assert!(train.is_sorted() && test.is_sorted());
-                // Strictly: so equal times are on one side.
+                // Strictly less, so equal times are on one side.
                 prop_assert!(train[train.len() - 1] < test[0]);
-                // As many as asked for, less those as old as the last row that must train.
+                // The requested number of rows, less the rows as old as the last row that must train.
                 prop_assert!(test.len() <= wanted);
                 let short = wanted - test.len();
                 let last = train[train.len() - 1];
@@ -637,7 +637,7 @@ fn a_stratified_split_depends_on_its_seed_and_on_nothing_else() {
     assert_eq!(split, Split::stratified(&labels, 0.3, Seed::new(1)).unwrap());
     assert_ne!(split, Split::stratified(&labels, 0.3, 2).unwrap());
 
-    // Which of the positives are drawn does not depend on how many negatives there are, nor where.
+    // The drawn positives depend neither on the number of negatives nor on their rows.
     let positives = |labels: &[bool]| -> Vec<usize> {
         let split = Split::stratified(labels, 0.3, 1).unwrap();
         let rows: Vec<usize> = (0..labels.len()).filter(|&row| labels[row]).collect();
@@ -646,7 +646,7 @@ fn a_stratified_split_depends_on_its_seed_and_on_nothing_else() {
     let fewer: Vec<bool> = (0..250).map(|row| row < 100).collect();
     assert_eq!(positives(&labels), positives(&fewer));
 
-    // And the classes are drawn apart: the same numbers of rows of both give different draws.
+    // The classes have different draws, also if their numbers of rows are equal.
     let even: Vec<bool> = (0..200).map(|row| row % 2 == 0).collect();
     let split = Split::stratified(&even, 0.5, 1).unwrap();
     let of = |label: usize| -> Vec<usize> {
@@ -676,7 +676,7 @@ fn a_split_by_time_of_rows_in_order_is_a_range() {
     // Half are four rows, but the first of them is as old as the row before.
     let split = Split::by_time(&times, 0.5).unwrap();
     assert_eq!((split.train(), split.test()), (&[0, 1, 2, 3, 4][..], &[5, 6, 7][..]));
-    // −0 and 0 are the same time.
+    // −0 and 0 are equal times.
     let split = Split::by_time(&[0.0, -0.0, 1.0, 0.0], 0.5).unwrap();
     assert_eq!(split.test(), [2]);
     let error = Split::by_time(&[1.0, f64::NAN], 0.5).unwrap_err();

@@ -1,6 +1,9 @@
-//! Data sets, splits and readers.
+//! Data sets, splits, tables, encoders, readers and synthetic logs.
 
 #[path = "../common/mod.rs"]
 mod common;
 mod csv;
 mod dataset;
+mod encoder;
+mod synthetic;
+mod table;

@@ -2,14 +2,14 @@
 
 use ab_glyph::{Font, FontRef};
 use imbalance::Error;
-use imbalance::metrics::{Axis, Ranked, Slice, slices_by_period};
+use imbalance::metrics::{ProbabilityScale, RankedScores, Slice, slices_by_period};
 use imbalance::plot::{self, Options, Picture, Scale};
 use proptest::prelude::*;
 
 /// All pictures of some models.
 fn all(names: &[String], models: &[(Vec<bool>, Vec<f64>)], options: &Options) -> Vec<Picture> {
-    let ranked: Vec<Ranked> =
-        models.iter().map(|(labels, p)| Ranked::new(labels, p, None).unwrap()).collect();
+    let ranked: Vec<RankedScores> =
+        models.iter().map(|(labels, p)| RankedScores::new(labels, p, None).unwrap()).collect();
     fn named<'a, T>(names: &'a [String], parts: &'a [T]) -> Vec<(&'a str, &'a T)> {
         names.iter().map(String::as_str).zip(parts).collect()
     }
@@ -20,7 +20,7 @@ fn all(names: &[String], models: &[(Vec<bool>, Vec<f64>)], options: &Options) ->
     let gain: Vec<_> = ranked.iter().map(|r| r.gain_curve().unwrap()).collect();
     let deciles: Vec<_> = ranked.iter().map(|r| r.deciles(10).unwrap()).collect();
     let histograms: Vec<_> =
-        ranked.iter().map(|r| r.score_histogram(20, Axis::Logit).unwrap()).collect();
+        ranked.iter().map(|r| r.score_histogram(20, ProbabilityScale::Logit).unwrap()).collect();
     let slices: Vec<Vec<Slice>> = models
         .iter()
         .map(|(labels, p)| {
@@ -111,7 +111,7 @@ fn texts(picture: &Picture) -> Vec<String> {
 #[test]
 fn precision_and_recall_are_steps() {
     // By falling score: a positive, a negative, a positive.
-    let ranked = Ranked::new(&[true, false, true], &[0.9, 0.8, 0.7], None).unwrap();
+    let ranked = RankedScores::new(&[true, false, true], &[0.9, 0.8, 0.7], None).unwrap();
     let curve = ranked.precision_recall_curve().unwrap();
     for scale in [Scale::Linear, Scale::Logit] {
         let options = Options::default().scale(scale);
@@ -155,7 +155,7 @@ fn slices_without_positives_lie_at_the_end_of_the_axis() {
 /// Nothing comes and nothing is promised.
 #[test]
 fn a_picture_of_nothing_but_zeros() {
-    let ranked = Ranked::new(&[false; 5], &[0.0; 5], None).unwrap();
+    let ranked = RankedScores::new(&[false; 5], &[0.0; 5], None).unwrap();
     let (curve, corp) = (ranked.reliability_curve(10, 0.95).unwrap(), ranked.corp().unwrap());
     for scale in [Scale::Auto, Scale::Linear, Scale::Logit] {
         let options = Options::default().scale(scale);

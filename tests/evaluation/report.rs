@@ -2,7 +2,9 @@
 
 use imbalance::Precision;
 use imbalance::data::SyntheticClicks;
-use imbalance::metrics::{self, Bootstrap, Goal, Interval, Ranked, Scorecard, Slice};
+use imbalance::metrics::{
+    self, Bootstrap, Interval, RankedScores, Scorecard, Slice, ThresholdRule,
+};
 use imbalance::plot::Options;
 use imbalance::{Attribute, Error, Evaluation, EvaluationReport, Folds};
 use proptest::prelude::*;
@@ -33,8 +35,8 @@ fn report(rows: &Rows) -> EvaluationReport {
         .name("truth")
         .against(WICKED, &rows.doubled)
         .bootstrap(100)
-        .goal("a miss costs 30 alarms", Goal::cost(1.0, 30.0).unwrap())
-        .goal("nine in ten right", Goal::precision_floor(0.9).unwrap())
+        .threshold("a miss costs 30 alarms", ThresholdRule::cost(1.0, 30.0).unwrap())
+        .threshold("nine in ten right", ThresholdRule::precision_floor(0.9).unwrap())
         .by_period("day", &rows.days, 1.0)
         .by_category("colour", colours)
         .report()
@@ -64,7 +66,7 @@ fn the_numbers_are_those_of_the_metric_functions() {
         }
         let bins = metrics::quantile_bins(&rows.labels, p, None, 10).unwrap();
         assert!(model.reliability.points.iter().map(|point| point.bin).eq(bins));
-        let ranked = Ranked::new(&rows.labels, p, None).unwrap();
+        let ranked = RankedScores::new(&rows.labels, p, None).unwrap();
         assert_eq!(model.roc, ranked.roc_curve().unwrap().thinned(2000).unwrap());
         let curve = ranked.precision_recall_curve().unwrap();
         assert_eq!(model.precision_recall, curve.thinned(2000).unwrap());
@@ -74,7 +76,7 @@ fn the_numbers_are_those_of_the_metric_functions() {
         let test = metrics::hosmer_lemeshow(&rows.labels, p, None, 10).unwrap();
         assert_eq!(model.hosmer_lemeshow, test);
         let parts = metrics::brier_decomposition(&rows.labels, p, None, 10).unwrap();
-        assert_eq!(model.murphy, parts);
+        assert_eq!(model.brier_decomposition, parts);
         for top in &model.top {
             let k = top.share * 30_000.0;
             let recall = metrics::recall_at_k(&rows.labels, p, None, k).unwrap();
@@ -94,7 +96,7 @@ fn the_numbers_are_those_of_the_metric_functions() {
     // All models are on the same replicates as those of the free functions.
     let bootstrap = Bootstrap::new(100, 0).unwrap();
     let models = [&rows.truth[..], &rows.doubled[..]];
-    let metric = |rows: &Ranked| Ok([rows.normalised_entropy()?]);
+    let metric = |rows: &RankedScores| Ok([rows.normalised_entropy()?]);
     let [paired] = bootstrap.differences(&rows.labels, models, None, metric).unwrap();
     assert_eq!(entropy, paired);
     let auc = metrics::compare_roc_auc(&rows.labels, models[0], models[1], None, 0.95).unwrap();
@@ -192,29 +194,29 @@ fn the_report_is_data() {
 
 #[test]
 fn what_is_infinite_is_read_back() {
-    // A certain miss, and a goal for which nothing is flagged.
+    // A certain miss, and a rule for which nothing is flagged.
     let (labels, p) = ([true, false, true, false], [0.0, 0.1, 0.2, 0.3]);
-    let goal = Goal::cost(100.0, 1.0).unwrap();
-    let report = Evaluation::new(&labels, &p).goal("dear", goal).report().unwrap();
+    let rule = ThresholdRule::cost(100.0, 1.0).unwrap();
+    let report = Evaluation::new(&labels, &p).threshold("dear", rule).report().unwrap();
     assert_eq!(report.models[0].scorecard.log_loss, f64::INFINITY);
-    assert_eq!(goal.choose(&labels, &p, None).unwrap().threshold, f64::INFINITY);
+    assert_eq!(rule.choose(&labels, &p, None).unwrap().threshold, f64::INFINITY);
     let text = serde_json::to_string(&report).unwrap();
     assert_eq!(serde_json::from_str::<EvaluationReport>(&text).unwrap(), report);
 }
 
 #[test]
-fn goals_are_read_back_and_checked() {
-    for goal in [
-        Goal::cost(1.0, 30.0).unwrap(),
-        Goal::cost_matrix([[-1.0, 2.0], [3.0, -0.5]]).unwrap(),
-        Goal::f_beta(2.0).unwrap(),
-        Goal::share(0.1).unwrap(),
-        Goal::budget(10.0).unwrap(),
-        Goal::precision_floor(0.9).unwrap(),
-        Goal::recall_floor(0.5).unwrap(),
+fn rules_are_read_back_and_checked() {
+    for rule in [
+        ThresholdRule::cost(1.0, 30.0).unwrap(),
+        ThresholdRule::cost_matrix([[-1.0, 2.0], [3.0, -0.5]]).unwrap(),
+        ThresholdRule::f_beta(2.0).unwrap(),
+        ThresholdRule::share(0.1).unwrap(),
+        ThresholdRule::budget(10.0).unwrap(),
+        ThresholdRule::precision_floor(0.9).unwrap(),
+        ThresholdRule::recall_floor(0.5).unwrap(),
     ] {
-        let text = serde_json::to_string(&goal).unwrap();
-        assert_eq!(serde_json::from_str::<Goal>(&text).unwrap(), goal, "{text}");
+        let text = serde_json::to_string(&rule).unwrap();
+        assert_eq!(serde_json::from_str::<ThresholdRule>(&text).unwrap(), rule, "{text}");
     }
     for (text, problem) in [
         (r#"{"Share":1.5}"#, "share"),
@@ -222,40 +224,43 @@ fn goals_are_read_back_and_checked() {
         (r#"{"FBeta":-1}"#, "beta"),
         (r#"{"Cost":[[0,-1],[1,0]]}"#, "costs"),
     ] {
-        let error = serde_json::from_str::<Goal>(text).unwrap_err().to_string();
+        let error = serde_json::from_str::<ThresholdRule>(text).unwrap_err().to_string();
         assert!(error.contains(problem), "{error}");
     }
 }
 
 #[test]
-fn thresholds_are_those_of_the_goals() {
+fn thresholds_are_those_of_the_rules() {
     let rows = rows();
     let report = report(&rows);
-    let cost = Goal::cost(1.0, 30.0).unwrap();
+    let cost = ThresholdRule::cost(1.0, 30.0).unwrap();
     for (model, p) in report.models.iter().zip([&rows.truth, &rows.doubled]) {
         let [miss, precision] = &model.thresholds[..] else { unreachable!() };
         let folds = Folds::stratified(&rows.labels, 5, 0).unwrap();
-        let honest = cost.choose_cross_fitted(&rows.labels, p, None, &folds).unwrap();
-        assert_eq!(miss.choice.as_ref(), Some(&honest));
+        let cross_fitted = cost.choose_cross_fitted(&rows.labels, p, None, &folds).unwrap();
+        assert_eq!(miss.cross_fitted.as_ref(), Some(&cross_fitted));
         let calibrated = miss.calibrated.as_ref().unwrap();
-        assert_eq!(calibrated.choice, cost.choose_calibrated(p, None).unwrap());
-        assert_eq!(calibrated.choice.threshold, 1.0 / 31.0);
+        assert_eq!(calibrated.expected, cost.choose_calibrated(p, None).unwrap());
+        assert_eq!(calibrated.expected.threshold, 1.0 / 31.0);
         // What the probabilities promise of the threshold, and what it does.
         let outcome = metrics::confusion(&rows.labels, p, None, 1.0 / 31.0).unwrap();
         assert_eq!(calibrated.confusion, outcome);
-        assert_eq!(outcome.flagged(), calibrated.choice.confusion.flagged());
+        assert_eq!(outcome.flagged(), calibrated.expected.confusion.flagged());
         let mistakes = outcome.false_positives + 30.0 * outcome.false_negatives;
         assert_eq!(calibrated.value, Some(mistakes / 30_000.0));
         // At a base rate of 1 % nothing is nine tenths sure, whatever the second model promises.
-        assert_eq!(precision.goal, "nine in ten right");
-        assert!(precision.choice.is_none() || precision.choice.as_ref().unwrap().value < Some(0.9));
+        assert_eq!(precision.rule, "nine in ten right");
+        assert!(
+            precision.cross_fitted.is_none()
+                || precision.cross_fitted.as_ref().unwrap().value < Some(0.9)
+        );
     }
     // The truth keeps its promise of the flagged rows, and twice the truth half of it; with at least 25
     // positives among them, to within two standard errors of 20 %.
     for (model, promise) in report.models.iter().zip([1.0, 2.0]) {
         let calibrated = model.thresholds[0].calibrated.as_ref().unwrap();
         assert!(calibrated.confusion.true_positives >= 25.0);
-        let promised = calibrated.choice.confusion.precision().unwrap();
+        let promised = calibrated.expected.confusion.precision().unwrap();
         let ratio = promised / calibrated.confusion.precision().unwrap();
         assert!((ratio / promise - 1.0).abs() < 0.4, "{ratio}");
     }
@@ -312,7 +317,7 @@ fn groups_widen_every_interval_of_rows_that_repeat() {
     let groups: Vec<u32> = (0..20_000).map(|row| row / 10).collect();
     let rows = Evaluation::new(&labels, &p)
         .against("noisy", &other)
-        .goal("F1", Goal::f_beta(1.0).unwrap());
+        .threshold("F1", ThresholdRule::f_beta(1.0).unwrap());
     let grouped = rows.clone().by_group(&groups).report().unwrap();
     let rows = rows.report().unwrap();
     let width = |interval: Interval| interval.upper - interval.lower;
@@ -340,16 +345,17 @@ fn groups_widen_every_interval_of_rows_that_repeat() {
     assert!(rows.differences[0].p_value.is_some() && grouped.differences[0].p_value.is_none());
     let text = grouped.to_string();
     assert!(text.contains("bootstrap of groups") && !text.contains("DeLong"), "{text}");
-    assert!(text.contains("with groups they are too"), "{text}");
+    assert!(text.replace('\n', " ").contains("with groups they are too small"), "{text}");
     // Thresholds are tried on other groups than they were chosen on.
     let folds = Folds::by_group(&labels, &groups, 5, 0).unwrap();
-    let honest = Goal::f_beta(1.0).unwrap().choose_cross_fitted(&labels, &p, None, &folds).unwrap();
-    assert_eq!(grouped.models[0].thresholds[0].choice.as_ref(), Some(&honest));
+    let cross_fitted =
+        ThresholdRule::f_beta(1.0).unwrap().choose_cross_fitted(&labels, &p, None, &folds).unwrap();
+    assert_eq!(grouped.models[0].thresholds[0].cross_fitted.as_ref(), Some(&cross_fitted));
 }
 
 /// Each field of a slice against the free function on its rows.
 fn check_slice(slice: &Slice, labels: &[bool], p: &[f64], weights: Option<&[f64]>, level: f64) {
-    let ranked = Ranked::new(labels, p, weights).unwrap();
+    let ranked = RankedScores::new(labels, p, weights).unwrap();
     assert_eq!(slice.rows, ranked.rows());
     assert_eq!(slice.positives, ranked.positives());
     assert_eq!(slice.weight, ranked.weight());
@@ -509,9 +515,9 @@ proptest! {
             .against(format!("half of {name}"), &halved)
             .weights(&weights[..])
             .bootstrap(20)
-            .goal("cost", Goal::cost(1.0, 30.0).unwrap())
-            .goal("precision", Goal::precision_floor(0.9).unwrap())
-            .goal("budget", Goal::budget(3.0).unwrap())
+            .threshold("cost", ThresholdRule::cost(1.0, 30.0).unwrap())
+            .threshold("precision", ThresholdRule::precision_floor(0.9).unwrap())
+            .threshold("budget", ThresholdRule::budget(3.0).unwrap())
             .by_day(&name, &times)
             .report()
             .unwrap();

@@ -2,10 +2,10 @@
 //! own laws, and against simulated truth.
 
 use imbalance::metrics::{
-    Axis, Bootstrap, Goal, Interval, Ranked, RocPoint, brier_score, calibration_line,
-    compare_roc_auc, confusion, ece, lift_at, log_loss, normalised_entropy, precision_at_k,
-    predicted_over_observed, quantile_bins, recall_at_k, roc_auc_interval, slices_by_category,
-    slices_by_period, smooth_ece,
+    Bootstrap, Interval, ProbabilityScale, RankedScores, RocPoint, ThresholdRule, brier_score,
+    calibration_line, compare_roc_auc, confusion, ece, lift_at, log_loss, normalised_entropy,
+    precision_at_k, predicted_over_observed, quantile_bins, recall_at_k, roc_auc_interval,
+    slices_by_category, slices_by_period, smooth_ece,
 };
 use imbalance::{Attribute, Error, Folds};
 use proptest::prelude::*;
@@ -65,7 +65,7 @@ mod reference {
         for_each_case(|case, y, p, w, name| {
             for expected in case["thresholds"].as_array().unwrap() {
                 let at = confusion(y, p, Some(w), expected["threshold"].as_f64().unwrap()).unwrap();
-                let ranked = Ranked::new(y, p, Some(w)).unwrap();
+                let ranked = RankedScores::new(y, p, Some(w)).unwrap();
                 let sorted = ranked.confusion(expected["threshold"].as_f64().unwrap()).unwrap();
                 assert_close(at.true_positives, sorted.true_positives, 1e-12, name);
                 let counts = numbers(&expected["counts"]);
@@ -97,7 +97,7 @@ mod reference {
     #[test]
     fn curves() {
         for_each_case(|case, y, p, w, name| {
-            let ranked = Ranked::new(y, p, Some(w)).unwrap();
+            let ranked = RankedScores::new(y, p, Some(w)).unwrap();
             let roc = ranked.roc_curve().unwrap();
             let expected = case["roc"].as_array().unwrap();
             assert_eq!(roc.points.len(), expected.len());
@@ -125,7 +125,7 @@ mod reference {
     #[test]
     fn corp() {
         for_each_case(|case, y, p, w, name| {
-            let corp = Ranked::new(y, p, Some(w)).unwrap().corp().unwrap();
+            let corp = RankedScores::new(y, p, Some(w)).unwrap().corp().unwrap();
             let expected = &case["corp"];
             for (found, key) in [
                 (corp.brier, "brier"),
@@ -150,7 +150,7 @@ mod reference {
     #[test]
     fn binned() {
         for_each_case(|case, y, p, w, name| {
-            let ranked = Ranked::new(y, p, Some(w)).unwrap();
+            let ranked = RankedScores::new(y, p, Some(w)).unwrap();
             let expected = &case["binned"];
             let number = |key: &str| expected[key].as_f64().unwrap();
             assert_close(ranked.mce(5).unwrap(), number("mce"), 1e-12, name);
@@ -226,7 +226,7 @@ mod reference {
             let weights = case["weights"].is_array().then(|| numbers(&case["weights"]));
             let w = weights.as_deref();
             let name = case["name"].as_str().unwrap();
-            let ranked = Ranked::new(&y, &p, w).unwrap();
+            let ranked = RankedScores::new(&y, &p, w).unwrap();
             let entropy = ranked.normalised_entropy().unwrap();
             // D² of the log loss and of the Brier score: the share of the constant's loss that is gone.
             if let Some(d2) = case["d2_log_loss"].as_f64() {
@@ -260,7 +260,7 @@ mod reference {
             let number = |key: &str| case[key].as_u64().unwrap() as usize;
             let (count, rows) = (number("count"), number("rows"));
             let labels: Vec<bool> = (0..rows).map(|row| row < count).collect();
-            let ranked = Ranked::new(&labels, &vec![0.5; rows], None).unwrap();
+            let ranked = RankedScores::new(&labels, &vec![0.5; rows], None).unwrap();
             let level = case["level"].as_f64().unwrap();
             let point = ranked.reliability_curve(1, level).unwrap().points[0];
             let expected = numbers(&case["interval"]);
@@ -286,7 +286,7 @@ mod laws {
     proptest! {
         #[test]
         fn decompositions_add_up((y, p, w) in rows(), bins in 1..12_usize) {
-            let ranked = Ranked::new(&y, &p, Some(&w)).unwrap();
+            let ranked = RankedScores::new(&y, &p, Some(&w)).unwrap();
             let brier = brier_score(&y, &p, Some(&w)).unwrap();
             let corp = ranked.corp().unwrap();
             let sum = corp.miscalibration - corp.discrimination + corp.uncertainty;
@@ -294,25 +294,25 @@ mod laws {
             prop_assert!(corp.miscalibration >= 0.0 && corp.discrimination >= 0.0);
             prop_assert!(corp.blocks.windows(2).all(|pair| pair[0].observed < pair[1].observed));
             let parts = ranked.brier_decomposition(bins).unwrap();
-            let sum = parts.reliability - parts.resolution + parts.uncertainty + parts.within_bins;
+            let sum = parts.reliability - parts.resolution + parts.uncertainty + parts.within_bin;
             prop_assert!((sum - brier).abs() < 1e-14);
         }
 
         #[test]
         fn recalibrated_rows_have_no_miscalibration((y, p, w) in rows()) {
-            let corp = Ranked::new(&y, &p, Some(&w)).unwrap().corp().unwrap();
+            let corp = RankedScores::new(&y, &p, Some(&w)).unwrap().corp().unwrap();
             let fixed: Vec<f64> = p
                 .iter()
                 .map(|p| corp.blocks.iter().find(|block| *p <= block.upper).unwrap().observed)
                 .collect();
-            let again = Ranked::new(&y, &fixed, Some(&w)).unwrap().corp().unwrap();
+            let again = RankedScores::new(&y, &fixed, Some(&w)).unwrap().corp().unwrap();
             prop_assert!(again.miscalibration < 1e-15);
             prop_assert!((again.discrimination - corp.discrimination).abs() < 1e-14);
         }
 
         #[test]
         fn curves_hold_their_areas((y, p, w) in rows()) {
-            let ranked = Ranked::new(&y, &p, Some(&w)).unwrap();
+            let ranked = RankedScores::new(&y, &p, Some(&w)).unwrap();
             let roc = ranked.roc_curve().unwrap().points;
             let area: f64 = roc
                 .windows(2)
@@ -334,8 +334,8 @@ mod laws {
         }
 
         #[test]
-        fn what_is_ranked_is_what_the_functions_say((y, p, w) in rows()) {
-            let ranked = Ranked::new(&y, &p, Some(&w)).unwrap();
+        fn ranked_scores_and_free_functions_agree((y, p, w) in rows()) {
+            let ranked = RankedScores::new(&y, &p, Some(&w)).unwrap();
             let w = Some(&w[..]);
             prop_assert_eq!(ranked.ece(7).unwrap(), ece(&y, &p, w, 7).unwrap());
             prop_assert_eq!(ranked.quantile_bins(7).unwrap(), quantile_bins(&y, &p, w, 7).unwrap());
@@ -355,14 +355,14 @@ mod laws {
 
         #[test]
         fn groups_partition_the_rows((y, p, w) in rows(), groups in 1..15_usize) {
-            let ranked = Ranked::new(&y, &p, Some(&w)).unwrap();
+            let ranked = RankedScores::new(&y, &p, Some(&w)).unwrap();
             let table = ranked.deciles(groups).unwrap().groups;
             let total: f64 = w.iter().sum();
             prop_assert!((table.iter().map(|group| group.bin.weight).sum::<f64>() - total).abs() < 1e-12);
             let last = table.last().unwrap();
             prop_assert!((last.cumulative_share - 1.0).abs() < 1e-14);
             prop_assert!((last.cumulative_gain - 1.0).abs() < 1e-14);
-            for axis in [Axis::Linear, Axis::Logit] {
+            for axis in [ProbabilityScale::Linear, ProbabilityScale::Logit] {
                 let histogram = ranked.score_histogram(groups, axis).unwrap();
                 let sum = histogram.positives.iter().chain(&histogram.negatives).sum::<f64>();
                 prop_assert!((sum - total).abs() < 1e-12);
@@ -379,7 +379,7 @@ mod laws {
         #[test]
         fn the_top_is_the_mean_over_orders_of_ties((y, p, w) in rows(), share in 0.01..1.0_f64) {
             // Between two thresholds what is found rises in proportion to what is let in.
-            let gain = Ranked::new(&y, &p, Some(&w)).unwrap().gain_curve().unwrap().points;
+            let gain = RankedScores::new(&y, &p, Some(&w)).unwrap().gain_curve().unwrap().points;
             let above = gain.iter().position(|point| point.share >= share).unwrap_or(gain.len() - 1);
             let (x0, y0) = if above == 0 { (0.0, 0.0) } else { (gain[above - 1].share, gain[above - 1].gain) };
             let expected = y0 + (gain[above].gain - y0) * (share - x0) / (gain[above].share - x0);
@@ -401,20 +401,20 @@ mod laws {
             let best = |of: &dyn Fn(&imbalance::metrics::Confusion) -> f64| {
                 all.iter().map(|(_, at)| of(at)).fold(f64::NEG_INFINITY, f64::max)
             };
-            let f = Goal::f_beta(2.0).unwrap().choose(&y, &p, w).unwrap();
+            let f = ThresholdRule::f_beta(2.0).unwrap().choose(&y, &p, w).unwrap();
             prop_assert!((f.value.unwrap() - best(&|at| at.f_beta(2.0).unwrap().unwrap())).abs() < 1e-13);
-            let cost = Goal::cost(x, 1.0).unwrap().choose(&y, &p, w).unwrap();
+            let cost = ThresholdRule::cost(x, 1.0).unwrap().choose(&y, &p, w).unwrap();
             let total = all[0].1.total();
             let of = |at: &imbalance::metrics::Confusion| -(x * at.false_positives + at.false_negatives) / total;
             let nothing = -all[0].1.positives() / total;
             prop_assert!((-cost.value.unwrap() - best(&of).max(nothing)).abs() < 1e-13);
-            let recall = Goal::recall_floor(x).unwrap().choose(&y, &p, w).unwrap();
+            let recall = ThresholdRule::recall_floor(x).unwrap().choose(&y, &p, w).unwrap();
             prop_assert!(recall.value.unwrap() >= x - 1e-11);
             prop_assert!(all.iter().all(|(t, at)| *t <= recall.threshold || at.recall().unwrap() < x));
-            let share = Goal::share(x).unwrap().choose(&y, &p, w).unwrap();
+            let share = ThresholdRule::share(x).unwrap().choose(&y, &p, w).unwrap();
             prop_assert!(share.value.unwrap() <= x + 1e-11);
             prop_assert!(all.iter().all(|(t, at)| *t >= share.threshold || at.flagged_share().unwrap() > x));
-            match Goal::precision_floor(x).unwrap().choose(&y, &p, w) {
+            match ThresholdRule::precision_floor(x).unwrap().choose(&y, &p, w) {
                 Ok(at) => {
                     prop_assert!(at.value.unwrap() >= x - 1e-11);
                     let most = best(&|at| if at.precision().unwrap() >= x { at.recall().unwrap() } else { 0.0 });
@@ -448,10 +448,10 @@ mod laws {
             let other: Vec<f64> = rows.iter().map(|row| row.2).collect();
             let given: Vec<f64> = rows.iter().map(|row| row.3).collect();
             for w in [None, Some(&given[..])] {
-                let Ok(ranked) = Ranked::new(&y, &p, w) else { continue };
+                let Ok(ranked) = RankedScores::new(&y, &p, w) else { continue };
                 check_bins_and_blocks(&ranked, bins, level)?;
                 check_curves(&ranked)?;
-                check_choices(&y, &p, w)?;
+                check_thresholds(&y, &p, w)?;
                 for interval in [
                     roc_auc_interval(&y, &p, w, level),
                     compare_roc_auc(&y, &p, &other, w, level).map(|pair| pair.difference),
@@ -460,11 +460,11 @@ mod laws {
                     prop_assert!(interval.standard_error.is_none_or(|error| error > 0.0));
                 }
                 let folds = Folds::stratified(&y, 2, 1);
-                for goal in [Goal::f_beta(1e200).unwrap(), Goal::recall_floor(1.0).unwrap()] {
-                    let honest = folds.as_ref().ok().and_then(|folds| {
-                        goal.choose_cross_fitted(&y, &p, w, folds).ok()
+                for rule in [ThresholdRule::f_beta(1e200).unwrap(), ThresholdRule::recall_floor(1.0).unwrap()] {
+                    let fitted = folds.as_ref().ok().and_then(|folds| {
+                        rule.choose_cross_fitted(&y, &p, w, folds).ok()
                     });
-                    let value = honest.and_then(|honest| honest.value);
+                    let value = fitted.and_then(|fitted| fitted.value);
                     prop_assert!(value.is_none_or(|value| !value.is_nan()));
                 }
                 let Attribute::Categories(texts) =
@@ -486,7 +486,7 @@ mod laws {
         }
 
         #[test]
-        fn calibrated_choice_is_the_choice_on_expected_labels((_, p, w) in rows(), x in 0.05..1.0_f64) {
+        fn calibrated_thresholds_are_the_best_on_expected_labels((_, p, w) in rows(), x in 0.05..1.0_f64) {
             // Each row as p of a positive and 1 − p of a negative.
             let doubled: Vec<f64> = p.iter().chain(&p).copied().collect();
             let labels: Vec<bool> = (0..doubled.len()).map(|row| row < p.len()).collect();
@@ -496,16 +496,16 @@ mod laws {
                 .map(|(p, w)| p * w)
                 .chain(p.iter().zip(&w).map(|(p, w)| (1.0 - p) * w))
                 .collect();
-            for goal in [Goal::f_beta(1.0).unwrap(), Goal::share(x).unwrap(), Goal::cost(x, 1.0).unwrap()] {
-                let without = goal.choose_calibrated(&p, Some(&w)).unwrap();
-                let with = goal.choose(&labels, &doubled, Some(&halves)).unwrap();
+            for rule in [ThresholdRule::f_beta(1.0).unwrap(), ThresholdRule::share(x).unwrap(), ThresholdRule::cost(x, 1.0).unwrap()] {
+                let without = rule.choose_calibrated(&p, Some(&w)).unwrap();
+                let with = rule.choose(&labels, &doubled, Some(&halves)).unwrap();
                 prop_assert!((without.value.unwrap() - with.value.unwrap()).abs() < 1e-12);
             }
         }
     }
 
     fn check_bins_and_blocks(
-        ranked: &Ranked,
+        ranked: &RankedScores,
         bins: usize,
         level: f64,
     ) -> Result<(), TestCaseError> {
@@ -513,7 +513,7 @@ mod laws {
         let corp = ranked.corp().unwrap();
         let blocks = corp.blocks.iter().map(|block| block.observed);
         let parts = ranked.brier_decomposition(bins).unwrap();
-        prop_assert!(parts.within_bins.abs() <= 1.0, "{parts:?}");
+        prop_assert!(parts.within_bin.abs() <= 1.0, "{parts:?}");
         let shares = [
             ranked.smooth_ece().unwrap(),
             ranked.mce(bins).unwrap(),
@@ -539,9 +539,9 @@ mod laws {
         Ok(())
     }
 
-    fn check_curves(ranked: &Ranked) -> Result<(), TestCaseError> {
+    fn check_curves(ranked: &RankedScores) -> Result<(), TestCaseError> {
         let unit = 0.0..=1.0;
-        for axis in [Axis::Linear, Axis::Logit] {
+        for axis in [ProbabilityScale::Linear, ProbabilityScale::Logit] {
             let histogram = ranked.score_histogram(5, axis).unwrap();
             prop_assert!(
                 histogram.edges.is_sorted() && histogram.edges.iter().all(|p| unit.contains(p))
@@ -579,22 +579,22 @@ mod laws {
         Ok(())
     }
 
-    fn check_choices(y: &[bool], p: &[f64], w: Option<&[f64]>) -> Result<(), TestCaseError> {
-        let goals = [
-            Goal::f_beta(1e-200),
-            Goal::f_beta(1.0),
-            Goal::cost(1e-300, 1e300),
-            Goal::cost_matrix([[-1e308, 1e308], [1.7e308, -1.7e308]]),
-            Goal::share(0.3),
-            Goal::budget(1e-3),
-            Goal::precision_floor(0.4),
-            Goal::recall_floor(0.6),
+    fn check_thresholds(y: &[bool], p: &[f64], w: Option<&[f64]>) -> Result<(), TestCaseError> {
+        let rules = [
+            ThresholdRule::f_beta(1e-200),
+            ThresholdRule::f_beta(1.0),
+            ThresholdRule::cost(1e-300, 1e300),
+            ThresholdRule::cost_matrix([[-1e308, 1e308], [1.7e308, -1.7e308]]),
+            ThresholdRule::share(0.3),
+            ThresholdRule::budget(1e-3),
+            ThresholdRule::precision_floor(0.4),
+            ThresholdRule::recall_floor(0.6),
         ];
-        for goal in goals.map(Result::unwrap) {
-            let choices = [goal.choose(y, p, w), goal.choose_calibrated(p, w)];
-            for choice in choices.into_iter().flatten() {
-                prop_assert!(!choice.threshold.is_nan(), "{goal:?} {choice:?}");
-                prop_assert!(choice.value.is_none_or(f64::is_finite), "{goal:?} {choice:?}");
+        for rule in rules.map(Result::unwrap) {
+            let found = [rule.choose(y, p, w), rule.choose_calibrated(p, w)];
+            for found in found.into_iter().flatten() {
+                prop_assert!(!found.threshold.is_nan(), "{rule:?} {found:?}");
+                prop_assert!(found.value.is_none_or(f64::is_finite), "{rule:?} {found:?}");
             }
         }
         Ok(())
@@ -604,21 +604,30 @@ mod laws {
     fn thresholds_by_hand() {
         let labels = [true, false, true, false];
         let scores = [0.9, 0.6, 0.5, 0.1];
-        let choose = |goal: imbalance::Result<Goal>| goal.unwrap().choose(&labels, &scores, None);
-        assert_eq!(choose(Goal::budget(2.0)).unwrap().threshold, 0.6);
-        assert_eq!(choose(Goal::share(0.75)).unwrap().threshold, 0.5);
-        assert_eq!(choose(Goal::share(0.2)).unwrap().threshold, f64::INFINITY);
-        assert_eq!(choose(Goal::precision_floor(0.6)).unwrap().threshold, 0.5);
-        assert_eq!(choose(Goal::recall_floor(0.5)).unwrap().threshold, 0.9);
-        assert_eq!(choose(Goal::cost(5.0, 1.0)).unwrap().threshold, 0.9);
-        let lonely = Goal::precision_floor(0.9).unwrap().choose(&labels, &[0.5; 4], None);
+        let choose =
+            |rule: imbalance::Result<ThresholdRule>| rule.unwrap().choose(&labels, &scores, None);
+        assert_eq!(choose(ThresholdRule::budget(2.0)).unwrap().threshold, 0.6);
+        assert_eq!(choose(ThresholdRule::share(0.75)).unwrap().threshold, 0.5);
+        assert_eq!(choose(ThresholdRule::share(0.2)).unwrap().threshold, f64::INFINITY);
+        assert_eq!(choose(ThresholdRule::precision_floor(0.6)).unwrap().threshold, 0.5);
+        assert_eq!(choose(ThresholdRule::recall_floor(0.5)).unwrap().threshold, 0.9);
+        assert_eq!(choose(ThresholdRule::cost(5.0, 1.0)).unwrap().threshold, 0.9);
+        let lonely = ThresholdRule::precision_floor(0.9).unwrap().choose(&labels, &[0.5; 4], None);
         assert!(matches!(lonely, Err(Error::InvalidArgument { argument: "precision", .. })));
-        assert!(Goal::cost(0.0, 1.0).is_err() && Goal::share(1.1).is_err());
-        assert!(Goal::cost_matrix([[0.0, -1.0], [1.0, 0.0]]).is_err());
+        for (rule, name) in [
+            (ThresholdRule::cost(0.0, 1.0), "false_positive"),
+            (ThresholdRule::cost(1.0, f64::INFINITY), "false_negative"),
+            (ThresholdRule::share(1.1), "share"),
+        ] {
+            assert!(
+                matches!(rule, Err(Error::InvalidArgument { argument, .. }) if argument == name)
+            );
+        }
+        assert!(ThresholdRule::cost_matrix([[0.0, -1.0], [1.0, 0.0]]).is_err());
         // Elkan 2001, equation 2, with gains: (5 − 1) / (5 − 1 + 20 + 2) = 4/26.
-        let goal = Goal::cost_matrix([[1.0, 5.0], [20.0, -2.0]]).unwrap();
+        let rule = ThresholdRule::cost_matrix([[1.0, 5.0], [20.0, -2.0]]).unwrap();
         assert_close(
-            goal.choose_calibrated(&scores, None).unwrap().threshold,
+            rule.choose_calibrated(&scores, None).unwrap().threshold,
             4.0 / 26.0,
             1e-15,
             "t",
@@ -667,37 +676,39 @@ mod laws {
 
     #[test]
     fn scores_that_are_no_probabilities() {
-        let ranked = Ranked::new(&[true, false], &[-1.0, 3.0], None).unwrap();
+        let ranked = RankedScores::new(&[true, false], &[-1.0, 3.0], None).unwrap();
         assert_eq!(ranked.roc_auc().unwrap(), 0.0);
         for result in [
             ranked.log_loss().map(drop),
             ranked.corp().map(drop),
             ranked.scorecard().map(drop),
             ranked.reliability_curve(3, 0.95).map(drop),
-            ranked.score_histogram(3, Axis::Logit).map(drop),
+            ranked.score_histogram(3, ProbabilityScale::Logit).map(drop),
             ranked.smooth_ece().map(drop),
         ] {
-            assert!(matches!(
-                result,
-                Err(Error::InvalidArgument { argument: "probabilities", .. })
-            ));
+            assert!(matches!(result, Err(Error::InvalidArgument { argument: "scores", .. })));
         }
     }
 
     #[test]
     fn certain_and_constant_rows() {
-        let ranked = Ranked::new(&[true, false, false], &[1.0, 0.0, 0.0], None).unwrap();
+        let ranked = RankedScores::new(&[true, false, false], &[1.0, 0.0, 0.0], None).unwrap();
         assert_eq!(ranked.smooth_ece().unwrap(), 0.0);
         assert_eq!(ranked.hosmer_lemeshow(3).unwrap().statistic, 0.0);
         assert_eq!(ranked.corp().unwrap().miscalibration, 0.0);
-        let wrong = Ranked::new(&[true, false], &[0.0, 0.0], None).unwrap();
+        let wrong = RankedScores::new(&[true, false], &[0.0, 0.0], None).unwrap();
         assert_eq!(wrong.hosmer_lemeshow(3).unwrap().p_value, 0.0);
         assert_eq!(
-            wrong.score_histogram(3, Axis::Logit).unwrap().negatives.iter().sum::<f64>(),
+            wrong
+                .score_histogram(3, ProbabilityScale::Logit)
+                .unwrap()
+                .negatives
+                .iter()
+                .sum::<f64>(),
             1.0
         );
         // One class, no threshold.
-        let none = Ranked::new(&[false, false], &[0.1, 0.2], None).unwrap();
+        let none = RankedScores::new(&[false, false], &[0.1, 0.2], None).unwrap();
         assert_eq!(none.confusion(0.15).unwrap().recall(), None);
         assert_eq!(none.confusion(0.9).unwrap().precision(), None);
         assert_eq!(none.confusion(0.15).unwrap().mcc(), None);
@@ -777,7 +788,8 @@ mod laws {
     #[test]
     fn hosmer_lemeshow_at_the_ends_of_the_numbers() {
         let test = |labels: &[bool], p: &[f64], weights: &[f64]| {
-            let test = Ranked::new(labels, p, Some(weights)).unwrap().hosmer_lemeshow(1).unwrap();
+            let test =
+                RankedScores::new(labels, p, Some(weights)).unwrap().hosmer_lemeshow(1).unwrap();
             (test.statistic, test.p_value)
         };
         // A positive of almost no weight where none can be.
@@ -787,27 +799,30 @@ mod laws {
 
     #[test]
     fn costs_of_any_size() {
-        let choose = |goal: imbalance::Result<Goal>| {
-            goal.unwrap().choose(&[true, false], &[0.1, 0.9], None).unwrap().value.unwrap()
+        let choose = |rule: imbalance::Result<ThresholdRule>| {
+            rule.unwrap().choose(&[true, false], &[0.1, 0.9], None).unwrap().value.unwrap()
         };
         // Flagging both, or none, is one mistake in two rows.
-        assert_eq!(choose(Goal::cost(1e308, 1e308)), 0.5e308);
-        assert_eq!(choose(Goal::cost(1e-320, 1e-320)), 0.5e-320);
+        assert_eq!(choose(ThresholdRule::cost(1e308, 1e308)), 0.5e308);
+        assert_eq!(choose(ThresholdRule::cost(1e-320, 1e-320)), 0.5e-320);
         // The difference of these costs is no finite number.
-        let goal = Goal::cost_matrix([[-1.5e308, 1.5e308], [1.5e308, -1.5e308]]).unwrap();
-        assert_eq!(choose(Ok(goal)), 0.0);
-        assert_eq!(goal.choose_calibrated(&[0.2, 0.7], None).unwrap().threshold, 0.5);
-        assert!(Goal::cost(f64::INFINITY, 1.0).is_err() && Goal::cost(1.0, f64::NAN).is_err());
+        let rule = ThresholdRule::cost_matrix([[-1.5e308, 1.5e308], [1.5e308, -1.5e308]]).unwrap();
+        assert_eq!(choose(Ok(rule)), 0.0);
+        assert_eq!(rule.choose_calibrated(&[0.2, 0.7], None).unwrap().threshold, 0.5);
+        assert!(
+            ThresholdRule::cost(f64::INFINITY, 1.0).is_err()
+                && ThresholdRule::cost(1.0, f64::NAN).is_err()
+        );
     }
 
     #[test]
     fn numbers_too_large_to_hold_are_refused() {
         let (labels, p) = ([true, false, true, false], [0.1, 0.2, 0.3, 0.4]);
-        let ranked = Ranked::new(&labels, &p, None).unwrap();
+        let ranked = RankedScores::new(&labels, &p, None).unwrap();
         assert!(Folds::stratified(&labels, usize::MAX, 1).is_err());
         for (result, name) in [
-            (ranked.score_histogram(usize::MAX, Axis::Linear).map(drop), "bins"),
-            (ranked.score_histogram(0, Axis::Logit).map(drop), "bins"),
+            (ranked.score_histogram(usize::MAX, ProbabilityScale::Linear).map(drop), "bins"),
+            (ranked.score_histogram(0, ProbabilityScale::Logit).map(drop), "bins"),
             (Bootstrap::new(usize::MAX, 1).map(drop), "replicates"),
             (Bootstrap::new(1, 1).map(drop), "replicates"),
         ] {
@@ -825,7 +840,7 @@ mod laws {
         let mut stream = Stream(3);
         let p: Vec<f64> = (0..20_000).map(|_| stream.uniform()).collect();
         let y: Vec<bool> = p.iter().map(|p| stream.uniform() < *p).collect();
-        let full = Ranked::new(&y, &p, None).unwrap().roc_curve().unwrap();
+        let full = RankedScores::new(&y, &p, None).unwrap().roc_curve().unwrap();
         let thin = full.thinned(200).unwrap();
         // 200 steps up, 200 to the right, and 20 for each factor of e on the logarithmic axis.
         assert!((201..=600).contains(&thin.points.len()), "{}", thin.points.len());
@@ -845,7 +860,7 @@ mod laws {
             assert!((x - last.0).abs() <= 1.0 / 200.0 && (y - last.1).abs() <= 1.0 / 200.0);
             assert!(x == last.0 || (x / last.0).ln().abs() <= 10.0 / 200.0, "{x} {}", last.0);
         }
-        let full = Ranked::new(&y, &p, None).unwrap().gain_curve().unwrap();
+        let full = RankedScores::new(&y, &p, None).unwrap().gain_curve().unwrap();
         let thin = full.thinned(200).unwrap().points;
         assert!(thin.len() < 600, "{}", thin.len());
         let steps = thin.windows(2).map(|pair| pair[1].share / pair[0].share);
@@ -857,7 +872,7 @@ mod laws {
         // Where positives are rare, precision moves by less than a step and yet by a factor.
         let p: Vec<f64> = p.iter().map(|p| p / 100.0).collect();
         let y: Vec<bool> = p.iter().map(|p| stream.uniform() < *p).collect();
-        let full = Ranked::new(&y, &p, None).unwrap().precision_recall_curve().unwrap();
+        let full = RankedScores::new(&y, &p, None).unwrap().precision_recall_curve().unwrap();
         let thin = full.thinned(200).unwrap().points;
         assert!(thin.len() < 1000, "{}", thin.len());
         let mut kept = thin.iter().peekable();
@@ -893,7 +908,7 @@ mod uncertainty {
     fn bands() -> Vec<(f64, f64)> {
         let band = |count: usize| {
             let labels: Vec<bool> = (0..ROWS).map(|row| row < count).collect();
-            let ranked = Ranked::new(&labels, &[0.5; ROWS], None).unwrap();
+            let ranked = RankedScores::new(&labels, &[0.5; ROWS], None).unwrap();
             let point = ranked.reliability_curve(1, 0.95).unwrap().points[0];
             (point.observed_lower, point.observed_upper)
         };
@@ -984,7 +999,7 @@ mod uncertainty {
         let mut covered = [0; 10];
         for _ in 0..2000 {
             let (y, p, w) = sample();
-            let ranked = Ranked::new(&y, &p, Some(&w)).unwrap();
+            let ranked = RankedScores::new(&y, &p, Some(&w)).unwrap();
             let points = ranked.reliability_curve(10, 0.95).unwrap().points;
             assert_eq!(points.len(), 10);
             for (covered, point) in covered.iter_mut().zip(points) {
@@ -1151,7 +1166,19 @@ mod uncertainty {
     /// `COVERAGE_SAMPLES=2000`, whose coverage of 95 % has a standard error of 0.49 %, so that ±2 % are 4
     /// of them.
     fn samples(quick: u32) -> u32 {
-        std::env::var("COVERAGE_SAMPLES").map_or(quick, |number| number.parse().unwrap())
+        thorough().unwrap_or(quick)
+    }
+
+    fn thorough() -> Option<u32> {
+        std::env::var("COVERAGE_SAMPLES").ok().map(|number| number.parse().unwrap())
+    }
+
+    /// The bootstrap of a sample: 150 replicates in a thorough run, else 75. A sample is one trial of a
+    /// coverage of 95 % with either number, so the standard error of the coverage is the same; and the
+    /// quantiles are those that keep the coverage for few replicates.
+    fn bootstrap_of(sample: u32) -> Bootstrap<'static> {
+        let replicates = if thorough().is_some() { 150 } else { 75 };
+        Bootstrap::new(replicates, u64::from(sample)).unwrap()
     }
 
     /// The population that [`simulate`] draws from: probabilities from the highest down, with their shares.
@@ -1180,8 +1207,8 @@ mod uncertainty {
         let mut stream = Stream(5);
         let [share] = coverage(samples(400), [1.0], |sample| {
             let (y, p) = simulate(10_000, &mut stream);
-            let metric = |rows: &Ranked| Ok([rows.predicted_over_observed()?]);
-            Bootstrap::new(150, u64::from(sample)).unwrap().intervals(&y, &p, None, metric).unwrap()
+            let metric = |rows: &RankedScores| Ok([rows.predicted_over_observed()?]);
+            bootstrap_of(sample).intervals(&y, &p, None, metric).unwrap()
         });
         assert!((0.93..0.97).contains(&share), "{share}");
     }
@@ -1203,14 +1230,13 @@ mod uncertainty {
             rows += 0.5 * share;
         }
 
+        // Half of the rows of a thorough run have half of the positives, for which coverage is harder.
+        let rows = if thorough().is_some() { 20_000 } else { 10_000 };
         let shares = coverage(samples(1000), [entropy, area / found], |sample| {
-            let (y, p) = simulate(20_000, &mut stream);
-            Bootstrap::new(150, u64::from(sample))
-                .unwrap()
-                .intervals(&y, &p, None, |rows| {
-                    Ok([rows.normalised_entropy()?, rows.average_precision()?])
-                })
-                .unwrap()
+            let (y, p) = simulate(rows, &mut stream);
+            let metrics =
+                |rows: &RankedScores| Ok([rows.normalised_entropy()?, rows.average_precision()?]);
+            bootstrap_of(sample).intervals(&y, &p, None, metrics).unwrap()
         });
         assert!(shares.iter().all(|share| (0.93..0.97).contains(share)), "{shares:?}");
     }
@@ -1228,9 +1254,8 @@ mod uncertainty {
         let [share] = coverage(samples(600), [truth], |sample| {
             let (y, p) = simulate(10_000, &mut stream);
             let q: Vec<f64> = p.iter().map(|&p| twice(p)).collect();
-            let metric = |rows: &Ranked| Ok([rows.normalised_entropy()?]);
-            let bootstrap = Bootstrap::new(150, u64::from(sample)).unwrap();
-            bootstrap.differences(&y, [&p, &q], None, metric).unwrap()
+            let metric = |rows: &RankedScores| Ok([rows.normalised_entropy()?]);
+            bootstrap_of(sample).differences(&y, [&p, &q], None, metric).unwrap()
         });
         assert!((0.93..0.97).contains(&share), "{share}");
     }
@@ -1257,14 +1282,19 @@ mod uncertainty {
         let [share] = coverage(samples(600), [truth], |sample| {
             let (p, q) = users(400, &mut stream);
             let y: Vec<bool> = p.iter().map(|&p| stream.uniform() < p).collect();
-            let metric = |rows: &Ranked| Ok([rows.predicted_over_observed()?]);
-            let rows = Bootstrap::new(150, u64::from(sample)).unwrap();
-            by_row += u32::from(rows.intervals(&y, &q, None, metric).unwrap()[0].contains(truth));
+            let metric = |rows: &RankedScores| Ok([rows.predicted_over_observed()?]);
+            let rows = bootstrap_of(sample);
+            if sample % 3 == 0 {
+                let interval = rows.intervals(&y, &q, None, metric).unwrap()[0];
+                by_row += u32::from(interval.contains(truth));
+            }
             rows.by_group(&groups).intervals(&y, &q, None, metric).unwrap()
         });
         assert!((0.93..0.97).contains(&share), "{share}");
-        // Drawing rows forgets that users differ.
-        assert!(f64::from(by_row) / f64::from(samples(600)) < 0.93, "{by_row}");
+        // Drawing rows ignores that users differ, which a third of the samples shows.
+        let by_row = f64::from(by_row) / f64::from(samples(600).div_ceil(3));
+        println!("by row: {by_row}");
+        assert!(by_row < 0.93, "{by_row}");
     }
 
     #[test]
@@ -1298,7 +1328,7 @@ mod uncertainty {
         let groups: Vec<u32> = (0..labels.len()).map(|row| 7 * (row / 4) as u32).collect();
         let bootstrap = Bootstrap::new(400, 2).unwrap();
         let error = |bootstrap: &Bootstrap<'_>, y: &[bool], p: &[f64]| {
-            let metric = |rows: &Ranked| Ok([rows.predicted_over_observed()?]);
+            let metric = |rows: &RankedScores| Ok([rows.predicted_over_observed()?]);
             bootstrap.intervals(y, p, None, metric).unwrap()[0].standard_error.unwrap()
         };
         let single = error(&bootstrap, &y, &p);
@@ -1330,7 +1360,7 @@ mod uncertainty {
                 let intervals = bootstrap.intervals(&y, &p, None, |rows| {
                     Ok([rows.roc_auc()?, rows.average_precision()?, rows.normalised_entropy()?])
                 });
-                let card = Ranked::new(&y, &p, None).unwrap().scorecard().unwrap();
+                let card = RankedScores::new(&y, &p, None).unwrap().scorecard().unwrap();
                 (intervals.unwrap(), card, smooth_ece(&y, &p, None).unwrap().to_bits())
             })
         };
@@ -1352,25 +1382,27 @@ mod uncertainty {
     }
 
     #[test]
-    fn cross_fitting_is_honest() {
+    fn cross_fitted_results_are_not_optimistic() {
         // Scores that know nothing of 20 positives among 400 rows. Flagging a share q of other rows has
         // F₁ of about 2·0.05·q/(q + 0.05), at most 0.095, with a standard deviation of about 0.03: the
         // mean of 100 stays within 0.012, 4 standard errors. The best of hundreds of thresholds on the
         // rows themselves seems better than that.
         let mut stream = Stream(9);
-        let (mut seeming, mut honest) = (0.0, 0.0);
+        let (mut in_sample, mut cross_fitted) = (0.0, 0.0);
         for seed in 0..100 {
             let y: Vec<bool> = (0..400).map(|row| row % 20 == 0).collect();
             let s: Vec<f64> = (0..400).map(|_| stream.uniform()).collect();
             let folds = Folds::stratified(&y, 2, seed).unwrap();
-            let choice =
-                Goal::f_beta(1.0).unwrap().choose_cross_fitted(&y, &s, None, &folds).unwrap();
-            assert_eq!(choice.confusion.total(), 400.0);
-            assert_eq!(choice.confusion.positives(), 20.0);
-            seeming += choice.choice.value.unwrap() / 100.0;
-            honest += choice.value.unwrap() / 100.0;
+            let found = ThresholdRule::f_beta(1.0)
+                .unwrap()
+                .choose_cross_fitted(&y, &s, None, &folds)
+                .unwrap();
+            assert_eq!(found.confusion.total(), 400.0);
+            assert_eq!(found.confusion.positives(), 20.0);
+            in_sample += found.in_sample.value.unwrap() / 100.0;
+            cross_fitted += found.value.unwrap() / 100.0;
         }
-        assert!(seeming > honest + 0.012, "{seeming} and {honest}");
-        assert!(honest < 0.095 + 0.012, "{honest}");
+        assert!(in_sample > cross_fitted + 0.012, "{in_sample} and {cross_fitted}");
+        assert!(cross_fitted < 0.095 + 0.012, "{cross_fitted}");
     }
 }

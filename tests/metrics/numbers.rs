@@ -4,7 +4,7 @@ use imbalance::metrics::{
     Scorecard, average_precision, brier_score, calibration_line, ece, log_loss,
     log_loss_from_logits, normalised_entropy, predicted_over_observed, quantile_bins, roc_auc,
 };
-use imbalance::{Error, Result};
+use imbalance::{Error, Result, Separation};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -582,13 +582,13 @@ mod errors {
     #[test]
     fn no_calibration_line() {
         let complete = calibration_line(&[false, false, true], &[0.1, 0.2, 0.3], None);
-        assert!(matches!(complete, Err(Error::Separation { kind: "completely" })));
+        assert!(matches!(complete, Err(Error::Separation { kind: Separation::Complete })));
         let falling = calibration_line(&[true, false, false], &[0.1, 0.2, 0.3], None);
-        assert!(matches!(falling, Err(Error::Separation { kind: "completely" })));
+        assert!(matches!(falling, Err(Error::Separation { kind: Separation::Complete })));
         let quasi = calibration_line(&[false, false, true, true], &[0.1, 0.2, 0.2, 0.3], None);
-        assert!(matches!(quasi, Err(Error::Separation { kind: "in part" })));
+        assert!(matches!(quasi, Err(Error::Separation { kind: Separation::QuasiComplete })));
         let quasi = calibration_line(&LABELS, &[0.2, 0.2, 0.3], None);
-        assert!(matches!(quasi, Err(Error::Separation { kind: "in part" })));
+        assert!(matches!(quasi, Err(Error::Separation { kind: Separation::QuasiComplete })));
 
         let constant = calibration_line(&LABELS, &HALVES, None).unwrap_err();
         assert!(matches!(constant, Error::InvalidArgument { argument: "probabilities", .. }));

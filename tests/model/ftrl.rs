@@ -168,22 +168,28 @@ fn a_corrupt_state_is_refused() {
     let text = serde_json::to_string(learned(&dataset(&rows, true)).state()).unwrap();
     let good: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert!(serde_json::from_value::<FtrlState>(good.clone()).is_ok());
-    for (key, value, says) in [
-        ("version", serde_json::json!(2), "version"),
-        ("alpha", serde_json::json!(-1.0), "alpha"),
-        ("beta", serde_json::json!(0.0), "beta"),
-        ("columns", serde_json::json!(2), "below the 2 columns"),
-        ("columns", serde_json::json!(1_u64 << 40), "columns"),
-        ("indices", serde_json::json!([1, 0, 2]), "strictly rising"),
-        ("z", serde_json::json!([1.0]), "length of z"),
-        ("root_n", serde_json::json!([1.0, -1.0, 1.0]), "root_n"),
-        ("bias", serde_json::json!([0.0, -1.0]), "bias"),
-        ("surplus", serde_json::json!(1), "surplus"),
+    for (object, key, value, says) in [
+        ("", "version", serde_json::json!(2), "version"),
+        ("/settings", "alpha", serde_json::json!(-1.0), "alpha"),
+        ("/settings", "beta", serde_json::json!(0.0), "beta"),
+        ("/settings", "passes", serde_json::json!(0), "passes"),
+        ("", "columns", serde_json::json!(2), "below the 2 columns"),
+        ("", "columns", serde_json::json!(1_u64 << 40), "columns"),
+        ("/coordinates/1", "0", serde_json::json!(0), "strictly rising"),
+        ("/coordinates/1", "1", serde_json::json!({ "z": 1.0 }), "root_n"),
+        ("/coordinates/1/1", "root_n", serde_json::json!(-1.0), "root_n"),
+        ("/coordinates/1/1", "surplus", serde_json::json!(1), "surplus"),
+        ("/bias", "root_n", serde_json::json!(-1.0), "root_n"),
+        ("/validation", "log_loss", serde_json::json!(-1.0), "log_loss"),
+        ("", "surplus", serde_json::json!(1), "surplus"),
     ] {
         let mut bad = good.clone();
-        bad[key] = value;
+        match bad.pointer_mut(object).unwrap() {
+            serde_json::Value::Array(values) => values[key.parse::<usize>().unwrap()] = value,
+            object => object[key] = value,
+        }
         let error = serde_json::from_value::<FtrlState>(bad).unwrap_err().to_string();
-        assert!(error.contains(says), "{key}: {error}");
+        assert!(error.contains(says), "{object}/{key}: {error}");
     }
     assert!(serde_json::from_str::<FtrlState>(&text[..text.len() / 2]).is_err());
     let state: FtrlState = serde_json::from_value(good).unwrap();

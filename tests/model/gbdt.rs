@@ -41,7 +41,7 @@ fn logits(model: &impl Predict, x: &Array2<f64>) -> Vec<f64> {
 }
 
 fn trees() -> BoostedTrees {
-    BoostedTrees::new().budget(0.3).unwrap().most_trees(40).unwrap()
+    BoostedTrees::new().budget(0.3).unwrap().max_trees(40).unwrap()
 }
 
 #[test]
@@ -345,8 +345,8 @@ fn refusals_are_typed() {
         let error = BoostedTrees::new().budget(bad).unwrap_err();
         assert!(matches!(error, Error::InvalidArgument { argument: "budget", .. }), "{error}");
     }
-    let error = BoostedTrees::new().most_trees(0).unwrap_err();
-    assert!(matches!(error, Error::InvalidArgument { argument: "most_trees", .. }), "{error}");
+    let error = BoostedTrees::new().max_trees(0).unwrap_err();
+    assert!(matches!(error, Error::InvalidArgument { argument: "max_trees", .. }), "{error}");
     let error = BoostedTrees::new().memory(0.0).unwrap_err();
     assert!(matches!(error, Error::InvalidArgument { argument: "memory", .. }), "{error}");
     // A handful of rows is a fit, if not a good one.

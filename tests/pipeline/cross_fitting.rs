@@ -158,7 +158,7 @@ fn folds_that_cannot_be_are_refused_by_name_and_counts() {
     ));
     assert!(matches!(
         Folds::by_group(&labels, &groups, 4, 1),
-        Err(Error::FoldOfOneClass { side: "judges", positives: 0, .. })
+        Err(Error::FoldOfOneClass { training: false, positives: 0, .. })
     ));
     assert!(matches!(
         Folds::by_group(&labels, &groups[1..], 2, 1),
@@ -170,22 +170,22 @@ fn folds_that_cannot_be_are_refused_by_name_and_counts() {
     assert!(
         matches!(
             error,
-            Error::FoldOfOneClass { fold: 4, of: 4, side: "judges", positives: 0, negatives: 25 }
+            Error::FoldOfOneClass { fold: 4, of: 4, training: false, positives: 0, negatives: 25 }
         ),
         "{error}"
     );
     let text = error.to_string();
-    assert!(text.starts_with("fold 4 of 4 judges 0 positive and 25 negative rows"), "{text}");
+    assert!(text.starts_with("fold 4 of 4 tests on 0 positive and 25 negative rows"), "{text}");
 
     // All positives come early: later blocks have none. All late: the first has none to learn from.
     assert!(matches!(
         Folds::forward(&labels, 3),
-        Err(Error::FoldOfOneClass { fold: 1, side: "judges", positives: 0, .. })
+        Err(Error::FoldOfOneClass { fold: 1, training: false, positives: 0, .. })
     ));
     labels.reverse();
     assert!(matches!(
         Folds::forward(&labels, 3),
-        Err(Error::FoldOfOneClass { fold: 1, side: "trains on", positives: 0, negatives: 25, .. })
+        Err(Error::FoldOfOneClass { fold: 1, training: true, positives: 0, negatives: 25, .. })
     ));
     let times = vec![f64::NAN; 100];
     assert!(matches!(Folds::by_time(&labels, &times, 3), Err(Error::NonFinite { .. })));

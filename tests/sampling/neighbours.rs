@@ -8,8 +8,9 @@ use imbalance::Precision;
 use imbalance::ndarray::{Array2, array};
 use imbalance::prelude::*;
 use imbalance::sampling::{
-    Adasyn, BorderlineSmote, EditedNearestNeighbours, RandomOverSampler, Resample, Rows, Smote,
-    SmoteNc, TomekLinks, Vote,
+    Adasyn, BorderlineSmote, EditedNearestNeighbours, NearMiss, NearMissVersion,
+    NeighbourhoodCleaning, RandomOverSampler, Resample, Rows, Smote, SmoteNc, TomekLinks,
+    VotingRule,
 };
 use imbalance::{Error, FeaturesView, Result};
 use proptest::prelude::*;
@@ -33,7 +34,7 @@ struct Made {
 }
 
 fn made(sampler: &impl Sampler, data: &Dataset<'_>, seed: u64) -> Made {
-    let synthetic = resample(sampler, data, seed).unwrap().synthetic.unwrap();
+    let synthetic = resample(sampler, data, seed).unwrap().synthetic.pop().unwrap();
     Made { features: synthetic.features(data).unwrap(), parents: synthetic.parents().to_vec() }
 }
 
@@ -84,7 +85,9 @@ fn case(value: &Value) -> (Array2<f64>, Vec<bool>) {
 #[test]
 fn the_cleaners_keep_the_rows_that_imbalanced_learn_keeps() {
     let enn = |k| EditedNearestNeighbours::new(k).unwrap();
-    let mode = |k| enn(k).vote(Vote::Mode);
+    let mode = |k| enn(k).vote(VotingRule::Mode);
+    let near_miss = |ratio| NearMiss::positives_per_negative(ratio).unwrap();
+    let around = |ratio| near_miss(ratio).version(NearMissVersion::AroundPositives);
     for value in fixtures() {
         let (x, labels) = case(&value);
         let csr = to_sparse(&x);
@@ -98,8 +101,21 @@ fn the_cleaners_keep_the_rows_that_imbalanced_learn_keeps() {
                 ("enn_both", kept(&mode(3).both_classes(true), &data)),
                 ("repeated_all", kept(&enn(3).repeated(100).unwrap(), &data)),
                 ("repeated_mode", kept(&mode(3).repeated(100).unwrap(), &data)),
-                ("all_knn_all", kept(&enn(4).all_knn(), &data)),
-                ("all_knn_mode", kept(&mode(5).all_knn(), &data)),
+                ("all_knn_all", kept(&enn(4).all_knn(true), &data)),
+                ("all_knn_mode", kept(&mode(5).all_knn(true), &data)),
+                ("neighbourhood_cleaning", kept(&NeighbourhoodCleaning::new(3).unwrap(), &data)),
+                (
+                    "neighbourhood_cleaning_even",
+                    kept(&NeighbourhoodCleaning::new(4).unwrap(), &data),
+                ),
+                ("near_miss_1", kept(&near_miss(0.5), &data)),
+                ("near_miss_1_k1", kept(&near_miss(0.625).neighbours(1).unwrap(), &data)),
+                (
+                    "near_miss_2",
+                    kept(&near_miss(0.5).version(NearMissVersion::FarthestPositives), &data),
+                ),
+                ("near_miss_3", kept(&around(0.625), &data)),
+                ("near_miss_3_few", kept(&around(0.5).m_neighbours(1).unwrap(), &data)),
             ] {
                 assert_eq!(kept, indices(&value["kept"][name]), "{name}, {}", value["name"]);
             }
@@ -117,9 +133,9 @@ fn the_cleaners_stop_where_imbalanced_learn_stops() {
         let data = Dataset::new(&x, &labels).unwrap();
         let sampler = match value["name"].as_str().unwrap() {
             "repeated_all" => enn(3).repeated(100).unwrap(),
-            "repeated_mode" => enn(3).vote(Vote::Mode).repeated(100).unwrap(),
-            "all_knn_all" => enn(4).all_knn(),
-            "all_knn_mode" => enn(5).vote(Vote::Mode).all_knn(),
+            "repeated_mode" => enn(3).vote(VotingRule::Mode).repeated(100).unwrap(),
+            "all_knn_all" => enn(4).all_knn(true),
+            "all_knn_mode" => enn(5).vote(VotingRule::Mode).all_knn(true),
             name => panic!("{name}"),
         };
         assert_eq!(kept(&sampler, &data), indices(&value["kept"]), "{}", value["name"]);
@@ -139,7 +155,8 @@ fn a_tie_keeps_the_rows_of_both_classes() {
         let is_tie = |row: usize| {
             nearest(&rows, &all, row, 4).into_iter().filter(|&other| labels[other]).count() == 2
         };
-        let sampler = EditedNearestNeighbours::new(4).unwrap().vote(Vote::Mode).both_classes(true);
+        let sampler =
+            EditedNearestNeighbours::new(4).unwrap().vote(VotingRule::Mode).both_classes(true);
         let theirs = indices(&value["kept"]["enn_both_even"]);
         let expected: Vec<usize> = all
             .iter()
@@ -157,7 +174,8 @@ fn borderline_smote_and_adasyn_choose_the_parents_that_imbalanced_learn_chooses(
     for value in fixtures() {
         let (x, labels) = case(&value);
         let data = Dataset::new(&x, &labels).unwrap();
-        for sampler in [BorderlineSmote::first(3.0).unwrap(), BorderlineSmote::second(3.0).unwrap()]
+        for sampler in
+            [BorderlineSmote::borderline1(3.0).unwrap(), BorderlineSmote::borderline2(3.0).unwrap()]
         {
             let regions = sampler.regions(&data).unwrap();
             assert_eq!(regions.danger, indices(&value["regions"]["danger"]));
@@ -253,7 +271,7 @@ fn check_growth(
     let sample = resample(sampler, data, seed).unwrap();
     let shift = sample.distortion.log_odds().unwrap();
     assert!(sample.rows == Rows::All && sample.weights.is_none() && sample.offsets.is_none());
-    let parents = sample.synthetic.as_ref().map(|made| made.parents().to_vec()).unwrap_or_default();
+    let parents: Vec<usize> = sample.parents().collect();
     assert!(parents.iter().all(|&row| data.labels()[row]));
     let after = sample.apply(data).unwrap();
     assert_eq!((after.totals().positives, after.totals().negatives), (promised, before.negatives));
@@ -354,8 +372,8 @@ proptest! {
         }
 
         for second in [false, true] {
-            let new = if second { BorderlineSmote::second } else { BorderlineSmote::first };
-            let sampler = new(ratio).unwrap().neighbours(k).unwrap().surroundings(2 * k).unwrap();
+            let new = if second { BorderlineSmote::borderline2 } else { BorderlineSmote::borderline1 };
+            let sampler = new(ratio).unwrap().neighbours(k).unwrap().m_neighbours(2 * k).unwrap();
             let regions = sampler.regions(&data).unwrap();
             for (list, from, to) in [
                 (&regions.safe, 0, k), (&regions.danger, k, 2 * k), (&regions.noise, 2 * k, 2 * k + 1),
@@ -456,13 +474,13 @@ proptest! {
             ),
             (resample(&enn, &data, 0), all.iter().copied().filter(|&row| stays(row, 0)).collect()),
             (
-                resample(&enn.vote(Vote::Mode), &data, 0),
+                resample(&enn.vote(VotingRule::Mode), &data, 0),
                 all.iter().copied().filter(|&row| stays(row, k / 2)).collect(),
             ),
         ] {
             let classes: HashSet<bool> = expected.iter().map(|&row| labels[row]).collect();
             if classes.len() < 2 {
-                assert!(matches!(found, Err(Error::Unsuitable { .. })));
+                assert!(matches!(found, Err(Error::NothingSelected { .. })));
                 continue;
             }
             let found = found.unwrap();
@@ -489,12 +507,12 @@ proptest! {
     ) {
         let data = Dataset::new(&x, &labels).unwrap();
         let rows = rows_of(data.features());
-        let vote = if mode { Vote::Mode } else { Vote::All };
+        let vote = if mode { VotingRule::Mode } else { VotingRule::All };
         let enn = EditedNearestNeighbours::new(k).unwrap().vote(vote).both_classes(both);
         let positives = data.totals().positives;
         for (sampler, schedule, until_unchanged) in [
             (enn.repeated(passes).unwrap(), vec![k; passes], true),
-            (enn.all_knn(), (1..=k).collect(), false),
+            (enn.all_knn(true), (1..=k).collect(), false),
         ] {
             let mut left: Vec<usize> = (0..labels.len()).collect();
             let mut too_few = false;
@@ -523,7 +541,7 @@ proptest! {
                 let is_k = matches!(found, Err(Error::InvalidArgument { argument: "k", .. }));
                 prop_assert!(is_k, "{:?}", found);
             } else if classes.len() < 2 {
-                prop_assert!(matches!(found, Err(Error::Unsuitable { .. })), "{:?}", found);
+                prop_assert!(matches!(found, Err(Error::NothingSelected { .. })), "{:?}", found);
             } else {
                 prop_assert_eq!(kept(&sampler, &data), left);
             }
@@ -555,7 +573,7 @@ fn cleaning_many_columns_follows_its_definition() {
         .zip(&labels)
         .map(|(near, &label)| near.into_iter().filter(|&other| labels[other] != label).count())
         .collect();
-    for (vote, limit) in [(Vote::All, 0), (Vote::Mode, 1)] {
+    for (vote, limit) in [(VotingRule::All, 0), (VotingRule::Mode, 1)] {
         for both in [false, true] {
             let expected: Vec<usize> = all
                 .iter()
@@ -580,8 +598,8 @@ fn the_order_of_the_rows_does_not_matter_to_the_cleaners() {
         let data = Dataset::new(&x, &labels).unwrap();
         let shuffled = data.select(&order).unwrap();
         let enn = EditedNearestNeighbours::new(3).unwrap();
-        let repeated = enn.vote(Vote::Mode).repeated(100).unwrap();
-        let samplers: [&dyn Sampler; 4] = [&TomekLinks::new(), &enn, &enn.all_knn(), &repeated];
+        let repeated = enn.vote(VotingRule::Mode).repeated(100).unwrap();
+        let samplers: [&dyn Sampler; 4] = [&TomekLinks::new(), &enn, &enn.all_knn(true), &repeated];
         for sampler in samplers {
             let kept =
                 |data: &Dataset<'_>| match sampler.resample(data, &Run::default()).unwrap().rows {
@@ -607,7 +625,7 @@ fn repeats_shift_the_prior_and_noise_has_the_promised_scale() {
     let sampler = RandomOverSampler::positives_per_negative(0.5).unwrap();
     let sample = resample(&sampler, &data, 3).unwrap();
     let Rows::Kept(rows) = &sample.rows else { panic!("{:?}", sample.rows) };
-    assert!(rows[..n].iter().copied().eq(0..n) && sample.synthetic.is_none());
+    assert!(rows[..n].iter().copied().eq(0..n) && sample.synthetic.is_empty());
     assert!(even(&rows[n..], &(0..10).collect::<Vec<_>>()));
     let Distortion::PriorShift { log_odds } = sample.distortion else { panic!("{sample:?}") };
     let after = sample.apply(&data).unwrap().totals();
@@ -700,7 +718,7 @@ fn threads_do_not_matter() {
                 let new = rows_of(smote.features.view());
                 let bits: Vec<u64> = new.into_iter().flatten().map(f64::to_bits).collect();
                 let tomek = resample(&TomekLinks::new(), &data, 0).unwrap().rows;
-                let enn = EditedNearestNeighbours::new(3).unwrap().vote(Vote::Mode);
+                let enn = EditedNearestNeighbours::new(3).unwrap().vote(VotingRule::Mode);
                 let enn = resample(&enn.both_classes(true), &data, 0).unwrap().rows;
                 assert!(enn != Rows::All);
                 (smote.parents, bits, tomek, enn)
@@ -725,13 +743,13 @@ fn errors_name_the_numbers_and_the_way_out() {
 
     assert_eq!(
         message(resample(&Smote::positives_per_negative(1.0).unwrap(), &data, 0)),
-        "`k` is 5, but it must be below the number of positives, 5, because each needs 5 others as \
-         neighbours; ask for fewer neighbours, or use RandomOverSampler"
+        "`k` is 5, but it must be at most 4, the number of other positives; ask for fewer \
+         neighbours"
     );
     for sampler in [
         &Smote::positives_per_negative(0.1).unwrap() as &dyn Sampler,
         &RandomOverSampler::positives_per_negative(0.1).unwrap(),
-        &BorderlineSmote::first(0.1).unwrap(),
+        &BorderlineSmote::borderline1(0.1).unwrap(),
         &Adasyn::positives_per_negative(0.1).unwrap(),
         &SmoteNc::positives_per_negative(0.1, [1]).unwrap(),
     ] {
@@ -750,7 +768,7 @@ fn errors_name_the_numbers_and_the_way_out() {
     }
     // What is there already is left alone.
     let enough = resample(&Smote::positives_per_negative(0.2).unwrap(), &data, 0).unwrap();
-    assert!(enough.rows == Rows::All && enough.synthetic.is_none() && enough.distortion.is_none());
+    assert!(enough.rows == Rows::All && enough.synthetic.is_empty() && enough.distortion.is_none());
 
     let adasyn = Adasyn::positives_per_negative(1.0).unwrap().neighbours(1).unwrap();
     let apart: Vec<bool> = (0..30).map(|row| row < 6).collect();
@@ -762,21 +780,20 @@ fn errors_name_the_numbers_and_the_way_out() {
     let apart = Dataset::new(&x_apart, &apart).unwrap();
     assert_eq!(
         message(resample(&adasyn, &apart, 0)),
-        "ADASYN does not suit these rows: none of 6 positives has a negative among its 1 nearest rows; \
+        "ADASYN finds no positive to make new ones from: none of 6 positives has a negative among its 1 nearest rows; \
          ask for more neighbours, or use Smote, which does not need any"
     );
-    let border = BorderlineSmote::first(1.0).unwrap().surroundings(3).unwrap();
+    let border = BorderlineSmote::borderline1(1.0).unwrap().m_neighbours(3).unwrap();
     assert_eq!(
         message(resample(&border, &apart, 0)),
-        "Borderline-SMOTE does not suit these rows: with m = 3 none of 6 positives is in danger: 6 are \
-         safe and 0 are noise; ask for more surroundings where they are noise and fewer where they are \
-         safe, or use Smote"
+        "Borderline-SMOTE finds no positive to make new ones from: with m = 3 none of 6 positives is in \
+         danger: 6 are safe and 0 are noise; raise m where they are noise and lower it where they are safe, \
+         or use Smote"
     );
-    let border = border.surroundings(30).unwrap();
+    let border = border.m_neighbours(30).unwrap();
     assert_eq!(
         message(resample(&border, &apart, 0)),
-        "`m` is 30, but it must be below the number of rows, 30: each has 29 others; ask for fewer \
-         neighbours"
+        "`m` is 30, but it must be at most 29, the number of other rows; ask for fewer neighbours"
     );
 
     let nc = |columns: &[usize]| {
@@ -795,14 +812,14 @@ fn errors_name_the_numbers_and_the_way_out() {
     assert!(message(resample(&noisy, &sparse, 0)).contains("0 for sparse rows"));
 
     let enn = |k| EditedNearestNeighbours::new(k).unwrap();
-    for sampler in [enn(30), enn(30).all_knn(), enn(30).repeated(usize::MAX).unwrap()] {
+    for sampler in [enn(30), enn(30).all_knn(true), enn(30).repeated(usize::MAX).unwrap()] {
         assert_eq!(
             message(resample(&sampler, &data, 0)),
-            "`k` is 30, but it must be below the number of rows, 30: each needs 30 others"
+            "`k` is 30, but it must be at most 29, the number of other rows; ask for fewer neighbours"
         );
     }
-    let most = message(resample(&enn(usize::MAX).all_knn(), &data, 0));
-    assert!(most.contains("below the number of rows, 30"), "{most}");
+    let most = message(resample(&enn(usize::MAX).all_knn(true), &data, 0));
+    assert!(most.contains("at most 29, the number of other rows"), "{most}");
     // Far more passes than it takes.
     let often = [3, usize::MAX].map(|passes| kept(&enn(1).repeated(passes).unwrap(), &data));
     assert_eq!(often[0], often[1]);
@@ -812,12 +829,30 @@ fn errors_name_the_numbers_and_the_way_out() {
     let error = message(resample(&EditedNearestNeighbours::new(2).unwrap(), &data, 0));
     assert!(error.contains("of 1 positives and 2 negatives it would leave 1 and 0"), "{error}");
 
+    // One of the positives has fewer than three to be near to; the third version looks at negatives first.
+    let near = |ratio| NearMiss::negatives_per_positive(ratio).unwrap();
+    assert_eq!(
+        message(resample(&near(1.0), &data, 0)),
+        "`k` is 3, but it must be at most 1, the number of positives; ask for fewer neighbours"
+    );
+    let around = near(1.0).neighbours(1).unwrap().version(NearMissVersion::AroundPositives);
+    assert_eq!(
+        message(resample(&around, &data, 0)),
+        "`m` is 3, but it must be at most 2, the number of negatives; ask for fewer neighbours"
+    );
+    let none = message(resample(&near(0.4), &data, 0));
+    assert!(none.contains("large enough to keep a negative"), "{none}");
+
     for result in [
+        NearMiss::rate(1.5).map(drop),
+        NearMiss::negatives_per_positive(1.0).and_then(|s| s.neighbours(0)).map(drop),
+        NearMiss::negatives_per_positive(1.0).and_then(|s| s.m_neighbours(0)).map(drop),
+        NeighbourhoodCleaning::new(0).map(drop),
         Smote::positives_per_negative(0.0).map(drop),
         Smote::positives_per_negative(f64::NAN).map(drop),
         Smote::positives_per_negative(1.0).and_then(|s| s.neighbours(0)).map(drop),
         Adasyn::positives_per_negative(-1.0).map(drop),
-        BorderlineSmote::second(1.0).and_then(|s| s.surroundings(0)).map(drop),
+        BorderlineSmote::borderline2(1.0).and_then(|s| s.m_neighbours(0)).map(drop),
         RandomOverSampler::positives_per_negative(1.0).and_then(|s| s.shrinkage(-0.1)).map(drop),
         SmoteNc::positives_per_negative(1.0, []).map(drop),
         EditedNearestNeighbours::new(0).map(drop),

@@ -9,7 +9,7 @@ use imbalance::model::Predict;
 use imbalance::ndarray::{Array2, array};
 use imbalance::prelude::*;
 use imbalance::sampling::{
-    Adasyn, Band, BorderlineSmote, Draw, EditedNearestNeighbours, PoissonHardNegatives,
+    Adasyn, BorderlineSmote, DrawMode, EditedNearestNeighbours, HardnessBand, PoissonHardNegatives,
     PoissonRuleSampler, RandomOverSampler, Resample, Rows, Rule, Smote, SmoteNc, Synthetic,
     TomekLinks,
 };
@@ -56,7 +56,7 @@ fn invalid<T: std::fmt::Debug>(result: Result<T>) -> (&'static str, String) {
     }
 }
 
-fn hard(band: Result<Band>) -> HardNegativeMining {
+fn hard(band: Result<HardnessBand>) -> HardNegativeMining {
     HardNegativeMining::new(Pilot::given(FirstColumn), band.unwrap())
 }
 
@@ -99,7 +99,7 @@ fn the_ratio_is_that_of_imbalanced_learn_but_rounded() {
 fn draws_with_replacement_repeat_rows_and_weigh_what_was_realised() {
     let weights: Vec<f64> = (0..200).map(|row| 1.0 + f64::from(row % 5)).collect();
     let data = numbered(200, 20).with_weights(weights).unwrap();
-    let sampler = RandomUnderSampler::rate(1.0).unwrap().draw(Draw::WithReplacement);
+    let sampler = RandomUnderSampler::rate(1.0).unwrap().draw(DrawMode::WithReplacement);
     let sample = sampler.resample(&data, &Run::seeded(5)).unwrap().apply(&data).unwrap();
     // As many draws as there are negatives: of 180 about 1/e are never drawn.
     assert_eq!((sample.totals().positives, sample.totals().negatives), (20, 180));
@@ -120,13 +120,13 @@ fn draws_with_replacement_repeat_rows_and_weigh_what_was_realised() {
     assert!(sample.distortion().is_none());
     // Never more negatives than before, however many are asked for.
     let many = RandomUnderSampler::negatives_per_positive(f64::MAX).unwrap();
-    assert_eq!(kept(&many.draw(Draw::WithReplacement), &data).len(), 200);
-    assert_eq!(kept(&many.draw(Draw::Bernoulli), &data).len(), 200);
+    assert_eq!(kept(&many.draw(DrawMode::WithReplacement), &data).len(), 200);
+    assert_eq!(kept(&many.draw(DrawMode::Bernoulli), &data).len(), 200);
 }
 
 #[test]
 fn independent_draws_may_come_to_nothing() {
-    let sampler = RandomUnderSampler::rate(1e-9).unwrap().draw(Draw::Bernoulli);
+    let sampler = RandomUnderSampler::rate(1e-9).unwrap().draw(DrawMode::Bernoulli);
     let error = refused(&sampler, &numbered(100, 10));
     assert!(error.to_string().contains("which the draws happened not to: there are 10 positives"));
 }
@@ -168,12 +168,12 @@ fn weights_of_every_size_give_a_finite_shift_or_an_error() {
 fn a_window_is_open_and_holds_only_negatives() {
     // σ(logit 0.5) is 0.5 to the bit, so at ε = 0.25 around 0.25 and 0.75 it is just outside.
     let data = scored(2, &[0.5, 0.01, 0.2, 0.5, 0.8, 0.49, 0.1]);
-    assert_eq!(kept(&hard(Band::window(0.75, 0.25)), &data), [0, 1, 4]);
-    assert_eq!(kept(&hard(Band::window(0.25, 0.25)), &data), [0, 1, 2, 5, 6]);
-    assert_eq!(kept(&hard(Band::window(0.5, 0.25)), &data), [0, 1, 3, 5]);
-    assert_eq!(kept(&hard(Band::window(0.1, 0.01)), &data), [0, 1, 6]);
+    assert_eq!(kept(&hard(HardnessBand::window(0.75, 0.25)), &data), [0, 1, 4]);
+    assert_eq!(kept(&hard(HardnessBand::window(0.25, 0.25)), &data), [0, 1, 2, 5, 6]);
+    assert_eq!(kept(&hard(HardnessBand::window(0.5, 0.25)), &data), [0, 1, 3, 5]);
+    assert_eq!(kept(&hard(HardnessBand::window(0.1, 0.01)), &data), [0, 1, 6]);
     // A window that holds every negative changes nothing.
-    let resample = hard(Band::window(0.5, 9.0)).resample(&data, &Run::seeded(1)).unwrap();
+    let resample = hard(HardnessBand::window(0.5, 9.0)).resample(&data, &Run::seeded(1)).unwrap();
     assert_eq!((resample.rows, resample.distortion), (Rows::All, Distortion::None));
 }
 
@@ -189,7 +189,7 @@ fn the_hardest_are_the_highest_with_ties_in_order() {
         (6, vec![0, 1, 2, 3, 4, 5, 6]),
         (usize::MAX, vec![0, 1, 2, 3, 4, 5, 6]),
     ] {
-        assert_eq!(kept(&hard(Band::hardest(count)), &data), expected, "{count}");
+        assert_eq!(kept(&hard(HardnessBand::hardest(count)), &data), expected, "{count}");
     }
 }
 
@@ -201,7 +201,7 @@ fn quantile_bands_split_the_negatives() {
     let cuts = [0.0, 0.1, 0.25, 0.5, 0.9, 0.99, 1.0];
     let mut lowest = 0.0;
     for pair in cuts.windows(2) {
-        let rows = kept(&hard(Band::quantiles(pair[0], pair[1])), &data);
+        let rows = kept(&hard(HardnessBand::quantiles(pair[0], pair[1])), &data);
         // Of 97 negatives, each cut rounded.
         let count = (pair[1] * 97.0_f64).round() - (pair[0] * 97.0_f64).round();
         assert_eq!(rows.len() - 3, count as usize);
@@ -218,41 +218,47 @@ fn quantile_bands_split_the_negatives() {
 fn random_negatives_come_from_outside_the_band() {
     let scores: Vec<f64> = (1..=100).map(|row| f64::from(row) / 101.0).collect();
     let data = scored(10, &scores);
-    let mixed = hard(Band::hardest(20)).random_share(0.6).unwrap();
+    let mixed = hard(HardnessBand::hardest(20)).random_share(0.6).unwrap();
     let rows = kept(&mixed, &data);
     assert_eq!(rows.len(), 10 + 20 + 30);
     assert!(rows.is_sorted() && (80..100).all(|row| rows.contains(&row)));
     // All there are, if not enough.
-    assert_eq!(kept(&hard(Band::hardest(20)).random_share(0.99).unwrap(), &data).len(), 100);
+    assert_eq!(
+        kept(&hard(HardnessBand::hardest(20)).random_share(0.99).unwrap(), &data).len(),
+        100
+    );
 }
 
 #[test]
 fn an_empty_window_says_where_the_scores_are() {
     let data = scored(1, &[0.5, 0.001, 0.02]);
     assert_eq!(
-        refused(&hard(Band::window(0.5, 0.1)), &data).to_string(),
+        refused(&hard(HardnessBand::window(0.5, 0.1)), &data).to_string(),
         "hard negative mining keeps no negative row: none of the 2 has a probability within 0.1 of 0.5: \
-         theirs range from 1.0000e-3 to 2.0000e-2; move or widen the band, or take `Band::hardest` or \
-         wider `Band::quantiles`"
+         theirs range from 1.0000e-3 to 2.0000e-2; move or widen the band, or take `HardnessBand::hardest` or \
+         wider `HardnessBand::quantiles`"
     );
-    let poisson =
-        PoissonHardNegatives::band(Pilot::given(FirstColumn), Band::window(0.5, 0.1).unwrap(), 0.1);
+    let poisson = PoissonHardNegatives::band(
+        Pilot::given(FirstColumn),
+        HardnessBand::window(0.5, 0.1).unwrap(),
+        0.1,
+    );
     assert!(matches!(refused(&poisson.unwrap(), &data), Error::NothingSelected { .. }));
-    let narrow = hard(Band::quantiles(0.5, 0.51));
+    let narrow = hard(HardnessBand::quantiles(0.5, 0.51));
     assert!(refused(&narrow, &data).to_string().contains("between the quantiles 0.5 and 0.51"));
 }
 
 #[test]
 fn impossible_settings_are_refused_with_their_numbers() {
     let pilot = || Pilot::given(FirstColumn);
-    assert_eq!(invalid(Band::window(1.5, 0.1)), ("centre", "1.5".into()));
-    assert_eq!(invalid(Band::window(0.5, 0.0)), ("epsilon", "0".into()));
-    assert_eq!(invalid(Band::window(0.5, f64::NAN)), ("epsilon", "NaN".into()));
-    assert_eq!(invalid(Band::hardest(0)), ("count", "0".into()));
-    assert_eq!(invalid(Band::quantiles(f64::NAN, 0.5)), ("low", "NaN".into()));
-    assert_eq!(invalid(Band::quantiles(0.5, 0.5)), ("high", "0.5".into()));
-    assert_eq!(invalid(Band::quantiles(0.5, 1.5)), ("high", "1.5".into()));
-    assert_eq!(invalid(hard(Band::hardest(1)).random_share(1.0)), ("share", "1".into()));
+    assert_eq!(invalid(HardnessBand::window(1.5, 0.1)), ("centre", "1.5".into()));
+    assert_eq!(invalid(HardnessBand::window(0.5, 0.0)), ("epsilon", "0".into()));
+    assert_eq!(invalid(HardnessBand::window(0.5, f64::NAN)), ("epsilon", "NaN".into()));
+    assert_eq!(invalid(HardnessBand::hardest(0)), ("count", "0".into()));
+    assert_eq!(invalid(HardnessBand::quantiles(f64::NAN, 0.5)), ("low", "NaN".into()));
+    assert_eq!(invalid(HardnessBand::quantiles(0.5, 0.5)), ("high", "0.5".into()));
+    assert_eq!(invalid(HardnessBand::quantiles(0.5, 1.5)), ("high", "1.5".into()));
+    assert_eq!(invalid(hard(HardnessBand::hardest(1)).random_share(1.0)), ("share", "1".into()));
     for floor in [0.0, -0.1, 1.1, f64::NAN] {
         let result = PoissonHardNegatives::proportional(pilot(), 1.0, floor);
         assert_eq!(invalid(result), ("floor", floor.to_string()));
@@ -339,7 +345,7 @@ fn a_pilot_without_probabilities_is_refused() {
 fn pilots_may_be_shared_given_fitted_or_trained() {
     let clicks = SyntheticClicks::new(4_000, 0.05).unwrap().numeric(3).categorical(&[]);
     let data = clicks.generate(3).unwrap().dataset;
-    let band = || Band::hardest(50).unwrap();
+    let band = || HardnessBand::hardest(50).unwrap();
     let fitted = Arc::new(Pipeline::new(LogisticRegression::new()).fit(&data).unwrap());
     let shared = Arc::new(fitted.model().clone());
     let given = HardNegativeMining::new(Pilot::given(Arc::clone(&shared)), band());
@@ -440,7 +446,7 @@ fn rules_act_on_negatives_unless_told_otherwise() {
     // The only positive was last active 30 days ago.
     assert_eq!(
         refused(&on_all, &visits()).to_string(),
-        "RuleSampler keeps no positive row: 3 rows meet `last_active_days <= 7`, 3 rows meet `no rule`; \
+        "sampling by rules keeps no positive row: 3 rows meet `last_active_days <= 7`, 3 rows meet `no rule`; \
          relax the rules, or keep more of their rows"
     );
     assert_eq!(kept(&RuleSampler::filter(recent()).unwrap(), &visits()), [0, 1, 4, 5]);
@@ -556,7 +562,7 @@ fn parents() -> Dataset<'static> {
 /// Keeps rows 3, 0 and 2 and makes two: 20 from row 2 and 21 from row 0.
 fn first() -> Resample {
     Resample {
-        synthetic: Some(Synthetic::new(array![[20.0], [21.0]], vec![2, 0])),
+        synthetic: vec![Synthetic::new(array![[20.0], [21.0]], vec![2, 0])],
         weights: Some(vec![1.0, 2.0, 3.0, 4.0, 5.0]),
         offsets: Some(vec![0.1, 0.2, 0.3, 0.4, 0.5]),
         ..Resample::kept(vec![3, 0, 2], Distortion::PriorShift { log_odds: 0.25 })
@@ -597,7 +603,7 @@ fn near(a: &[[f64; 5]], b: &[[f64; 5]]) -> bool {
 fn a_chain_is_one_step_after_the_other() {
     let made = |features: &[f64], parents: &[usize]| {
         let features = Array2::from_shape_fn((features.len(), 1), |(row, _)| features[row]);
-        Some(Synthetic::new(features, parents.to_vec()))
+        vec![Synthetic::new(features, parents.to_vec())]
     };
     let shift = || Distortion::PriorShift { log_odds: 0.5 };
     for second in [
@@ -625,7 +631,7 @@ fn a_chain_is_one_step_after_the_other() {
         let chain = Scripted(first()).then(Scripted(second.clone()));
         let resample = chain.resample(&data, &Run::seeded(1)).unwrap();
         // Synthetic rows name parents among the rows of the data.
-        if let Some(made) = &resample.synthetic {
+        for made in &resample.synthetic {
             let features = made.features(&data).unwrap();
             let FeaturesView::F64(Matrix::Dense(x)) = features.view() else {
                 unreachable!("dense")
@@ -658,7 +664,7 @@ fn identities_vanish_in_a_chain() {
     let data = parents();
     let both = NoSampling.then(NoSampling).resample(&data, &Run::seeded(1)).unwrap();
     assert_eq!((both.rows, both.distortion), (Rows::All, Distortion::None));
-    assert!(both.synthetic.is_none() && both.weights.is_none() && both.offsets.is_none());
+    assert!(both.synthetic.is_empty() && both.weights.is_none() && both.offsets.is_none());
     for chained in [
         NoSampling.then(Scripted(first())).resample(&data, &Run::seeded(1)).unwrap(),
         Scripted(first()).then(NoSampling).resample(&data, &Run::seeded(1)).unwrap(),
@@ -668,7 +674,7 @@ fn identities_vanish_in_a_chain() {
             (chained.weights.clone(), chained.offsets.clone()),
             (first().weights, first().offsets)
         );
-        assert_eq!(chained.synthetic.as_ref().unwrap().parents(), [2, 0]);
+        assert!(chained.parents().eq([2, 0]));
         let [chained, alone] = [chained, first()].map(|r| rows(&r.apply(&data).unwrap()));
         assert_eq!(chained, alone);
     }
@@ -693,7 +699,7 @@ fn a_second_stage_that_breaks_its_contract_is_an_error() {
     };
     let kept = |rows: &[usize]| Resample::kept(rows.to_vec(), Distortion::None);
     let made = |features: Array2<f64>, parents: &[usize]| Resample {
-        synthetic: Some(Synthetic::new(features, parents.to_vec())),
+        synthetic: vec![Synthetic::new(features, parents.to_vec())],
         ..kept(&[0])
     };
     // Between the two there are five rows.
@@ -732,7 +738,7 @@ fn a_pilot_may_be_trained_after_any_sampler() {
     assert!(alone.offsets.unwrap().iter().all(|offset| offset.is_finite()));
 
     let smote = || Smote::positives_per_negative(0.2).unwrap();
-    let hard = || HardNegativeMining::new(trained(), Band::hardest(500).unwrap());
+    let hard = || HardNegativeMining::new(trained(), HardnessBand::hardest(500).unwrap());
     let poisson = || PoissonHardNegatives::proportional(trained(), 1.0, 0.05).unwrap();
     let samplers: [&dyn Sampler; 3] =
         [&smote().then(hard()), &hard().then(poisson()), &recent().then(smote()).then(local())];
@@ -828,9 +834,9 @@ fn the_named_chains_are_their_parts_in_a_row() {
         (Box::new(smote(0.9)), Box::new(tomek()), Box::new(smote(0.9).then(tomek()))),
         (Box::new(under()), Box::new(smote(0.9)), Box::new(under().then(smote(0.9)))),
         (
-            Box::new(under().draw(Draw::WithReplacement).reweight(true)),
+            Box::new(under().draw(DrawMode::WithReplacement).reweight(true)),
             Box::new(smote(0.9)),
-            Box::new(under().draw(Draw::WithReplacement).reweight(true).then(smote(0.9))),
+            Box::new(under().draw(DrawMode::WithReplacement).reweight(true).then(smote(0.9))),
         ),
         // Rows made of rows that were made.
         (Box::new(smote(0.3)), Box::new(smote(0.9)), Box::new(smote(0.3).then(smote(0.9)))),
@@ -848,7 +854,7 @@ fn the_named_chains_are_their_parts_in_a_row() {
                 Rows::All => (0..data.rows()).collect(),
                 Rows::Kept(rows) => rows.clone(),
             };
-            let parents = chained.synthetic.as_ref().map_or(vec![], |made| made.parents().to_vec());
+            let parents: Vec<usize> = chained.parents().collect();
             assert!(!parents.is_empty() && parents.iter().all(|&row| data.labels()[row]));
             let distortion = chained.distortion.clone();
             let sample = chained.apply(&data).unwrap();
@@ -927,12 +933,13 @@ fn sparse_rows_store_the_union_of_their_parents() {
         let samplers: [(&dyn Sampler, bool); 5] = [
             (&smote, false),
             (&smote.per_element(true), false),
-            (&border(BorderlineSmote::first(1.0)), false),
-            (&border(BorderlineSmote::second(1.0)), true),
+            (&border(BorderlineSmote::borderline1(1.0)), false),
+            (&border(BorderlineSmote::borderline2(1.0)), true),
             (&adasyn.neighbours(1).unwrap(), false),
         ];
         for (sampler, either) in samplers {
-            let synthetic = sampler.resample(&data, &Run::seeded(2)).unwrap().synthetic.unwrap();
+            let mut resample = sampler.resample(&data, &Run::seeded(2)).unwrap();
+            let synthetic = resample.synthetic.pop().unwrap();
             assert_eq!(synthetic.parents().len(), n - 2 * positives);
             let features = synthetic.features(&data).unwrap();
             let made = features.view();
@@ -966,23 +973,25 @@ fn over_samplers_refuse_what_they_cannot_do() {
     // As many neighbours as positives: each has four others.
     let with_k: [&dyn Sampler; 4] = [
         &Smote::positives_per_negative(1.0).unwrap(),
-        &BorderlineSmote::first(1.0).unwrap(),
+        &BorderlineSmote::borderline1(1.0).unwrap(),
         &Adasyn::positives_per_negative(1.0).unwrap(),
         &nc,
     ];
     for sampler in with_k {
         assert_eq!(
             sampler.resample(&data, &Run::default()).unwrap_err().to_string(),
-            "`k` is 5, but it must be below the number of positives, 5, because each needs 5 others as \
-             neighbours; ask for fewer neighbours, or use RandomOverSampler"
+            "`k` is 5, but it must be at most 4, the number of other positives; ask for fewer \
+         neighbours"
         );
     }
     // Kind 2 looks for neighbours among all rows.
-    let second = BorderlineSmote::second(1.0).unwrap().surroundings(4).unwrap();
+    let second = BorderlineSmote::borderline2(1.0).unwrap().m_neighbours(4).unwrap();
     assert!(second.resample(&data, &Run::default()).is_ok());
     let error = second.neighbours(30).unwrap().resample(&data, &Run::default()).unwrap_err();
     assert!(
-        error.to_string().starts_with("`k` is 30, but it must be below the number of rows, 30")
+        error
+            .to_string()
+            .starts_with("`k` is 30, but it must be at most 29, the number of other rows")
     );
 
     // More memory than an address can reach, and than there is.
@@ -994,7 +1003,7 @@ fn over_samplers_refuse_what_they_cannot_do() {
             &over,
             &over.shrinkage(1.0).unwrap(),
             &Adasyn::positives_per_negative(ratio).unwrap().neighbours(2).unwrap(),
-            &BorderlineSmote::second(ratio).unwrap(),
+            &BorderlineSmote::borderline2(ratio).unwrap(),
         ];
         for sampler in samplers {
             let error = sampler.resample(&data, &Run::default()).unwrap_err();
@@ -1012,34 +1021,31 @@ fn over_samplers_refuse_what_they_cannot_do() {
     assert_eq!(sampler.resample(&data, &Run::default()).unwrap().rows, Rows::All);
 }
 
-/// A sampler that sees how many columns it is given, and says that it reads them or not.
+/// A sampler that reads the features it is given, or does not.
 #[derive(Debug)]
-struct Columns {
+struct Reader {
     reads: bool,
-    expected: usize,
 }
 
-impl Sampler for Columns {
+impl Sampler for Reader {
     fn resample(&self, data: &Dataset<'_>, _: &Run) -> Result<Resample, Error> {
-        assert_eq!(data.columns(), self.expected);
+        assert_eq!(data.columns(), 3);
+        if self.reads {
+            assert_eq!(data.features().nrows(), data.rows());
+        }
         Ok(Resample::identity())
-    }
-
-    fn reads_features(&self) -> bool {
-        self.reads
     }
 }
 
 #[test]
-fn a_chain_gathers_features_for_those_who_read_them() {
+fn a_chain_gives_the_same_rows_whether_or_not_its_second_reads_them() {
     let x = Array2::from_shape_fn((40, 3), |(i, j)| (i * 3 + j) as f64);
     let data = Dataset::new(&x, (0..40).map(|i| i % 4 == 0).collect::<Vec<_>>()).unwrap();
     let under = || RandomUnderSampler::negatives_per_positive(2.0).unwrap();
     let run = Run::seeded(3);
     let alone = under().resample(&data, &run.child("first")).unwrap().apply(&data).unwrap();
-    for (reads, expected) in [(true, 3), (false, 0)] {
-        let chain = under().then(Columns { reads, expected });
-        assert_eq!(Sampler::reads_features(&chain), reads);
+    for reads in [true, false] {
+        let chain = under().then(Reader { reads });
         let sample = chain.resample(&data, &run).unwrap().apply(&data).unwrap();
         assert_eq!(sample.columns(), 3);
         assert_eq!(sample.labels(), alone.labels());
@@ -1047,8 +1053,8 @@ fn a_chain_gathers_features_for_those_who_read_them() {
             data.features().rows().map(|row| row.to_vec()).collect()
         };
         assert_eq!(rows(&sample), rows(&alone));
+        // Rows that were made are given with their features too.
+        let smote = Smote::positives_per_negative(0.6).unwrap().neighbours(3).unwrap();
+        smote.then(Reader { reads }).resample(&data, &run).unwrap();
     }
-    // Rows that were made have features to be checked, so they stay.
-    let made = Smote::positives_per_negative(0.6).unwrap().neighbours(3).unwrap();
-    made.then(Columns { reads: false, expected: 3 }).resample(&data, &run).unwrap();
 }

@@ -6,7 +6,9 @@ use imbalance::model::Predict;
 use imbalance::model::RareEvents;
 use imbalance::ndarray::Array2;
 use imbalance::prelude::*;
-use imbalance::sampling::{Band, Draw, PoissonHardNegatives, PoissonRuleSampler, Rows, Rule};
+use imbalance::sampling::{
+    DrawMode, HardnessBand, PoissonHardNegatives, PoissonRuleSampler, Rows, Rule,
+};
 use imbalance::{FeaturesView, Result};
 use rayon::prelude::*;
 
@@ -77,9 +79,10 @@ fn bernoulli_and_poisson_samples_include_each_row_with_its_probability() {
     let (labels, totals) = (data.labels(), data.totals());
     let of = |p: f64| labels.iter().map(|&label| if label { 1.0 } else { p }).collect::<Vec<_>>();
 
-    let bernoulli = RandomUnderSampler::rate(0.3).unwrap().draw(Draw::Bernoulli);
+    let bernoulli = RandomUnderSampler::rate(0.3).unwrap().draw(DrawMode::Bernoulli);
     check_rates(&bernoulli, data, &of(0.3));
-    let bernoulli = RandomUnderSampler::negatives_per_positive(5.0).unwrap().draw(Draw::Bernoulli);
+    let bernoulli =
+        RandomUnderSampler::negatives_per_positive(5.0).unwrap().draw(DrawMode::Bernoulli);
     check_rates(&bernoulli, data, &of(5.0 * totals.positives as f64 / totals.negatives as f64));
 
     let pilot = || {
@@ -88,7 +91,7 @@ fn bernoulli_and_poisson_samples_include_each_row_with_its_probability() {
         Pilot::given(Linear(parameters))
     };
     let p = &log.probabilities;
-    let band = Band::window(0.1, 0.05).unwrap();
+    let band = HardnessBand::window(0.1, 0.05).unwrap();
     let banded = PoissonHardNegatives::band(pilot(), band, 0.2).unwrap();
     let inside = |p: f64| if (p - 0.1).abs() < 0.05 { 1.0 } else { 0.2 };
     let expected: Vec<f64> =
@@ -272,7 +275,7 @@ fn weighted_hard_negatives_leave_the_mean_prediction_right() {
     let pilot = || Pilot::trained(LogisticRegression::new(), LogLoss);
     for sampler in [
         PoissonHardNegatives::proportional(pilot(), 4.0, 0.05).unwrap().reweight(true),
-        PoissonHardNegatives::band(pilot(), Band::quantiles(0.9, 1.0).unwrap(), 0.1)
+        PoissonHardNegatives::band(pilot(), HardnessBand::quantiles(0.9, 1.0).unwrap(), 0.1)
             .unwrap()
             .reweight(true),
     ] {
@@ -298,15 +301,17 @@ fn weighted_hard_negatives_leave_the_mean_prediction_right() {
     }
 
     // A plain band, or a window, can only be refused.
-    let band = Band::quantiles(0.9, 1.0).unwrap();
-    for band in [band, Band::window(0.1, 0.08).unwrap(), Band::hardest(2_000).unwrap()] {
+    let band = HardnessBand::quantiles(0.9, 1.0).unwrap();
+    for band in
+        [band, HardnessBand::window(0.1, 0.08).unwrap(), HardnessBand::hardest(2_000).unwrap()]
+    {
         let plain = Pipeline::new(LogisticRegression::new())
             .sampler(HardNegativeMining::new(pilot(), band))
             .calibrator(PriorCorrection::new())
             .fit(data);
         let error = plain.unwrap_err();
         let Error::NoClosedForm { calibrator, sampler } = &error else { panic!("{error}") };
-        assert_eq!((*calibrator, &sampler[..]), ("PriorCorrection", "HardNegativeMining"));
+        assert_eq!((*calibrator, &sampler[..]), ("PriorCorrection", "hard negative mining"));
     }
     // A calibrator that learns from untouched rows is welcome.
     let platt = Pipeline::new(LogisticRegression::new())

@@ -345,7 +345,7 @@ fn synthetic_rows_follow_the_kept_ones_and_inherit_from_their_parents() {
             };
             let sampler = Scripted(Resample {
                 rows,
-                synthetic: Some(Synthetic::new(features.clone(), vec![2, 0])),
+                synthetic: vec![Synthetic::new(features.clone(), vec![2, 0])],
                 distortion: Distortion::FeatureDependent {
                     sampler: "scripted".into(),
                     nominal_log_odds: Some(0.25),
@@ -387,7 +387,7 @@ fn synthetic_rows_follow_the_kept_ones_and_inherit_from_their_parents() {
 fn synthetic_rows_need_nothing_their_parents_do_not_have() {
     let x = parents();
     let data = Dataset::new(&x, vec![true, false, true, false]).unwrap();
-    let synthetic = Some(Synthetic::new(array![[1.0, 1.0, 1.0]], vec![0]));
+    let synthetic = vec![Synthetic::new(array![[1.0, 1.0, 1.0]], vec![0])];
     let sample = Resample { synthetic, ..Resample::identity() }.apply(&data).unwrap();
     assert_eq!(sample.rows(), 5);
     assert!(sample.weights().is_none() && sample.offsets().is_none());
@@ -400,7 +400,7 @@ fn weights_multiply_and_offsets_add() {
     let bare = Dataset::new(&x, vec![true, false, true, false]).unwrap();
     let full = decorate(bare.clone());
     let resample = Resample {
-        synthetic: Some(Synthetic::new(array![[0.0; 3]], vec![2])),
+        synthetic: vec![Synthetic::new(array![[0.0; 3]], vec![2])],
         weights: Some(vec![10.0, 0.0, 0.5]),
         offsets: Some(vec![-1.0, 0.25, 4.0]),
         ..Resample::kept(vec![3, 1], Distortion::None)
@@ -428,7 +428,7 @@ fn a_broken_contract_is_an_error_that_says_what_is_wrong() {
     let full = decorate(bare.clone());
     let kept = |rows: &[usize]| Resample::kept(rows.to_vec(), Distortion::None);
     let made = |features: Array2<f64>, parents: &[usize]| Resample {
-        synthetic: Some(Synthetic::new(features, parents.to_vec())),
+        synthetic: vec![Synthetic::new(features, parents.to_vec())],
         ..Resample::identity()
     };
     let weighted = |weights: &[f64]| Resample { weights: Some(weights.to_vec()), ..kept(&[0, 1]) };
@@ -551,7 +551,7 @@ fn distortions_describe_themselves() {
     let halved = offset.then(Distortion::PriorShift { log_odds: 2_f64.ln() });
     assert_eq!(
         halved.to_string(),
-        "rows chosen by features (LCC), told by offsets, given which the odds are × 2.0000"
+        "rows chosen by features (LCC), corrected by offsets, odds given the offsets × 2.0000"
     );
     assert_eq!((Distortion::None.log_odds(), Distortion::None.is_none()), (Some(0.0), true));
 }
@@ -560,7 +560,7 @@ fn distortions_describe_themselves() {
 fn no_synthetic_rows_are_no_error() {
     let x = array![[1.0], [2.0]];
     let data = Dataset::new(&x, vec![true, false]).unwrap();
-    let synthetic = Some(Synthetic::new(Array2::<f64>::zeros((0, 1)), vec![]));
+    let synthetic = vec![Synthetic::new(Array2::<f64>::zeros((0, 1)), vec![])];
     let resample = Resample { synthetic, ..Resample::identity() };
     assert_eq!(resample.apply(&data).unwrap().rows(), 2);
 }

@@ -5,15 +5,14 @@
 use std::fmt;
 use std::ops::Range;
 
-use faer::Mat;
 use ndarray::{Array2, ArrayView1, ArrayView2};
 
-use super::newton::{At, minimise, sum};
 use super::{Parameter, TemperatureScaling};
 use crate::core::{Distortion, Error, Result, check_weights, same_length};
 use crate::exec::accumulate::{Accumulate, accumulate};
 use crate::exec::parallel::{self, BLOCK};
 use crate::exec::simd::{Work, vectorised};
+use crate::fit::newton::{At, newton};
 use crate::numerics::vector::exp_of_negative;
 
 const NAME: &str = "TemperatureScaling";
@@ -153,7 +152,8 @@ impl<'a> ClassSet<'a> {
     fn at(&self, theta: &[f64], unit: f64) -> At {
         let (n, rows) = (theta.len(), self.classes.len());
         let blocks = parallel::map(rows, parallel::sum_block(rows, n * n), |_, range| {
-            let mut block = At { value: 0.0, gradient: vec![0.0; n], hessian: Mat::zeros(n, n) };
+            let mut block =
+                At { value: 0.0, gradient: vec![0.0; n], hessian: Array2::zeros((n, n)) };
             let mut p = vec![0.0; self.width()];
             for row in range.filter(|&row| self.weight(row) > 0.0) {
                 let (logits, class) = (self.logits.row(row), self.classes[row]);
@@ -161,7 +161,7 @@ impl<'a> ClassSet<'a> {
             }
             block
         });
-        sum(n, blocks)
+        At::sum(n, blocks)
     }
 }
 
@@ -186,7 +186,7 @@ impl TemperatureScaling {
     ///
     /// # Errors
     /// - [`Error::DistortedCalibration`] for rows that are not representative of the population.
-    /// - [`Error::InvalidArgument`] for a class of which no row has weight, if bias corrected.
+    /// - [`Error::InvalidArgument`] for a class without rows that have weight, if bias corrected.
     /// - [`Error::SeparatedScores`] if every row's class has the highest logit (without offsets), and
     ///   [`Error::Numerical`] if there is no finite maximum otherwise.
     pub fn fit_classes(&self, set: &ClassSet<'_>) -> Result<ClassTemperature> {
@@ -201,13 +201,13 @@ impl TemperatureScaling {
         let unit = set.unit();
         let mut lower = vec![f64::NEG_INFINITY; 1 + offsets];
         lower[0] = 0.0;
-        let found = minimise(vec![0.0; 1 + offsets], &lower, |theta| set.at(theta, unit))?;
+        let found = newton(vec![0.0; 1 + offsets], &lower, |theta| set.at(theta, unit))?;
 
         let mut biases = vec![0.0; set.width()];
         biases[set.width() - offsets..].copy_from_slice(&found.theta[1..]);
         let map = ScaledSoftmax { inverse: found.theta[0] / unit, offsets: biases };
         let error = |i: usize| Some(found.covariance[(i, i)].sqrt()).filter(|e| e.is_finite());
-        let slope_error = error(0).filter(|_| !found.held[0]).map(|e| e / unit);
+        let slope_error = error(0).filter(|_| !found.at_bound[0]).map(|e| e / unit);
         let mut parameters = vec![Parameter::new("1/T", map.inverse, slope_error)];
         for i in 1..=offsets {
             parameters.push(Parameter::new(format!("b{i}"), found.theta[i], error(i)));
@@ -215,7 +215,7 @@ impl TemperatureScaling {
         let identity = ScaledSoftmax { inverse: 1.0, offsets: vec![0.0; set.width()] };
         let report = ClassReport {
             parameters,
-            bounds: if found.held[0] { vec!["1/T = 0".into()] } else { Vec::new() },
+            bounds: if found.at_bound[0] { vec!["1/T = 0".into()] } else { Vec::new() },
             iterations: found.iterations,
             rows: set.weighted().count(),
             observed: observed(set),
@@ -295,7 +295,7 @@ impl ClassTemperature {
         &self.map.offsets
     }
 
-    /// What was learned.
+    /// The report of the fit.
     #[must_use]
     pub fn report(&self) -> &ClassReport {
         &self.report

@@ -1,119 +1,94 @@
-//! The saved form of an [`FtrlState`], which is read back through validation.
+//! The saved form of an [`FtrlState`], every value of which is checked when it is read.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Coordinate, FtrlProximal, FtrlState, ProgressiveValidation};
-use crate::core::{Error, Result, check_finite, same_length};
+use crate::core::{Error, Result};
+use crate::model::{valid_not_negative, valid_positive};
 
 /// Raised when the fields or their meaning change.
 const VERSION: u32 = 1;
 
-/// Only coordinates that were ever moved are stored.
+/// Largest number of columns that is accepted: their state takes 16 GiB.
+const MAX_COLUMNS: usize = 1 << 30;
+
+/// Functions that read the number of a field and check it.
+macro_rules! checked {
+    ($($field:ident: $check:ident),*) => {$(
+        pub(super) fn $field<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+            $check(stringify!($field), f64::deserialize(from)?).map_err(D::Error::custom)
+        }
+    )*};
+}
+
+checked!(
+    alpha: valid_positive,
+    beta: valid_positive,
+    l1: valid_not_negative,
+    l2: valid_not_negative,
+    z: valid_finite,
+    root_n: valid_not_negative,
+    positive_weight: valid_not_negative,
+    negative_weight: valid_not_negative,
+    log_loss: valid_not_negative,
+    predicted: valid_not_negative
+);
+
+pub(super) fn passes<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
+    let settings = FtrlProximal::new().passes(usize::deserialize(from)?);
+    settings.map(|settings| settings.passes).map_err(D::Error::custom)
+}
+
+fn valid_finite(argument: &'static str, value: f64) -> Result<f64> {
+    if value.is_finite() { Ok(value) } else { Err(Error::invalid(argument, value, "finite")) }
+}
+
+/// An [`FtrlState`] without the coordinates that never moved.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Stored {
     version: u32,
-    alpha: f64,
-    beta: f64,
-    l1: f64,
-    l2: f64,
-    intercept: bool,
-    passes: usize,
+    settings: FtrlProximal,
     loss: String,
     columns: usize,
-    indices: Vec<usize>,
-    z: Vec<f64>,
-    root_n: Vec<f64>,
-    bias: [f64; 2],
+    coordinates: Vec<(usize, Coordinate)>,
+    bias: Coordinate,
     validation: ProgressiveValidation,
 }
 
 impl From<FtrlState> for Stored {
     fn from(state: FtrlState) -> Self {
-        let FtrlProximal { alpha, beta, l1, l2, intercept, passes } = state.settings;
-        let moved = state.coordinates.iter().enumerate();
-        let moved: Vec<_> = moved.filter(|(_, at)| **at != Coordinate::default()).collect();
-        Self {
-            version: VERSION,
-            alpha,
-            beta,
-            l1,
-            l2,
-            intercept,
-            passes,
-            loss: state.loss,
-            columns: state.coordinates.len(),
-            indices: moved.iter().map(|(column, _)| *column).collect(),
-            z: moved.iter().map(|(_, at)| at.z).collect(),
-            root_n: moved.iter().map(|(_, at)| at.root_n).collect(),
-            bias: [state.bias.z, state.bias.root_n],
-            validation: state.validation,
-        }
+        let FtrlState { settings, loss, coordinates, bias, validation } = state;
+        let columns = coordinates.len();
+        let coordinates = coordinates.into_iter().enumerate();
+        let coordinates = coordinates.filter(|(_, at)| *at != Coordinate::default()).collect();
+        Self { version: VERSION, settings, loss, columns, coordinates, bias, validation }
     }
 }
-
-/// Most columns that are believed: their state would be 16 GiB.
-const MOST_COLUMNS: usize = 1 << 30;
 
 impl TryFrom<Stored> for FtrlState {
     type Error = Error;
 
     fn try_from(stored: Stored) -> Result<Self> {
-        if stored.version != VERSION {
-            return Err(Error::invalid("version", stored.version, VERSION.to_string()));
+        let Stored { version, settings, loss, columns, coordinates: moved, bias, validation } =
+            stored;
+        if version != VERSION {
+            return Err(Error::invalid("version", version, VERSION.to_string()));
         }
-        let settings = FtrlProximal::new()
-            .alpha(stored.alpha)?
-            .beta(stored.beta)?
-            .l1(stored.l1)?
-            .l2(stored.l2)?
-            .intercept(stored.intercept)
-            .passes(stored.passes)?;
-        if stored.columns > MOST_COLUMNS {
-            return Err(Error::invalid(
-                "columns",
-                stored.columns,
-                format!("at most {MOST_COLUMNS}"),
-            ));
+        if columns > MAX_COLUMNS {
+            return Err(Error::invalid("columns", columns, format!("at most {MAX_COLUMNS}")));
         }
-        let indices = &stored.indices;
-        if let Some(pair) = indices.windows(2).find(|pair| pair[0] >= pair[1]) {
-            let pair = format!("{} then {}", pair[0], pair[1]);
-            return Err(Error::invalid("indices", pair, "strictly rising"));
+        if let Some(pair) = moved.windows(2).find(|pair| pair[0].0 >= pair[1].0) {
+            let pair = format!("{} then {}", pair[0].0, pair[1].0);
+            return Err(Error::invalid("coordinates", pair, "strictly rising"));
         }
-        if let Some(&last) = indices.last().filter(|&&last| last >= stored.columns) {
-            let expected = format!("below the {} columns", stored.columns);
-            return Err(Error::invalid("indices", last, expected));
+        if let Some(&(last, _)) = moved.last().filter(|(last, _)| *last >= columns) {
+            let expected = format!("below the {columns} columns");
+            return Err(Error::invalid("coordinates", last, expected));
         }
-        same_length("z", stored.z.len(), "indices", indices.len())?;
-        same_length("root_n", stored.root_n.len(), "indices", indices.len())?;
-        check_finite("z", &stored.z)?;
-        let mut coordinates = vec![Coordinate::default(); stored.columns];
-        for ((&column, &z), &root_n) in indices.iter().zip(&stored.z).zip(&stored.root_n) {
-            coordinates[column] = Coordinate { z, root_n: sum("root_n", root_n)? };
-        }
-        check_finite("bias", &stored.bias)?;
-        let [z, root_n] = stored.bias;
-        let bias = Coordinate { z, root_n: sum("bias", root_n)? };
-        let v = &stored.validation;
-        for (name, value) in [
-            ("positive_weight", v.positive_weight),
-            ("negative_weight", v.negative_weight),
-            ("log_loss", v.log_loss),
-            ("predicted", v.predicted),
-        ] {
-            sum(name, value)?;
-        }
-        let validation = stored.validation;
-        Ok(Self { settings, loss: stored.loss, coordinates, bias, validation })
-    }
-}
-
-/// A sum of what is never negative.
-fn sum(argument: &'static str, value: f64) -> Result<f64> {
-    if value >= 0.0 && value.is_finite() {
-        Ok(value)
-    } else {
-        Err(Error::invalid(argument, value, "finite and not negative"))
+        let mut coordinates = vec![Coordinate::default(); columns];
+        moved.into_iter().for_each(|(column, at)| coordinates[column] = at);
+        Ok(Self { settings, loss, coordinates, bias, validation })
     }
 }

@@ -1,6 +1,6 @@
 //! The Cholesky factor of a Hessian, scaled to a unit diagonal first.
 
-use faer::Mat;
+use ndarray::Array2;
 
 use crate::numerics::linalg::Llt;
 
@@ -17,14 +17,18 @@ pub(in crate::model) struct Cholesky {
 impl Cholesky {
     /// Factors a symmetric matrix, given by its lower triangle. The error is the first column that is a
     /// combination of the ones before it.
-    pub(in crate::model) fn new(lower: &Mat<f64>) -> Result<Self, usize> {
+    pub(in crate::model) fn new(lower: &Array2<f64>) -> Result<Self, usize> {
         let p = lower.nrows();
         if let Some(column) = (0..p).find(|&j| lower[(j, j)] <= 0.0 || lower[(j, j)].is_nan()) {
             return Err(column);
         }
         let scale: Vec<f64> = (0..p).map(|j| lower[(j, j)].sqrt()).collect();
         let entry = |i: usize, j: usize| lower[(i, j)] / (scale[i] * scale[j]);
-        let factor = Llt::new(Mat::from_fn(p, p, |i, j| if i >= j { entry(i, j) } else { 0.0 }))?;
+        let factor =
+            Llt::new(Array2::from_shape_fn(
+                (p, p),
+                |(i, j)| if i >= j { entry(i, j) } else { 0.0 },
+            ))?;
         match (0..p).find(|&j| factor.pivot(j).powi(2) <= SINGULAR) {
             Some(column) => Err(column),
             None => Ok(Self { scale, factor }),
@@ -40,10 +44,10 @@ impl Cholesky {
     }
 
     /// H⁻¹, exactly symmetric.
-    pub(in crate::model) fn inverse(&self) -> Mat<f64> {
+    pub(in crate::model) fn inverse(&self) -> Array2<f64> {
         let p = self.scale.len();
         let inverse = self.factor.inverse();
-        Mat::from_fn(p, p, |i, j| {
+        Array2::from_shape_fn((p, p), |(i, j)| {
             let (i, j) = (i.max(j), i.min(j));
             inverse[(i, j)] / (self.scale[i] * self.scale[j])
         })

@@ -3,27 +3,27 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 
-use faer::Mat;
+use ndarray::Array2;
 use sprs::CsMatView;
 
 use crate::core::{FeaturesView, Matrix, Scalar, visit};
 use crate::exec::parallel;
 
-/// A sparse matrix whose columns are numbered anew: the most frequent is 0, and columns without an entry
+/// New numbers for the columns of a sparse matrix: the most frequent column is 0, and columns without an entry
 /// have no number.
 ///
-/// A pass over hashed rows is bound by memory. Numbers of four bytes are half of it, vectors have the
-/// length of the columns that occur, and the entries that are read most lie side by side.
+/// A pass over hashed rows is bound by memory. Column numbers of four bytes halve its traffic, vectors have one
+/// entry for each column that occurs, and the entries that are read most often are neighbours.
 #[derive(Debug)]
-pub(super) struct Compact {
-    /// The new number of each entry's column.
+pub(super) struct CompactColumns {
+    /// For each stored entry, the new number of its column.
     columns: Vec<u32>,
-    /// The old number of each new one.
+    /// For each new number, the old one.
     old: Vec<usize>,
 }
 
-impl Compact {
-    /// `None` if there are more columns than four bytes can number.
+impl CompactColumns {
+    /// `None` if four bytes cannot number the columns.
     pub(super) fn of<F: Scalar>(x: &CsMatView<'_, F>) -> Option<Self> {
         u32::try_from(x.cols()).ok()?;
         let indices = x.indices();
@@ -40,17 +40,17 @@ impl Compact {
         Some(Self { columns, old })
     }
 
-    /// Columns that have a number.
+    /// Number of columns that have a new number.
     pub(super) fn len(&self) -> usize {
         self.old.len()
     }
 
-    /// The coefficients of the columns that have a number, from those of all.
+    /// The coefficients of the columns that have a new number, from those of all columns.
     pub(super) fn narrow(&self, coefficients: &[f64]) -> Vec<f64> {
         self.old.iter().map(|&column| coefficients[column]).collect()
     }
 
-    /// The coefficients of all `columns`, from those that have a number; the others are 0.
+    /// The coefficients of all `columns`, from those that have a new number; the others are 0.
     pub(super) fn widen(&self, coefficients: &[f64], columns: usize) -> Vec<f64> {
         let mut wide = vec![0.0; columns];
         self.old.iter().zip(coefficients).for_each(|(&column, &c)| wide[column] = c);
@@ -120,22 +120,22 @@ impl Compact {
         }
     }
 
-    /// `sum += Σ hᵢ xᵢ xᵢᵀ` (lower triangle) over the first `leading` columns and, if `intercept`, a 1
+    /// `sum += Σ hᵢ xᵢ xᵢᵀ` (lower triangle) over the first `frequent` columns and, if `intercept`, a 1
     /// behind them.
     pub(super) fn add_outer_products<F: Scalar>(
         &self,
         x: &CsMatView<'_, F>,
         rows: Range<usize>,
         factors: &[f64],
-        leading: usize,
+        frequent: usize,
         intercept: bool,
-        sum: &mut Mat<f64>,
+        sum: &mut Array2<f64>,
     ) {
         let mut entries: Vec<(usize, f64)> = Vec::new();
         for (row, &factor) in rows.zip(factors) {
             entries.clear();
-            entries.extend(self.row(x, row).filter(|(column, _)| *column < leading));
-            entries.extend(intercept.then_some((leading, 1.0)));
+            entries.extend(self.row(x, row).filter(|(column, _)| *column < frequent));
+            entries.extend(intercept.then_some((frequent, 1.0)));
             for (i, &(column, value)) in entries.iter().enumerate() {
                 let scaled = factor * value;
                 for &(other, value) in &entries[..=i] {

@@ -3,13 +3,15 @@
 use std::f64::consts::SQRT_2;
 use std::fmt;
 
-use faer::Mat;
 use ndarray::{Array2, ArrayView2};
 use statrs::function::erf::{erfc, erfc_inv};
 
 use super::{Cholesky, FittedLogisticRegression, LogisticRegression, Objective, RowAt};
 use crate::core::{Dataset, Error, Result, Run};
+use crate::exec::parallel::sum_block;
 use crate::loss::Loss;
+use crate::model::linear::valid_names;
+use crate::model::row_sums::sum_rows;
 use crate::numerics::linalg::sandwich;
 use crate::numerics::log1p_exp;
 
@@ -43,7 +45,7 @@ pub enum Covariance {
 }
 
 impl Covariance {
-    pub(in crate::model) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Fisher => "inverse Fisher information",
             Self::Hc0 => "sandwich HC0",
@@ -61,6 +63,88 @@ impl fmt::Display for Covariance {
             Self::Hc0 | Self::Hc1 => "; weights are sampling weights",
             Self::WithinClasses => "",
         })
+    }
+}
+
+/// What a fit applied, and what the numbers of an [`Inference`] mean.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Note {
+    /// How the covariance was estimated.
+    Covariance(Covariance),
+    /// How the covariance was estimated, with each weight counted as that many observations.
+    FrequencyCovariance(Covariance),
+    /// The sum of this loss is given in place of a log-likelihood.
+    LossInPlaceOfLikelihood(String),
+    /// The classes were weighted to the population's rate, so that the log-likelihood is a pseudo-likelihood.
+    Weighting {
+        /// The population's rate.
+        rate: f64,
+        /// The weight of an event.
+        event_weight: f64,
+        /// The weight of every other row.
+        other_weight: f64,
+    },
+    /// The variance that the numbers of events and others add to the intercept's was subtracted.
+    LessVarianceOfCounts(f64),
+    /// The finite-sample bias was subtracted, and the covariance multiplied by this factor.
+    BiasCorrection(f64),
+    /// The log-likelihoods are Firth's penalised ones.
+    PenalisedLikelihood,
+    /// Tests and intervals come from the profile likelihood.
+    ProfileLikelihood,
+    /// Tests and intervals come from Wald's approximation.
+    Wald,
+    /// The intercept was taken to the population's rate.
+    PriorCorrection {
+        /// What was added to the intercept.
+        shift: f64,
+        /// The rate of the rows.
+        sample_rate: f64,
+        /// The population's rate.
+        rate: f64,
+    },
+    /// Predictions are averaged over the uncertainty of the coefficients.
+    AveragedProbabilities,
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Covariance(kind) => write!(f, "covariance: {kind}"),
+            Self::FrequencyCovariance(kind) => write!(f, "covariance: {}", kind.name()),
+            Self::LossInPlaceOfLikelihood(loss) => {
+                write!(f, "loss: {loss}; its sum stands in for the log-likelihood")
+            }
+            Self::Weighting { rate, event_weight, other_weight } => write!(
+                f,
+                "weighting to the population's rate {rate}: {event_weight:.6} on events, \
+                 {other_weight:.6} on others; the log-likelihood is a weighted pseudo-likelihood"
+            ),
+            Self::LessVarianceOfCounts(variance) => write!(
+                f,
+                "less 1/n₁ + 1/n₀ = {variance:.6} for the intercept: the numbers of events and others \
+                 are corrected for"
+            ),
+            Self::BiasCorrection(factor) => write!(
+                f,
+                "finite-sample bias correction (King & Zeng 2001): covariance × (n/(n + k))² = \
+                 {factor:.6}, log-likelihood before it"
+            ),
+            Self::PenalisedLikelihood => {
+                f.write_str("log-likelihoods are the penalised ones, l + ½ ln det I")
+            }
+            Self::ProfileLikelihood => f.write_str("p-values and intervals by profile likelihood"),
+            Self::Wald => f.write_str("p-values and intervals by Wald's approximation"),
+            Self::PriorCorrection { shift, sample_rate, rate } => write!(
+                f,
+                "prior correction of the intercept by {shift:+.5}, from the sample's rate \
+                 {sample_rate:.6} to the population's {rate}"
+            ),
+            Self::AveragedProbabilities => {
+                f.write_str("probabilities: π̃ + C, with C for the uncertainty of β̃")
+            }
+        }
     }
 }
 
@@ -92,9 +176,8 @@ pub(in crate::model) enum Weighting {
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inference {
-    pub(in crate::model) title: String,
-    /// What was applied, a line each.
-    pub(in crate::model) notes: Vec<String>,
+    pub(in crate::model) title: &'static str,
+    pub(in crate::model) notes: Vec<Note>,
     pub(in crate::model) names: Vec<String>,
     pub(in crate::model) has_intercept: bool,
     pub(in crate::model) estimates: Vec<f64>,
@@ -125,6 +208,12 @@ impl Inference {
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// What the fit applied, and what its numbers mean.
+    #[must_use]
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
     }
 
     /// Their covariance matrix, k × k.
@@ -209,7 +298,7 @@ impl Inference {
         self.to_string()
     }
 
-    /// The same with names for the columns, in their order; the intercept keeps its name.
+    /// This table with names for the columns, in their order; the intercept keeps its name.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] unless there is one name per column.
@@ -217,9 +306,8 @@ impl Inference {
         mut self,
         names: impl IntoIterator<Item = S>,
     ) -> Result<Self> {
-        let names: Vec<String> = names.into_iter().map(Into::into).collect();
         let columns = self.names.len() - usize::from(self.has_intercept);
-        check_names(&names, columns)?;
+        let names = valid_names(names, columns)?;
         self.names.splice(..columns, names);
         Ok(self)
     }
@@ -297,17 +385,6 @@ pub(in crate::model) fn names(
     features.into_iter().chain(intercept.then(|| INTERCEPT.to_string())).collect()
 }
 
-pub(in crate::model) fn check_names(names: &[String], columns: usize) -> Result<()> {
-    if names.len() == columns {
-        return Ok(());
-    }
-    Err(Error::invalid(
-        "names",
-        format!("{} names", names.len()),
-        format!("{columns} names, one per column"),
-    ))
-}
-
 /// z with P(|Z| ≤ z) = `level` for a standard normal Z.
 pub(in crate::model) fn normal_quantile(level: f64) -> Result<f64> {
     if level > 0.0 && level < 1.0 {
@@ -323,7 +400,7 @@ pub(in crate::model) fn chi_squared_tail(x: f64) -> f64 {
 }
 
 /// Whether a loss is the negative log-likelihood of a label, judged by its values.
-pub(in crate::model) fn log_likelihood_loss(loss: &dyn Loss) -> bool {
+pub(in crate::model) fn is_log_likelihood(loss: &dyn Loss) -> bool {
     [-9.0, -1.0, 0.0, 0.5, 4.0].into_iter().all(|z| {
         let near = |label, value: f64| (loss.at(z, label).value - value).abs() <= 1e-12 * value;
         near(true, log1p_exp(-z)) && near(false, log1p_exp(z))
@@ -338,13 +415,13 @@ pub(in crate::model) fn covariance(
     factor: &Cholesky,
     kind: Covariance,
     weighting: Weighting,
-) -> Result<Mat<f64>> {
+) -> Result<Array2<f64>> {
     let bread = factor.inverse();
     if kind == Covariance::Fisher {
         return Ok(bread);
     }
     let weights = data.weights();
-    let mut meat = objective.sum_of_outer_products(|i| {
+    let mut meat = objective.design.sum_of_outer_products(|i| {
         let squared = rows[i].gradient.powi(2);
         match (weighting, weights) {
             (Weighting::Frequency, Some(w)) if w[i] > 0.0 => squared / w[i],
@@ -358,7 +435,7 @@ pub(in crate::model) fn covariance(
     for j in 0..meat.nrows() {
         (0..j).for_each(|i| meat[(i, j)] = meat[(j, i)]);
     }
-    let sandwich = sandwich(&bread, &meat); // the bread is symmetric
+    let sandwich = sandwich(&bread.view(), &meat.view());
     let n: f64 = effective_rows(data, weighting).iter().sum();
     let k = bread.nrows() as f64;
     let factor = if kind == Covariance::Hc1 { n / (n - k) } else { 1.0 };
@@ -368,7 +445,7 @@ pub(in crate::model) fn covariance(
     }
     // Symmetric but for rounding; made so. A variance of 0, as within classes that do not vary, may have
     // been rounded below.
-    Ok(Mat::from_fn(bread.nrows(), bread.nrows(), |i, j| {
+    Ok(Array2::from_shape_fn((bread.nrows(), bread.nrows()), |(i, j)| {
         let entry = factor * 0.5 * (sandwich[(i, j)] + sandwich[(j, i)]);
         if i == j { entry.max(0.0) } else { entry }
     }))
@@ -376,15 +453,17 @@ pub(in crate::model) fn covariance(
 
 /// Rows of positive weight, or the sum of frequencies: of the negatives, and of the positives.
 pub(in crate::model) fn effective_rows(data: &Dataset<'_>, weighting: Weighting) -> [f64; 2] {
-    let mut rows = [0.0; 2];
-    for (i, &label) in data.labels().iter().enumerate() {
-        rows[usize::from(label)] += match (data.weights(), weighting) {
-            (Some(weights), Weighting::Sampling) if weights[i] == 0.0 => 0.0,
-            (Some(weights), Weighting::Frequency) => weights[i],
-            _ => 1.0,
-        };
-    }
-    rows
+    let (n, labels) = (data.rows(), data.labels());
+    let zero = || [0.0; 2];
+    sum_rows(n, sum_block(n, 1), zero, |sums, rows| {
+        for i in rows {
+            sums[usize::from(labels[i])] += match (data.weights(), weighting) {
+                (Some(weights), Weighting::Sampling) if weights[i] == 0.0 => 0.0,
+                (Some(weights), Weighting::Frequency) => weights[i],
+                _ => 1.0,
+            };
+        }
+    })
 }
 
 /// −Σ wᵢ ℓ at the best intercept without features, or at none.
@@ -412,13 +491,9 @@ pub(in crate::model) fn null_log_likelihood(
 }
 
 /// The factor of the Hessian at a minimum, or an error that names the column to drop.
-pub(in crate::model) fn factor(hessian: &Mat<f64>, names: &[String]) -> Result<Cholesky> {
+pub(in crate::model) fn factor(hessian: &Array2<f64>, names: &[String]) -> Result<Cholesky> {
     Cholesky::new(hessian)
         .map_err(|column| Error::RankDeficient { what: "inference", column: names[column].clone() })
-}
-
-pub(in crate::model) fn to_array(matrix: &Mat<f64>) -> Array2<f64> {
-    Array2::from_shape_fn((matrix.nrows(), matrix.ncols()), |(i, j)| matrix[(i, j)])
 }
 
 impl FittedLogisticRegression {
@@ -451,8 +526,9 @@ impl FittedLogisticRegression {
         weighting: Weighting,
         run: &Run,
     ) -> Result<Inference> {
-        data.features().check_columns(self.linear.coefficients.len())?;
-        for (name, penalty) in [("l2", self.l2), ("l1", self.l1)] {
+        data.features().check_columns(self.coefficients().len())?;
+        let has_intercept = self.details.has_intercept;
+        for (name, penalty) in [("l2", self.details.l2), ("l1", self.details.l1)] {
             if penalty > 0.0 {
                 let expected = "0 for inference: a penalty biases the coefficients on purpose, so that \
                                 intervals around them do not cover as they say";
@@ -460,24 +536,20 @@ impl FittedLogisticRegression {
             }
         }
         let loss = loss.resolve(&data.totals())?;
-        if kind == Covariance::Fisher && !log_likelihood_loss(&*loss) {
+        if kind == Covariance::Fisher && !is_log_likelihood(&*loss) {
             let expected = format!(
                 "a sandwich: {loss:?} is no log-likelihood, so its Hessian is not the information"
             );
             return Err(Error::invalid("covariance", "Fisher", expected));
         }
-        let objective = Objective::new(data, &*loss, 0.0, self.has_intercept)?;
-        objective.check_products("inference")?;
+        let objective = Objective::new(data, &*loss, 0.0, has_intercept)?;
+        objective.ensure_products_fit("inference")?;
         let theta = self.theta();
         let (value, rows) = objective.rows_at(&theta);
-        let names = names(
-            self.feature_names.as_deref(),
-            self.linear.coefficients.len(),
-            self.has_intercept,
-        );
-        let factor = factor(&objective.sum_of_outer_products(|i| rows[i].hessian), &names)?;
+        let names = names(self.feature_names(), self.coefficients().len(), has_intercept);
+        let factor = factor(&objective.design.sum_of_outer_products(|i| rows[i].hessian), &names)?;
         // gᵀH⁻¹g is the squared distance to the minimum in standard errors.
-        let gradient = objective.sum_of_rows(|i| rows[i].gradient);
+        let gradient = objective.design.sum_of_rows(|i| rows[i].gradient);
         let distance: f64 =
             factor.solve(&gradient).iter().zip(&gradient).map(|(step, slope)| step * slope).sum();
         if distance.is_nan() || distance > 1e-4 {
@@ -487,37 +559,24 @@ impl FittedLogisticRegression {
             return Err(Error::invalid("data", far, expected));
         }
         let covariance = covariance(&objective, data, &rows, &factor, kind, weighting)?;
-        let mut notes = vec![format!("covariance: {kind}")];
-        if !log_likelihood_loss(&*loss) {
-            notes.push(format!("loss: {loss:?}; its sum stands in for the log-likelihood"));
+        let mut notes = vec![Note::Covariance(kind)];
+        if !is_log_likelihood(&*loss) {
+            notes.push(Note::LossInPlaceOfLikelihood(format!("{loss:?}")));
         }
         let totals = data.totals();
         Ok(Inference {
-            title: "Logistic regression, maximum likelihood".into(),
+            title: "Logistic regression, maximum likelihood",
             notes,
             names,
-            has_intercept: self.has_intercept,
+            has_intercept,
             estimates: theta,
-            covariance: to_array(&covariance),
+            covariance,
             profile: None,
             rows: totals.rows(),
             positives: totals.positives,
             log_likelihood: -value,
-            null_log_likelihood: null_log_likelihood(data, &*loss, self.has_intercept, run)?,
+            null_log_likelihood: null_log_likelihood(data, &*loss, has_intercept, run)?,
         })
-    }
-
-    /// Subtracts a correction, one entry per column and then the intercept's.
-    pub(in crate::model) fn subtract(&mut self, correction: &[f64]) {
-        let (columns, intercept) = correction.split_at(self.linear.coefficients.len());
-        self.linear.coefficients.iter_mut().zip(columns).for_each(|(c, by)| *c -= by);
-        self.linear.intercept -= intercept.first().copied().unwrap_or(0.0);
-    }
-
-    /// The coefficients, then the intercept if there is one.
-    pub(in crate::model) fn theta(&self) -> Vec<f64> {
-        let intercept = self.has_intercept.then_some(self.linear.intercept);
-        self.linear.coefficients.iter().copied().chain(intercept).collect()
     }
 }
 
@@ -528,12 +587,13 @@ fn subtract_between_classes(
     data: &Dataset<'_>,
     rows: &[RowAt],
     weighting: Weighting,
-    meat: &mut Mat<f64>,
+    meat: &mut Array2<f64>,
 ) {
     let labels = data.labels();
     for (class, n) in [false, true].into_iter().zip(effective_rows(data, weighting)) {
-        let total =
-            objective.sum_of_rows(|i| if labels[i] == class { rows[i].gradient } else { 0.0 });
+        let total = objective
+            .design
+            .sum_of_rows(|i| if labels[i] == class { rows[i].gradient } else { 0.0 });
         for j in 0..total.len() {
             (j..total.len()).for_each(|i| meat[(i, j)] -= total[i] * total[j] / n);
         }

@@ -6,6 +6,7 @@
 //! it is bent up a hundredfold.
 
 use super::objective::{At, Objective};
+use crate::numerics::root::Bracket;
 
 /// Share of the slope at the start below which the search ends: the next step does the rest.
 const FLAT: f64 = 0.01;
@@ -26,7 +27,7 @@ pub(super) fn best_length(
     moves: &[f64],
     farthest: f64,
 ) -> f64 {
-    let (mut falls, mut rises) = (0.0, farthest);
+    let mut bracket = Bracket::new(0.0, farthest);
     let start: f64 = at.gradient.iter().zip(step).map(|(g, s)| g * s).sum();
     let mut length = 1.0;
     for _ in 0..TRIES {
@@ -34,18 +35,11 @@ pub(super) fn best_length(
         if slope.abs() <= FLAT * start.abs() {
             return length;
         }
-        // A slope that is not a number is too far.
-        if slope < 0.0 {
-            falls = length;
-        } else {
-            rises = length;
+        bracket.narrow(length, slope);
+        match bracket.newton(length, slope, curvature).or_else(|| bracket.middle()) {
+            Some(next) => length = next,
+            None => return bracket.low,
         }
-        if falls >= rises {
-            return falls;
-        }
-        let newton = length - slope / curvature;
-        let inside = newton > falls && newton < rises;
-        length = if inside { newton } else { 0.5 * (falls + rises) };
     }
-    if falls > 0.0 { falls } else { length }
+    if bracket.low > 0.0 { bracket.low } else { length }
 }

@@ -3,9 +3,11 @@
 mod cholesky;
 mod collinearity;
 mod compact;
+mod design;
 pub(super) mod inference;
 mod line_search;
 mod objective;
+mod outer_products;
 mod proximal;
 mod separation;
 mod trust_region;
@@ -13,16 +15,16 @@ mod trust_region;
 use std::fmt;
 
 pub(super) use cholesky::Cholesky;
-pub use inference::{Covariance, Inference};
-use trust_region::{GAP, Solution};
-
+pub use inference::{Covariance, Inference, Note};
 use objective::FORM_UP_TO;
 pub use objective::Objective;
-pub(super) use objective::{RowAt, quadratic_forms};
+pub(super) use objective::RowAt;
+pub(super) use outer_products::quadratic_forms;
+use trust_region::{GAP, Solution};
 
-use super::linear::Linear;
-use super::{Model, Predict, ShiftLogits};
-use crate::core::{Dataset, Error, FeaturesView, Result, Row, Run};
+use super::linear::{FitDetails, FittedLinear, LinearModel};
+use super::{Model, ShiftLogits, valid_not_negative};
+use crate::core::{Dataset, Error, Result, Run};
 use crate::loss::Loss;
 
 /// Logistic regression: a logit that is linear in the features,
@@ -74,7 +76,7 @@ pub struct LogisticRegression {
     l1: f64,
     intercept: bool,
     max_iterations: usize,
-    start: Option<Linear>,
+    start: Option<LinearModel>,
 }
 
 impl LogisticRegression {
@@ -84,18 +86,17 @@ impl LogisticRegression {
         Self { l2: 1.0, l1: 0.0, intercept: true, max_iterations: 100, start: None }
     }
 
-    /// The penalty λ ≥ 0 on the squared coefficients. Default 1.
+    /// The penalty λ ≥ 0 on the squared coefficients. Default: 1.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] unless λ is finite and not negative.
     pub fn l2(mut self, l2: f64) -> Result<Self> {
-        check_penalty("l2", l2)?;
-        self.l2 = l2;
+        self.l2 = valid_not_negative("l2", l2)?;
         Ok(self)
     }
 
     /// The penalty λ₁ ≥ 0 on the absolute coefficients, which makes many of them exactly 0: the lasso
-    /// with `l2(0.0)`, the elastic net beside a positive λ. Default 0.
+    /// with `l2(0.0)`, the elastic net with a positive λ. Default: 0.
     ///
     /// A strength α with a mixing ratio ρ, as other libraries have it, is λ₁ = αρ, λ = α(1 − ρ), times
     /// the number of rows where their loss is a mean.
@@ -103,27 +104,27 @@ impl LogisticRegression {
     /// # Errors
     /// [`Error::InvalidArgument`] unless λ₁ is finite and not negative.
     pub fn l1(mut self, l1: f64) -> Result<Self> {
-        check_penalty("l1", l1)?;
-        self.l1 = l1;
+        self.l1 = valid_not_negative("l1", l1)?;
         Ok(self)
     }
 
-    /// Starts from another fit's coefficients (a warm start): one with a penalty nearby, or of
-    /// yesterday's rows. The minimum is the same where the loss is convex; it is reached sooner.
+    /// Starts from the coefficients of another fit (a warm start), with a similar penalty or on yesterday's
+    /// rows. Where the loss is convex the minimum does not depend on the start; a near one saves iterations.
+    /// Default: a start from the base rate.
     #[must_use]
     pub fn start_from(mut self, fitted: &FittedLogisticRegression) -> Self {
         self.start = Some(fitted.linear.clone());
         self
     }
 
-    /// Whether there is an intercept. Default yes.
+    /// Whether there is an intercept. Default: yes.
     #[must_use]
     pub fn intercept(mut self, intercept: bool) -> Self {
         self.intercept = intercept;
         self
     }
 
-    /// Most iterations of the solver; it needs about ten. Default 100.
+    /// Maximum number of iterations of the solver; it needs about ten. Default: 100.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for 0.
@@ -142,62 +143,55 @@ impl Default for LogisticRegression {
     }
 }
 
-/// A quarter of the rows is a start for all of them if each class has this many rows in it for every
-/// coefficient: the usual count of events from which estimates settle (Peduzzi et al. 1996).
-const EVENTS: usize = 10;
+/// Rows of each class for every coefficient that a quarter of the rows needs to give a head start: the usual
+/// number of events per variable (Peduzzi et al. 1996).
+const EVENTS_PER_COEFFICIENT: usize = 10;
 
-/// Rows below which a head start is not worth its while: a pass takes a millisecond.
+/// Rows below which a head start saves no time: a pass takes a millisecond.
 const MANY_ROWS: usize = 1 << 16;
 
 impl LogisticRegression {
-    /// The minimum on a quarter of the rows, roughly, reached from that on a quarter of those, and so on;
-    /// `zero` where there is no quarter to learn from. From there two or three passes over all rows are
-    /// left of seven, which counts where each forms the Hessian.
-    fn head_start(&self, rows: &Dataset<'_>, loss: &dyn Loss, zero: Linear) -> Linear {
+    /// The approximate minimum on a quarter of the rows, found from a head start on a quarter of that quarter,
+    /// and so on; `zero` where a quarter has too few rows. Two or three passes over all rows are then enough
+    /// instead of seven, which pays where each pass forms the Hessian.
+    fn head_start(&self, rows: &Dataset<'_>, loss: &dyn Loss, zero: LinearModel) -> LinearModel {
         if rows.rows() < MANY_ROWS || rows.columns() > FORM_UP_TO || self.l1 > 0.0 {
             return zero;
         }
-        // Every fourth row on average, by Fibonacci hashing, which no order of the rows is in step with.
+        // Every fourth row on average, by Fibonacci hashing: periodic rows are not aliased.
         let quarter = |&row: &usize| (row as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 62 == 0;
         let list: Vec<usize> = (0..rows.rows()).filter(quarter).collect();
         let labels = rows.labels();
         let positives = list.iter().filter(|&&row| labels[row]).count();
-        let least = EVENTS * (rows.columns() + 1);
+        let least = EVENTS_PER_COEFFICIENT * (rows.columns() + 1);
         if positives.min(list.len() - positives) < least {
             return zero;
         }
         self.rough_minimum(rows, &list, loss, &zero).unwrap_or(zero)
     }
 
-    /// `None` where the rows have no minimum: they may be separated though all rows are not.
+    /// The approximate minimum on a part of the rows. `None` where the part has none: its classes may be
+    /// separated although those of all rows are not.
     fn rough_minimum(
         &self,
         rows: &Dataset<'_>,
         part: &[usize],
         loss: &dyn Loss,
-        zero: &Linear,
-    ) -> Option<Linear> {
-        const ROUGH: f64 = 1e-4;
-        const FEW: usize = 10;
+        zero: &LinearModel,
+    ) -> Option<LinearModel> {
+        const ROUGH_GAP: f64 = 1e-4;
+        const MAX_ITERATIONS: usize = 10;
         let part = rows.select(part).ok()?;
         part.totals().need_both("a head start").ok()?;
         let share = part.totals().weight() / rows.totals().weight();
         let objective = Objective::new(&part, loss, share * self.l2, self.intercept).ok()?;
         let smaller = Self { l2: share * self.l2, ..self.clone() };
         let start = smaller.head_start(&part, loss, zero.clone());
-        let start = objective.narrow(&start.coefficients, start.intercept);
-        let found = trust_region::minimise(&objective, start, ROUGH, FEW, &Run::default()).ok()?;
-        let (coefficients, intercept) = found.theta.split_at(rows.columns());
-        let intercept = intercept.first().copied().unwrap_or(zero.intercept);
-        Some(Linear { coefficients: coefficients.to_vec(), intercept })
-    }
-}
-
-fn check_penalty(name: &'static str, value: f64) -> Result<()> {
-    if value >= 0.0 && value.is_finite() {
-        Ok(())
-    } else {
-        Err(Error::invalid(name, value, "finite and not negative"))
+        let start = objective.design.theta(start.coefficients(), start.intercept());
+        let found =
+            trust_region::minimise(&objective, start, ROUGH_GAP, MAX_ITERATIONS, &Run::default())
+                .ok()?;
+        Some(LinearModel::from_theta(found.theta, rows.columns()))
     }
 }
 
@@ -209,35 +203,39 @@ impl Model for LogisticRegression {
         totals.need_both("logistic regression")?;
         let objective = Objective::new(train, loss, self.l2, self.intercept)?;
 
-        // Without features the best intercept would be the log-odds less the offset; starting there
-        // gives the curvature its right size, which at 0.1 % is far from that at zero.
-        let offset = || train.offsets().map_or(0.0, |o| o.iter().sum::<f64>() / o.len() as f64);
-        let zero = || Linear {
-            coefficients: vec![0.0; train.columns()],
-            intercept: totals.log_odds() - offset(),
-        };
         let start = match &self.start {
             Some(start) => {
-                train.features().check_columns(start.coefficients.len())?;
+                train.features().check_columns(start.coefficients().len())?;
                 start.clone()
             }
-            None => self.head_start(train, objective.loss(), zero()),
+            None => self.head_start(train, objective.loss(), without_features(train)),
         };
         let solution = if self.l1 > 0.0 {
-            let start = objective.narrow(&start.coefficients, start.intercept);
+            let start = objective.design.theta(start.coefficients(), start.intercept());
             proximal::minimise(&objective, self.l1, start, self.max_iterations, run)?
         } else {
             let objective = objective.compacted();
-            let start = objective.narrow(&start.coefficients, start.intercept);
+            let start = objective.design.theta(start.coefficients(), start.intercept());
             let found = trust_region::minimise(&objective, start, GAP, self.max_iterations, run)?;
-            Solution { theta: objective.widen(found.theta), ..found }
+            Solution { theta: objective.design.full_theta(found.theta), ..found }
         };
-        Ok(FittedLogisticRegression {
-            l2: self.l2,
-            l1: self.l1,
-            ..FittedLogisticRegression::new(solution.theta, train.columns(), solution.diagnostics)
+        let Self { l2, l1, intercept: has_intercept, .. } = *self;
+        let details = LogisticFit { has_intercept, l2, l1, diagnostics: solution.diagnostics };
+        Ok(FittedLinear {
+            linear: LinearModel::from_theta(solution.theta, train.columns()),
+            details,
         })
     }
+}
+
+/// Coefficients of 0 and about the intercept that is best without features: the log-odds less the mean offset.
+/// There the curvature has its right size, which at a rate of 0.1 % is far from the curvature at an intercept
+/// of 0.
+pub(super) fn without_features(data: &Dataset<'_>) -> LinearModel {
+    let offset = data.offsets().map_or(0.0, |o| o.iter().sum::<f64>() / o.len() as f64);
+    let mut theta = vec![0.0; data.columns()];
+    theta.push(data.totals().log_odds() - offset);
+    LinearModel::from_theta(theta, data.columns())
 }
 
 /// Why the solver stopped.
@@ -320,90 +318,40 @@ impl fmt::Display for Diagnostics {
     }
 }
 
-/// A fitted logistic regression: xβ + b.
+/// A fitted [`LogisticRegression`]: xβ + b.
+pub type FittedLogisticRegression = FittedLinear<LogisticFit>;
+
+/// The details of a [`FittedLogisticRegression`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct FittedLogisticRegression {
-    linear: Linear,
+pub struct LogisticFit {
     has_intercept: bool,
     l2: f64,
     l1: f64,
-    feature_names: Option<Vec<String>>,
     diagnostics: Diagnostics,
 }
 
 impl FittedLogisticRegression {
-    /// Without penalty and names, from θ = (β, b) or (β).
-    pub(super) fn new(mut theta: Vec<f64>, columns: usize, diagnostics: Diagnostics) -> Self {
-        let intercept = theta.get(columns).copied();
-        theta.truncate(columns);
-        Self {
-            linear: Linear { coefficients: theta, intercept: intercept.unwrap_or(0.0) },
-            has_intercept: intercept.is_some(),
-            l2: 0.0,
-            l1: 0.0,
-            feature_names: None,
-            diagnostics,
-        }
-    }
-
-    /// The same with names for the columns, in their order, for the table of
-    /// [`inference`](Self::inference).
-    ///
-    /// # Errors
-    /// [`Error::InvalidArgument`] unless there is one name per column.
-    pub fn with_feature_names<S: Into<String>>(
-        mut self,
-        names: impl IntoIterator<Item = S>,
-    ) -> Result<Self> {
-        let names: Vec<String> = names.into_iter().map(Into::into).collect();
-        inference::check_names(&names, self.coefficients().len())?;
-        self.feature_names = Some(names);
-        Ok(self)
-    }
-
-    /// The names of the columns, if any were given.
-    #[must_use]
-    pub fn feature_names(&self) -> Option<&[String]> {
-        self.feature_names.as_deref()
-    }
-
-    /// The coefficients β, one per column.
-    #[must_use]
-    pub fn coefficients(&self) -> &[f64] {
-        &self.linear.coefficients
-    }
-
-    /// The intercept b; 0 if there is none.
-    #[must_use]
-    pub fn intercept(&self) -> f64 {
-        self.linear.intercept
-    }
-
     /// How the fit went.
     #[must_use]
     pub fn diagnostics(&self) -> &Diagnostics {
-        &self.diagnostics
+        &self.details.diagnostics
+    }
+
+    /// The coefficients, then the intercept if there is one.
+    pub(super) fn theta(&self) -> Vec<f64> {
+        let intercept = self.details.has_intercept.then_some(self.intercept());
+        self.coefficients().iter().copied().chain(intercept).collect()
+    }
+}
+
+impl FitDetails for LogisticFit {
+    fn describe(&self, model: &LinearModel) -> String {
+        format!("logistic regression, {} columns: {}", model.coefficients().len(), self.diagnostics)
     }
 }
 
 impl ShiftLogits for FittedLogisticRegression {
     fn shifted(&self, shift: f64) -> Self {
-        let mut shifted = self.clone();
-        shifted.linear.intercept += shift;
-        shifted
-    }
-}
-
-impl Predict for FittedLogisticRegression {
-    fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
-        self.linear.logits_into(x, out)
-    }
-
-    fn logit(&self, row: Row<'_>) -> Result<f64> {
-        self.linear.logit(row)
-    }
-
-    fn describe(&self) -> String {
-        format!("logistic regression, {} columns: {}", self.coefficients().len(), self.diagnostics)
+        Self { linear: self.linear.shifted(shift), details: self.details.clone() }
     }
 }

@@ -4,7 +4,7 @@
 //! Sources: Friedman, Hastie & Tibshirani 2010 (coordinate descent with sweeps over the active columns);
 //! Yuan, Ho & Lin 2012 (newGLMNET: the line search and its sufficient decrease).
 
-use faer::Mat;
+use ndarray::Array2;
 
 use super::objective::{Objective, RowAt};
 use super::trust_region::{GAP, ROUNDING, Solution};
@@ -14,7 +14,7 @@ use crate::core::{Error, FeaturesView, Matrix, Progress, Result, Run, Scalar, sp
 /// Sufficient decrease of the line search; the usual small number.
 const ACCEPT: f64 = 1e-4;
 
-/// Most sweeps for one quadratic model.
+/// Maximum number of sweeps for one quadratic model.
 const MAX_SWEEPS: usize = 10_000;
 
 /// A point with the loss at every row.
@@ -35,7 +35,7 @@ pub(super) fn minimise(
     max_iterations: usize,
     run: &Run,
 ) -> Result<Solution> {
-    let penalised = objective.columns();
+    let penalised = objective.design.columns();
     let evaluate = |theta: Vec<f64>| {
         let (loss, rows) = objective.rows_at(&theta);
         let beta = &theta[..penalised];
@@ -44,7 +44,7 @@ pub(super) fn minimise(
         (value, rows, theta)
     };
     let with_gradient = |(value, rows, theta): (f64, Vec<RowAt>, Vec<f64>)| {
-        let mut gradient = objective.sum_of_rows(|i| rows[i].gradient);
+        let mut gradient = objective.design.sum_of_rows(|i| rows[i].gradient);
         let beta = &theta[..penalised];
         gradient.iter_mut().zip(beta).for_each(|(g, c)| *g += objective.l2() * c);
         At { theta, rows, value, gradient }
@@ -57,7 +57,7 @@ pub(super) fn minimise(
             remedy: "offsets, weights or features are too large to add up; scale them",
         });
     }
-    let columns = (!objective.forms_hessian()).then(|| Columns::of(objective.features()));
+    let columns = (!objective.forms_hessian()).then(|| Columns::of(objective.design.features()));
     let mut passes = 1;
     let mut iterations = 0;
     let mut stop = StopReason::IterationLimit;
@@ -72,7 +72,7 @@ pub(super) fn minimise(
         passes += model.passes;
         let target = GAP * at.value.abs();
         let near = model.decrease <= target;
-        // A model that was solved roughly knows its own minimum roughly: once more, to all digits.
+        // A loosely solved model underestimates its decrease: it is solved once more, to all digits.
         let converged = near && (columns.is_none() || tolerance <= EXACT);
         tolerance = if near { EXACT } else { tolerance };
         run.report(&Progress::Iteration {
@@ -85,7 +85,7 @@ pub(super) fn minimise(
         let rounding = ROUNDING * at.value.abs();
         let accepted = (0..60).find_map(|halvings| {
             let share = 0.5_f64.powi(halvings);
-            // The whole step keeps the zeros of the soft threshold as they are.
+            // The whole step keeps the exact zeros of the soft threshold.
             let theta = match halvings {
                 0 => model.minimum.clone(),
                 _ => mix(&at.theta, &model.minimum, share),
@@ -120,7 +120,7 @@ pub(super) fn minimise(
     Ok(Solution { theta: at.theta, diagnostics })
 }
 
-/// Share of a model's whole decrease at which a sweep that gains no more ends it, near the minimum.
+/// Share of a model's decrease so far below which the gain of a sweep ends the sweeps, near the minimum.
 const EXACT: f64 = 1e-9;
 
 /// The minimum of a quadratic model with λ₁‖β‖₁.
@@ -154,16 +154,16 @@ impl Model {
     }
 }
 
-/// Coordinate descent with the Hessian at hand: a step costs one of its columns.
+/// Coordinate descent with the Hessian formed: a step costs one of its columns.
 fn formed(objective: &Objective<'_>, at: &At, l1: f64) -> Model {
-    let (p, penalised) = (at.theta.len(), objective.columns());
-    // A loss that is not convex is bent up where it bends down; the line search sees to the rest.
-    let mut hessian = objective.sum_of_outer_products(|i| at.rows[i].hessian.abs());
+    let (p, penalised) = (at.theta.len(), objective.design.columns());
+    // Negative curvatures of a loss that is not convex are made positive; the line search does the rest.
+    let mut hessian = objective.design.sum_of_outer_products(|i| at.rows[i].hessian.abs());
     (0..penalised).for_each(|j| hessian[(j, j)] += objective.l2());
     for j in 0..p {
         (0..j).for_each(|i| hessian[(i, j)] = hessian[(j, i)]);
     }
-    let hessian: Mat<f64> = hessian;
+    let hessian: Array2<f64> = hessian;
     let mut slopes = at.gradient.clone(); // g + Hd
     let mut minimum = at.theta.clone();
     descend(p, 1e-16, |j| {
@@ -178,7 +178,7 @@ fn formed(objective: &Objective<'_>, at: &At, l1: f64) -> Model {
     Model::new(at, minimum, bend, l1, penalised, 1)
 }
 
-/// Coordinate descent by columns of the features: a step costs the entries of one, twice.
+/// Coordinate descent by columns of the features: a step reads the entries of one column twice.
 fn by_columns(
     objective: &Objective<'_>,
     columns: &Columns,
@@ -186,7 +186,7 @@ fn by_columns(
     l1: f64,
     tolerance: f64,
 ) -> Model {
-    let (p, penalised, l2) = (at.theta.len(), objective.columns(), objective.l2());
+    let (p, penalised, l2) = (at.theta.len(), objective.design.columns(), objective.l2());
     let h: Vec<f64> = at.rows.iter().map(|row| row.hessian.abs()).collect();
     let curvature: Vec<f64> = (0..penalised)
         .map(|j| l2 + columns.entries(j).map(|(i, x)| h[i] * x * x).sum::<f64>())
@@ -216,7 +216,7 @@ fn by_columns(
     Model::new(at, minimum, bend, l1, penalised, sweeps)
 }
 
-/// Minimises over one coordinate; the gain (at least) and the step.
+/// Minimises over one coordinate; returns a lower bound of the gain, and the step.
 fn coordinate(value: &mut f64, slope: f64, curvature: f64, l1: f64) -> (f64, f64) {
     let new = if curvature > 0.0 {
         let free = *value - slope / curvature;
@@ -267,7 +267,7 @@ fn descend(p: usize, tolerance: f64, mut visit: impl FnMut(usize) -> (f64, bool)
     MAX_SWEEPS
 }
 
-/// The features by columns: the columns' entries one after the other.
+/// The features in compressed columns.
 struct Columns {
     starts: Vec<usize>,
     rows: Vec<usize>,
@@ -312,7 +312,7 @@ impl Columns {
     }
 }
 
-/// The subgradient of least norm: zero at the minimum and nowhere else.
+/// The subgradient of least norm: zero at the minimum and only there.
 fn subgradient(at: &At, penalised: usize, l1: f64) -> impl Iterator<Item = f64> + '_ {
     at.gradient.iter().zip(&at.theta).enumerate().map(move |(j, (&g, &c))| {
         if j >= penalised {

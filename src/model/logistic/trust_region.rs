@@ -1,11 +1,11 @@
 //! Newton's method in a trust region, with preconditioned conjugate gradients inside.
 //!
-//! One loop serves every case. Where the Hessian is formed, its Cholesky factor is the
-//! preconditioner, and one inner step is the Newton step. Where it is large, its diagonal is, with the
-//! block of the most frequent columns, an inner step costs one pass over the rows, and a search along the
-//! outer step costs none. Where it is singular or indefinite (collinear columns, non-convex losses),
-//! Steihaug's method follows the curvature there is: it never divides by a negative one, and from zero
-//! it moves only in the space the gradients span.
+//! One loop serves every case. Where the Hessian is formed, its Cholesky factor is the preconditioner, and one
+//! inner step is the Newton step. Where it is too large to form, the preconditioner is its diagonal with the
+//! block of the most frequent columns; an inner step then costs one pass over the rows, and a search along the
+//! outer step costs none. Where the Hessian is singular or indefinite (collinear columns, non-convex losses),
+//! Steihaug's method never divides by a negative curvature, and from zero it moves only in the space that the
+//! gradients span.
 //!
 //! Sources: Steihaug 1983; Conn, Gould & Toint 2000, §7.5.1 (the preconditioned recurrences);
 //! Lin, Weng & Keerthi 2008 (the method for logistic regression); Eisenstat & Walker 1996, Nash & Sofer
@@ -13,36 +13,36 @@
 
 use super::cholesky::Cholesky;
 use super::objective::{At, Curvature, Objective};
-use super::separation::Separation;
+use super::separation::SeparationCheck;
 use super::{Collinearity, Diagnostics, StopReason, collinearity, line_search};
 use crate::core::{Error, Progress, Result, Run};
 
 /// Relative gap to the minimum, as estimated by the quadratic model, at which the solver takes one last
-/// step and stops. A tenth of the 10⁻⁹ that is promised; the last step squares what is left.
+/// step and stops. A tenth of the promised 10⁻⁹; the last step squares the gap.
 pub(super) const GAP: f64 = 1e-10;
 
-/// The gap that is promised, in terms of [`GAP`].
+/// The promised gap in multiples of [`GAP`].
 const PROMISE: f64 = 10.0;
 
 /// Share of the predicted decrease below which a step is refused; the usual small number.
 const ACCEPT: f64 = 1e-4;
 
-/// Most inner steps for one outer step; reached only by nearly singular problems.
+/// Maximum number of inner steps for one outer step; only nearly singular problems reach it.
 const MAX_INNER: usize = 1000;
 
 /// A change of the objective below this share of it is rounding: thousands of rows are added up.
 pub(super) const ROUNDING: f64 = 1e-13;
 
-/// Share of its whole decrease to which a model is solved far from the minimum, where it is not true to
-/// more digits anyway, and at most near it.
+/// Share of its whole decrease to which the quadratic model is solved: loosely far from the minimum, where the
+/// model has few true digits, and tightly near it.
 const LOOSE: f64 = 0.1;
 const TIGHT: f64 = 1e-3;
 
-/// The same where the Hessian is at hand, so that inner steps cost next to nothing.
+/// The share where the Hessian is formed, so that inner steps are cheap.
 const EXACT: f64 = 1e-12;
 
-/// Fewest inner steps, short of an exact solution, from which it is told that a model has nothing left to
-/// give: the first ones may gain little because they start along the wrong columns.
+/// Minimum number of inner steps before progress is believed to have ended: the first steps may gain little
+/// because they start along the wrong columns.
 const LEAST_INNER: usize = 10;
 
 /// The minimum, and how it was found.
@@ -60,7 +60,7 @@ pub(super) fn minimise(
     run: &Run,
 ) -> Result<Solution> {
     let formed = objective.forms_hessian();
-    let separation = Separation::new(objective);
+    let separation = SeparationCheck::new(objective);
     let mut at = objective.at(&theta);
     if !at.value.is_finite() {
         let remedy = "offsets, weights or features are too large to add up; scale them";
@@ -70,8 +70,8 @@ pub(super) fn minimise(
             remedy,
         });
     }
-    let leading = if formed { Vec::new() } else { objective.leading_columns() };
-    let mut preconditioner = Preconditioner::new(objective, &at, &leading)?;
+    let frequent = if formed { Vec::new() } else { objective.design.frequent_columns() };
+    let mut preconditioner = Preconditioner::new(objective, &at, &frequent)?;
     // Ten Newton steps, if the preconditioner were the Hessian: no bound, until a step fails.
     let mut radius = 10.0 * preconditioner.norm(&at.gradient);
     let mut passes = 1;
@@ -97,19 +97,19 @@ pub(super) fn minimise(
         let length = if formed || converged {
             1.0
         } else {
-            // Where classes may be separated a step is not drawn out: a logit that runs away must still
-            // move visibly at the end.
+            // Where classes may be separated a step is not lengthened: a diverging logit must still move
+            // visibly at the end.
             let whole = *on_boundary || separation.is_possible();
             let farthest = if whole { 1.0 } else { line_search::FARTHEST };
             line_search::best_length(objective, &at, &theta, direction, moves, farthest)
         };
         let taken: Vec<f64> = direction.iter().map(|s| length * s).collect();
         let candidate: Vec<f64> = theta.iter().zip(&taken).map(|(t, s)| t + s).collect();
-        // Nothing is multiplied with the last point's Hessian.
+        // The Hessian of the last point is not needed.
         let next = if converged {
-            objective.slope_at(&candidate)
+            objective.at_without_curvature(&candidate)
         } else {
-            objective.further(&at, &candidate, moves, length)
+            objective.at_moved(&at, &candidate, moves, length)
         };
         passes += 1;
 
@@ -119,7 +119,7 @@ pub(super) fn minimise(
             && (gained >= ACCEPT * step.decrease || (converged && gained >= -rounding));
         if accepted {
             (theta, at, last_step) = (candidate, next, taken);
-            separation.refuse_complete(&at)?;
+            separation.ensure_not_complete(&at)?;
         }
         if converged {
             stop = StopReason::Converged;
@@ -129,12 +129,12 @@ pub(super) fn minimise(
             if step.on_boundary && gained > 0.75 * step.decrease {
                 radius *= 4.0;
             }
-            // The next model is solved as exactly as this one turned out to be true (Eisenstat & Walker
+            // The next model is solved to the share by which this one missed the gain (Eisenstat & Walker
             // 1996, choice 1).
             if !formed {
                 share = (gained / step.decrease - 1.0).abs().clamp(TIGHT, LOOSE);
             }
-            preconditioner = Preconditioner::new(objective, &at, &leading)?;
+            preconditioner = Preconditioner::new(objective, &at, &frequent)?;
             passes += usize::from(!formed);
         } else if step.decrease <= rounding {
             stop = StopReason::Rounding;
@@ -143,8 +143,8 @@ pub(super) fn minimise(
             radius = 0.25 * step.length;
         }
     }
-    separation.refuse_in_part(objective, &last_step)?;
-    // A Hessian that could be factored is proof enough of full rank.
+    separation.ensure_not_quasi_complete(objective, &last_step)?;
+    // A Hessian that could be factored has full rank.
     let collinearity = match preconditioner.kind {
         Kind::Cholesky(_) => Collinearity::Absent,
         _ => collinearity::look(objective, |_| true),
@@ -157,31 +157,31 @@ pub(super) fn minimise(
 
 struct Step {
     direction: Vec<f64>,
-    /// What it adds to each logit, where the Hessian is not formed.
+    /// What the direction adds to each logit, where the Hessian is not formed.
     moves: Vec<f64>,
     /// By how much the quadratic model falls.
     decrease: f64,
     /// Its length in the norm of the preconditioner.
     length: f64,
     on_boundary: bool,
-    /// Whether the model was solved, to the share or to the target that was asked for.
+    /// Whether the model was solved to the share or to the target.
     solved: bool,
     /// Products with the Hessian that were needed.
     products: usize,
 }
 
-/// Minimises gᵀs + ½ sᵀHs over ‖s‖ ≤ `radius` in the norm of the preconditioner M, until what is left to
-/// gain is below `share` of what was gained, or all of it, and what is left, below `target`.
+/// Minimises gᵀs + ½ sᵀHs over ‖s‖ ≤ `radius` in the norm of the preconditioner M, until the remaining decrease
+/// is below `share` of the decrease so far, or the sum of both is below `target`.
 ///
-/// Far from the minimum, what is left is told from the model's own progress: conjugate gradients gain
-/// ½ αⱼ ‖rⱼ‖² in step j, and what the last quarter of the steps gained, times four, is more than all that
-/// are to come where gains fall off like a geometric series or like 1/j³. A residual says less: where H is
-/// ill-conditioned, a small one hides a large gap. (Strakoš & Tichý 2002 for the sums; Nash & Sofer 1990 for
-/// the rule.)
+/// Far from the minimum the remaining decrease is estimated from the progress: conjugate gradients gain
+/// ½ αⱼ ‖rⱼ‖² in step j, and four times the gain of the last quarter of the steps is more than all later gains
+/// if gains fall like a geometric series or like 1/j³. A residual is a worse measure: where H is
+/// ill-conditioned, a small residual hides a large gap. (Strakoš & Tichý 2002 for the sums; Nash & Sofer 1990
+/// for the rule.)
 ///
-/// Near it progress may pause and come again, and the gap must be known. The least eigenvalue μ of M⁻¹H, which
-/// λ bounds from below, gives the Gauss–Radau bound ½ γⱼ ‖rⱼ‖² on what is left, with γ₀ = 1/μ and
-/// γⱼ₊₁ = (γⱼ − αⱼ)/(μ(γⱼ − αⱼ) + βⱼ₊₁) (Meurant & Tichý 2013). It must be below the 10⁻⁹ that is promised.
+/// Near the minimum progress may pause and resume, and the gap must be known. The least eigenvalue μ of M⁻¹H,
+/// which λ bounds from below, gives the Gauss–Radau bound ½ γⱼ ‖rⱼ‖² on the remaining decrease, with γ₀ = 1/μ
+/// and γⱼ₊₁ = (γⱼ − αⱼ)/(μ(γⱼ − αⱼ) + βⱼ₊₁) (Meurant & Tichý 2013). It must be below the promised 10⁻⁹.
 fn conjugate_gradients(
     objective: &Objective<'_>,
     at: &At,
@@ -203,7 +203,7 @@ fn conjugate_gradients(
     let mut radau = 1.0 / floor;
     let mut on_boundary = false;
     let mut solved = rz == 0.0;
-    let rows = if objective.forms_hessian() { 0 } else { objective.features().nrows() };
+    let rows = if objective.forms_hessian() { 0 } else { objective.design.features().nrows() };
     let [mut moves, mut moves_of_direction] = [vec![0.0; rows], vec![0.0; rows]];
 
     while decreases.len() <= MAX_INNER && !solved && !on_boundary {
@@ -230,8 +230,8 @@ fn conjugate_gradients(
         let rest = (radau - alpha).max(0.0);
         radau = rest / (floor * rest + beta);
         let certain = floor == 0.0 || 0.5 * radau * rz_next <= PROMISE * target;
-        solved = !on_boundary
-            && (rz_next <= nothing || nothing_left(&decreases, share, target, certain));
+        solved =
+            !on_boundary && (rz_next <= nothing || is_solved(&decreases, share, target, certain));
         direction.iter_mut().zip(&z).for_each(|(d, z)| *d = beta * *d - z);
         sd = beta * (sd + alpha * dd);
         dd = rz_next + beta * beta * dd;
@@ -242,9 +242,9 @@ fn conjugate_gradients(
     Step { direction: s, moves, decrease, length, on_boundary, solved, products }
 }
 
-/// Whether a model whose decrease after each inner step is given (0 first) has little left to give; near the
+/// Whether the remaining decrease is small, from the decreases after each inner step (0 first); near the
 /// minimum it must be `certain`, too.
-fn nothing_left(decreases: &[f64], share: f64, target: f64, certain: bool) -> bool {
+fn is_solved(decreases: &[f64], share: f64, target: f64, certain: bool) -> bool {
     let steps = decreases.len() - 1;
     let decrease = decreases[steps];
     let quarter = steps.div_ceil(4);
@@ -266,14 +266,14 @@ struct Preconditioner {
 enum Kind {
     /// The Hessian itself.
     Cholesky(Cholesky),
-    /// Its block of the leading columns, the intercept among them, and its diagonal for the others.
-    Leading { block: Cholesky, columns: Vec<usize>, diagonal: Vec<f64> },
+    /// Its block of the frequent columns, the intercept among them, and its diagonal for the others.
+    Frequent { block: Cholesky, columns: Vec<usize>, diagonal: Vec<f64> },
     /// Its diagonal: where it is not formed, or found singular or indefinite.
     Diagonal(Vec<f64>),
 }
 
 impl Preconditioner {
-    fn new(objective: &Objective<'_>, at: &At, leading: &[usize]) -> Result<Self> {
+    fn new(objective: &Objective<'_>, at: &At, frequent: &[usize]) -> Result<Self> {
         let diagonal = objective.diagonal(at);
         if let Some(column) = diagonal.iter().position(|entry| !entry.is_finite()) {
             return Err(Error::Numerical {
@@ -287,13 +287,13 @@ impl Preconditioner {
         {
             return Ok(Self { kind: Kind::Cholesky(factor), floor: 0.0 });
         }
-        let floor = floor(objective, &diagonal);
-        if let Some(block) = objective.leading_block(at, leading)
+        let floor = least_eigenvalue(objective, &diagonal);
+        if let Some(block) = objective.frequent_block(at, frequent)
             && let Ok(block) = Cholesky::new(&block)
         {
-            let intercept = objective.columns()..objective.parameters();
-            let columns = leading.iter().copied().chain(intercept).collect();
-            let kind = Kind::Leading { block, columns, diagonal: positive(diagonal) };
+            let intercept = objective.design.columns()..objective.parameters();
+            let columns = frequent.iter().copied().chain(intercept).collect();
+            let kind = Kind::Frequent { block, columns, diagonal: positive(diagonal) };
             return Ok(Self { kind, floor });
         }
         Ok(Self { kind: Kind::Diagonal(positive(diagonal)), floor })
@@ -304,7 +304,7 @@ impl Preconditioner {
         match &self.kind {
             Kind::Diagonal(diagonal) => r.iter().zip(diagonal).map(|(r, m)| r / m).collect(),
             Kind::Cholesky(factor) => factor.solve(r),
-            Kind::Leading { block, columns, diagonal } => {
+            Kind::Frequent { block, columns, diagonal } => {
                 let mut solved: Vec<f64> = r.iter().zip(diagonal).map(|(r, m)| r / m).collect();
                 let part: Vec<f64> = columns.iter().map(|&column| r[column]).collect();
                 for (&column, z) in columns.iter().zip(block.solve(&part)) {
@@ -334,11 +334,11 @@ fn positive(diagonal: Vec<f64>) -> Vec<f64> {
 /// For a step v of the columns and b of the intercept, with c² = b² Σh, the curvature is at least λ|v|²,
 /// and at least λ|v|² + (c − √T|v|)², whose minimum over |v| is c²λ/(λ + T); so at least half the sum of
 /// both. In M the step measures at most 2(T|v|² + c²).
-fn floor(objective: &Objective<'_>, diagonal: &[f64]) -> f64 {
+fn least_eigenvalue(objective: &Objective<'_>, diagonal: &[f64]) -> f64 {
     if objective.l2() == 0.0 {
         return 0.0; // also where there are no columns
     }
-    let sum: f64 = diagonal[..objective.columns()].iter().map(|entry| entry.abs()).sum();
+    let sum: f64 = diagonal[..objective.design.columns()].iter().map(|entry| entry.abs()).sum();
     if sum > 0.0 { objective.l2() / (4.0 * sum) } else { 0.0 }
 }
 

@@ -3,39 +3,36 @@
 //! Sources: Firth 1993; Heinze & Schemper 2002 (logistic regression, separation, profile intervals);
 //! Venzon & Moolgavkar 1988 (the iteration for an end of an interval).
 
-use faer::Mat;
+use ndarray::Array2;
 
 use crate::core::{Dataset, Error, Progress, Result, Run};
 use crate::loss::LogLoss;
-use crate::model::logistic::{Cholesky, Objective, StopReason, quadratic_forms};
+use crate::model::logistic::{Cholesky, Objective, RowAt, StopReason, quadratic_forms};
+use crate::numerics::root;
 use crate::numerics::sigmoid;
 
 /// Fisher's scoring stops when the next step is this short: the square of its length in standard
 /// errors.
 const SHORT: f64 = 1e-20;
 
-/// What rounding may leave of it where the information is nearly singular, as under separation: steps of
-/// a millionth of a standard error that get no shorter.
+/// The step is rounding below this square, a millionth of a standard error, if it gets no shorter: the
+/// information is then nearly singular, as under separation.
 const ROUNDED: f64 = 1e-12;
 
-/// Iterations without a shorter step that show it.
+/// Iterations without a shorter step that show rounding.
 const PATIENCE: usize = 10;
 
 /// Scoring takes ten to forty iterations.
 const MAX_ITERATIONS: usize = 300;
 
-/// Bounds of the part of a scoring step that is taken.
+/// Bounds of the multiple of a scoring step that is taken.
 const SHARES: [f64; 2] = [0.1, 20.0];
 
-/// Share of the rise its slope promises that a step must bring.
+/// Share of the rise promised by its slope that a step must bring.
 const ACCEPT: f64 = 0.1;
 
 /// Most iterations towards an end of an interval; about ten are needed where the quadratic model serves.
 const END_ITERATIONS: usize = 50;
-
-/// Most steps outwards in search of a value beyond an end, each half as long again as the one before:
-/// the last is 10⁸ standard errors away.
-const OUTWARDS: usize = 50;
 
 /// Most steps from one value of a profile to another.
 const STEPS: usize = 60;
@@ -56,14 +53,14 @@ pub(super) struct At {
     pub(super) value: f64,
     /// Its gradient, Firth's modified score.
     score: Vec<f64>,
-    information: Mat<f64>,
+    information: Array2<f64>,
     factor: Cholesky,
     pub(super) iterations: usize,
     pub(super) stop: StopReason,
 }
 
 impl At {
-    pub(super) fn covariance(&self) -> Mat<f64> {
+    pub(super) fn covariance(&self) -> Array2<f64> {
         self.factor.inverse()
     }
 
@@ -76,11 +73,12 @@ impl<'a> Firth<'a> {
     /// The likelihood of these rows, whose columns and intercept have `names`.
     pub(super) fn new(data: &'a Dataset<'a>, names: &[String]) -> Result<Self> {
         let objective = Objective::new(data, &LogLoss, 0.0, true)?;
-        // Where all probabilities are alike, the information tells about the columns alone. Elsewhere it
-        // may be singular because the probabilities of many rows are certain.
-        let alike =
-            objective.sum_of_outer_products(|i| data.weights().map_or(1.0, |weights| weights[i]));
-        Cholesky::new(&alike).map_err(|column| Error::RankDeficient {
+        // Where all probabilities are equal, the information is singular only if the columns are collinear.
+        // Elsewhere it may be singular because the probabilities of many rows are certain.
+        let equal = objective
+            .design
+            .sum_of_outer_products(|i| data.weights().map_or(1.0, |weights| weights[i]));
+        Cholesky::new(&equal).map_err(|column| Error::RankDeficient {
             what: "Firth's penalised likelihood",
             column: names[column].clone(),
         })?;
@@ -89,25 +87,28 @@ impl<'a> Firth<'a> {
 
     /// l*, its gradient and the information at θ, or `None` where that is singular to rounding.
     fn at(&self, theta: Vec<f64>) -> Option<At> {
+        Some(self.with_score(self.without_score(theta)?))
+    }
+
+    /// [`at`](Self::at) without the gradient, which takes about half the time, and the losses of the rows.
+    fn without_score(&self, theta: Vec<f64>) -> Option<(At, Vec<RowAt>)> {
         let (loss, rows) = self.objective.rows_at(&theta);
-        let information = self.objective.sum_of_outer_products(|i| rows[i].hessian);
+        let information = self.objective.design.sum_of_outer_products(|i| rows[i].hessian);
         let factor = Cholesky::new(&information).ok()?;
+        let value = 0.5 * factor.log_determinant() - loss;
+        let (score, iterations, stop) = (Vec::new(), 0, StopReason::Converged);
+        let at = At { theta, value, score, information, factor, iterations, stop };
+        value.is_finite().then_some((at, rows))
+    }
+
+    fn with_score(&self, (mut at, rows): (At, Vec<RowAt>)) -> At {
         // Leverages hᵢ = wᵢ πᵢ(1 − πᵢ) xᵢ I⁻¹ xᵢᵀ; the score is Σ (wᵢ(yᵢ − πᵢ) + hᵢ(½ − πᵢ)) xᵢ.
-        let forms = quadratic_forms(self.data.features(), true, &factor.inverse());
-        let score = self.objective.sum_of_rows(|i| {
+        let forms = quadratic_forms(self.data.features(), &at.factor.inverse());
+        at.score = self.objective.design.sum_of_rows(|i| {
             let leverage = rows[i].hessian * forms[i];
             leverage * (0.5 - sigmoid(rows[i].logit)) - rows[i].gradient
         });
-        let value = 0.5 * factor.log_determinant() - loss;
-        value.is_finite().then_some(At {
-            theta,
-            value,
-            score,
-            information,
-            factor,
-            iterations: 0,
-            stop: StopReason::Converged,
-        })
+        at
     }
 
     /// The maximum over the free coefficients, from `start`, whose other entries are kept.
@@ -117,7 +118,7 @@ impl<'a> Firth<'a> {
         let (mut shortest, mut since) = (f64::INFINITY, 0);
         for iteration in 1..=MAX_ITERATIONS {
             let slopes: Vec<f64> = free.iter().map(|&j| at.score[j]).collect();
-            let part = Mat::from_fn(free.len(), free.len(), |i, j| {
+            let part = Array2::from_shape_fn((free.len(), free.len()), |(i, j)| {
                 at.information[(free[i].max(free[j]), free[i].min(free[j]))]
             });
             let step = if free.is_empty() {
@@ -148,13 +149,13 @@ impl<'a> Firth<'a> {
                 let mut theta = at.theta.clone();
                 free.iter().zip(&step).for_each(|(&j, step)| theta[j] += share * step);
                 let enough = at.value + ACCEPT * share * length - rounding;
-                let next = self.at(theta).filter(|next| next.value >= enough);
+                let next = self.without_score(theta).filter(|(next, _)| next.value >= enough);
                 if next.is_none() {
                     share *= 0.5;
                 }
                 next
             });
-            let Some(next) = next else {
+            let Some(next) = next.map(|next| self.with_score(next)) else {
                 if length > ROUNDED {
                     break;
                 }
@@ -195,9 +196,9 @@ impl<'a> Firth<'a> {
         Ok([end(-1.0)?, end(1.0)?])
     }
 
-    /// The same end by regula falsi on √(2(l*max − l*)), which is nearly linear in the coefficient, with a
-    /// fit of the others at every value: slower, and certain. For likelihoods that are far from
-    /// quadratic, as under separation.
+    /// The end by a [search](root::search) on √(2(l*max − l*)), which is nearly linear in the coefficient, with a
+    /// fit of the others at every value: slower than [`end`](Self::end), and certain. For likelihoods that are
+    /// far from quadratic, as under separation.
     fn end_by_search(
         &self,
         best: &At,
@@ -207,49 +208,24 @@ impl<'a> Firth<'a> {
         names: &[String],
         run: &Run,
     ) -> Result<f64> {
-        let no_end = |value| Error::Numerical {
-            what: format!("an end of the profile-likelihood interval of `{}`", names[j]),
-            value,
-            remedy: "no end was found; scale the features to a similar size, or ask for no intervals",
-        };
-        let excess = |at: &At| (2.0 * (best.value - at.value)).max(0.0).sqrt() - z;
         let error = best.factor.inverse()[(j, j)].sqrt();
-        let (mut inner, mut below) = (best.theta[j], -z);
-        // The last fit inside; others start from it.
+        // The last fit inside the interval; others start from it.
         let mut inside: Option<At> = None;
-        let mut step = 0.5 * sign * error;
-        let mut beyond = None;
-        for _ in 0..OUTWARDS {
-            let value = inner + step;
+        let excess = |distance: f64| {
+            let value = best.theta[j] + sign * distance;
             let at = self.profile(inside.as_ref().unwrap_or(best), j, value, run)?;
-            if excess(&at) >= 0.0 {
-                beyond = Some((value, excess(&at)));
-                break;
+            let excess = (2.0 * (best.value - at.value)).max(0.0).sqrt() - z;
+            if excess < 0.0 {
+                inside = Some(at);
             }
-            (inner, below) = (value, excess(&at));
-            inside = Some(at);
-            step *= 1.5;
-        }
-        let Some((mut outer, mut above)) = beyond else { return Err(no_end(inner)) };
-        let mut last = 0.0;
-        for _ in 0..200 {
-            let value = inner - below * (outer - inner) / (above - below);
-            let fit = self.profile(inside.as_ref().unwrap_or(best), j, value, run)?;
-            let at = excess(&fit);
-            if at.abs() < 1e-10 || (outer - inner).abs() < 1e-12 * error {
-                return Ok(value);
-            }
-            // The Illinois rule: an end that stays twice counts half.
-            let stays = if at * last > 0.0 { 0.5 } else { 1.0 };
-            if at < 0.0 {
-                (inner, below, above) = (value, at, stays * above);
-                inside = Some(fit);
-            } else {
-                (outer, above, below) = (value, at, stays * below);
-            }
-            last = at;
-        }
-        Err(no_end(outer))
+            Ok(excess)
+        };
+        let distance = root::search(-z, 0.5 * error, 1.5, [1e-10, 1e-12 * error], excess)?;
+        distance.map(|distance| best.theta[j] + sign * distance).ok_or_else(|| Error::Numerical {
+            what: format!("an end of the profile-likelihood interval of `{}`", names[j]),
+            value: inside.as_ref().map_or(best.theta[j], |at| at.theta[j]),
+            remedy: "no end was found; scale the features to a similar size, or ask for no intervals",
+        })
     }
 
     /// The maximum over the other coefficients with `θⱼ = value`, from the maximum at another value: at
@@ -288,7 +264,7 @@ impl<'a> Firth<'a> {
         let by = (value - from.theta[j]) / along[j];
         let mut theta: Vec<f64> = from.theta.iter().zip(&along).map(|(t, a)| t + by * a).collect();
         theta[j] = value;
-        if self.at(theta.clone()).is_none() {
+        if self.without_score(theta.clone()).is_none() {
             theta.clone_from(&from.theta);
             theta[j] = value;
         }

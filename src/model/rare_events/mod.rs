@@ -3,23 +3,22 @@
 mod firth;
 
 use std::fmt;
+use std::sync::Arc;
 
-use faer::Mat;
-use ndarray::Array2;
-
+use super::Model;
+use super::linear::{FitDetails, FittedLinear, LinearModel};
 use super::logistic::inference::{
-    Profile, Weighting, chi_squared_tail, effective_rows, log_likelihood_loss, names,
-    normal_quantile, to_array,
+    self, Profile, Weighting, chi_squared_tail, effective_rows, is_log_likelihood, names,
+    normal_quantile,
 };
 use super::logistic::{
-    Collinearity, Covariance, Diagnostics, FittedLogisticRegression, Inference, LogisticRegression,
-    Objective, quadratic_forms,
+    Collinearity, Covariance, Diagnostics, Inference, LogisticRegression, Note, Objective,
+    quadratic_forms, without_features,
 };
-use super::{Model, Predict};
 use crate::core::{Dataset, Distortion, Error, FeaturesView, Result, Run};
 use crate::loss::{LogLoss, Loss, WeightedLogLoss};
 use crate::numerics::{logit, sigmoid};
-use firth::Firth;
+use firth::{At, Firth};
 
 /// Unpenalised logistic regression with the corrections of King & Zeng 2001 for rare events, or with
 /// Firth's penalised likelihood; always with an intercept.
@@ -42,11 +41,11 @@ use firth::Firth;
 /// and others might have come out, n₁ and n₀. Prior correction takes ln(n₁/n₀) out of the intercept
 /// again, and with it that part of the variance, 1/n₁ + 1/n₀, no matter whether the numbers were
 /// fixed by design or came by chance (Prentice & Pyke 1979; Scott & Wild 1986). So
-/// V(β̂) is the inverse information with 1/n₁ + 1/n₀ less for the intercept. King & Zeng leave it in;
-/// [`covariance`](Self::covariance) with [`Covariance::Fisher`] does as well. Likewise the sandwich of
-/// [`weighting`](Self::weighting) is [`Covariance::WithinClasses`], and theirs is [`Covariance::Hc0`].
-/// Both of theirs make intervals of 95 % that hold the true intercept in 98 to 99 samples of 100
-/// (`docs/evidence/rare_events.md`). All take τ for exact. If it is the rate of N₁ among N₁ + N₀
+/// V(β̂) is the inverse information, minus 1/n₁ + 1/n₀ for the intercept. King & Zeng do not subtract it;
+/// neither does [`covariance`](Self::covariance) with [`Covariance::Fisher`]. The sandwich of
+/// [`weighting`](Self::weighting) is [`Covariance::WithinClasses`]; King & Zeng's is [`Covariance::Hc0`].
+/// Both of their estimates give 95 % intervals that hold the true intercept in 98 to 99 samples of 100
+/// (`docs/evidence/rare_events.md`). All estimates take τ as exact. If τ is the rate of N₁ among N₁ + N₀
 /// rows, the variance of the intercept is larger by 1/N₁ + 1/N₀.
 ///
 /// **Weights** of the data set are frequencies here: a weight of 3 is three observations, as the theory
@@ -55,9 +54,9 @@ use firth::Firth;
 ///
 /// **In a pipeline** the logits of [`prior_correction`](Self::prior_correction) and
 /// [`weighting`](Self::weighting) are the population's already, and the fitted model says so
-/// ([`Predict::is_prior_corrected`]): [`PriorCorrection`](crate::calibration::PriorCorrection) then does not
-/// undo the sampling a second time. Rows chosen by their features are refused, for no rate makes up for
-/// that.
+/// ([`Predict::is_prior_corrected`](super::Predict::is_prior_corrected)):
+/// [`PriorCorrection`](crate::calibration::PriorCorrection) then does not undo the sampling a second time.
+/// Rows that a sampler chose by their features are refused, because no rate corrects such a choice.
 ///
 /// ```
 /// use imbalance::model::RareEvents;
@@ -77,7 +76,7 @@ use firth::Firth;
 pub struct RareEvents {
     estimator: Estimator,
     population: Option<Population>,
-    /// In place of the one that suits what is done.
+    /// `None`: the estimate that suits estimator and population.
     covariance: Option<Covariance>,
     corrected_probabilities: bool,
 }
@@ -130,8 +129,8 @@ impl RareEvents {
         self
     }
 
-    /// [`firth`](Self::firth) with profile-likelihood intervals at this level, or with none: each
-    /// coefficient's take some thirty fits' time.
+    /// [`firth`](Self::firth) with profile-likelihood intervals at this level, or without them: the interval of
+    /// a coefficient takes about as long as thirty fits.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] unless 0 < `level` < 1.
@@ -146,7 +145,7 @@ impl RareEvents {
     /// # Errors
     /// [`Error::InvalidArgument`] unless 0 < τ < 1.
     pub fn prior_correction(mut self, population_rate: f64) -> Result<Self> {
-        self.population = Some(Population::PriorCorrection(check_rate(population_rate)?));
+        self.population = Some(Population::PriorCorrection(valid_rate(population_rate)?));
         Ok(self)
     }
 
@@ -156,18 +155,18 @@ impl RareEvents {
     /// # Errors
     /// [`Error::InvalidArgument`] unless 0 < τ < 1.
     pub fn weighting(mut self, population_rate: f64) -> Result<Self> {
-        self.population = Some(Population::Weighting(check_rate(population_rate)?));
+        self.population = Some(Population::Weighting(valid_rate(population_rate)?));
         Ok(self)
     }
 
-    /// The estimate V(β̂) of the covariance, in place of the one that suits what is done:
+    /// The estimate V(β̂) of the covariance. Default:
     /// [`Covariance::WithinClasses`] for [`weighting`](Self::weighting), otherwise
     /// [`Covariance::Fisher`], without the variance of the counts after
     /// [`prior_correction`](Self::prior_correction). King & Zeng's own are [`Covariance::Hc0`] for
     /// weighting and the whole of [`Covariance::Fisher`] for prior correction. The finite-sample
     /// correction's factor (n/(n + k))² comes on top.
     ///
-    /// Weights count as that many rows here too. [`fit`](Model::fit) refuses
+    /// Weights are frequencies here too. [`fit`](Model::fit) refuses
     /// [`Covariance::Fisher`] with weighting, which leaves no likelihood, and everything else with
     /// Firth's likelihood.
     #[must_use]
@@ -177,7 +176,7 @@ impl RareEvents {
     }
 
     /// Whether predictions are π̃ + C, averaged over the uncertainty of the coefficients, rather than
-    /// π̃. The mean then no longer equals the rate exactly. Default no.
+    /// π̃. The mean then no longer equals the rate exactly. Default: no.
     #[must_use]
     pub fn corrected_probabilities(mut self, corrected: bool) -> Self {
         self.corrected_probabilities = corrected;
@@ -191,7 +190,7 @@ impl Default for RareEvents {
     }
 }
 
-fn check_rate(rate: f64) -> Result<f64> {
+fn valid_rate(rate: f64) -> Result<f64> {
     if rate > 0.0 && rate < 1.0 {
         Ok(rate)
     } else {
@@ -199,7 +198,7 @@ fn check_rate(rate: f64) -> Result<f64> {
     }
 }
 
-fn check_frequencies(data: &Dataset<'_>) -> Result<()> {
+fn ensure_frequencies(data: &Dataset<'_>) -> Result<()> {
     let fraction =
         data.weights().and_then(|w| w.iter().enumerate().find(|(_, w)| w.fract() != 0.0));
     match fraction {
@@ -213,8 +212,8 @@ fn check_frequencies(data: &Dataset<'_>) -> Result<()> {
     }
 }
 
-/// A population's rate makes up for sampling by class alone.
-fn check_sample(distortion: &Distortion) -> Result<()> {
+/// The population's rate corrects sampling by class, and no other sampling.
+fn ensure_sampled_by_class(distortion: &Distortion) -> Result<()> {
     match distortion {
         Distortion::FeatureDependent { sampler, .. } => Err(Error::NoClosedForm {
             calibrator: "RareEvents with a population's rate",
@@ -229,6 +228,14 @@ fn check_sample(distortion: &Distortion) -> Result<()> {
     }
 }
 
+/// A fit before the intercept is taken to the population.
+struct Estimate {
+    diagnostics: Diagnostics,
+    inference: Inference,
+    /// The finite-sample bias that was subtracted.
+    bias: Option<Vec<f64>>,
+}
+
 impl Model for RareEvents {
     type Fitted = FittedRareEvents;
 
@@ -237,321 +244,311 @@ impl Model for RareEvents {
     /// no whole numbers, Firth's likelihood with weighting, or a [`covariance`](Self::covariance) that
     /// does not exist; for a population's rate [`Error::NoClosedForm`] on rows that a sampler chose by
     /// their features and [`Error::Unsupported`] where its offsets say how; [`Error::Separation`], which
-    /// Firth's likelihood does not know; [`Error::RankDeficient`]; [`Error::Unsupported`] above 4096 coefficients; [`Error::Numerical`] if
-    /// the iterations of Firth's likelihood do not converge.
+    /// Firth's likelihood does not know; [`Error::RankDeficient`]; [`Error::Unsupported`] above 4096
+    /// coefficients; [`Error::Numerical`] if the iterations of Firth's likelihood do not converge.
     fn fit(&self, train: &Dataset<'_>, loss: &dyn Loss, run: &Run) -> Result<FittedRareEvents> {
+        self.ensure_can_fit(train, loss)?;
         let totals = train.totals();
-        totals.need_both("logistic regression for rare events")?;
-        let loss = loss.resolve(&totals)?;
-        if !log_likelihood_loss(&*loss) {
-            let expected = "log loss: the corrections are those of a likelihood";
-            return Err(Error::invalid("loss", format!("{loss:?}"), expected));
-        }
-        check_frequencies(train)?;
-        // Before a fit that would be for nothing.
-        Objective::new(train, &LogLoss, 0.0, true)?.check_products("RareEvents")?;
-        if self.population.is_some() {
-            check_sample(train.distortion())?;
-        }
         let shift = match self.population {
             Some(Population::PriorCorrection(tau)) => totals.log_odds() - logit(tau),
             _ => 0.0,
         };
-        let (mut line, mut inference, bias) = match (self.estimator, self.population) {
-            (Estimator::Firth { .. }, Some(Population::Weighting(_))) => {
-                let expected = "`prior_correction` with Firth's likelihood: weights that are no \
-                                frequencies have no penalised likelihood";
-                return Err(Error::invalid("population", "weighting", expected));
-            }
-            (Estimator::Firth { profile }, population) => {
-                if let Some(kind) = self.covariance.filter(|kind| *kind != Covariance::Fisher) {
-                    let expected =
-                        "Fisher with Firth's likelihood: its tests and intervals are its own";
-                    return Err(Error::invalid("covariance", format!("{kind:?}"), expected));
-                }
-                let counted = population.is_none() || self.covariance.is_some();
-                let (line, inference) = fit_firth(train, profile, shift, counted, run)?;
-                (line, inference, None)
-            }
-            (estimator, population) => {
-                let corrected = estimator == Estimator::BiasCorrected;
-                fit_likelihood(train, corrected, population, self.covariance, run)?
+        let Estimate { diagnostics, mut inference, bias } = match self.estimator {
+            Estimator::Firth { profile } => self.fit_firth(train, profile, shift, run)?,
+            Estimator::MaximumLikelihood | Estimator::BiasCorrected => {
+                self.fit_likelihood(train, run)?
             }
         };
-        let intercept = inference.estimates.len() - 1;
-        if let Some(Population::PriorCorrection(tau)) = self.population {
-            let mut by = vec![0.0; intercept + 1];
-            by[intercept] = shift;
-            line.subtract(&by);
-            inference.estimates[intercept] -= shift;
-            inference.notes.push(format!(
-                "prior correction of the intercept by {:+.5}, from the sample's rate {:.6} to the \
-                 population's {tau}",
-                -shift,
-                totals.rate()
-            ));
+        if let Some(Population::PriorCorrection(rate)) = self.population {
+            inference.estimates[train.columns()] -= shift;
+            let sample_rate = totals.rate();
+            inference.notes.push(Note::PriorCorrection { shift: -shift, sample_rate, rate });
         }
-        let average = self.corrected_probabilities.then(|| {
-            inference.notes.push("probabilities: π̃ + C, with C for the uncertainty of β̃".into());
-            let v = &inference.covariance;
-            Mat::from_fn(v.nrows(), v.ncols(), |i, j| v[(i, j)])
-        });
+        if self.corrected_probabilities {
+            inference.notes.push(Note::AveragedProbabilities);
+        }
+        let linear = LinearModel::from_theta(inference.estimates.clone(), train.columns());
         let is_prior_corrected = self.population.is_some();
-        Ok(FittedRareEvents { line, inference, bias, average, is_prior_corrected })
+        let averaged = self.corrected_probabilities;
+        let details = RareEventsFit { diagnostics, inference, bias, averaged, is_prior_corrected };
+        Ok(FittedLinear { linear, details })
     }
 }
 
-/// Maximum likelihood, weighted or not, with or without the finite-sample correction.
-fn fit_likelihood(
-    train: &Dataset<'_>,
-    correct: bool,
-    population: Option<Population>,
-    covariance: Option<Covariance>,
-    run: &Run,
-) -> Result<(FittedLogisticRegression, Inference, Option<Vec<f64>>)> {
-    let totals = train.totals();
-    let mut notes = Vec::new();
-    let weighted = match population {
-        Some(Population::Weighting(tau)) => {
-            let loss = WeightedLogLoss::population(tau)?.resolve(&totals)?;
-            let event_weight = tau / totals.rate();
-            let other_weight = (1.0 - tau) / (totals.negative_weight / totals.weight());
-            notes.push(format!(
-                "weighting to the population's rate {tau}: {event_weight:.6} on events, \
-                 {other_weight:.6} on others"
-            ));
-            Some((loss, event_weight))
+impl RareEvents {
+    /// Refuses what cannot be fitted, before a fit whose result could not be used.
+    fn ensure_can_fit(&self, train: &Dataset<'_>, loss: &dyn Loss) -> Result<()> {
+        let totals = train.totals();
+        totals.need_both("logistic regression for rare events")?;
+        let loss = loss.resolve(&totals)?;
+        if !is_log_likelihood(&*loss) {
+            let expected = "log loss: the corrections are those of a likelihood";
+            return Err(Error::invalid("loss", format!("{loss:?}"), expected));
         }
-        _ => None,
-    };
-    let (loss, event_weight): (&dyn Loss, f64) = match &weighted {
-        Some((loss, event_weight)) => (&**loss, *event_weight),
-        None => (&LogLoss, 1.0),
-    };
-    let fitting = if weighted.is_some() { Covariance::WithinClasses } else { Covariance::Fisher };
-    let kind = covariance.unwrap_or(fitting);
-    let mut line = LogisticRegression::new().l2(0.0)?.fit(train, loss, run)?;
-    let mut inference = line.inference_with(train, loss, kind, Weighting::Frequency, run)?;
-    inference.title = "Logistic regression for rare events, maximum likelihood".into();
-    notes.push(format!("covariance: {}", kind.name()));
-    if weighted.is_some() {
-        notes.push("the log-likelihood is a weighted pseudo-likelihood".into());
+        ensure_frequencies(train)?;
+        Objective::new(train, &LogLoss, 0.0, true)?.ensure_products_fit("RareEvents")?;
+        if self.population.is_some() {
+            ensure_sampled_by_class(train.distortion())?;
+        }
+        if !matches!(self.estimator, Estimator::Firth { .. }) {
+            return Ok(());
+        }
+        if let Some(Population::Weighting(_)) = self.population {
+            let expected = "`prior_correction` with Firth's likelihood: weights that are no \
+                            frequencies have no penalised likelihood";
+            return Err(Error::invalid("population", "weighting", expected));
+        }
+        match self.covariance {
+            None | Some(Covariance::Fisher) => Ok(()),
+            Some(kind) => {
+                let expected =
+                    "Fisher with Firth's likelihood: its tests and intervals are its own";
+                Err(Error::invalid("covariance", format!("{kind:?}"), expected))
+            }
+        }
     }
-    if covariance.is_none() && matches!(population, Some(Population::PriorCorrection(_))) {
-        let counts = variance_of_counts(train, &inference.estimates)?;
-        notes.push(subtract_counts(&mut inference.covariance, counts));
+
+    /// Whether the variance of the numbers of events and others is subtracted from the intercept's.
+    fn subtracts_counts(&self) -> bool {
+        self.covariance.is_none() && matches!(self.population, Some(Population::PriorCorrection(_)))
     }
-    let mut removed = None;
-    if correct {
-        let bias = finite_sample_bias(train, loss, event_weight, &inference.estimates)?;
-        line.subtract(&bias);
-        inference.estimates.iter_mut().zip(&bias).for_each(|(estimate, bias)| *estimate -= bias);
-        let n: f64 = effective_rows(train, Weighting::Frequency).iter().sum();
-        let shrink = n / (n + bias.len() as f64);
-        inference.covariance *= shrink * shrink;
-        notes.push(format!(
-            "finite-sample bias correction (King & Zeng 2001): covariance × (n/(n + k))² = {:.6}, \
-             log-likelihood before it",
-            shrink * shrink
-        ));
-        removed = Some(bias);
+
+    /// Maximum likelihood, weighted or not, with or without the finite-sample correction.
+    fn fit_likelihood(&self, train: &Dataset<'_>, run: &Run) -> Result<Estimate> {
+        let weighting = match self.population {
+            Some(Population::Weighting(tau)) => Some(ClassWeighting::new(train, tau)?),
+            _ => None,
+        };
+        let loss: &dyn Loss = weighting.as_ref().map_or(&LogLoss, |weighting| &*weighting.loss);
+        let usual =
+            if weighting.is_some() { Covariance::WithinClasses } else { Covariance::Fisher };
+        let kind = self.covariance.unwrap_or(usual);
+
+        let fitted = LogisticRegression::new().l2(0.0)?.fit(train, loss, run)?;
+        let mut inference = fitted.inference_with(train, loss, kind, Weighting::Frequency, run)?;
+        inference.title = "Logistic regression for rare events, maximum likelihood";
+        inference.notes = weighting.iter().map(ClassWeighting::note).collect();
+        inference.notes.push(Note::FrequencyCovariance(kind));
+        if self.subtracts_counts() {
+            subtract_variance_of_counts(train, &mut inference)?;
+        }
+        let mut bias = None;
+        if self.estimator == Estimator::BiasCorrected {
+            let event_weight = weighting.as_ref().map_or(1.0, |weighting| weighting.event_weight);
+            bias = Some(subtract_bias(train, loss, event_weight, &mut inference)?);
+        }
+        Ok(Estimate { diagnostics: fitted.diagnostics().clone(), inference, bias })
     }
-    inference.notes = notes;
-    Ok((line, inference, removed))
+
+    /// Firth's penalised likelihood. An intercept of 0 in the population is one of `shift` in the sample.
+    fn fit_firth(
+        &self,
+        train: &Dataset<'_>,
+        level: Option<f64>,
+        shift: f64,
+        run: &Run,
+    ) -> Result<Estimate> {
+        let totals = train.totals();
+        let names = names(None, train.columns(), true);
+        let intercept = train.columns();
+        let firth = Firth::new(train, &names)?;
+        // The null model first; its information has all columns, as l* has.
+        let start = without_features(train);
+        let mut theta = start.coefficients;
+        theta.push(start.intercept);
+        let null = firth.maximise(theta, &[intercept], run)?;
+        let all: Vec<usize> = (0..=intercept).collect();
+        let best = firth.maximise(null.theta, &all, run)?;
+
+        let mut inference = Inference {
+            title: "Logistic regression for rare events, Firth's penalised likelihood",
+            notes: vec![
+                Note::PenalisedLikelihood,
+                Note::FrequencyCovariance(Covariance::Fisher),
+                if level.is_some() { Note::ProfileLikelihood } else { Note::Wald },
+            ],
+            names,
+            has_intercept: true,
+            covariance: best.covariance(),
+            estimates: best.theta.clone(),
+            profile: None,
+            rows: totals.rows(),
+            positives: totals.positives,
+            log_likelihood: best.value,
+            null_log_likelihood: null.value,
+        };
+        let whole = inference.covariance[(intercept, intercept)];
+        if self.subtracts_counts() {
+            subtract_variance_of_counts(train, &mut inference)?;
+        }
+        if let Some(level) = level {
+            let share = inference.covariance[(intercept, intercept)] / whole;
+            inference.profile =
+                Some(profile(&firth, &best, level, shift, share, &inference.names, run)?);
+        }
+        let diagnostics = Diagnostics {
+            objective: -best.value,
+            gradient_norm: best.score_norm(),
+            iterations: best.iterations,
+            passes: 4 * (best.iterations + 1),
+            collinearity: Collinearity::Absent,
+            stop: best.stop,
+        };
+        Ok(Estimate { diagnostics, inference, bias: None })
+    }
 }
 
-/// What the chance in the numbers of events and others is in the variance of an intercept: 1/n₁ + 1/n₀
-/// with the numbers that are expected at `theta`, which maximum likelihood makes those observed.
+/// Profile-likelihood intervals and likelihood-ratio tests of all coefficients.
 ///
-/// As Σπ(1 − π) is at most what it would be were all π equal, this is at most the intercept's entry of
-/// the inverse information at `theta`.
-fn variance_of_counts(data: &Dataset<'_>, theta: &[f64]) -> Result<f64> {
-    let (_, rows) = Objective::new(data, &LogLoss, 0.0, true)?.rows_at(theta);
+/// `share` is the share of the intercept's variance that does not come from the numbers of events and others:
+/// the likelihood ratio of an intercept from which these are taken out is distributed as χ² times that share
+/// (Kent 1982).
+fn profile(
+    firth: &Firth<'_>,
+    best: &At,
+    level: f64,
+    shift: f64,
+    share: f64,
+    names: &[String],
+    run: &Run,
+) -> Result<Profile> {
+    let z = normal_quantile(level)?;
+    let mut profile = Profile { level, intervals: Vec::new(), p_values: Vec::new() };
+    for j in 0..names.len() {
+        let is_intercept = j + 1 == names.len();
+        let (shift, share) = if is_intercept { (shift, share) } else { (0.0, 1.0) };
+        let [low, high] = firth.interval(best, j, z * share.sqrt(), names, run)?;
+        profile.intervals.push([low - shift, high - shift]);
+        let ratio = firth.likelihood_ratio(best, j, shift, run)?;
+        profile.p_values.push(chi_squared_tail(ratio / share));
+    }
+    Ok(profile)
+}
+
+/// The weights that take the classes of a sample to a population's rate τ.
+struct ClassWeighting {
+    rate: f64,
+    loss: Arc<dyn Loss>,
+    event_weight: f64,
+    other_weight: f64,
+}
+
+impl ClassWeighting {
+    fn new(train: &Dataset<'_>, rate: f64) -> Result<Self> {
+        let totals = train.totals();
+        Ok(Self {
+            rate,
+            loss: WeightedLogLoss::population(rate)?.resolve(&totals)?,
+            event_weight: rate / totals.rate(),
+            other_weight: (1.0 - rate) / (totals.negative_weight / totals.weight()),
+        })
+    }
+
+    fn note(&self) -> Note {
+        let Self { rate, event_weight, other_weight, .. } = *self;
+        Note::Weighting { rate, event_weight, other_weight }
+    }
+}
+
+/// Subtracts from the intercept's variance what the chance in the numbers of events and others adds to it:
+/// 1/n₁ + 1/n₀ with the expected numbers, which under maximum likelihood are those observed.
+///
+/// As Σπ(1 − π) is largest where all π are equal, this is at most the intercept's entry of the inverse
+/// information. Without features it is that entry, but for rounding.
+fn subtract_variance_of_counts(data: &Dataset<'_>, inference: &mut Inference) -> Result<()> {
+    let (_, rows) = Objective::new(data, &LogLoss, 0.0, true)?.rows_at(&inference.estimates);
     // Gradients are w(π − y).
     let surplus: f64 = rows.iter().map(|row| row.gradient).sum();
     let totals = data.totals();
-    Ok(1.0 / (totals.positive_weight + surplus) + 1.0 / (totals.negative_weight - surplus))
-}
-
-/// Takes the variance of the counts from the intercept's and says so. The share of it that is left is
-/// zero without features, but for rounding.
-fn subtract_counts(covariance: &mut Array2<f64>, counts: f64) -> String {
-    let intercept = covariance.nrows() - 1;
-    let variance = &mut covariance[(intercept, intercept)];
+    let counts =
+        1.0 / (totals.positive_weight + surplus) + 1.0 / (totals.negative_weight - surplus);
+    let variance = &mut inference.covariance[(data.columns(), data.columns())];
     *variance = (*variance - counts).max(0.0);
-    format!(
-        "less 1/n₁ + 1/n₀ = {counts:.6} for the intercept: the numbers of events and others are \
-         corrected for"
-    )
+    inference.notes.push(Note::LessVarianceOfCounts(counts));
+    Ok(())
 }
 
-/// (XᵀWX)⁻¹XᵀWξ at the coefficients `theta`.
-fn finite_sample_bias(
+/// Subtracts the finite-sample bias (XᵀWX)⁻¹XᵀWξ from the estimates, and returns it.
+fn subtract_bias(
     data: &Dataset<'_>,
     loss: &dyn Loss,
     event_weight: f64,
-    theta: &[f64],
+    inference: &mut Inference,
 ) -> Result<Vec<f64>> {
     // A loss that weighs the classes has another curvature for events than for others. King & Zeng's W
     // is that: wᵢ πᵢ(1 − πᵢ), with wᵢ = w₁ for events and w₀ for others.
     let objective = Objective::new(data, loss, 0.0, true)?;
-    let (_, rows) = objective.rows_at(theta);
-    let names = names(None, data.columns(), true);
-    let information = objective.sum_of_outer_products(|i| rows[i].hessian);
-    let factor = super::logistic::inference::factor(&information, &names)?;
-    let q = quadratic_forms(data.features(), true, &factor.inverse());
-    Ok(factor.solve(&objective.sum_of_rows(|i| {
+    let (_, rows) = objective.rows_at(&inference.estimates);
+    let information = objective.design.sum_of_outer_products(|i| rows[i].hessian);
+    let factor = inference::factor(&information, &inference.names)?;
+    let q = quadratic_forms(data.features(), &factor.inverse());
+    let bias = factor.solve(&objective.design.sum_of_rows(|i| {
         let xi = 0.5 * q[i] * ((1.0 + event_weight) * sigmoid(rows[i].logit) - event_weight);
         rows[i].hessian * xi
-    })))
-}
-
-fn fit_firth(
-    train: &Dataset<'_>,
-    profile: Option<f64>,
-    shift: f64,
-    counted: bool,
-    run: &Run,
-) -> Result<(FittedLogisticRegression, Inference)> {
-    let totals = train.totals();
-    let names = names(None, train.columns(), true);
-    let (k, intercept) = (names.len(), names.len() - 1);
-    let firth = Firth::new(train, &names)?;
-    // As for maximum likelihood: the log-odds less the mean offset give the curvature its right size.
-    let offset = train.offsets().map_or(0.0, |o| o.iter().sum::<f64>() / o.len() as f64);
-    let mut start = vec![0.0; k];
-    start[intercept] = totals.log_odds() - offset;
-    // The null model first; its information has all columns, as l* has.
-    let null = firth.maximise(start, &[intercept], run)?;
-    let all: Vec<usize> = (0..k).collect();
-    let best = firth.maximise(null.theta, &all, run)?;
-
-    let mut covariance = to_array(&best.covariance());
-    let mut counts = None;
-    // The share of the intercept's variance that is left: the likelihood ratio of an intercept from
-    // which the counts are taken out is distributed as χ² times that share (Kent 1982).
-    let mut left = 1.0;
-    if !counted {
-        let whole = covariance[(intercept, intercept)];
-        counts = Some(subtract_counts(&mut covariance, variance_of_counts(train, &best.theta)?));
-        left = covariance[(intercept, intercept)] / whole;
-    }
-    let profile = match profile {
-        None => None,
-        Some(level) => {
-            let z = normal_quantile(level)?;
-            let mut made = Profile { level, intervals: Vec::new(), p_values: Vec::new() };
-            for j in 0..k {
-                let (shift, left) = if j == intercept { (shift, left) } else { (0.0, 1.0) };
-                let [low, high] = firth.interval(&best, j, z * left.sqrt(), &names, run)?;
-                made.intervals.push([low - shift, high - shift]);
-                // A corrected intercept of 0 is one of `shift` in the sample.
-                let ratio = firth.likelihood_ratio(&best, j, shift, run)?;
-                made.p_values.push(chi_squared_tail(ratio / left));
-            }
-            Some(made)
-        }
-    };
-    let tests = match profile {
-        Some(_) => "p-values and intervals by profile likelihood",
-        None => "p-values and intervals by Wald's approximation",
-    };
-    let mut notes = vec![
-        "log-likelihoods are the penalised ones, l + ½ ln det I".into(),
-        format!("covariance: inverse Fisher information; {tests}"),
-    ];
-    notes.extend(counts);
-    let diagnostics = Diagnostics {
-        objective: -best.value,
-        gradient_norm: best.score_norm(),
-        iterations: best.iterations,
-        passes: 4 * (best.iterations + 1),
-        collinearity: Collinearity::Absent,
-        stop: best.stop,
-    };
-    let inference = Inference {
-        title: "Logistic regression for rare events, Firth's penalised likelihood".into(),
-        notes,
-        names,
-        has_intercept: true,
-        covariance,
-        estimates: best.theta.clone(),
-        profile,
-        rows: totals.rows(),
-        positives: totals.positives,
-        log_likelihood: best.value,
-        null_log_likelihood: null.value,
-    };
-    Ok((FittedLogisticRegression::new(best.theta, train.columns(), diagnostics), inference))
+    }));
+    inference.estimates.iter_mut().zip(&bias).for_each(|(estimate, bias)| *estimate -= bias);
+    let n: f64 = effective_rows(data, Weighting::Frequency).iter().sum();
+    let shrink = n / (n + bias.len() as f64);
+    inference.covariance *= shrink * shrink;
+    inference.notes.push(Note::BiasCorrection(shrink * shrink));
+    Ok(bias)
 }
 
 /// A fitted [`RareEvents`]: corrected coefficients, their uncertainty, and what was applied.
-#[derive(Debug, Clone)]
-pub struct FittedRareEvents {
-    line: FittedLogisticRegression,
+///
+/// With [`RareEvents::corrected_probabilities`] a prediction is the log-odds of π̃ + C. That is an expansion for
+/// a small x₀V(β̃)x₀ᵀ; offsets that a caller adds to the logits afterwards are not part of it. Where π̃ + C is no
+/// probability, because the row is too far from the training rows for the expansion, the prediction is
+/// [`Error::Numerical`].
+pub type FittedRareEvents = FittedLinear<RareEventsFit>;
+
+/// The details of a [`FittedRareEvents`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct RareEventsFit {
+    diagnostics: Diagnostics,
     inference: Inference,
     bias: Option<Vec<f64>>,
-    /// V(β̃), if predictions are averaged over the uncertainty of the coefficients.
-    average: Option<Mat<f64>>,
+    /// Whether predictions are averaged over the uncertainty of the coefficients.
+    averaged: bool,
     is_prior_corrected: bool,
 }
 
 impl FittedRareEvents {
-    /// The corrected coefficients, one per column.
-    #[must_use]
-    pub fn coefficients(&self) -> &[f64] {
-        self.line.coefficients()
-    }
-
-    /// The corrected intercept.
-    #[must_use]
-    pub fn intercept(&self) -> f64 {
-        self.line.intercept()
-    }
-
-    /// Standard errors, tests and intervals; printed, it says what was applied.
+    /// Standard errors, tests and intervals; the printed table says what was applied.
     #[must_use]
     pub fn inference(&self) -> &Inference {
-        &self.inference
+        &self.details.inference
     }
 
-    /// The finite-sample bias that was subtracted, the intercept's last; `None` if there was none.
+    /// The finite-sample bias that was subtracted, the intercept's last; `None` if none was.
     #[must_use]
     pub fn bias(&self) -> Option<&[f64]> {
-        self.bias.as_deref()
+        self.details.bias.as_deref()
     }
 
     /// How the fit went.
     #[must_use]
     pub fn diagnostics(&self) -> &Diagnostics {
-        self.line.diagnostics()
-    }
-
-    /// The same with names for the columns, in their order, for the summary.
-    ///
-    /// # Errors
-    /// [`Error::InvalidArgument`] unless there is one name per column.
-    pub fn with_feature_names<S: Into<String>>(
-        mut self,
-        names: impl IntoIterator<Item = S>,
-    ) -> Result<Self> {
-        self.inference = self.inference.with_feature_names(names)?;
-        Ok(self)
+        &self.details.diagnostics
     }
 }
 
-impl Predict for FittedRareEvents {
-    /// With [`RareEvents::corrected_probabilities`], the log-odds of π̃ + C. That is an expansion for a
-    /// small x₀V(β̃)x₀ᵀ; offsets that a caller adds to the logits afterwards are not part of it.
-    ///
-    /// # Errors
-    /// As for any model, and [`Error::Numerical`] where π̃ + C is no probability, because the row is so
-    /// far from the rows trained on that the expansion does not hold.
-    fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
-        self.line.logits_into(x, out)?;
-        let Some(covariance) = &self.average else { return Ok(()) };
-        let variances = quadratic_forms(x, true, covariance);
-        for (row, (logit, variance)) in out.iter_mut().zip(variances).enumerate() {
+impl FitDetails for RareEventsFit {
+    fn describe(&self, _: &LinearModel) -> String {
+        let notes: Vec<String> = self.inference.notes.iter().map(Note::to_string).collect();
+        format!("{} ({}): {}", self.inference.title, notes.join("; "), self.diagnostics)
+    }
+
+    fn is_prior_corrected(&self) -> bool {
+        self.is_prior_corrected
+    }
+
+    fn adjust(&self, x: FeaturesView<'_>, logits: &mut [f64]) -> Result<()> {
+        if !self.averaged {
+            return Ok(());
+        }
+        let variances = quadratic_forms(x, &self.inference.covariance);
+        for (row, (logit, variance)) in logits.iter_mut().zip(variances).enumerate() {
             let p = sigmoid(*logit);
             // π + C = π(1 + (½ − π)(1 − π)v), and 1 − π − C = (1 − π)(1 − (½ − π)πv).
             let c = (0.5 - p) * variance;
@@ -569,18 +566,13 @@ impl Predict for FittedRareEvents {
         Ok(())
     }
 
-    fn is_prior_corrected(&self) -> bool {
-        self.is_prior_corrected
-    }
-
-    fn describe(&self) -> String {
-        let notes = self.inference.notes.join("; ");
-        format!("{} ({notes}): {}", self.inference.title, self.line.diagnostics())
+    fn name_columns(&mut self, names: &[String]) {
+        self.inference.names.splice(..names.len(), names.iter().cloned());
     }
 }
 
 impl fmt::Display for FittedRareEvents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inference.fmt(f)
+        self.inference().fmt(f)
     }
 }

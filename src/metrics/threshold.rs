@@ -1,31 +1,30 @@
 //! Where to put the threshold.
 
-use super::confusion::{Confusion, check_beta, check_share, confusion_of};
+use super::confusion::{Confusion, ensure_beta, ensure_share};
 use super::curves::Flagged;
-use super::ordered::Ordered;
-use super::ranked::Ranked;
-use super::reliability::probabilities_ranked;
-use super::rows::{Domain, Sum, Weighted, binade};
-use crate::core::same_length;
-use crate::{Error, Folds, Result};
+use super::ranked::RankedScores;
+use super::rows::{Classes, Domain, Sum, WeightedRows};
+use super::sorted_rows::SortedRows;
+use crate::core::{Error, Folds, Result, same_length};
+use crate::numerics::power_of_two_below;
 
 /// What a threshold is to achieve. Rows with score ≥ threshold are flagged.
 ///
 /// A threshold is chosen [from labels](Self::choose), on the empirical curve;
-/// [out of sample](Self::choose_cross_fitted), with an honest estimate of what it will do; or
-/// [without labels](Self::choose_calibrated), from probabilities that are taken at their word.
+/// [by cross-fitting](Self::choose_cross_fitted), with an out-of-sample estimate of what it does; or
+/// [without labels](Self::choose_calibrated), from probabilities that are assumed to be calibrated.
 ///
 /// ```
-/// use imbalance::metrics::Goal;
+/// use imbalance::metrics::ThresholdRule;
 ///
 /// let labels = [false, false, true, false, true];
 /// let scores = [0.1, 0.2, 0.3, 0.6, 0.9];
 /// // A miss costs ten false alarms: better to flag one negative than to miss the positive at 0.3.
-/// let choice = Goal::cost(1.0, 10.0)?.choose(&labels, &scores, None)?;
-/// assert_eq!((choice.threshold, choice.value), (0.3, Some(0.2)));
+/// let rule = ThresholdRule::cost(1.0, 10.0)?;
+/// let best = rule.choose(&labels, &scores, None)?;
+/// assert_eq!((best.threshold, best.value), (0.3, Some(0.2)));
 /// // Calibrated probabilities need no labels: flag where 10 p ≥ 1 − p.
-/// let choice = Goal::cost(1.0, 10.0)?.choose_calibrated(&scores, None)?;
-/// assert_eq!(choice.threshold, 1.0 / 11.0);
+/// assert_eq!(rule.choose_calibrated(&scores, None)?.threshold, 1.0 / 11.0);
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,7 +33,7 @@ use crate::{Error, Folds, Result};
     derive(serde::Serialize, serde::Deserialize),
     serde(into = "Kind", try_from = "Kind")
 )]
-pub struct Goal(Kind);
+pub struct ThresholdRule(Kind);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -52,42 +51,48 @@ enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
-pub struct Choice {
+pub struct Threshold {
     /// Flag rows with score ≥ this; +∞ (`null` in JSON) if flagging nothing is best.
     #[cfg_attr(feature = "serde", serde(with = "super::infinite"))]
     pub threshold: f64,
-    /// What the goal is about, of these rows: the mean cost per unit of weight, `F_β`, the share flagged,
-    /// the weight flagged, the precision, or the recall. `None` where that is 0 / 0.
+    /// The quantity of the rule, on these rows: the mean cost per unit of weight, `F_β`, the share flagged,
+    /// the weight flagged, the precision, or the recall. `None` where it is 0 / 0.
     pub value: Option<f64>,
-    /// What is flagged, on the rows the threshold was chosen on.
+    /// The confusion matrix on the rows that the threshold was chosen on.
     pub confusion: Confusion,
 }
 
-/// A threshold with an estimate of what it does on other rows; see [`Goal::choose_cross_fitted`].
+/// A threshold with an estimate of what it does on other rows; see [`ThresholdRule::choose_cross_fitted`].
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
-pub struct HonestChoice {
-    /// The threshold chosen on all rows, with what it seems to do there.
-    pub choice: Choice,
-    /// The threshold chosen without each fold; their spread says how stable the choice is.
+pub struct CrossFittedThreshold {
+    /// The threshold chosen on all rows, with its optimistic results on the same rows.
+    pub in_sample: Threshold,
+    /// The threshold chosen without each fold; their spread shows how stable the choice is.
     #[cfg_attr(feature = "serde", serde(with = "super::infinite::list"))]
     pub fold_thresholds: Vec<f64>,
-    /// What each row got from the threshold chosen without its fold, summed over all rows judged.
+    /// The confusion matrix in which each row is decided by the threshold chosen without its fold.
     pub confusion: Confusion,
-    /// [`Choice::value`] of that.
+    /// [`Threshold::value`] of this confusion matrix.
     pub value: Option<f64>,
 }
 
-impl Goal {
+impl ThresholdRule {
     /// Least cost, where only mistakes cost.
     ///
     /// On calibrated probabilities the best threshold is `c_fp / (c_fp + c_fn)`.
     ///
     /// # Errors
-    ///
     /// [`Error::InvalidArgument`] unless both costs are positive and finite.
     pub fn cost(false_positive: f64, false_negative: f64) -> Result<Self> {
+        for (argument, cost) in
+            [("false_positive", false_positive), ("false_negative", false_negative)]
+        {
+            if !(cost > 0.0 && cost.is_finite()) {
+                return Err(Error::invalid(argument, cost, "positive and finite"));
+            }
+        }
         Self::cost_matrix([[0.0, false_positive], [false_negative, 0.0]])
     }
 
@@ -98,14 +103,14 @@ impl Goal {
     /// `(c_fp − c_tn) / (c_fp − c_tn + c_fn − c_tp)` (Elkan 2001, equation 2).
     ///
     /// # Errors
-    ///
     /// [`Error::InvalidArgument`] unless all are finite and each mistake costs more than the right
     /// decision.
     pub fn cost_matrix(costs: [[f64; 2]; 2]) -> Result<Self> {
         let [[true_negative, false_positive], [false_negative, true_positive]] = costs;
         let finite = costs.as_flattened().iter().all(|cost| cost.is_finite());
         if !(finite && false_positive > true_negative && false_negative > true_positive) {
-            let expected = "finite, with each mistake dearer than the right decision";
+            let expected =
+                "finite, and for each label a mistake must cost more than the right decision";
             return Err(Error::invalid("costs", format!("{costs:?}"), expected));
         }
         Ok(Self(Kind::Cost(costs)))
@@ -114,28 +119,25 @@ impl Goal {
     /// Largest `F_β`.
     ///
     /// # Errors
-    ///
     /// [`Error::InvalidArgument`] unless β is positive and finite.
     pub fn f_beta(beta: f64) -> Result<Self> {
-        check_beta(beta)?;
+        ensure_beta(beta)?;
         Ok(Self(Kind::FBeta(beta)))
     }
 
     /// As many rows as possible, but at most this share (by weight).
     ///
     /// # Errors
-    ///
     /// [`Error::InvalidArgument`] unless 0 < `share` ≤ 1.
     pub fn share(share: f64) -> Result<Self> {
-        check_share(share)?;
+        ensure_share("share", share)?;
         Ok(Self(Kind::Share(share)))
     }
 
-    /// As many rows as possible, but at most `rows` (by weight). Out of sample it is the share that this
+    /// As many rows as possible, but at most `rows` (by weight). Cross-fitting uses the share that `rows`
     /// is of all rows.
     ///
     /// # Errors
-    ///
     /// [`Error::InvalidArgument`] unless `rows` is positive and finite.
     pub fn budget(rows: f64) -> Result<Self> {
         if rows > 0.0 && rows.is_finite() {
@@ -148,30 +150,27 @@ impl Goal {
     /// Largest recall with at least this precision.
     ///
     /// # Errors
-    ///
     /// [`Error::InvalidArgument`] unless 0 < `precision` ≤ 1.
     pub fn precision_floor(precision: f64) -> Result<Self> {
-        check_floor("precision", precision)?;
+        ensure_share("precision", precision)?;
         Ok(Self(Kind::PrecisionFloor(precision)))
     }
 
     /// Fewest flagged rows with at least this recall.
     ///
     /// # Errors
-    ///
     /// [`Error::InvalidArgument`] unless 0 < `recall` ≤ 1.
     pub fn recall_floor(recall: f64) -> Result<Self> {
-        check_floor("recall", recall)?;
+        ensure_share("recall", recall)?;
         Ok(Self(Kind::RecallFloor(recall)))
     }
 
-    /// The best threshold on labelled rows, among their scores. Where two are equally good, the higher.
+    /// The best threshold on labelled rows, among their scores. Of equally good thresholds, the highest.
     ///
-    /// What it does on these rows is optimistic; see [`choose_cross_fitted`](Self::choose_cross_fitted).
+    /// Its results on these rows are optimistic; see [`choose_cross_fitted`](Self::choose_cross_fitted).
     /// Rows of equal score are flagged together, so a share or a budget may not be used up.
     ///
     /// # Errors
-    ///
     /// [`Error::OneClass`] if positives have no weight, [`Error::InvalidArgument`] if no threshold
     /// reaches the precision, and the [errors common to all metrics](super#errors).
     pub fn choose(
@@ -179,19 +178,17 @@ impl Goal {
         labels: &[bool],
         scores: &[f64],
         weights: Option<&[f64]>,
-    ) -> Result<Choice> {
-        self.choose_ranked(&Ranked::new(labels, scores, weights)?)
+    ) -> Result<Threshold> {
+        self.choose_ranked(&RankedScores::new(labels, scores, weights)?)
     }
 
     /// [`choose`](Self::choose) on rows that are sorted already.
     ///
     /// # Errors
-    ///
     /// As [`choose`](Self::choose).
-    pub fn choose_ranked(&self, rows: &Ranked) -> Result<Choice> {
-        rows.need_positives("the choice of a threshold")?;
-        let best = self.best(rows.flagged(), rows)?;
-        Ok(self.choice(best.threshold, confusion_of(rows, best.positive, best.negative)))
+    pub fn choose_ranked(&self, rows: &RankedScores) -> Result<Threshold> {
+        rows.classes.ensure_positives("the choice of a threshold")?;
+        self.threshold(None, rows.flagged(), &rows.classes)
     }
 
     /// The best threshold if probabilities are calibrated: each row counts as p of a positive and 1 − p
@@ -201,61 +198,59 @@ impl Goal {
     /// expected weights.
     ///
     /// # Errors
-    ///
     /// [`Error::OneClass`] if all probabilities are 0, [`Error::InvalidArgument`] if no threshold reaches
     /// the precision, and the [errors common to all metrics](super#errors).
     pub fn choose_calibrated(
         &self,
         probabilities: &[f64],
         weights: Option<&[f64]>,
-    ) -> Result<Choice> {
+    ) -> Result<Threshold> {
         let labels = vec![false; probabilities.len()];
-        self.choose_calibrated_ranked(&probabilities_ranked(&labels, probabilities, weights)?)
+        let rows = RankedScores::of_probabilities(&labels, probabilities, weights)?;
+        self.choose_calibrated_ranked(&rows)
     }
 
     /// [`choose_calibrated`](Self::choose_calibrated) on rows that are sorted already, whatever their
     /// labels.
     ///
     /// # Errors
-    ///
     /// As [`choose_calibrated`](Self::choose_calibrated).
-    pub fn choose_calibrated_ranked(&self, rows: &Ranked) -> Result<Choice> {
-        rows.need_probabilities()?;
-        let rows = Expected(rows);
-        rows.need_positives("the choice of a threshold")?;
-        if let Kind::Cost(costs) = self.0 {
-            let [false_positive, false_negative] = cost_of_mistakes(costs);
-            let threshold = false_positive / (false_positive + false_negative);
-            let last = rows.flagged().take_while(|at| at.threshold >= threshold).last();
-            let at = last.unwrap_or(Flagged::NOTHING);
-            return Ok(self.choice(threshold, confusion_of(&rows, at.positive, at.negative)));
-        }
-        let best = self.best(rows.flagged(), &rows)?;
-        Ok(self.choice(best.threshold, confusion_of(&rows, best.positive, best.negative)))
+    pub fn choose_calibrated_ranked(&self, rows: &RankedScores) -> Result<Threshold> {
+        rows.ensure_probabilities()?;
+        let classes = rows.expected_classes();
+        classes.ensure_positives("the choice of a threshold")?;
+        let closed_form = match self.0 {
+            Kind::Cost(costs) => {
+                let [false_positive, false_negative] = cost_of_mistakes(costs);
+                Some(false_positive / (false_positive + false_negative))
+            }
+            _ => None,
+        };
+        self.threshold(closed_form, rows.expected_flagged(), &classes)
     }
 
-    /// The best threshold on all rows, with an honest estimate of what it does on others.
+    /// The best threshold on all rows, with an estimate of its results on new rows.
     ///
-    /// The rows that each fold judges are decided by the threshold that is best on the rows it trains
-    /// on. The folds say what "others" are: rows like these with [`Folds::stratified`], other groups (users,
-    /// page views) with [`Folds::by_group`], later rows with [`Folds::by_time`]. One sort.
+    /// The test rows of each fold are decided by the threshold that is best on its training rows. The folds
+    /// define what new rows are: rows like these with [`Folds::stratified`], new groups (users, page views)
+    /// with [`Folds::by_group`], later rows with [`Folds::by_time`]. One sort.
     ///
     /// # Errors
-    ///
-    /// As [`choose`](Self::choose), [`Error::LengthMismatch`] unless the folds are of as many rows, and
-    /// [`Error::OneClass`] if the positives that a fold trains on have no weight.
+    /// As [`choose`](Self::choose), [`Error::LengthMismatch`] if the folds are of another number of rows, and
+    /// [`Error::OneClass`] if the positives among the training rows of a fold have no weight.
     ///
     /// ```
     /// use imbalance::Folds;
-    /// use imbalance::metrics::Goal;
+    /// use imbalance::metrics::ThresholdRule;
     ///
     /// let labels: Vec<bool> = (0..1000).map(|i| i % 10 == 0).collect();
     /// let scores: Vec<f64> = (0..1000).map(|i| f64::from(i * 7919 % 1000) / 1000.0).collect();
-    /// // The scores know nothing. The best threshold on the same rows cannot see that.
+    /// // The scores carry no information, and still the best threshold on the same rows seems useful.
     /// let folds = Folds::stratified(&labels, 2, 7)?;
-    /// let honest = Goal::f_beta(1.0)?.choose_cross_fitted(&labels, &scores, None, &folds)?;
-    /// assert_eq!(honest.fold_thresholds.len(), 2);
-    /// assert!(honest.value <= honest.choice.value);
+    /// let rule = ThresholdRule::f_beta(1.0)?;
+    /// let cross_fitted = rule.choose_cross_fitted(&labels, &scores, None, &folds)?;
+    /// assert_eq!(cross_fitted.fold_thresholds.len(), 2);
+    /// assert!(cross_fitted.value <= cross_fitted.in_sample.value);
     /// # Ok::<(), imbalance::Error>(())
     /// ```
     pub fn choose_cross_fitted(
@@ -264,53 +259,74 @@ impl Goal {
         scores: &[f64],
         weights: Option<&[f64]>,
         folds: &Folds,
-    ) -> Result<HonestChoice> {
-        self.cross_fitted(&Ordered::new(labels, scores, Domain::Scores, weights)?, folds)
+    ) -> Result<CrossFittedThreshold> {
+        self.cross_fitted(&SortedRows::new(labels, scores, Domain::Scores, weights)?, folds)
     }
 
     /// [`choose_cross_fitted`](Self::choose_cross_fitted) on rows that are sorted already.
-    pub(crate) fn cross_fitted(&self, rows: &Ordered, folds: &Folds) -> Result<HonestChoice> {
-        same_length("the folds", folds.rows(), "labels", rows.len())?;
-        let choice = self.choose_ranked(rows.ranked())?;
-        let goal = self.relative_to(rows.ranked());
+    pub(crate) fn cross_fitted(
+        &self,
+        rows: &SortedRows,
+        folds: &Folds,
+    ) -> Result<CrossFittedThreshold> {
+        same_length("folds", folds.rows(), "labels", rows.len())?;
+        let in_sample = self.choose_ranked(rows.ranked())?;
+        let rule = self.relative_to(rows.ranked());
         let mut confusion = Confusion::default();
         let mut fold_thresholds = Vec::with_capacity(folds.count());
         for split in folds.splits() {
-            let of = |side: &[usize]| {
+            let select = |side: &[usize]| {
                 let mut inside = vec![false; rows.len()];
                 side.iter().for_each(|&row| inside[row] = true);
                 rows.select(|row| inside[row])
             };
-            let Some(others) = of(split.train()) else {
-                return Err(Error::NoRows { what: "what a fold trains on, by weight," });
+            let Some(train) = select(split.train()) else {
+                return Err(Error::NoRows { what: "the training rows of a fold, by weight," });
             };
-            others.need_positives("the choice of a threshold without one fold")?;
-            let threshold = match goal.best(others.flagged(), &others) {
-                // What cannot be reached without the fold flags nothing in it.
+            train.classes.ensure_positives("the choice of a threshold without one fold")?;
+            let threshold = match rule.best(train.flagged(), &train.classes) {
+                // A rule that no threshold meets on the training rows flags none of the test rows.
                 Err(Error::InvalidArgument { .. }) => f64::INFINITY,
                 best => best?.threshold,
             };
             fold_thresholds.push(threshold);
-            if let Some(judged) = of(split.test()) {
-                confusion = confusion.merge(judged.confusion(threshold)?);
+            if let Some(test) = select(split.test()) {
+                confusion = confusion.merge(test.confusion(threshold)?);
             }
         }
-        Ok(HonestChoice { choice, fold_thresholds, confusion, value: self.value(&confusion) })
+        let value = self.value(&confusion);
+        Ok(CrossFittedThreshold { in_sample, fold_thresholds, confusion, value })
     }
 
-    /// The goal as it applies to a part of the rows.
-    fn relative_to(self, rows: &Ranked) -> Self {
+    /// The rule as it applies to a part of the rows.
+    fn relative_to(self, rows: &RankedScores) -> Self {
         match self.0 {
             Kind::Budget(budget) => Self(Kind::Share((budget / rows.weight()).min(1.0))),
             _ => self,
         }
     }
 
-    fn choice(&self, threshold: f64, confusion: Confusion) -> Choice {
-        Choice { threshold, value: self.value(&confusion), confusion }
+    /// The given threshold or the best one, with its results on the rows whose thresholds are `flagged`,
+    /// from the highest down.
+    fn threshold(
+        &self,
+        given: Option<f64>,
+        flagged: impl Iterator<Item = Flagged>,
+        classes: &Classes,
+    ) -> Result<Threshold> {
+        let (threshold, at) = match given {
+            Some(given) => (given, flagged.take_while(|at| at.threshold >= given).last()),
+            None => {
+                let best = self.best(flagged, classes)?;
+                (best.threshold, Some(best))
+            }
+        };
+        let at = at.unwrap_or(Flagged::NOTHING);
+        let confusion = classes.confusion(at.positive, at.negative);
+        Ok(Threshold { threshold, value: self.value(&confusion), confusion })
     }
 
-    /// What the goal is about, of these decisions; see [`Choice::value`].
+    /// The quantity of the rule for these decisions; see [`Threshold::value`].
     pub(crate) fn value(&self, at: &Confusion) -> Option<f64> {
         match self.0 {
             Kind::Cost(costs) => {
@@ -338,11 +354,11 @@ impl Goal {
     /// The best of the thresholds, given from the highest down; weights in the unit of the rows.
     fn best(
         &self,
-        thresholds: impl Iterator<Item = Flagged>,
-        rows: &impl Weighted,
+        mut thresholds: impl Iterator<Item = Flagged>,
+        classes: &Classes,
     ) -> Result<Flagged> {
-        let positive = rows.positive();
-        // Rounding must not turn away a share of exactly one in ten, or a recall of exactly 0.9.
+        let positive = classes.positive();
+        // Rounding must not reject a share of exactly one in ten, or a recall of exactly 0.9.
         const SLACK: f64 = 1e-12;
         let best = match self.0 {
             Kind::Cost(costs) => {
@@ -357,8 +373,8 @@ impl Goal {
                     at.positive / ((1.0 - share) * positive + share * at.weight())
                 })
             }
-            Kind::Share(share) => within(thresholds, share * rows.total() * (1.0 + SLACK)),
-            Kind::Budget(weight) => within(thresholds, weight / rows.unit() * (1.0 + SLACK)),
+            Kind::Share(share) => within(thresholds, share * classes.total() * (1.0 + SLACK)),
+            Kind::Budget(weight) => within(thresholds, weight / classes.unit * (1.0 + SLACK)),
             Kind::PrecisionFloor(floor) => {
                 let (mut best, mut most) = (None, 0.0_f64);
                 for at in thresholds {
@@ -378,7 +394,6 @@ impl Goal {
                 best
             }
             Kind::RecallFloor(floor) => {
-                let mut thresholds = thresholds;
                 thresholds.find(|at| at.positive >= floor * positive * (1.0 - SLACK))
             }
         };
@@ -387,15 +402,15 @@ impl Goal {
 }
 
 #[cfg(feature = "serde")]
-impl From<Goal> for Kind {
-    fn from(goal: Goal) -> Self {
-        goal.0
+impl From<ThresholdRule> for Kind {
+    fn from(rule: ThresholdRule) -> Self {
+        rule.0
     }
 }
 
-/// What is read is checked like what is made.
+/// Deserialisation goes through the constructors, which check.
 #[cfg(feature = "serde")]
-impl TryFrom<Kind> for Goal {
+impl TryFrom<Kind> for ThresholdRule {
     type Error = Error;
 
     fn try_from(kind: Kind) -> Result<Self> {
@@ -414,16 +429,10 @@ impl TryFrom<Kind> for Goal {
 /// overflows; a power of two, so that nothing is rounded.
 fn cost_of_mistakes(costs: [[f64; 2]; 2]) -> [f64; 2] {
     let [[true_negative, false_positive], [false_negative, true_positive]] = costs;
-    let unit = binade(costs.as_flattened().iter().fold(0.0, |most, cost| most.max(cost.abs())));
+    let unit = power_of_two_below(
+        costs.as_flattened().iter().fold(0.0, |most, cost| most.max(cost.abs())),
+    );
     [false_positive / unit - true_negative / unit, false_negative / unit - true_positive / unit]
-}
-
-fn check_floor(argument: &'static str, floor: f64) -> Result<()> {
-    if floor > 0.0 && floor <= 1.0 {
-        Ok(())
-    } else {
-        Err(Error::invalid(argument, floor, "above 0 and at most 1"))
-    }
 }
 
 /// The first of the thresholds for which `of` is largest.
@@ -452,35 +461,20 @@ impl Flagged {
     }
 }
 
-/// Rows whose labels do not count, each p of a positive and 1 − p of a negative.
-struct Expected<'a>(&'a Ranked);
+/// Without labels, each row counts as p of a positive and 1 − p of a negative.
+impl RankedScores {
+    fn expected_classes(&self) -> Classes {
+        let weights = [self.sum(|_, p| 1.0 - p), self.sum(|_, p| p)];
+        Classes { rows: [self.rows(), 0], weights, unit: self.classes.unit }
+    }
 
-impl Expected<'_> {
-    fn flagged(&self) -> impl Iterator<Item = Flagged> + '_ {
+    fn expected_flagged(&self) -> impl Iterator<Item = Flagged> + '_ {
         let (mut positive, mut negative) = (Sum::default(), Sum::default());
-        self.0.ties().rev().map(move |tie| {
-            positive.add(tie.weight() * tie.score);
-            negative.add(tie.weight() * (1.0 - tie.score));
-            Flagged { threshold: tie.score, positive: positive.value(), negative: negative.value() }
+        self.groups().rev().map(move |group| {
+            positive.add(group.weight() * group.score);
+            negative.add(group.weight() * (1.0 - group.score));
+            let (positive, negative) = (positive.value(), negative.value());
+            Flagged { threshold: group.score, positive, negative }
         })
-    }
-}
-
-impl Weighted for Expected<'_> {
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn row(&self, row: usize) -> (bool, f64, f64) {
-        let (_, p, weight) = self.0.row(row);
-        (false, p, weight)
-    }
-
-    fn class_weights(&self) -> [f64; 2] {
-        [self.0.sum(|_, p| 1.0 - p), self.0.sum(|_, p| p)]
-    }
-
-    fn unit(&self) -> f64 {
-        self.0.unit()
     }
 }

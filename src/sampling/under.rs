@@ -1,0 +1,86 @@
+//! What the under-samplers share: how many negatives they keep.
+
+use crate::core::{ClassTotals, Error, Result};
+
+/// How many negatives are kept, N̂₋, of N₋ beside N₊ positives.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum NegativesToKeep {
+    /// ratio · N₊.
+    PerPositive(f64),
+    /// rate · N₋.
+    Rate(f64),
+    /// N₊ / ratio.
+    PositivesPerNegative(f64),
+}
+
+impl NegativesToKeep {
+    pub(super) fn per_positive(ratio: f64) -> Result<Self> {
+        if ratio > 0.0 && ratio.is_finite() {
+            Ok(Self::PerPositive(ratio))
+        } else {
+            Err(Error::invalid("ratio", ratio, "positive and finite: negatives per positive"))
+        }
+    }
+
+    pub(super) fn rate(rate: f64) -> Result<Self> {
+        if rate > 0.0 && rate <= 1.0 {
+            Ok(Self::Rate(rate))
+        } else {
+            Err(Error::invalid("rate", rate, "above 0 and at most 1: the share of negatives kept"))
+        }
+    }
+
+    pub(super) fn positives_per_negative(ratio: f64) -> Result<Self> {
+        if ratio > 0.0 && ratio.is_finite() {
+            Ok(Self::PositivesPerNegative(ratio))
+        } else {
+            Err(Error::invalid("ratio", ratio, "positive and finite: positives per negative"))
+        }
+    }
+
+    /// The number of negatives asked for, not rounded, at most the number there are.
+    pub(super) fn unrounded(self, totals: &ClassTotals) -> Result<f64> {
+        let (positives, negatives) = (totals.positives as f64, totals.negatives as f64);
+        let wanted = match self {
+            Self::PerPositive(ratio) => ratio * positives,
+            Self::Rate(rate) => rate * negatives,
+            Self::PositivesPerNegative(ratio) => positives / ratio,
+        };
+        if matches!(self, Self::PositivesPerNegative(_)) && wanted.round() > negatives {
+            let expected = format!(
+                "at least {}: there are {positives} positives and {negatives} negatives, and leaving \
+                 out negatives can only raise their ratio; over-sampling positives raises it, too, so \
+                 for fewer positives per negative take more rows",
+                positives / negatives
+            );
+            return Err(Error::invalid("ratio", self.argument().1, expected));
+        }
+        Ok(wanted.min(negatives))
+    }
+
+    /// The number of negatives to keep, at least 1.
+    pub(super) fn rounded(self, totals: &ClassTotals) -> Result<usize> {
+        match self.unrounded(totals)?.round() as usize {
+            0 => Err(self.too_few(totals, "")),
+            wanted => Ok(wanted),
+        }
+    }
+
+    /// The error that no negative would be kept.
+    pub(super) fn too_few(self, totals: &ClassTotals, addition: &str) -> Error {
+        let (argument, value) = self.argument();
+        let expected = format!(
+            "large enough to keep a negative{addition}: there are {} positives and {} negatives",
+            totals.positives, totals.negatives
+        );
+        Error::invalid(argument, value, expected)
+    }
+
+    /// The argument that was given, and its value.
+    fn argument(self) -> (&'static str, f64) {
+        match self {
+            Self::PerPositive(ratio) | Self::PositivesPerNegative(ratio) => ("ratio", ratio),
+            Self::Rate(rate) => ("rate", rate),
+        }
+    }
+}
