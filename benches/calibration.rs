@@ -8,8 +8,9 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use imbalance::Seed;
 use imbalance::calibration::{
     BetaCalibration, BetaCdf, BoxCalibrator, CalibrationSet, Calibrator, HistogramBinning,
-    Interpolation, IsotonicRegression, PlattScaling, PriorCorrection, TemperatureScaling,
-    VennAbers, as_printed::LinearPriorScaling, multiclass::ClassSet,
+    Interpolation, IsotonicRegression, PlattScaling, PriorCorrection, QuadraticLogit,
+    SplineCalibration, TemperatureScaling, VennAbers, as_printed::LinearPriorScaling,
+    multiclass::ClassSet,
 };
 use imbalance::ndarray::Array2;
 use imbalance::numerics::sigmoid;
@@ -36,6 +37,8 @@ fn calibrators() -> Vec<(&'static str, BoxCalibrator)> {
         ("beta_am", BetaCalibration::am().boxed()),
         ("beta_ab", BetaCalibration::ab().boxed()),
         ("beta_cdf", BetaCdf.boxed()),
+        ("quadratic_logit", QuadraticLogit::new().boxed()),
+        ("spline", SplineCalibration::new().boxed()),
         ("temperature", TemperatureScaling::new().boxed()),
         ("temperature_bias_corrected", TemperatureScaling::new().bias_corrected(true).boxed()),
         ("histogram", HistogramBinning::quantiles(100).unwrap().boxed()),

@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "the macros of criterion make undocumented functions")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use imbalance::loss::FocalLoss;
 use imbalance::loss::LogLoss;
 use imbalance::model::RareEvents;
 use imbalance::model::logistic::{Covariance, Objective};

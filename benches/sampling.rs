@@ -8,6 +8,7 @@ use imbalance::sampling::{
     DrawMode, EditedNearestNeighbours, HardnessBand, PoissonHardNegatives, PoissonRuleSampler,
     RandomOverSampler, Rule, Smote, TomekLinks,
 };
+use imbalance::sampling::{HardNegativeMining, LocalCaseControl, Pilot, RuleSampler};
 
 /// The entries of the resampled features: selected rows are copied when they are read.
 fn chosen_and_copied(sampler: &dyn Sampler, data: &Dataset<'_>, run: &Run) -> usize {

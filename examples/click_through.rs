@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use imbalance::FittedPipeline;
 use imbalance::Precision;
 use imbalance::calibration::CalibrationMap;
 use imbalance::data::{CsvReader, Encoder, SyntheticClicks};

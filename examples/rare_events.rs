@@ -12,6 +12,7 @@
 use std::error::Error;
 use std::path::Path;
 
+use imbalance::Attribute;
 use imbalance::Categories;
 use imbalance::data::CsvReader;
 use imbalance::model::{FittedRareEvents, RareEvents};

@@ -18,6 +18,7 @@ use imbalance::sampling::{
     NeighbourhoodCleaning, PoissonHardNegatives, PoissonRuleSampler, RandomOverSampler, Rule,
     Smote, SmoteNc, TomekLinks, VotingRule,
 };
+use imbalance::sampling::{HardNegativeMining, LocalCaseControl, NoSampling, Pilot, RuleSampler};
 
 type Named = (&'static str, Box<dyn Sampler>);
 

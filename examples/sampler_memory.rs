@@ -21,6 +21,7 @@ use imbalance::sampling::{
     NeighbourhoodCleaning, PoissonHardNegatives, PoissonRuleSampler, RandomOverSampler, Rule,
     Smote, SmoteNc, TomekLinks, VotingRule,
 };
+use imbalance::sampling::{HardNegativeMining, LocalCaseControl, NoSampling, Pilot, RuleSampler};
 use options::options;
 
 struct Arguments {

@@ -35,7 +35,7 @@
 //! | [`sampling`] | [`Sampler`](sampling::Sampler) | [`NoSampling`](sampling::NoSampling) | [`RandomUnderSampler`](sampling::RandomUnderSampler), [`HardNegativeMining`](sampling::HardNegativeMining), [`PoissonHardNegatives`](sampling::PoissonHardNegatives), [`LocalCaseControl`](sampling::LocalCaseControl), [`RuleSampler`](sampling::RuleSampler), [`PoissonRuleSampler`](sampling::PoissonRuleSampler), [`RandomOverSampler`](sampling::RandomOverSampler), [`Smote`](sampling::Smote), [`BorderlineSmote`](sampling::BorderlineSmote), [`Adasyn`](sampling::Adasyn), [`SmoteNc`](sampling::SmoteNc), [`TomekLinks`](sampling::TomekLinks), [`EditedNearestNeighbours`](sampling::EditedNearestNeighbours), [`NeighbourhoodCleaning`](sampling::NeighbourhoodCleaning), [`NearMiss`](sampling::NearMiss); chained by [`then`](sampling::Sampler::then) |
 //! | [`loss`] | [`Loss`](loss::Loss) | [`LogLoss`](loss::LogLoss), [`WeightedLogLoss`](loss::WeightedLogLoss), [`FocalLoss`](loss::FocalLoss), [`LogitAdjusted`](loss::LogitAdjusted), [`AsymmetricLoss`](loss::AsymmetricLoss); around any: [`ClassWeighted`](loss::ClassWeighted), [`LabelSmoothing`](loss::LabelSmoothing) |
 //! | [`model`] | [`Model`](model::Model), [`Predict`](model::Predict) | | [`LogisticRegression`](model::LogisticRegression), [`RareEvents`](model::RareEvents), [`FtrlProximal`](model::FtrlProximal); with the feature `gbdt`: `BoostedTrees`, `BoostedLeaves` |
-//! | [`calibration`] | [`Calibrator`](calibration::Calibrator), [`CalibrationMap`](calibration::CalibrationMap) | [`Uncalibrated`](calibration::Uncalibrated) | [`PriorCorrection`](calibration::PriorCorrection), [`PlattScaling`](calibration::PlattScaling), [`IsotonicRegression`](calibration::IsotonicRegression), [`BetaCalibration`](calibration::BetaCalibration), [`BetaCdf`](calibration::BetaCdf), [`TemperatureScaling`](calibration::TemperatureScaling), [`HistogramBinning`](calibration::HistogramBinning), [`VennAbers`](calibration::VennAbers) |
+//! | [`calibration`] | [`Calibrator`](calibration::Calibrator), [`CalibrationMap`](calibration::CalibrationMap) | [`Uncalibrated`](calibration::Uncalibrated) | [`PriorCorrection`](calibration::PriorCorrection), [`PlattScaling`](calibration::PlattScaling), [`IsotonicRegression`](calibration::IsotonicRegression), [`BetaCalibration`](calibration::BetaCalibration), [`BetaCdf`](calibration::BetaCdf), [`QuadraticLogit`](calibration::QuadraticLogit), [`SplineCalibration`](calibration::SplineCalibration), [`TemperatureScaling`](calibration::TemperatureScaling), [`HistogramBinning`](calibration::HistogramBinning), [`VennAbers`](calibration::VennAbers) |
 //!
 //! [`data`] holds feature matrices, data sets, splits and readers; [`metrics`] judges the result, and
 //! [`Evaluation`] makes one report of it, as text and, with the feature `plot`, with pictures. All
@@ -77,24 +77,17 @@ pub use pipeline::{CrossFit, DynPipeline, FittedPipeline, HoldOut, Pipeline};
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// What most programs need.
+/// What most programs need: the traits, the types of a pipeline, and the plainest method of each trait.
 pub mod prelude {
-    pub use crate::calibration::{
-        BetaCalibration, BetaCdf, CalibrationSet, Calibrator, HistogramBinning, IsotonicRegression,
-        PlattScaling, PriorCorrection, TemperatureScaling, Uncalibrated, VennAbers,
-    };
+    pub use crate::calibration::{Calibrator, PlattScaling, PriorCorrection};
     #[cfg(feature = "csv")]
     pub use crate::data::CsvReader;
     pub use crate::data::{Encoder, SyntheticClicks, Table};
-    pub use crate::loss::{FocalLoss, LogLoss, Loss, WeightedLogLoss};
-    pub use crate::metrics::Scorecard;
-    pub use crate::model::{FtrlProximal, LogisticRegression, Model, Predict};
-    pub use crate::sampling::{
-        HardNegativeMining, LocalCaseControl, NoSampling, Pilot, RandomOverSampler,
-        RandomUnderSampler, RuleSampler, Sampler, Smote,
-    };
+    pub use crate::loss::{LogLoss, Loss};
+    pub use crate::model::{LogisticRegression, Model, Predict};
+    pub use crate::sampling::{RandomUnderSampler, Sampler};
     pub use crate::{
-        Attribute, CrossFit, Cut, Dataset, Distortion, DynPipeline, Error, Evaluation, Features,
-        FittedPipeline, Folds, HoldOut, Pipeline, Row, Run, Scalar, Seed, Split,
+        CrossFit, Cut, Dataset, Distortion, DynPipeline, Error, Evaluation, HoldOut, Pipeline, Row,
+        Run, Seed, Split,
     };
 }

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use imbalance::Features;
 use imbalance::calibration::{
     BetaCalibration, BoxCalibrator, CalibrationSet, Calibrator, IsotonicRegression, PlattScaling,
 };

@@ -8,8 +8,8 @@ use imbalance::Cut;
 use imbalance::Distortion;
 use imbalance::calibration::{
     BetaCalibration, BetaCdf, BoxCalibrator, Calibrator, HistogramBinning, Interpolation,
-    IsotonicRegression, PlattScaling, PriorCorrection, TemperatureScaling, Uncalibrated, VennAbers,
-    as_printed::LinearPriorScaling,
+    IsotonicRegression, PlattScaling, PriorCorrection, QuadraticLogit, SplineCalibration,
+    TemperatureScaling, Uncalibrated, VennAbers, as_printed::LinearPriorScaling,
 };
 use imbalance::data::{SyntheticClicks, SyntheticLog};
 use imbalance::loss::{
@@ -147,6 +147,8 @@ pub(crate) const CALIBRATORS: &[(&str, Mean, MakeCalibrator)] = &[
     ("beta am", Mean::Learned, || Ok(BetaCalibration::am().boxed())),
     ("beta ab", Mean::LearnedLoosely, || Ok(BetaCalibration::ab().boxed())),
     ("beta CDF", Mean::LearnedLoosely, || Ok(BetaCdf.boxed())),
+    ("quadratic logit", Mean::Learned, || Ok(QuadraticLogit::new().boxed())),
+    ("spline", Mean::Learned, || Ok(SplineCalibration::new().boxed())),
     ("temperature", Mean::LearnedLoosely, || Ok(TemperatureScaling::new().boxed())),
     ("temperature, bias-corrected", Mean::Learned, || {
         Ok(TemperatureScaling::new().bias_corrected(true).boxed())

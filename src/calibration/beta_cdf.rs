@@ -104,7 +104,7 @@ impl Calibrator for BetaCdf {
         } else {
             let bounds = vec!["alpha = 0".into(), "beta = 0".into()];
             let parameters = ["alpha", "beta"].map(|name| Parameter::new(name, 0.0, None)).to_vec();
-            let solution = Solution { parameters, bounds, iterations: 0 };
+            let solution = Solution { parameters, bounds, ..Solution::default() };
             let totals = rows.totals();
             (
                 Form::Constant { logit: (totals.positive_weight / totals.negative_weight).ln() },
@@ -154,7 +154,8 @@ fn fitted(scored: &CalibrationSet<'_>) -> Result<(Form, Solution)> {
         Parameter::new(name, value, Some(error).filter(|e| e.is_finite()))
     };
     let parameters = vec![parameter("alpha", 0, alpha), parameter("beta", 1, beta)];
-    let solution = Solution { parameters, bounds: Vec::new(), iterations: found.iterations };
+    let iterations = found.iterations;
+    let solution = Solution { parameters, iterations, ..Solution::default() };
     Ok((Form::beta(alpha, beta), solution))
 }
 

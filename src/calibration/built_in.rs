@@ -3,7 +3,7 @@
 use super::as_printed::LinearPriorMap;
 use super::{
     BetaCdfMap, BetaMap, Calibration, CalibrationMap, HistogramMap, IsotonicMap, PlattMap,
-    PriorMap, Scale, TemperatureMap, Uncalibrated, VennAbersMap,
+    PriorMap, QuadraticMap, Scale, SplineMap, TemperatureMap, Uncalibrated, VennAbersMap,
 };
 
 macro_rules! maps {
@@ -79,6 +79,8 @@ maps! {
     Temperature(TemperatureMap) of "TemperatureScaling",
     Beta(BetaMap) of "BetaCalibration",
     BetaCdf(BetaCdfMap) of "BetaCdf",
+    Quadratic(QuadraticMap) of "QuadraticLogit",
+    Spline(SplineMap) of "SplineCalibration",
     Isotonic(IsotonicMap) of "IsotonicRegression",
     Histogram(HistogramMap) of "HistogramBinning",
     VennAbers(VennAbersMap) of "VennAbers",

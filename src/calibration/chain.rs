@@ -120,6 +120,7 @@ impl<A, B> ChainMap<A, B> {
                 parameter
             }));
             both.bounds.extend(report.bounds.iter().map(|bound| format!("{place} {bound}")));
+            both.falls.extend(&report.falls);
             both.iterations += report.iterations;
         }
         both

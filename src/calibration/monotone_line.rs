@@ -47,6 +47,7 @@ impl Solution {
                 .collect(),
             bounds: bounds.map(|(name, _)| format!("{name} = 0")).collect(),
             iterations: fit.iterations,
+            falls: Vec::new(),
         }
     }
 }
@@ -62,6 +63,20 @@ pub(super) fn ensure_overlap(
     let ranges @ [negatives, positives] = rows.sample().class_ranges(of, overlap);
     if !overlap(&ranges) && positives.high > negatives.low {
         return Err(Error::SeparatedScores { calibrator, kind: "" });
+    }
+    Ok(())
+}
+
+/// Refuses scores that a threshold splits into those of one class and those of the other, whichever is above: a line
+/// that may fall has no likeliest slope then. Scores that are all equal pass.
+pub(super) fn ensure_overlap_both_ways(
+    calibrator: &'static str,
+    rows: &CalibrationSet<'_>,
+) -> Result<()> {
+    ensure_overlap(calibrator, rows, |z| z)?;
+    let [negatives, positives] = rows.sample().class_ranges(|z| z, |_| false);
+    if positives.high <= negatives.low && positives.low < negatives.high {
+        return Err(Error::SeparatedScores { calibrator, kind: ", the wrong way round" });
     }
     Ok(())
 }

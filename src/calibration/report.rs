@@ -27,6 +27,9 @@ pub struct CalibrationReport {
     pub bounds: Vec<String>,
     /// Iterations of the solver; 0 where the solution is direct.
     pub iterations: usize,
+    /// Intervals of logits, which may be infinite, on which the map falls; none for a monotone map. In a chain they are
+    /// those of both maps, each on the scale of its own scores.
+    pub falls: Vec<(f64, f64)>,
     /// Rows that have weight.
     pub rows: usize,
     /// The scores as they came: σ(z).
@@ -67,6 +70,8 @@ pub(super) struct Solution {
     pub(super) parameters: Vec<Parameter>,
     pub(super) bounds: Vec<String>,
     pub(super) iterations: usize,
+    /// Intervals on which the map falls.
+    pub(super) falls: Vec<(f64, f64)>,
 }
 
 impl Parameter {
@@ -118,12 +123,13 @@ impl CalibrationReport {
             predicted_over_observed: predicted / observed,
             log_loss: loss / weight,
         };
-        let Solution { parameters, bounds, iterations } = solution;
+        let Solution { parameters, bounds, iterations, falls } = solution;
         Self {
             calibrator: calibrator.into(),
             parameters,
             bounds,
             iterations,
+            falls,
             rows: counted,
             before: fitness(p_before, loss_before),
             after: fitness(p_after, loss_after),
@@ -208,6 +214,9 @@ impl fmt::Display for CalibrationReport {
             write!(f, ", {} iterations", self.iterations)?;
         }
         write_solution(f, &self.parameters, &self.bounds)?;
+        for (low, high) in &self.falls {
+            write!(f, "\n  not monotone: the map falls from z = {low:.4} to {high:.4}")?;
+        }
         let (before, after) = (self.before, self.after);
         write!(
             f,

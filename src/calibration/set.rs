@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use super::apply::to_logits;
-use crate::core::{ClassTotals, Distortion, Error, IntoColumn, Result, check_weights, same_length};
+use crate::core::{
+    ClassTotals, Distortion, Error, IntoColumn, Result, ensure_weights, same_length,
+};
 use crate::exec::parallel::{self, BLOCK, position_in};
 use crate::exec::simd::{LANES, lanes};
 use crate::fit::Sample;
@@ -64,7 +66,7 @@ impl<'a> CalibrationSet<'a> {
     /// As for [`Dataset::with_weights`](crate::Dataset::with_weights).
     pub fn with_weights(mut self, weights: impl IntoColumn<'a, f64>) -> Result<Self> {
         let weights = weights.into_column();
-        check_weights(&weights, "the scores", self.rows())?;
+        ensure_weights(&weights, "the scores", self.rows())?;
         self.weights = Some(weights);
         Ok(self)
     }
@@ -174,7 +176,7 @@ impl<'a> CalibrationSet<'a> {
         if self.labels.is_empty() {
             return Err(Error::NoRows { what: "the calibration data" });
         }
-        self.totals().need_both(calibrator)
+        self.totals().ensure_both(calibrator)
     }
 }
 

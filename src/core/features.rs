@@ -314,8 +314,8 @@ impl<'a> FeaturesView<'a> {
     ///
     /// # Errors
     /// [`Error::ColumnMismatch`], or [`Error::NotCsr`] for a sparse matrix stored by columns.
-    pub fn check_columns(&self, columns: usize) -> Result<()> {
-        visit!(self, |x| x.check_columns(columns))
+    pub fn ensure_columns(&self, columns: usize) -> Result<()> {
+        visit!(self, |x| x.ensure_columns(columns))
     }
 
     /// One row.
@@ -383,7 +383,7 @@ impl<'a, F: Scalar> Matrix<'a, F> {
         matches!(self, Self::Sparse(_))
     }
 
-    pub(crate) fn check_columns(&self, columns: usize) -> Result<()> {
+    pub(crate) fn ensure_columns(&self, columns: usize) -> Result<()> {
         if self.ncols() != columns {
             return Err(Error::ColumnMismatch { found: self.ncols(), expected: columns });
         }

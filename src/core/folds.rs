@@ -43,7 +43,7 @@ impl Folds {
     /// [`Error::InvalidArgument`] unless 2 ≤ `count` ≤ the number of rows, or [`Error::FoldOfOneClass`] if
     /// there are fewer positives or negatives than folds.
     pub fn stratified(labels: &[bool], count: usize, seed: impl Into<Seed>) -> Result<Self> {
-        check_count(count, labels.len())?;
+        ensure_fold_count(count, labels.len())?;
         let seed = seed.into();
         let positives = labels.iter().filter(|&&label| label).count();
         // The negatives start at the fold after the last positive: so the folds' sizes differ by one at most.
@@ -87,7 +87,7 @@ impl Folds {
         seed: impl Into<Seed>,
     ) -> Result<Self> {
         same_length("groups", groups.len(), "the labels", labels.len())?;
-        check_count(count, labels.len())?;
+        ensure_fold_count(count, labels.len())?;
         let groups = Groups::of(labels, groups);
         if count > groups.sizes.len() {
             let expected = format!("at most {}, the number of groups", groups.sizes.len());
@@ -105,7 +105,7 @@ impl Folds {
     /// [`Error::InvalidArgument`] unless 2 ≤ `count` < the number of rows, or [`Error::FoldOfOneClass`] if
     /// one side of a split lacks a class.
     pub fn forward(labels: &[bool], count: usize) -> Result<Self> {
-        check_count(count, labels.len().saturating_sub(1))?;
+        ensure_fold_count(count, labels.len().saturating_sub(1))?;
         let cuts = (0..=count + 1).map(|cut| cut * labels.len() / (count + 1)).collect();
         let order = (0..labels.len()).collect();
         Self { count, plan: Plan::Forward { order, cuts } }.checked(labels)
@@ -119,7 +119,7 @@ impl Folds {
     /// time.
     pub fn by_time(labels: &[bool], times: &[f64], count: usize) -> Result<Self> {
         same_length("times", times.len(), "the labels", labels.len())?;
-        check_count(count, labels.len().saturating_sub(1))?;
+        ensure_fold_count(count, labels.len().saturating_sub(1))?;
         let order = in_order_of(times)?;
         let end = |block| after_ties(times, &order, block * times.len() / (count + 1));
         let cuts = (0..=count + 1).map(end).collect();
@@ -218,7 +218,7 @@ impl<'g> Groups<'g> {
 }
 
 /// Checks a number of folds of rows that allow at most `most` of them.
-pub(crate) fn check_count(count: usize, most: usize) -> Result<()> {
+pub(crate) fn ensure_fold_count(count: usize, most: usize) -> Result<()> {
     if (2..=most).contains(&count) {
         Ok(())
     } else {

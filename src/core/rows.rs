@@ -30,7 +30,7 @@ impl<'a> Rows<'a> {
 
     pub(crate) fn with_weights(mut self, weights: impl IntoColumn<'a, f64>) -> Result<Self> {
         let weights = weights.into_column();
-        check_weights(&weights, self.what, self.len())?;
+        ensure_weights(&weights, self.what, self.len())?;
         self.weights = Some(weights);
         Ok(self)
     }
@@ -38,7 +38,7 @@ impl<'a> Rows<'a> {
     pub(crate) fn with_offsets(mut self, offsets: impl IntoColumn<'a, f64>) -> Result<Self> {
         let offsets = offsets.into_column();
         same_length("offsets", offsets.len(), self.what, self.len())?;
-        check_finite("offsets", &offsets)?;
+        ensure_finite("offsets", &offsets)?;
         self.offsets = Some(offsets);
         Ok(self)
     }
@@ -114,9 +114,9 @@ impl<'a> Rows<'a> {
 
 /// Checks sample weights: one for each of the `rows` rows of `reference`, finite, not negative, not all
 /// zero, with a finite sum.
-pub(crate) fn check_weights(weights: &[f64], reference: &'static str, rows: usize) -> Result<()> {
+pub(crate) fn ensure_weights(weights: &[f64], reference: &'static str, rows: usize) -> Result<()> {
     same_length("weights", weights.len(), reference, rows)?;
-    check_finite("weights", weights)?;
+    ensure_finite("weights", weights)?;
     if let Some((row, &value)) = weights.iter().enumerate().find(|(_, weight)| **weight < 0.0) {
         return Err(Error::NegativeWeight { row, value });
     }
@@ -132,7 +132,7 @@ pub(crate) fn check_weights(weights: &[f64], reference: &'static str, rows: usiz
 }
 
 /// Checks that all values are finite.
-pub(crate) fn check_finite(what: &str, values: &[f64]) -> Result<()> {
+pub(crate) fn ensure_finite(what: &str, values: &[f64]) -> Result<()> {
     match values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
         Some((row, &value)) => {
             Err(Error::NonFinite { what: what.into(), row, column: None, value })

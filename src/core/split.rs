@@ -1,7 +1,7 @@
 //! Which rows train and which rows test.
 
 use super::folds::Groups;
-use super::{Error, MAX_LEN, RandomSubset, Result, Seed, check_finite, same_length};
+use super::{Error, MAX_LEN, RandomSubset, Result, Seed, ensure_finite, same_length};
 
 /// Two disjoint lists of rows: one to train on, one to test on. Both are in ascending row order unless the
 /// split is by time.
@@ -28,7 +28,7 @@ impl Split {
     /// # Errors
     /// [`Error::InvalidArgument`] unless 0 < `test_share` < 1, or if one side would be empty.
     pub fn stratified(labels: &[bool], test_share: f64, seed: impl Into<Seed>) -> Result<Self> {
-        check_share(test_share)?;
+        ensure_share(test_share)?;
         let seed = seed.into();
         let positives = labels.iter().filter(|&&label| label).count();
         let draw =
@@ -50,7 +50,7 @@ impl Split {
     /// [`Error::NonFinite`] for a missing time, or [`Error::InvalidArgument`] unless
     /// 0 < `test_share` < 1, or if one side would be empty.
     pub fn by_time(times: &[f64], test_share: f64) -> Result<Self> {
-        check_share(test_share)?;
+        ensure_share(test_share)?;
         let mut train = in_order_of(times)?;
         let cut = times.len() - round(test_share, times.len());
         let test = train.split_off(after_ties(times, &train, cut));
@@ -82,7 +82,7 @@ impl Split {
         test_share: f64,
         seed: impl Into<Seed>,
     ) -> Result<Self> {
-        check_share(test_share)?;
+        ensure_share(test_share)?;
         same_length("groups", groups.len(), "the labels", labels.len())?;
         let shares = [1.0 - test_share, test_share];
         let sides = Groups::of(labels, groups).allocate(&shares, seed.into());
@@ -96,7 +96,7 @@ impl Split {
     /// [`Error::InvalidArgument`] unless 0 < `test_share` < 1, if one side would be empty, or for more rows
     /// than a `Vec` can list.
     pub fn last(rows: usize, test_share: f64) -> Result<Self> {
-        check_share(test_share)?;
+        ensure_share(test_share)?;
         if rows > MAX_LEN {
             return Err(Error::invalid("rows", rows, format!("at most {MAX_LEN}")));
         }
@@ -129,7 +129,7 @@ impl Split {
     }
 }
 
-fn check_share(share: f64) -> Result<()> {
+fn ensure_share(share: f64) -> Result<()> {
     if share > 0.0 && share < 1.0 {
         Ok(())
     } else {
@@ -139,7 +139,7 @@ fn check_share(share: f64) -> Result<()> {
 
 /// All rows in order of time. The sort is stable: rows already in order stay a range, which is not copied.
 pub(super) fn in_order_of(times: &[f64]) -> Result<Vec<usize>> {
-    check_finite("times", times)?;
+    ensure_finite("times", times)?;
     let mut order: Vec<usize> = (0..times.len()).collect();
     order.sort_by(|&a, &b| times[a].total_cmp(&times[b]));
     Ok(order)

@@ -59,7 +59,7 @@ impl ClassTotals {
     ///
     /// # Errors
     /// [`Error::OneClass`], naming the stage `what` that needs them.
-    pub fn need_both(&self, what: &'static str) -> Result<()> {
+    pub fn ensure_both(&self, what: &'static str) -> Result<()> {
         if self.positive_weight > 0.0 && self.negative_weight > 0.0 {
             return Ok(());
         }

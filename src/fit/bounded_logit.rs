@@ -80,12 +80,12 @@ impl BoundedLogit {
     ) -> Result<Self> {
         let rows = Standardised::new(sample, form, features);
         let cold = rows.start();
-        let near =
-            Summary::of(&rows).and_then(|summary| rows.minimise(&summary, cold.clone()).ok());
-        let found = near.map_or_else(
-            || rows.minimise(&rows, cold.clone()),
-            |near| rows.minimise(&rows, near.theta).or_else(|_| rows.minimise(&rows, cold.clone())),
-        )?;
+        let near = Summary::of(&rows);
+        let near = near.and_then(|near| rows.minimise(&near, cold.clone(), None).ok());
+        let found = match near.map(|near| rows.minimise(&rows, near.theta, None)) {
+            Some(Ok(found)) => found,
+            _ => rows.minimise(&rows, cold, None)?,
+        };
         Ok(rows.in_columns(&found))
     }
 
@@ -96,11 +96,18 @@ impl BoundedLogit {
     }
 }
 
+/// The mean and the standard deviation of scores that are not all equal.
+pub(crate) fn mean_and_deviation(sample: Sample<'_>) -> [f64; 2] {
+    let Unit { scale, centre, deviation } =
+        Standardised::new(sample, LogitForm::RISING, &Logit).units[0];
+    [centre / scale, deviation / scale]
+}
+
 /// The most columns.
 pub(crate) const MAX_COLUMNS: usize = 16;
 
 /// Rows that come in chunks, each number in a lane of its own.
-trait Source: Sync {
+pub(super) trait Source: Sync {
     /// Number of chunks.
     fn chunks(&self) -> usize;
 
@@ -113,7 +120,7 @@ trait Source: Sync {
 }
 
 /// Sums over rows, and maxima, that are gathered from their chunks, lane by lane.
-trait Statistic: Sync {
+pub(super) trait Statistic: Sync {
     /// How many numbers there are.
     fn len(&self) -> usize;
 
@@ -127,7 +134,7 @@ trait Statistic: Sync {
 }
 
 /// The statistic of all rows.
-fn gather<T: Statistic>(statistic: &T, source: &impl Source) -> Vec<f64> {
+pub(super) fn gather<T: Statistic>(statistic: &T, source: &impl Source) -> Vec<f64> {
     let chunks = source.chunks();
     let size = parallel::sum_block(chunks * LANES, 1).div_ceil(LANES);
     let mut numbers = vec![0.0; statistic.len()];
@@ -188,23 +195,23 @@ impl<T: Statistic, S: Source> Work for Pass<'_, T, S> {
 
 /// Rows standardised to mean 0 and deviation 1: Newton's steps are scale-free, their rounding is not. Columns are
 /// computed in every pass, which takes no longer than to read them from memory.
-struct Standardised<'a, F> {
+pub(super) struct Standardised<'a, F> {
     sample: Sample<'a>,
     form: LogitForm,
     features: &'a F,
-    units: Vec<Unit>,
-    weight_unit: f64,
-    /// The log-odds of the base rate.
-    base_logit: f64,
+    pub(super) units: Vec<Unit>,
+    pub(super) weight_unit: f64,
+    /// The weight of each class, negatives first.
+    pub(super) class_weights: [f64; 2],
 }
 
 /// x · scale, with scale a power of two so that nothing overflows, has mean `centre` and standard
 /// deviation `deviation`.
 #[derive(Clone, Copy)]
-struct Unit {
-    scale: f64,
-    centre: f64,
-    deviation: f64,
+pub(super) struct Unit {
+    pub(super) scale: f64,
+    pub(super) centre: f64,
+    pub(super) deviation: f64,
 }
 
 impl<F: Features> Source for Standardised<'_, F> {
@@ -239,11 +246,12 @@ impl<F: Features> Source for Standardised<'_, F> {
 }
 
 impl<'a, F: Features> Standardised<'a, F> {
-    fn new(sample: Sample<'a>, form: LogitForm, features: &'a F) -> Self {
+    pub(super) fn new(sample: Sample<'a>, form: LogitForm, features: &'a F) -> Self {
         let columns = features.columns();
         let unit = Unit { scale: 1.0, centre: 0.0, deviation: 1.0 };
         let units = vec![unit; columns];
-        let mut rows = Self { sample, form, features, units, weight_unit: 1.0, base_logit: 0.0 };
+        let mut rows =
+            Self { sample, form, features, units, weight_unit: 1.0, class_weights: [0.0; 2] };
         let mut gathered = gather(&Limits { columns }, &rows);
         let (largest, ends) = (gathered[0], gathered[1..=2 * columns].to_vec());
         rows.weight_unit = power_of_two_below(largest);
@@ -262,7 +270,7 @@ impl<'a, F: Features> Standardised<'a, F> {
         let sums = gathered[1 + 2 * columns..].iter().zip(factors).map(|(sum, f)| sum * f);
         let sums: Vec<f64> = sums.collect();
         let (negative, positive) = (sums[0], sums[1]);
-        rows.base_logit = (positive / negative).ln();
+        rows.class_weights = [negative, positive];
         // Only where an intercept can take up the mean.
         if form.intercept {
             for (unit, sum) in rows.units.iter_mut().zip(&sums[2..]) {
@@ -283,28 +291,43 @@ impl<'a, F: Features> Standardised<'a, F> {
     }
 
     /// The best constant.
-    fn start(&self) -> Vec<f64> {
+    pub(super) fn start(&self) -> Vec<f64> {
         let mut start = vec![0.0; self.units.len()];
         if self.form.intercept {
-            start.push(self.base_logit);
+            start.push((self.class_weights[1] / self.class_weights[0]).ln());
         }
         start
     }
 
-    /// The minimum of the negative log-likelihood of these rows or of a summary of them.
-    fn minimise(&self, source: &impl Source, start: Vec<f64>) -> Result<Minimum> {
+    /// The minimum of the negative log-likelihood of these rows or of a summary of them, plus ½ |Dθ|² for a D if there
+    /// is one. DᵀD itself would round away the directions that it leaves free, where λ is large.
+    pub(super) fn minimise(
+        &self,
+        source: &impl Source,
+        start: Vec<f64>,
+        penalty: Option<&Array2<f64>>,
+    ) -> Result<Minimum> {
         let columns = self.units.len();
         let bound = if self.form.free { f64::NEG_INFINITY } else { 0.0 };
         let mut lower = vec![bound; columns];
         lower.resize(start.len(), f64::NEG_INFINITY);
         newton(start, &lower, |theta| {
             let offsets = self.form.target_offsets;
-            Likelihood { columns, offsets, theta }.at(source)
+            let mut at = Likelihood { columns, offsets, theta }.at(source);
+            for row in penalty.iter().flat_map(|penalty| penalty.rows()) {
+                let product: f64 = row.iter().zip(theta).map(|(d, theta)| d * theta).sum();
+                at.value += 0.5 * product * product;
+                for i in 0..columns {
+                    at.gradient[i] += product * row[i];
+                    (0..=i).for_each(|j| at.hessian[(i, j)] += row[i] * row[j]);
+                }
+            }
+            at
         })
     }
 
     /// From units back to the columns given: θⱼ = θ̃ⱼ sⱼ/dⱼ and c = c̃ − Σ θ̃ⱼ mⱼ/dⱼ.
-    fn in_columns(&self, found: &Minimum) -> BoundedLogit {
+    pub(super) fn in_columns(&self, found: &Minimum) -> BoundedLogit {
         let (n, columns) = (found.theta.len(), self.units.len());
         let back = Array2::from_shape_fn((n, n), |(i, j)| match (i == columns, j == columns) {
             (true, false) => -self.units[j].centre / self.units[j].deviation,
@@ -385,7 +408,7 @@ impl Statistic for Squares {
 
 /// A few rows that stand for all: the mean of each class in each of many narrow bins, with the weight of the
 /// bin. The maximum of their likelihood is near that of all.
-struct Summary {
+pub(super) struct Summary {
     columns: usize,
     /// The columns of each chunk, then its weights.
     chunks: Vec<[f64; LANES]>,
@@ -410,7 +433,7 @@ impl Source for Summary {
 
 impl Summary {
     /// The summary of standardised rows, if it is worth making.
-    fn of(rows: &impl Source) -> Option<Self> {
+    pub(super) fn of(rows: &impl Source) -> Option<Self> {
         let (chunks, columns) = (rows.chunks(), rows.columns());
         if chunks * LANES < 32 * BINS {
             return None;
@@ -496,14 +519,14 @@ impl<S: Source> Work for Fill<'_, S> {
 /// The negative log-likelihood in units: its value; its derivatives by the intercept, whose column is 1, first and
 /// second; for each column the first derivative, the mixed one with the intercept, and those with the columns up to
 /// itself.
-struct Likelihood<'t> {
-    columns: usize,
-    offsets: [f64; 2],
-    theta: &'t [f64],
+pub(super) struct Likelihood<'t> {
+    pub(super) columns: usize,
+    pub(super) offsets: [f64; 2],
+    pub(super) theta: &'t [f64],
 }
 
 impl Likelihood<'_> {
-    fn at(&self, source: &impl Source) -> At {
+    pub(super) fn at(&self, source: &impl Source) -> At {
         let sums = gather(self, source);
         let first = |j: usize| 3 + j * (j + 5) / 2;
         let (n, intercept) = (self.theta.len(), self.columns);
@@ -604,7 +627,7 @@ mod tests {
     fn both(sample: Sample<'_>, features: &impl Features) -> [BoundedLogit; 2] {
         let near = BoundedLogit::fit(sample, LogitForm::RISING, features).unwrap();
         let rows = Standardised::new(sample, LogitForm::RISING, features);
-        let cold = rows.minimise(&rows, rows.start()).unwrap();
+        let cold = rows.minimise(&rows, rows.start(), None).unwrap();
         [near, rows.in_columns(&cold)]
     }
 

@@ -72,6 +72,11 @@ pub(crate) struct Range {
 impl Range {
     pub(crate) const EMPTY: Self = Self { low: f64::INFINITY, high: f64::NEG_INFINITY };
 
+    /// The smallest range that holds both.
+    pub(crate) fn with(self, other: Self) -> Self {
+        Self { low: self.low.min(other.low), high: self.high.max(other.high) }
+    }
+
     pub(crate) fn extend(&mut self, number: f64) {
         self.low = self.low.min(number);
         self.high = self.high.max(number);

@@ -101,7 +101,7 @@ impl ClassWeights {
         if let Self::Given { positive, negative } = self {
             return Ok((positive, negative));
         }
-        train.need_both("weighting the classes")?;
+        train.ensure_both("weighting the classes")?;
         let rate = train.rate();
         Ok(match self {
             Self::Given { positive, negative } => (positive, negative),

@@ -60,7 +60,7 @@ impl Loss for LogitAdjusted {
     }
 
     fn resolve(&self, train: &ClassTotals) -> Result<Arc<dyn Loss>> {
-        train.need_both("logit adjustment")?;
+        train.ensure_both("logit adjustment")?;
         let shift = self.tau * train.log_odds();
         Ok(Arc::new(Self { tau: self.tau, shift, resolved: true }))
     }

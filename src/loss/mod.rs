@@ -20,7 +20,7 @@ pub use logit_adjusted::LogitAdjusted;
 pub use posterior::{Posterior, PosteriorMap};
 
 use crate::core::{ClassTotals, Error, Result, same_length};
-use crate::exec::simd::{LANES, TILE, Work, total, vectorised};
+use crate::exec::simd::{LANES, TILE, Work, lanes, total, vectorised};
 
 /// A loss at one logit, with its first two derivatives there.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -207,17 +207,19 @@ impl<A: Fn(f64, bool) -> Derivatives> Work for Fill<'_, A> {
     #[inline(always)]
     fn run(self) -> f64 {
         let mut sums = [0.0; LANES];
+        // In arrays of one length, which the compiler turns into vectors.
+        let (mut g, mut h) = ([0.0; LANES], [0.0; LANES]);
         for Block { logits, labels, weights, gradients, hessians } in self.rows.tiles(LANES) {
             let n = logits.len();
-            let weights = weights.unwrap_or(&[1.0; LANES]);
-            let (labels, weights) = (&labels[..n], &weights[..n]);
-            let (gradients, hessians) = (&mut gradients[..n], &mut hessians[..n]);
-            for (lane, sum) in sums[..n].iter_mut().enumerate() {
-                let at = (self.at)(logits[lane], labels[lane]).scaled(weights[lane]);
-                *sum += at.value;
-                gradients[lane] = at.gradient;
-                hessians[lane] = at.hessian;
+            let (z, y) = (lanes(logits, 0.0), lanes(labels, false));
+            let w = weights.map_or([1.0; LANES], |weights| lanes(weights, 0.0));
+            for lane in 0..LANES {
+                let at = (self.at)(z[lane], y[lane]).scaled(w[lane]);
+                sums[lane] += if lane < n { at.value } else { 0.0 };
+                (g[lane], h[lane]) = (at.gradient, at.hessian);
             }
+            gradients.copy_from_slice(&g[..n]);
+            hessians.copy_from_slice(&h[..n]);
         }
         total(&sums)
     }

@@ -165,7 +165,7 @@ impl Model for FtrlProximal {
 
     fn fit(&self, train: &Dataset<'_>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
         let totals = train.totals();
-        totals.need_both("FTRL-Proximal")?;
+        totals.ensure_both("FTRL-Proximal")?;
         let mut learner = self.learner(train.columns(), loss.resolve(&totals)?)?;
         for pass in 0..self.passes {
             if pass > 0 {
@@ -296,7 +296,7 @@ impl FtrlLearner {
         report: &mut dyn FnMut(&Self, usize) -> Result<()>,
     ) -> Result<()> {
         let x = batch.features();
-        x.check_columns(self.state.coordinates.len())?;
+        x.ensure_columns(self.state.coordinates.len())?;
         let mut scratch = Vec::new();
         for start in (0..batch.rows()).step_by(REPORT_EVERY) {
             let rows = start..batch.rows().min(start + REPORT_EVERY);

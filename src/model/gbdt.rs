@@ -117,7 +117,7 @@ impl Model for BoostedTrees {
     /// [`Error::Cancelled`], or [`Error::Numerical`] where the fit leaves the finite numbers.
     fn fit(&self, train: &Dataset<'_>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
         let totals = train.totals();
-        totals.need_both("boosted trees")?;
+        totals.ensure_both("boosted trees")?;
         if train.features().is_sparse() {
             return Err(sparse_rows());
         }
@@ -475,7 +475,7 @@ impl FittedBoostedTrees {
         width: usize,
         f: impl Fn(&[f64], &mut [U]) + Sync + Send,
     ) -> Result<()> {
-        x.check_columns(self.columns)?;
+        x.ensure_columns(self.columns)?;
         if x.is_sparse() {
             return Err(sparse_rows());
         }
@@ -501,7 +501,7 @@ impl Predict for FittedBoostedTrees {
     /// # Errors
     /// Also [`Error::Unsupported`] for sparse rows.
     fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
-        x.check_columns(self.columns)?;
+        x.ensure_columns(self.columns)?;
         same_length("the output", out.len(), "the feature matrix", x.nrows())?;
         self.for_rows(x, out, 1, |row, out| {
             out[0] = self.base + self.trees.iter().map(|tree| tree.leaf(row).1).sum::<f64>();

@@ -35,7 +35,7 @@ impl<T: Fn(Row<'_>) -> f64 + Send + Sync> FnPredict<T> {
 
 impl<T: Fn(Row<'_>) -> f64 + Send + Sync> Predict for FnPredict<T> {
     fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
-        x.check_columns(self.columns)?;
+        x.ensure_columns(self.columns)?;
         same_length("the output", out.len(), "the feature matrix", x.nrows())?;
         if let Some((row, column, value)) = x.first_non_finite() {
             let what = "the feature matrix".into();

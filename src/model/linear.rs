@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use super::products::add_products;
 use super::{Predict, ShiftLogits};
-use crate::core::{Error, FeaturesView, Result, Row, check_finite, same_length};
+use crate::core::{Error, FeaturesView, Result, Row, ensure_finite, same_length};
 use crate::exec::parallel::{self, BLOCK};
 
 /// A linear logit, xβ + b.
@@ -29,8 +29,8 @@ impl LinearModel {
     /// # Errors
     /// [`Error::NonFinite`] for a number that is not finite.
     pub fn new(coefficients: Vec<f64>, intercept: f64) -> Result<Self> {
-        check_finite("coefficients", &coefficients)?;
-        check_finite("intercept", &[intercept])?;
+        ensure_finite("coefficients", &coefficients)?;
+        ensure_finite("intercept", &[intercept])?;
         Ok(Self { coefficients, intercept, feature_names: None })
     }
 
@@ -92,7 +92,7 @@ pub(super) fn valid_names<S: Into<String>>(
 
 impl Predict for LinearModel {
     fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
-        x.check_columns(self.coefficients.len())?;
+        x.ensure_columns(self.coefficients.len())?;
         same_length("the output", out.len(), "the feature matrix", x.nrows())?;
         let first_bad = parallel::map_into(out, 1, BLOCK, |_, rows, out| {
             self.write_logits(x.slice(rows.clone()), out);
@@ -106,7 +106,7 @@ impl Predict for LinearModel {
 
     fn logit(&self, row: Row<'_>) -> Result<f64> {
         row.with_view(|x| {
-            x.check_columns(self.coefficients.len())?;
+            x.ensure_columns(self.coefficients.len())?;
             let mut out = [0.0];
             self.write_logits(x, &mut out);
             if out[0].is_finite() { Ok(out[0]) } else { Err(non_finite_logit(x, 0, out[0])) }

@@ -5,7 +5,7 @@ use std::fmt;
 use super::{FittedPipeline, Pipeline, Report, Trained};
 use crate::calibration::{CalibrationSet, Calibrator, TrainingContext};
 use crate::core::{
-    ClassTotals, Cut, Dataset, Distortion, Error, Progress, Result, Run, check_count,
+    ClassTotals, Cut, Dataset, Distortion, Error, Progress, Result, Run, ensure_fold_count,
 };
 use crate::loss::Loss;
 use crate::metrics::predicted_over_observed;
@@ -75,7 +75,7 @@ impl CrossFit {
     /// [`Error::InvalidArgument`] for fewer than 2 folds. [`Pipeline::fit`] refuses a column that does not
     /// exist, or times that are texts.
     pub fn new(folds: usize, cut: Cut) -> Result<Self> {
-        check_count(folds, usize::MAX)?;
+        ensure_fold_count(folds, usize::MAX)?;
         Ok(Self { folds, cut, ensemble: false })
     }
 

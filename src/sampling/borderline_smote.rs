@@ -106,7 +106,7 @@ impl BorderlineSmote {
     /// # Errors
     /// [`Error::OneClass`], or [`Error::InvalidArgument`] if there are no more than m rows.
     pub fn regions(&self, data: &Dataset<'_>) -> Result<BorderlineRegions> {
-        data.totals().need_both(NAME)?;
+        data.totals().ensure_both(NAME)?;
         ensure_neighbours("m", self.m, data.rows() - 1, "other rows")?;
         let labels = data.labels();
         let positives = rows_of(labels, true);

@@ -175,7 +175,7 @@ impl Sampler for EditedNearestNeighbours {
     /// [`Error::NothingSelected`] if no row of a class would be left.
     fn resample(&self, data: &Dataset<'_>, _: &Run) -> Result<Resample> {
         let totals = data.totals();
-        totals.need_both(self.method())?;
+        totals.ensure_both(self.method())?;
         ensure_neighbours("k", self.k, data.rows() - 1, "other rows")?;
         let labels = data.labels();
         let mut kept: Vec<usize> = (0..data.rows()).collect();

@@ -154,7 +154,7 @@ impl HardNegativeMining {
 impl Sampler for HardNegativeMining {
     fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         let totals = data.totals();
-        totals.need_both(MINING)?;
+        totals.ensure_both(MINING)?;
         let scores = self.pilot.probabilities(data, run)?;
         let hard = self.band.members(data.labels(), &scores);
         let found = hard.iter().filter(|&&hard| hard).count();
@@ -327,7 +327,7 @@ fn sum(labels: &[bool], scores: &[f64], f: impl Fn(f64) -> f64 + Sync + Send) ->
 impl Sampler for PoissonHardNegatives {
     fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         let totals = data.totals();
-        totals.need_both(POISSON)?;
+        totals.ensure_both(POISSON)?;
         let labels = data.labels();
         let scores = self.pilot.probabilities(data, run)?;
         let seed = run.seed().child("inclusion");

@@ -81,7 +81,7 @@ impl LocalCaseControl {
 
 impl Sampler for LocalCaseControl {
     fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
-        data.totals().need_both(NAME)?;
+        data.totals().ensure_both(NAME)?;
         let mut pilot = self.pilot.probabilities(data, run)?;
         parallel::map_into(&mut pilot, 1, BLOCK, |_, _, out| {
             out.iter_mut().for_each(|p| *p = logit(*p).clamp(-MAX_LOGIT, MAX_LOGIT));

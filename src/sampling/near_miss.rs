@@ -127,7 +127,7 @@ impl Sampler for NearMiss {
     /// version 3, fewer negatives than m, or if the ratio cannot be reached or leaves no negative.
     fn resample(&self, data: &Dataset<'_>, _: &Run) -> Result<Resample> {
         let totals = data.totals();
-        totals.need_both(NAME)?;
+        totals.ensure_both(NAME)?;
         let wanted = self.keep.rounded(&totals)?;
         ensure_neighbours("k", self.k, totals.positives, "positives")?;
         let (positives, mut near) = (rows_of(data.labels(), true), rows_of(data.labels(), false));

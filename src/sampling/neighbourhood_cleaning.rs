@@ -60,7 +60,7 @@ impl Sampler for NeighbourhoodCleaning {
     /// [`Error::NothingSelected`](crate::Error::NothingSelected) if no negative would be left.
     fn resample(&self, data: &Dataset<'_>, _: &Run) -> Result<Resample> {
         let (k, labels) = (self.k, data.labels());
-        data.totals().need_both(NAME)?;
+        data.totals().ensure_both(NAME)?;
         let all: Vec<usize> = (0..data.rows()).collect();
         let editing = EditedNearestNeighbours::new(k)?.vote(VotingRule::Mode);
         let mut removed = vec![true; data.rows()];

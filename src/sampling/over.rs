@@ -27,7 +27,7 @@ impl TargetRatio {
         data: &Dataset<'_>,
         totals: &ClassTotals,
     ) -> Result<usize> {
-        totals.need_both(sampler)?;
+        totals.ensure_both(sampler)?;
         let ClassTotals { positives, negatives, .. } = *totals;
         let wanted = round(self.0, negatives);
         let missing = wanted.checked_sub(positives).ok_or_else(|| {

@@ -178,7 +178,7 @@ fn collect(labels: &[bool], capacity: usize, times: impl Fn(usize) -> usize) -> 
 impl Sampler for RandomUnderSampler {
     fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         let totals = data.totals();
-        totals.need_both(NAME)?;
+        totals.ensure_both(NAME)?;
         let Some(rows) = self.rows(data.labels(), &totals, run.seed())? else {
             return Ok(Resample::identity());
         };

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::Synthetic;
 use super::synthetic::stack;
-use crate::core::{Dataset, Distortion, Error, Result, Selection, check_finite, same_length};
+use crate::core::{Dataset, Distortion, Error, Result, Selection, ensure_finite, same_length};
 
 /// What a sampler did: which rows it kept, which it made, how it weighted them, and what that
 /// distorted. Never just `(X, y)`.
@@ -127,7 +127,7 @@ impl Resample {
         for (what, values) in columns {
             if let Some(values) = values {
                 same_length(what, values.len(), "the resampled data set", rows)?;
-                check_finite(what, values)?;
+                ensure_finite(what, values)?;
             }
         }
         Ok(())

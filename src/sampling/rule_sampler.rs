@@ -152,7 +152,7 @@ impl RuleSampler {
 
 impl Sampler for RuleSampler {
     fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
-        data.totals().need_both(RULES)?;
+        data.totals().ensure_both(RULES)?;
         let (Form::Filter(tiers) | Form::Shares(tiers) | Form::Priorities(tiers, _)) = &self.form;
         let tier_of = tiers.of_rows(data)?;
         let values = tiers.values();
@@ -287,7 +287,7 @@ impl PoissonRuleSampler {
 
 impl Sampler for PoissonRuleSampler {
     fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
-        data.totals().need_both(POISSON)?;
+        data.totals().ensure_both(POISSON)?;
         let tier_of = self.tiers.of_rows(data)?;
         let values = self.tiers.values();
         let inclusion = |row: usize| {

@@ -59,7 +59,7 @@ impl Sampler for TomekLinks {
     /// [`Error::OneClass`](crate::Error::OneClass), or
     /// [`Error::NothingSelected`](crate::Error::NothingSelected) if no row of a class would be left.
     fn resample(&self, data: &Dataset<'_>, _: &Run) -> Result<Resample> {
-        data.totals().need_both(NAME)?;
+        data.totals().ensure_both(NAME)?;
         let labels = data.labels();
         let all: Vec<usize> = (0..data.rows()).collect();
         let search = Search::new(data.features(), &all);

@@ -5,7 +5,8 @@ use imbalance::calibration::multiclass::ClassSet;
 use imbalance::calibration::{
     BetaCalibration, BetaCdf, BoxCalibrator, Calibration, CalibrationMap, CalibrationSet,
     Calibrator, HistogramBinning, Interpolation, IsotonicRegression, PlattScaling, PriorCorrection,
-    Scale, TemperatureScaling, TrainingContext, Uncalibrated, VennAbers,
+    QuadraticLogit, Scale, SplineCalibration, TemperatureScaling, TrainingContext, Uncalibrated,
+    VennAbers,
 };
 use imbalance::ndarray::{Array2, array};
 use imbalance::numerics::sigmoid;
@@ -24,6 +25,8 @@ struct Case {
     separable: bool,
     /// What scores get that rank the wrong way round.
     reversed: Reversed,
+    /// The map may have a peak, so one positive score among negatives separates the classes.
+    peaks: bool,
     /// A weight is a number of rows, so twice all weights is more evidence.
     counts: bool,
     /// The probability of eight rows of equal score −1, of which one is positive.
@@ -54,6 +57,9 @@ enum Again {
     Within(f64),
 }
 
+/// A parabola of a parabola is a new shape, whose parameter may gain as much as noise gives one in 256 samples.
+const QUADRATIC_AGAIN: Again = Again::Within(3.0);
+
 fn cases() -> Vec<Case> {
     fn case(name: &'static str, calibrator: impl Calibrator<Map: 'static> + 'static) -> Case {
         Case {
@@ -64,6 +70,7 @@ fn cases() -> Vec<Case> {
             infinite_scores: false,
             separable: false,
             reversed: Reversed::Rate(1e-12),
+            peaks: false,
             counts: false,
             one_in_eight: 0.125,
             again: Again::Within(1.0),
@@ -124,6 +131,24 @@ fn cases() -> Vec<Case> {
             ..case("beta ab", BetaCalibration::ab())
         },
         Case { balanced: false, ..case("beta CDF", BetaCdf) },
+        Case {
+            monotone: false,
+            reversed: Reversed::Free,
+            peaks: true,
+            again: QUADRATIC_AGAIN,
+            ..case("quadratic logit", QuadraticLogit::new())
+        },
+        Case {
+            again: QUADRATIC_AGAIN,
+            ..case("quadratic logit, monotone", QuadraticLogit::new().monotone(true))
+        },
+        Case {
+            monotone: false,
+            reversed: Reversed::Free,
+            counts: true,
+            ..case("spline", SplineCalibration::new())
+        },
+        Case { counts: true, ..case("spline, monotone", SplineCalibration::new().monotone(true)) },
         Case {
             balanced: false,
             again: Again::Same,
@@ -512,9 +537,13 @@ fn extremes() {
 
         // Three rows.
         let (z, y) = ([-1.0, 1.0, 0.5], [false, false, true]);
-        let map = fit(&case, &z, &y, None);
-        sane(&map);
-        lawful(&case, &map, &z, &y);
+        if case.peaks {
+            ensure_refused(&case, &z, &y);
+        } else {
+            let map = fit(&case, &z, &y, None);
+            sane(&map);
+            lawful(&case, &map, &z, &y);
+        }
 
         // Separable scores: a solution or a typed error.
         let z = [-3.0, -2.0, 2.0, 3.0];
@@ -583,8 +612,19 @@ fn one_positive_in_a_million() {
     let z: Vec<f64> = (0..n).map(|i| f64::from(i % 1000) * 0.01 - 20.0).collect();
     let y: Vec<bool> = (0..n).map(|i| i == 700).collect();
     for case in cases() {
-        lawful(&case, &fit(&case, &z, &y, None), &z, &y);
+        if case.peaks {
+            ensure_refused(&case, &z, &y);
+        } else {
+            lawful(&case, &fit(&case, &z, &y, None), &z, &y);
+        }
     }
+}
+
+/// The classes are separated.
+#[track_caller]
+fn ensure_refused(case: &Case, z: &[f64], y: &[bool]) {
+    let error = case.calibrator.learn(&CalibrationSet::from_logits(z, y).unwrap()).unwrap_err();
+    assert!(matches!(error, Error::SeparatedScores { .. }), "{}: {error}", case.name);
 }
 
 #[test]

@@ -4,7 +4,8 @@ use approx::relative_eq;
 use imbalance::calibration::multiclass::ClassSet;
 use imbalance::calibration::{
     BetaCalibration, BetaCdf, CalibrationReport, CalibrationSet, Calibrator, Interpolation,
-    IsotonicRegression, PlattScaling, TemperatureScaling, VennAbers,
+    IsotonicRegression, PlattScaling, QuadraticLogit, SplineCalibration, TemperatureScaling,
+    VennAbers,
 };
 use imbalance::ndarray::Array2;
 use serde_json::Value;
@@ -71,7 +72,7 @@ fn fixture() -> Value {
     serde_json::from_str(include_str!("../fixtures/calibration.json")).unwrap()
 }
 
-fn scored(case: &Value) -> CalibrationSet<'static> {
+fn set(case: &Value) -> CalibrationSet<'static> {
     CalibrationSet::from_logits(numbers(&case["logits"]), booleans(&case["labels"]))
         .unwrap()
         .with_weights(numbers(&case["weights"]))
@@ -82,7 +83,7 @@ fn scored(case: &Value) -> CalibrationSet<'static> {
 fn two_classes() {
     for case in fixture()["binary"].as_array().unwrap() {
         let case_name = case["name"].as_str().unwrap();
-        let scored = scored(case);
+        let scored = set(case);
         let name = |method: &str| format!("{case_name}, {method}");
 
         for (key, platt) in [
@@ -142,7 +143,7 @@ fn two_classes() {
 fn isotonic_and_venn_abers() {
     for case in fixture()["binary"].as_array().unwrap() {
         let name = case["name"].as_str().unwrap();
-        let scored = scored(case);
+        let scored = set(case);
         let queries = numbers(&case["queries"]);
         for (key, isotonic) in [
             ("isotonic", IsotonicRegression::new()),
@@ -167,7 +168,7 @@ fn isotonic_and_venn_abers() {
         }
     }
     let case = &fixture()["neighbours"];
-    let map = IsotonicRegression::new().learn(&scored(case)).unwrap();
+    let map = IsotonicRegression::new().learn(&set(case)).unwrap();
     for (z, expected) in numbers(&case["logits"]).into_iter().zip(numbers(&case["isotonic"])) {
         let found = map.probability(z);
         assert!((found - expected).abs() < MEAN, "{found} for {expected} at {z}");
@@ -252,4 +253,76 @@ fn isotonic_knows_infinite_scores_bounds_and_steps() {
     let scored = CalibrationSet::from_logits(&[1.0, 3.0], &[false, true]).unwrap();
     let map = IsotonicRegression::new().interpolation(Interpolation::Steps).learn(&scored).unwrap();
     assert_eq!([0.0, 1.9, 2.0, 9.0].map(|z| map.probability(z)), [0.0, 0.0, 1.0, 1.0]);
+}
+
+fn splines() -> Value {
+    serde_json::from_str(include_str!("../fixtures/splines.json")).unwrap()
+}
+
+/// In another basis, by another solver; see `fixtures/generate_splines.py`.
+#[test]
+fn quadratic_logits() {
+    for case in splines().as_array().unwrap() {
+        for (key, monotone) in [("quadratic", false), ("quadratic_monotone", true)] {
+            let name = format!("{}, {key}", case["name"]);
+            let map = QuadraticLogit::new().monotone(monotone).learn(&set(case)).unwrap();
+            let expected = &case[key];
+            assert_all(&name, &[map.a(), map.b(), map.c()], &numbers(&expected["abc"]));
+            let report = map.report().unwrap();
+            for (parameter, error) in report.parameters.iter().zip(numbers(&expected["errors"])) {
+                let found = parameter.standard_error.unwrap();
+                assert!(relative_eq!(found, error, max_relative = OPTIMUM), "{name}: {found}");
+            }
+            assert_eq!(report.bounds.len() as u64, expected["bounds"].as_u64().unwrap(), "{name}");
+            // The slope is b + 2 a z, at the ends too.
+            let (low, high) = map.range();
+            let falls = |z: f64| map.b() + 2.0 * map.a() * z < -1e-9;
+            assert_eq!(!report.falls.is_empty(), falls(low) || falls(high), "{name}");
+            for &(first, last) in &report.falls {
+                let [first, last] = [first.max(low - 1.0), last.min(high + 1.0)];
+                assert!(map.logit(last) < map.logit(first), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn splines_in_another_basis() {
+    for case in splines().as_array().unwrap() {
+        for (key, monotone) in [("splines", false), ("splines_monotone", true)] {
+            for expected in case[key].as_array().unwrap() {
+                let knots = expected["knots"].as_u64().unwrap() as usize;
+                let name = format!("{}, {key}, {knots}", case["name"]);
+                let mut calibrator =
+                    SplineCalibration::new().knots(knots).unwrap().monotone(monotone);
+                if let Some(lambda) = expected["given"].as_f64() {
+                    calibrator = calibrator.lambda(lambda).unwrap();
+                }
+                let map = calibrator.learn(&set(case)).unwrap();
+                let lambda = expected["lambda"].as_f64().unwrap();
+                assert!(relative_eq!(map.lambda(), lambda, max_relative = 1e-12), "{name}");
+                let df = expected["df"].as_f64().unwrap();
+                assert!(relative_eq!(map.effective_df(), df, max_relative = OPTIMUM), "{name}");
+                let bounds = expected["bounds"].as_u64().unwrap();
+                assert_eq!(map.report().unwrap().bounds.len() as u64, bounds, "{name}");
+                let at = numbers(&expected["at"]);
+                let found: Vec<f64> = at.iter().map(|&z| map.logit(z)).collect();
+                assert_all(&name, &found, &numbers(&expected["log_odds"]));
+                // Where it falls is where it falls.
+                let mut z = -12.0;
+                while z < 12.0 {
+                    let next = z + 0.01;
+                    let within = |part: &&(f64, f64)| part.0 <= z && next <= part.1;
+                    let beyond = |part: &(f64, f64)| next <= part.0 || part.1 <= z;
+                    let falls = &map.report().unwrap().falls;
+                    if falls.iter().find(within).is_some() {
+                        assert!(map.logit(next) < map.logit(z), "{name} at {z}");
+                    } else if falls.iter().all(beyond) {
+                        assert!(map.logit(next) >= map.logit(z) - 1e-13, "{name} at {z}");
+                    }
+                    z = next;
+                }
+            }
+        }
+    }
 }

@@ -161,13 +161,13 @@ fn sparse_matrices_of_any_storage_are_accepted() {
 #[test]
 fn columns_are_checked_against_a_model() {
     let csr = to_sparse(&small());
-    assert!(Features::from(&csr).view().check_columns(3).is_ok());
-    let error = Features::from(&csr).view().check_columns(7).unwrap_err();
+    assert!(Features::from(&csr).view().ensure_columns(3).is_ok());
+    let error = Features::from(&csr).view().ensure_columns(7).unwrap_err();
     assert!(matches!(error, Error::ColumnMismatch { found: 3, expected: 7 }));
     assert_eq!(error.to_string(), "the rows have 3 columns, but the model was fitted on 7");
     // Only a view that the user constructs can still be stored by columns.
     let csc = csr.to_csc();
-    let error = FeaturesView::from(csc.view()).check_columns(3).unwrap_err();
+    let error = FeaturesView::from(csc.view()).ensure_columns(3).unwrap_err();
     assert!(matches!(error, Error::NotCsr));
     assert!(error.to_string().contains("`matrix.to_csr()`"), "{error}");
 }
@@ -383,12 +383,12 @@ fn totals_count_and_weigh_each_class() {
     assert_eq!((totals.rows(), totals.weight()), (4, 7.0));
     assert!((totals.rate() - 5.0 / 7.0).abs() < 1e-15);
     assert!((totals.log_odds() - 2.5_f64.ln()).abs() < 1e-15);
-    assert!(totals.need_both("this test").is_ok());
+    assert!(totals.ensure_both("this test").is_ok());
 
     let totals = Dataset::new(&x, vec![false; 4]).unwrap().totals();
     assert_eq!((totals.positive_weight, totals.negative_weight, totals.rate()), (0.0, 4.0, 0.0));
     assert_eq!(totals.log_odds(), f64::NEG_INFINITY);
-    let error = totals.need_both("this test").unwrap_err();
+    let error = totals.ensure_both("this test").unwrap_err();
     assert!(matches!(error, Error::OneClass { positives: 0, negatives: 4, .. }));
     assert_eq!(
         error.to_string(),
@@ -399,7 +399,7 @@ fn totals_count_and_weigh_each_class() {
     let labels = vec![true, false, false, true];
     let weightless = Dataset::new(&x, labels).unwrap().with_weights(vec![0.0, 1.0, 1.0, 0.0]);
     assert!(matches!(
-        weightless.unwrap().totals().need_both("this test"),
+        weightless.unwrap().totals().ensure_both("this test"),
         Err(Error::OneClass { positives: 2, .. })
     ));
 }

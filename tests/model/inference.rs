@@ -2,13 +2,14 @@
 //! `tests/fixtures/README.md`.
 
 use imbalance::Distortion;
+use imbalance::calibration::Uncalibrated;
 use imbalance::loss::{FocalLoss, LogLoss, WeightedLogLoss};
 use imbalance::model::logistic::Covariance;
 use imbalance::model::{
     FittedLogisticRegression, FittedRareEvents, LogisticRegression, Model, Predict, RareEvents,
 };
 use imbalance::ndarray::Array2;
-use imbalance::prelude::{PriorCorrection, RandomUnderSampler, Uncalibrated};
+use imbalance::prelude::{PriorCorrection, RandomUnderSampler};
 use imbalance::sprs::CsMat;
 use imbalance::{Dataset, Error, Features, Pipeline, Progress, Run, Seed};
 use serde_json::Value;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use imbalance::Matrix;
 use imbalance::calibration::{Calibration, PlattMap, TrainingContext, cross_fit};
+use imbalance::calibration::{CalibrationSet, Uncalibrated};
 use imbalance::data::SyntheticLog;
 use imbalance::loss::WeightedLogLoss;
 use imbalance::metrics::{log_loss, predicted_over_observed, roc_auc};
@@ -13,6 +14,8 @@ use imbalance::ndarray::Array2;
 use imbalance::pipeline::DynPipeline;
 use imbalance::prelude::*;
 use imbalance::sampling::Resample;
+use imbalance::sampling::{NoSampling, RuleSampler};
+use imbalance::{Attribute, Folds};
 use imbalance::{Error, FeaturesView, Progress, Result};
 use proptest::prelude::*;
 

@@ -11,9 +11,9 @@ use imbalance::model::logistic::Covariance;
 use imbalance::ndarray::Array2;
 use imbalance::numerics::sigmoid;
 use imbalance::prelude::{
-    LogisticRegression, NoSampling, Pipeline, PriorCorrection, RandomUnderSampler, Sampler,
-    SyntheticClicks,
+    LogisticRegression, Pipeline, PriorCorrection, RandomUnderSampler, Sampler, SyntheticClicks,
 };
+use imbalance::sampling::NoSampling;
 use imbalance::{Dataset, FeaturesView};
 
 const ROWS: usize = 60_000;

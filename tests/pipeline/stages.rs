@@ -3,16 +3,22 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use imbalance::FittedPipeline;
 use imbalance::Matrix;
 use imbalance::Precision;
 use imbalance::calibration::as_printed::LinearPriorScaling;
 use imbalance::calibration::{Calibration, CalibrationMap, PriorMap, TrainingContext};
+use imbalance::calibration::{
+    CalibrationSet, IsotonicRegression, TemperatureScaling, Uncalibrated,
+};
+use imbalance::loss::{FocalLoss, WeightedLogLoss};
 use imbalance::metrics::{normalised_entropy, predicted_over_observed};
 use imbalance::model::{FittedLogisticRegression, RareEvents};
 use imbalance::ndarray::Array2;
 use imbalance::pipeline::Report;
 use imbalance::prelude::*;
 use imbalance::sampling::Resample;
+use imbalance::sampling::{LocalCaseControl, NoSampling, Pilot};
 use imbalance::sprs::CsMat;
 use imbalance::{FeaturesView, Progress};
 

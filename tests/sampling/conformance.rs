@@ -12,6 +12,8 @@ use imbalance::sampling::{
     NearMissVersion, NeighbourhoodCleaning, PoissonHardNegatives, PoissonRuleSampler,
     RandomOverSampler, Resample, Rows, Rule, Smote, SmoteNc, TomekLinks, VotingRule,
 };
+use imbalance::sampling::{HardNegativeMining, LocalCaseControl, NoSampling, Pilot, RuleSampler};
+use imbalance::{Attribute, Features, Scalar};
 use imbalance::{Error, FeaturesView};
 
 /// A sampler and what the laws below need to know of it.
@@ -289,7 +291,7 @@ fn rows_weights_and_offsets_fit_together() {
             }
             let sample = resample.clone().apply(&data).unwrap();
             assert_eq!(sample.rows(), rows);
-            assert!(sample.totals().need_both("this test").is_ok(), "{sampler:?}");
+            assert!(sample.totals().ensure_both("this test").is_ok(), "{sampler:?}");
             // Provenance reproduces the kept rows bit for bit, in any kind of column, and new rows have
             // all but their features from a positive.
             let (x, before) = (sample.features(), data.features());

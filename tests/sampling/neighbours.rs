@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use crate::common::to_sparse;
+use imbalance::Features;
 use imbalance::Precision;
 use imbalance::ndarray::{Array2, array};
 use imbalance::prelude::*;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::common::to_sparse;
+use imbalance::Attribute;
 use imbalance::Matrix;
 use imbalance::Precision;
 use imbalance::model::Predict;
@@ -13,6 +14,7 @@ use imbalance::sampling::{
     PoissonRuleSampler, RandomOverSampler, Resample, Rows, Rule, Smote, SmoteNc, Synthetic,
     TomekLinks,
 };
+use imbalance::sampling::{HardNegativeMining, LocalCaseControl, NoSampling, Pilot, RuleSampler};
 use imbalance::sprs::CsMat;
 use imbalance::{Error, Features, FeaturesView, Result, Scalar};
 

@@ -1,5 +1,6 @@
 //! What samplers promise on average, over many seeds.
 
+use imbalance::Attribute;
 use imbalance::Error;
 use imbalance::Matrix;
 use imbalance::model::Predict;
@@ -9,6 +10,7 @@ use imbalance::prelude::*;
 use imbalance::sampling::{
     DrawMode, HardnessBand, PoissonHardNegatives, PoissonRuleSampler, Rows, Rule,
 };
+use imbalance::sampling::{HardNegativeMining, LocalCaseControl, Pilot, RuleSampler};
 use imbalance::{FeaturesView, Result};
 use rayon::prelude::*;
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 use ndarray::{Array2, ArrayView1, ArrayView2};
 
 use super::{Parameter, TemperatureScaling};
-use crate::core::{Distortion, Error, Result, check_weights, same_length};
+use crate::core::{Distortion, Error, Result, ensure_weights, same_length};
 use crate::exec::accumulate::{Accumulate, accumulate};
 use crate::exec::parallel::{self, BLOCK};
 use crate::exec::simd::{Work, vectorised};
@@ -76,7 +76,7 @@ impl<'a> ClassSet<'a> {
     /// # Errors
     /// As for [`Dataset::with_weights`](crate::Dataset::with_weights).
     pub fn with_weights(self, weights: &'a [f64]) -> Result<Self> {
-        check_weights(weights, "the scores", self.classes.len())?;
+        ensure_weights(weights, "the scores", self.classes.len())?;
         Ok(Self { weights: Some(weights), ..self })
     }
 

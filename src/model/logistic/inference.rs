@@ -429,7 +429,7 @@ pub(in crate::model) fn covariance(
         }
     });
     if kind == Covariance::WithinClasses {
-        data.totals().need_both("a covariance within classes")?;
+        data.totals().ensure_both("a covariance within classes")?;
         subtract_between_classes(objective, data, rows, weighting, &mut meat);
     }
     for j in 0..meat.nrows() {
@@ -526,7 +526,7 @@ impl FittedLogisticRegression {
         weighting: Weighting,
         run: &Run,
     ) -> Result<Inference> {
-        data.features().check_columns(self.coefficients().len())?;
+        data.features().ensure_columns(self.coefficients().len())?;
         let has_intercept = self.details.has_intercept;
         for (name, penalty) in [("l2", self.details.l2), ("l1", self.details.l1)] {
             if penalty > 0.0 {

@@ -182,7 +182,7 @@ impl LogisticRegression {
         const ROUGH_GAP: f64 = 1e-4;
         const MAX_ITERATIONS: usize = 10;
         let part = rows.select(part).ok()?;
-        part.totals().need_both("a head start").ok()?;
+        part.totals().ensure_both("a head start").ok()?;
         let share = part.totals().weight() / rows.totals().weight();
         let objective = Objective::new(&part, loss, share * self.l2, self.intercept).ok()?;
         let smaller = Self { l2: share * self.l2, ..self.clone() };
@@ -200,12 +200,12 @@ impl Model for LogisticRegression {
 
     fn fit(&self, train: &Dataset<'_>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
         let totals = train.totals();
-        totals.need_both("logistic regression")?;
+        totals.ensure_both("logistic regression")?;
         let objective = Objective::new(train, loss, self.l2, self.intercept)?;
 
         let start = match &self.start {
             Some(start) => {
-                train.features().check_columns(start.coefficients().len())?;
+                train.features().ensure_columns(start.coefficients().len())?;
                 start.clone()
             }
             None => self.head_start(train, objective.loss(), without_features(train)),

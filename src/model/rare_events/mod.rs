@@ -279,7 +279,7 @@ impl RareEvents {
     /// Refuses what cannot be fitted, before a fit whose result could not be used.
     fn ensure_can_fit(&self, train: &Dataset<'_>, loss: &dyn Loss) -> Result<()> {
         let totals = train.totals();
-        totals.need_both("logistic regression for rare events")?;
+        totals.ensure_both("logistic regression for rare events")?;
         let loss = loss.resolve(&totals)?;
         if !is_log_likelihood(&*loss) {
             let expected = "log loss: the corrections are those of a likelihood";
