@@ -32,6 +32,19 @@ pub(super) fn times(coefficient: f64, score: f64) -> f64 {
     if coefficient == 0.0 && !score.is_nan() { 0.0 } else { coefficient * score }
 }
 
+/// A function from a logit to log-odds, `#[inline(always)]`, to run on vectors. A short closure is one; a compiler
+/// calls a long one, instead of making it part of the loop.
+pub(super) trait LogOdds: Sync {
+    fn log_odds(&self, z: f64) -> f64;
+}
+
+impl<F: Fn(f64) -> f64 + Sync> LogOdds for F {
+    #[inline(always)]
+    fn log_odds(&self, z: f64) -> f64 {
+        self(z)
+    }
+}
+
 /// Replaces scores by the probabilities that a function gives for them.
 pub(super) fn apply_each(scores: &mut [f64], probability: impl Fn(f64) -> f64) {
     vectorised(Each { scores, of: probability });
@@ -45,7 +58,7 @@ pub(super) fn to_logits(probabilities: &mut [f64]) {
 /// Replaces scores by the probabilities of the log-odds that a function gives for them. The function holds
 /// its coefficients, not references to them: through a reference a compiler must assume that writing a score
 /// may change them, and it makes no vector instructions of the loop.
-pub(super) fn apply_log_odds(scores: &mut [f64], log_odds: impl Fn(f64) -> f64) {
+pub(super) fn apply_log_odds(scores: &mut [f64], log_odds: impl LogOdds) {
     vectorised(Sigmoids { scores, log_odds });
 }
 
@@ -70,14 +83,14 @@ struct Sigmoids<'a, F> {
     log_odds: F,
 }
 
-impl<F: Fn(f64) -> f64> Work for Sigmoids<'_, F> {
+impl<F: LogOdds> Work for Sigmoids<'_, F> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
         for scores in self.scores.chunks_mut(TILE) {
             for score in &mut *scores {
-                *score = (self.log_odds)(*score);
+                *score = self.log_odds.log_odds(*score);
             }
             sigmoids(scores);
         }

@@ -2,7 +2,7 @@
 
 use std::f64::consts::LN_2;
 
-use super::apply::{Line, apply_log_odds, times};
+use super::apply::{Line, LogOdds, apply_log_odds, times};
 use super::monotone_line::{MonotoneLine, ensure_finite, ensure_overlap};
 use super::report::Solution;
 use super::{
@@ -129,7 +129,7 @@ impl Calibrator for BetaCalibration {
         };
         let report = match map.line() {
             Some(line) => CalibrationReport::of_logits(NAME, rows, solution, move |z| line.at(z)),
-            None => CalibrationReport::of_logits(NAME, rows, solution, move |z| map.bent(z)),
+            None => CalibrationReport::of_logits(NAME, rows, solution, Bent(map)),
         };
         Ok(Calibration::learned(map, report))
     }
@@ -249,23 +249,27 @@ impl BetaMap {
         (self.a == self.b).then_some(Line { slope: self.a, intercept: self.c })
     }
 
-    /// The log-odds of a logit where the map is no line.
-    #[inline(always)]
-    fn bent(&self, z: f64) -> f64 {
-        let (ln_p, minus_ln_q) = log_parts(z);
-        self.combine(ln_p, minus_ln_q)
-    }
-
     #[inline(always)]
     fn combine(&self, ln_p: f64, minus_ln_q: f64) -> f64 {
         times(self.a, ln_p) + times(self.b, minus_ln_q) + self.c
     }
 }
 
+/// The log-odds of a map that is no line.
+struct Bent(BetaMap);
+
+impl LogOdds for Bent {
+    #[inline(always)]
+    fn log_odds(&self, z: f64) -> f64 {
+        let (ln_p, minus_ln_q) = log_parts(z);
+        self.0.combine(ln_p, minus_ln_q)
+    }
+}
+
 impl CalibrationMap for BetaMap {
     #[inline]
     fn logit(&self, z: f64) -> f64 {
-        self.line().map_or_else(|| self.bent(z), |line| line.at(z))
+        self.line().map_or_else(|| Bent(*self).log_odds(z), |line| line.at(z))
     }
 
     #[inline]
@@ -278,7 +282,7 @@ impl CalibrationMap for BetaMap {
         let map = *self;
         match (self.line(), scale) {
             (Some(line), scale) => line.apply(scale, scores),
-            (None, Scale::Logit) => apply_log_odds(scores, move |z| map.bent(z)),
+            (None, Scale::Logit) => apply_log_odds(scores, Bent(map)),
             (None, Scale::Probability) => {
                 apply_log_odds(scores, move |p| map.combine(ln(p), -ln_1m(p)));
             }

@@ -162,6 +162,7 @@ impl<M> Deref for Calibration<M> {
     }
 }
 
+#[inline(always)]
 pub(crate) fn is_probability(p: f64) -> bool {
     (0.0..=1.0).contains(&p)
 }

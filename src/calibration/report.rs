@@ -6,6 +6,7 @@ use std::fmt;
 use std::ops::Range;
 
 use super::CalibrationSet;
+use super::apply::LogOdds;
 use crate::exec::accumulate::{Accumulate, accumulate};
 use crate::exec::parallel;
 use crate::exec::simd::{LANES, Work, lanes, total, vectorised};
@@ -86,11 +87,9 @@ impl CalibrationReport {
         calibrator: &str,
         rows: &CalibrationSet<'_>,
         solution: Solution,
-        log_odds: impl Fn(f64) -> f64 + Sync,
+        log_odds: impl LogOdds,
     ) -> Self {
-        Self::measure(calibrator, rows, solution, |z, positive| {
-            probability_and_loss(log_odds(z), positive)
-        })
+        Self::measure(calibrator, rows, solution, &OfLogOdds(log_odds))
     }
 
     /// Measures a map that has probabilities of its own, and no log-odds.
@@ -100,22 +99,18 @@ impl CalibrationReport {
         solution: Solution,
         probability: impl Fn(f64) -> f64 + Sync,
     ) -> Self {
-        Self::measure(calibrator, rows, solution, |z, positive| {
-            let p = probability(z);
-            // `ln_1p` keeps the small p that 1 − p would round away.
-            (p, if positive { -p.ln() } else { -(-p).ln_1p() })
-        })
+        Self::measure(calibrator, rows, solution, &OfProbability(probability))
     }
 
     fn measure(
         calibrator: &str,
         rows: &CalibrationSet<'_>,
         solution: Solution,
-        after: impl Fn(f64, bool) -> (f64, f64) + Sync,
+        after: &impl Outcome,
     ) -> Self {
         let n = rows.rows();
         let size = parallel::sum_block(n, 1).next_multiple_of(LANES);
-        let empty = || Tally { rows, after: &after, counted: 0, sums: [0.0; 6] };
+        let empty = || Tally { rows, after, counted: 0, sums: [0.0; 6] };
         let Tally { counted, sums, .. } =
             accumulate(n, size, empty, |range| range).unwrap_or_else(empty);
         let [weight, observed, p_before, loss_before, p_after, loss_after] = sums;
@@ -143,16 +138,42 @@ impl CalibrationReport {
     }
 }
 
+/// The probability that a map gives for a logit, and minus the logarithm of the label's. Like [`LogOdds`] no
+/// closure, as it is long.
+trait Outcome: Sync {
+    fn of(&self, z: f64, positive: bool) -> (f64, f64);
+}
+
+struct OfLogOdds<F>(F);
+
+impl<F: LogOdds> Outcome for OfLogOdds<F> {
+    #[inline(always)]
+    fn of(&self, z: f64, positive: bool) -> (f64, f64) {
+        probability_and_loss(self.0.log_odds(z), positive)
+    }
+}
+
+struct OfProbability<F>(F);
+
+impl<F: Fn(f64) -> f64 + Sync> Outcome for OfProbability<F> {
+    #[inline(always)]
+    fn of(&self, z: f64, positive: bool) -> (f64, f64) {
+        let p = self.0(z);
+        // `ln_1p` keeps the small p that 1 − p would round away.
+        (p, if positive { -p.ln() } else { -(-p).ln_1p() })
+    }
+}
+
 /// Sums over rows that have weight: weight, weight of positives, and probability and loss before and after the
-/// map, which gives the probability of a logit and minus the logarithm of what it gives to the label.
-struct Tally<'a, F> {
+/// map.
+struct Tally<'a, O> {
     rows: &'a CalibrationSet<'a>,
-    after: &'a F,
+    after: &'a O,
     counted: usize,
     sums: [f64; 6],
 }
 
-impl<F: Fn(f64, bool) -> (f64, f64) + Sync> Accumulate for Tally<'_, F> {
+impl<O: Outcome> Accumulate for Tally<'_, O> {
     /// From a multiple of [`LANES`] on.
     type Block<'b> = Range<usize>;
 
@@ -168,13 +189,13 @@ impl<F: Fn(f64, bool) -> (f64, f64) + Sync> Accumulate for Tally<'_, F> {
     }
 }
 
-struct TallyBlock<'a, F> {
+struct TallyBlock<'a, O> {
     rows: &'a CalibrationSet<'a>,
-    after: &'a F,
+    after: &'a O,
     range: Range<usize>,
 }
 
-impl<F: Fn(f64, bool) -> (f64, f64)> Work for TallyBlock<'_, F> {
+impl<O: Outcome> Work for TallyBlock<'_, O> {
     type Output = (usize, [f64; 6]);
 
     #[inline(always)]
@@ -190,7 +211,7 @@ impl<F: Fn(f64, bool) -> (f64, f64)> Work for TallyBlock<'_, F> {
             let mut terms = [[0.0; LANES]; 6];
             for lane in 0..LANES {
                 let (p_before, loss_before) = probability_and_loss(z[lane], positive[lane]);
-                let (p, loss) = (self.after)(z[lane], positive[lane]);
+                let (p, loss) = self.after.of(z[lane], positive[lane]);
                 let share = if positive[lane] { 1.0 } else { 0.0 };
                 let all = [1.0, share, p_before, loss_before, p, loss];
                 (0..6).for_each(|n| terms[n][lane] = all[n]);

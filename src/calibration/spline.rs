@@ -27,7 +27,7 @@ use crate::numerics::vector::{logit, sigmoid};
 /// line. Beyond the outermost knots it is linear.
 ///
 /// **λ** is chosen by generalised cross-validation for a Bernoulli likelihood (the approximation of Gu and Xiang),
-/// among the 37 values p̄(1 − p̄) L³ 10^(k/2), k = −18 … 18, with p̄ the base rate and L the distance of the outermost
+/// among the 31 values p̄(1 − p̄) L³ 10^(k/2), k = −18 … 12, with p̄ the base rate and L the distance of the outermost
 /// knots. The criterion for normal errors, deviance · n/(n − df)², would take the deviance
 /// for an estimate of the noise: with rare positives it is far below 1, and the map would bend with every positive.
 /// From 65,536 rows on, λ is chosen for a summary of the rows in bins, and the map then fitted to all.

@@ -9,6 +9,8 @@ use std::ops::{AddAssign, Range};
 #[cfg(feature = "rayon")]
 use rayon::prelude::*;
 
+use super::simd::{Work, vectorised};
+
 /// Rows in a block of work that computes a value for each row.
 pub(crate) const BLOCK: usize = 4096;
 
@@ -79,10 +81,21 @@ pub(crate) fn position<T: Sync>(
 
 /// [`position`] on this thread.
 pub(crate) fn position_in<T>(rows: &[T], found: impl Fn(&T) -> bool) -> Option<usize> {
-    if rows.iter().fold(false, |any, row| any | found(row)) {
-        return rows.iter().position(found);
+    if vectorised(Any { rows, found: &found }) { rows.iter().position(found) } else { None }
+}
+
+struct Any<'a, T, F> {
+    rows: &'a [T],
+    found: &'a F,
+}
+
+impl<T, F: Fn(&T) -> bool> Work for Any<'_, T, F> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run(self) -> bool {
+        self.rows.iter().fold(false, |any, row| any | (self.found)(row))
     }
-    None
 }
 
 /// Sorts by a total order. Elements that compare equal must be equal: then the result does not depend on how

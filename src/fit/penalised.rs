@@ -26,7 +26,7 @@ impl Penalised {
     /// Minimises the mean negative log-likelihood, with an intercept, plus λ/2 |Dθ|² with D = `roughness`, over all θ or over
     /// θ ≥ 0.
     ///
-    /// Where no λ is given, it is the one of 37 from 10⁻⁹ to 10⁹ times p̄(1 − p̄), two a decade, with the least criterion
+    /// Where no λ is given, it is the one of 31 from 10⁻⁹ to 10⁶ times p̄(1 − p̄), two a decade, with the least criterion
     /// of Gu and Xiang, −l + Σ wᵢ xᵢᵀH⁻¹xᵢ · Σ wᵢ yᵢ(1 − pᵢ)/(n − df), where p̄ is the base rate and n = Σ w. Where rows
     /// are many, λ is chosen for a [`Summary`] of them.
     pub(crate) fn fit(
@@ -91,7 +91,7 @@ impl<F: Features> Standardised<'_, F> {
         let moments = likelihood(&vec![0.0; n + 1]).hessian;
         let (mut least, mut best, mut theta) = (f64::INFINITY, (unit, start.clone()), start);
         // From the line towards the roughest spline, so that each minimum is near the one before.
-        for step in (-18..=18).rev() {
+        for step in (-18..=12).rev() {
             let lambda = unit * 10_f64.powf(0.5 * f64::from(step));
             let Ok(found) = self.penalised(source, theta, roughness, lambda) else {
                 // So little penalty all but lets the scores separate the classes, and less would too.

@@ -122,11 +122,18 @@ enum Goal {
 }
 
 /// Inserts a neighbour if it is before the limit, and returns whether it is.
+#[inline]
 fn insert(goal: Goal, found: &mut [Neighbour], neighbour: Neighbour) -> bool {
-    let last = found.len() - 1;
-    if !neighbour.before(&found[last]) {
-        return false;
+    // Few rows are: the test is in line, the insertion is not.
+    let is_before = neighbour.before(&found[found.len() - 1]);
+    if is_before {
+        insert_before_limit(goal, found, neighbour);
     }
+    is_before
+}
+
+fn insert_before_limit(goal: Goal, found: &mut [Neighbour], neighbour: Neighbour) {
+    let last = found.len() - 1;
     match goal {
         Goal::Nearest => {
             let mut at = last;
@@ -141,7 +148,6 @@ fn insert(goal: Goal, found: &mut [Neighbour], neighbour: Neighbour) -> bool {
             None => found[last] = Neighbour::NEAREST,
         },
     }
-    true
 }
 
 /// The neighbours found for the queries in some order.

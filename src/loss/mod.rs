@@ -20,7 +20,7 @@ pub use logit_adjusted::LogitAdjusted;
 pub use posterior::{Posterior, PosteriorMap};
 
 use crate::core::{ClassTotals, Error, Result, same_length};
-use crate::exec::simd::{LANES, TILE, Work, lanes, total, vectorised};
+use crate::exec::simd::{LANES, TILE, Work, total, vectorised};
 
 /// A loss at one logit, with its first two derivatives there.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -207,21 +207,34 @@ impl<A: Fn(f64, bool) -> Derivatives> Work for Fill<'_, A> {
     #[inline(always)]
     fn run(self) -> f64 {
         let mut sums = [0.0; LANES];
-        // In arrays of one length, which the compiler turns into vectors.
-        let (mut g, mut h) = ([0.0; LANES], [0.0; LANES]);
-        for Block { logits, labels, weights, gradients, hessians } in self.rows.tiles(LANES) {
-            let n = logits.len();
-            let (z, y) = (lanes(logits, 0.0), lanes(labels, false));
-            let w = weights.map_or([1.0; LANES], |weights| lanes(weights, 0.0));
-            for lane in 0..LANES {
-                let at = (self.at)(z[lane], y[lane]).scaled(w[lane]);
-                sums[lane] += if lane < n { at.value } else { 0.0 };
-                (g[lane], h[lane]) = (at.gradient, at.hessian);
+        for tile in self.rows.tiles(LANES) {
+            // The compiler turns the loop into vectors where it knows the length.
+            match (tile.logits.len(), tile.weights) {
+                (LANES, None) => add(&self.at, tile, LANES, |_| 1.0, &mut sums),
+                (LANES, Some(w)) => add(&self.at, tile, LANES, |lane| w[..LANES][lane], &mut sums),
+                (n, w) => add(&self.at, tile, n, |lane| w.map_or(1.0, |w| w[lane]), &mut sums),
             }
-            gradients.copy_from_slice(&g[..n]);
-            hessians.copy_from_slice(&h[..n]);
         }
         total(&sums)
+    }
+}
+
+/// Adds the losses of `n` rows, each to its own sum.
+#[inline(always)]
+fn add(
+    at: &impl Fn(f64, bool) -> Derivatives,
+    rows: Block<'_>,
+    n: usize,
+    weight: impl Fn(usize) -> f64,
+    sums: &mut [f64; LANES],
+) {
+    let (logits, labels) = (&rows.logits[..n], &rows.labels[..n]);
+    let (gradients, hessians) = (&mut rows.gradients[..n], &mut rows.hessians[..n]);
+    for lane in 0..n {
+        let at = at(logits[lane], labels[lane]).scaled(weight(lane));
+        sums[lane] += at.value;
+        gradients[lane] = at.gradient;
+        hessians[lane] = at.hessian;
     }
 }
 
