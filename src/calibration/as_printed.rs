@@ -2,6 +2,7 @@
 //! results that were obtained with them.
 
 use super::prior_correction::{ensure_not_corrected, valid_rate, valid_shift};
+use super::report::Solution;
 use super::{BuiltInMap, Calibration, CalibrationMap, CalibrationSet, Calibrator, TrainingContext};
 use crate::core::Result;
 use crate::loss::Posterior;
@@ -70,7 +71,7 @@ impl Calibrator for LinearPriorScaling {
     ) -> Result<Calibration<Self::Map>> {
         self.ensure_reversible(training)?;
         let map = LinearPriorMap { posterior: training.posterior.clone(), factor: self.factor };
-        Ok(Calibration::in_closed_form(NAME, map, rows))
+        Ok(Calibration::in_closed_form(NAME, map, Solution::default(), rows))
     }
 }
 

@@ -112,7 +112,7 @@ impl Calibrator for BetaCalibration {
 
     /// # Errors
     /// - As for [`CalibrationSet::representative`].
-    /// - [`Error::NonFinite`] for an infinite logit in a row with weight.
+    /// - [`Error::CertainScores`] for an infinite logit in a row with weight.
     /// - [`Error::SeparatedScores`] if the likelihood has no maximum.
     /// - [`Error::Numerical`] if weights or scores are hundreds of orders of magnitude apart.
     fn fit(
@@ -121,7 +121,7 @@ impl Calibrator for BetaCalibration {
         rows: Option<&CalibrationSet<'_>>,
     ) -> Result<Calibration<Self::Map>> {
         let rows = CalibrationSet::representative(rows, NAME)?;
-        ensure_finite(rows)?;
+        ensure_finite(NAME, rows)?;
         let (map, solution) = match self.form {
             Form::Abm if rows.sample().at_least_distinct(3, |_| true) => abm(rows)?,
             Form::Abm | Form::Am => am(rows)?,

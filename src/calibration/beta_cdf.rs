@@ -87,7 +87,7 @@ impl Calibrator for BetaCdf {
 
     /// # Errors
     /// - As for [`CalibrationSet::representative`].
-    /// - [`NonFinite`](crate::Error::NonFinite) for an infinite logit in a row with weight.
+    /// - [`CertainScores`](crate::Error::CertainScores) for an infinite logit in a row with weight.
     /// - [`SeparatedScores`](crate::Error::SeparatedScores) if the likelihood has no maximum.
     /// - [`Numerical`](crate::Error::Numerical) if the scores all but separate the classes, so that α and β are
     ///   beyond some 10⁶, or if scores or weights are many orders of magnitude apart, and no maximum is found.
@@ -97,7 +97,7 @@ impl Calibrator for BetaCdf {
         rows: Option<&CalibrationSet<'_>>,
     ) -> Result<Calibration<Self::Map>> {
         let rows = CalibrationSet::representative(rows, NAME)?;
-        ensure_finite(rows)?;
+        ensure_finite(NAME, rows)?;
         let (map, solution) = if rises(rows) {
             ensure_overlap(NAME, rows, |z| z)?;
             fitted(rows)?

@@ -2,7 +2,7 @@
 
 use super::as_printed::LinearPriorMap;
 use super::{
-    BetaCdfMap, BetaMap, Calibration, CalibrationMap, HistogramMap, IsotonicMap, PlattMap,
+    BetaCdfMap, BetaMap, Calibration, CalibrationMap, ClipMap, HistogramMap, IsotonicMap, PlattMap,
     PriorMap, QuadraticMap, Scale, SplineMap, TemperatureMap, Uncalibrated, VennAbersMap,
 };
 
@@ -74,6 +74,7 @@ macro_rules! maps {
 
 maps! {
     Identity(Uncalibrated) of "Uncalibrated",
+    Clip(ClipMap) of "Clip",
     Prior(PriorMap) of "PriorCorrection",
     Platt(PlattMap) of "PlattScaling",
     Temperature(TemperatureMap) of "TemperatureScaling",

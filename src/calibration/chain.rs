@@ -122,6 +122,7 @@ impl<A, B> ChainMap<A, B> {
             both.bounds.extend(report.bounds.iter().map(|bound| format!("{place} {bound}")));
             both.falls.extend(&report.falls);
             both.iterations += report.iterations;
+            both.clipped += report.clipped;
         }
         both
     }

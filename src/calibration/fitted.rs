@@ -64,11 +64,11 @@ impl<M: CalibrationMap> Calibration<M> {
     pub(super) fn in_closed_form(
         calibrator: &'static str,
         map: M,
+        solution: Solution,
         rows: Option<&CalibrationSet<'_>>,
     ) -> Self {
         let rows = CalibrationSet::representative(rows, calibrator).ok();
         let report = rows.map(|rows| {
-            let solution = Solution::default();
             CalibrationReport::of_probabilities(calibrator, rows, solution, |z| map.probability(z))
         });
         Self { map, report }

@@ -1,6 +1,6 @@
 //! Histogram binning.
 
-use super::isotonic::middle;
+use super::isotonic::{Shrinkage, middle};
 use super::report::Solution;
 use super::{
     BuiltInMap, Calibration, CalibrationMap, CalibrationReport, CalibrationSet, Calibrator,
@@ -11,7 +11,8 @@ use crate::metrics::{ScoreGroup, score_groups};
 use crate::numerics::bucket_index::BucketIndex;
 use crate::numerics::logit;
 
-/// Histogram binning: the share of positives among the calibration rows in the score's bin.
+/// Histogram binning: the share of positives among the calibration rows in the score's bin, drawn towards that
+/// of all rows as in [`IsotonicRegression`](super::IsotonicRegression), so that no bin promises 0 or 1.
 ///
 /// Bins are of equal weight ([`quantiles`](Self::quantiles)) or of equal width in the probability
 /// ([`equal_width`](Self::equal_width)). Rows of equal score share a bin. Σp = Σy on its own rows.
@@ -24,7 +25,8 @@ use crate::numerics::logit;
 /// - **Equal width**: bin ⌊bins σ(z)⌋; a bin without rows gets its own middle as probability. With rare
 ///   positives almost all rows fall into the first bin: prefer equal weight.
 ///
-/// It learns from representative rows ([`CalibrationSet::representative`]). Scores may be ±∞.
+/// It learns from representative rows ([`CalibrationSet::representative`]). Scores may be ±∞. Weights count as
+/// numbers of rows.
 ///
 /// Source: B. Zadrozny and C. Elkan, *Obtaining calibrated probability estimates from decision trees and
 /// naive Bayesian classifiers*, ICML 2001.
@@ -34,7 +36,11 @@ use crate::numerics::logit;
 ///
 /// let set = CalibrationSet::from_logits(&[1.0, 2.0, 3.0, 4.0], &[false, true, true, true])?;
 /// let map = HistogramBinning::quantiles(2)?.learn(&set)?;
-/// assert_eq!([0.0, 2.4, 2.6, 9.0].map(|z| map.probability(z)), [0.5, 0.5, 1.0, 1.0]);
+/// // Shares of ½ and 1, drawn to ¾ by s = 1/(1 + 3 · 1/4) = 4/7.
+/// let expected = [9.0 / 14.0, 9.0 / 14.0, 6.0 / 7.0, 6.0 / 7.0];
+/// for (z, p) in [0.0, 2.4, 2.6, 9.0].into_iter().zip(expected) {
+///     assert!((map.probability(z) - p).abs() < 1e-15);
+/// }
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,11 +96,12 @@ impl Calibrator for HistogramBinning {
     ) -> Result<Calibration<Self::Map>> {
         let rows = CalibrationSet::representative(rows, NAME)?;
         // In the unit of the weights no sum or product of theirs overflows.
-        let (ties, _) = score_groups(rows.labels(), rows.logits(), rows.weights())?;
+        let (ties, unit) = score_groups(rows.labels(), rows.logits(), rows.weights())?;
+        let shrinkage = Shrinkage::of(&ties, unit);
         let map = if self.equal_width {
-            HistogramMap::equal_width(&ties, self.bins)
+            HistogramMap::equal_width(&ties, self.bins, &shrinkage)
         } else {
-            HistogramMap::quantiles(&ties, self.bins)
+            HistogramMap::quantiles(&ties, self.bins, &shrinkage)
         };
         let probability = |z| map.probability(z);
         let report =
@@ -110,11 +117,11 @@ pub struct HistogramMap {
     values: Vec<f64>,
 }
 
-/// The share of positives; None without rows.
-fn share(ties: &[ScoreGroup]) -> Option<f64> {
+/// The share of positives, drawn towards that of all rows; None without rows.
+fn share(ties: &[ScoreGroup], shrinkage: &Shrinkage) -> Option<f64> {
     let positive: f64 = ties.iter().map(|tie| tie.positive).sum();
     let weight: f64 = ties.iter().map(ScoreGroup::weight).sum();
-    (weight > 0.0).then(|| (positive / weight).min(1.0))
+    (weight > 0.0).then(|| shrinkage.of_share((positive / weight).min(1.0)))
 }
 
 impl HistogramMap {
@@ -130,7 +137,7 @@ impl HistogramMap {
         &self.values
     }
 
-    fn quantiles(ties: &[ScoreGroup], bins: usize) -> Self {
+    fn quantiles(ties: &[ScoreGroup], bins: usize, shrinkage: &Shrinkage) -> Self {
         let total: f64 = ties.iter().map(ScoreGroup::weight).sum();
         let mut below = 0.0;
         let placed: Vec<usize> = ties
@@ -146,13 +153,13 @@ impl HistogramMap {
             if start > 0 {
                 edges.push(middle(ties[start - 1].score, ties[start].score));
             }
-            values.extend(share(&ties[start..start + bin.len()]));
+            values.extend(share(&ties[start..start + bin.len()], shrinkage));
             start += bin.len();
         }
         Self { edges: BucketIndex::new(edges), values }
     }
 
-    fn equal_width(ties: &[ScoreGroup], bins: usize) -> Self {
+    fn equal_width(ties: &[ScoreGroup], bins: usize, shrinkage: &Shrinkage) -> Self {
         let edges: Vec<f64> = (1..bins).map(|k| logit(k as f64 / bins as f64)).collect();
         let mut rest = ties;
         let values = (0..bins)
@@ -162,7 +169,7 @@ impl HistogramMap {
                     .map_or(rest.len(), |&edge| rest.partition_point(|tie| tie.score < edge));
                 let (own, above) = rest.split_at(inside);
                 rest = above;
-                share(own).unwrap_or((bin as f64 + 0.5) / bins as f64)
+                share(own, shrinkage).unwrap_or((bin as f64 + 0.5) / bins as f64)
             })
             .collect();
         Self { edges: BucketIndex::new(edges), values }

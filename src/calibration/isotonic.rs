@@ -6,7 +6,7 @@ use super::{
     TrainingContext,
 };
 use crate::core::{Error, Result};
-use crate::metrics::score_groups;
+use crate::metrics::{ScoreGroup, score_groups};
 use crate::numerics::bucket_index::BucketIndex;
 use crate::numerics::isotonic::{Pool, pool_adjacent_violators};
 use crate::numerics::{logit, sigmoid};
@@ -17,21 +17,28 @@ use crate::numerics::{logit, sigmoid};
 /// Rows of **equal score** are pooled first, so the map is a function of the score, and the order of the rows
 /// does not matter. Only scores whose **logits** are exactly equal count as equal, with no tolerance;
 /// a few neighbouring probabilities, which differ by less than 10⁻¹⁵ of themselves, may share a logit.
-/// Neighbouring scores whose means fall are then pooled into blocks until the block means rise; Σp = Σy on
-/// its own rows.
+/// Neighbouring scores whose shares of positives fall are then pooled into blocks until the shares rise.
 ///
-/// A score within a block gets the block's mean. Between two blocks the map is linear in the **logit**
+/// A block gets its share r of positives, drawn towards the share ȳ of all rows by the weight of one row of
+/// each class,
+///
+/// ```text
+/// p = r + s (ȳ − r),   s = 1 / (1 + W₊W₋/(W₊ + W₋)),   W₊, W₋ the weights of the classes
+/// ```
+///
+/// so that p is neither 0 nor 1: below the first positive it is about 1/W₋ where positives are rare. A later
+/// positive there costs a finite log loss. Σp = Σy on its own rows; weights count as numbers of rows.
+/// [`bounds`](Self::bounds) replaces the formula: `bounds(0.0, 1.0)` is isotonic regression as in other
+/// programs, with p = r.
+///
+/// A score within a block gets the block's probability. Between two blocks the map is linear in the **logit**
 /// unless [`interpolation`](Self::interpolation) says otherwise; beyond the ends it is constant. Next to a score
 /// of ±∞ there is no line in the logit: logits between such a score and a finite one get the finite one's
 /// probability.
 ///
-/// Blocks of negatives alone have the mean 0, and blocks of positives alone 1; a new row of the other
-/// class then costs an infinite log loss. [`bounds`](Self::bounds) keeps p away from them, at the price
-/// of Σp = Σy.
-///
 /// It learns from representative rows ([`CalibrationSet::representative`]); with fewer than about a thousand
-/// positives prefer a map with fewer degrees of freedom. Scores may be ±∞. Separable scores give a step from 0
-/// to 1, reversed ones the constant base rate.
+/// positives prefer a map with fewer degrees of freedom. Scores may be ±∞. Separable scores give one step,
+/// reversed ones the constant base rate.
 ///
 /// Sources: M. Ayer et al., *An empirical distribution function for sampling with incomplete information*,
 /// Annals of Mathematical Statistics 26, 1955; B. Zadrozny and C. Elkan, *Transforming classifier scores into
@@ -42,15 +49,16 @@ use crate::numerics::{logit, sigmoid};
 ///
 /// let set = CalibrationSet::from_logits(&[1.0, 2.0, 3.0, 4.0], &[false, true, false, true])?;
 /// let map = IsotonicRegression::new().learn(&set)?;
-/// // 2 and 3 are in the wrong order, so they share a block of mean one half.
+/// // 2 and 3 are in the wrong order, so they share a block. Two rows of each class make s = ½.
+/// assert_eq!([1.0, 2.0, 2.7, 3.5, 9.0].map(|z| map.probability(z)), [0.25, 0.5, 0.5, 0.625, 0.75]);
+/// let map = IsotonicRegression::new().bounds(0.0, 1.0)?.learn(&set)?;
 /// assert_eq!([1.0, 2.0, 2.7, 3.5, 9.0].map(|z| map.probability(z)), [0.0, 0.5, 0.5, 0.75, 1.0]);
 /// # Ok::<(), imbalance::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct IsotonicRegression {
     interpolation: Interpolation,
-    lower: f64,
-    upper: f64,
+    bounds: Option<[f64; 2]>,
 }
 
 /// The map of an [`IsotonicRegression`] between two blocks.
@@ -68,17 +76,11 @@ pub enum Interpolation {
 
 const NAME: &str = "IsotonicRegression";
 
-impl Default for IsotonicRegression {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl IsotonicRegression {
-    /// Linear in the logit between blocks, probabilities from 0 to 1.
+    /// Linear in the logit between blocks, never 0 or 1.
     #[must_use]
     pub fn new() -> Self {
-        Self { interpolation: Interpolation::default(), lower: 0.0, upper: 1.0 }
+        Self::default()
     }
 
     /// The map between two blocks. Default: linear in the logit.
@@ -87,14 +89,16 @@ impl IsotonicRegression {
         Self { interpolation, ..self }
     }
 
-    /// Probabilities from `lower` to `upper`: block means outside are moved to the bound, which is the
-    /// solution of the bounded problem.
+    /// Probabilities from `lower` to `upper`: blocks get their share of positives, or the nearer bound if it lies
+    /// outside, which is the solution of the bounded problem. Σp = Σy holds only if no bound is hit. With 0 or 1
+    /// as a bound a later row may cost an infinite log loss. Default: no bounds, but the formula
+    /// [above](Self).
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] unless 0 ≤ `lower` ≤ `upper` ≤ 1.
     pub fn bounds(self, lower: f64, upper: f64) -> Result<Self> {
         if 0.0 <= lower && lower <= upper && upper <= 1.0 {
-            Ok(Self { lower, upper, ..self })
+            Ok(Self { bounds: Some([lower, upper]), ..self })
         } else {
             let expected = "two probabilities in ascending order";
             Err(Error::invalid("bounds", format!("({lower}, {upper})"), expected))
@@ -118,7 +122,7 @@ impl Calibrator for IsotonicRegression {
     ) -> Result<Calibration<Self::Map>> {
         let rows = CalibrationSet::representative(rows, NAME)?;
         // In the unit of the weights no sum or product of theirs overflows.
-        let (ties, _) = score_groups(rows.labels(), rows.logits(), rows.weights())?;
+        let (ties, unit) = score_groups(rows.labels(), rows.logits(), rows.weights())?;
         let pools = pool_adjacent_violators(ties.iter().map(|tie| [tie.positive, tie.negative]));
         let block = |pool: &Pool| Block {
             first: ties[pool.groups.start].score,
@@ -126,13 +130,18 @@ impl Calibrator for IsotonicRegression {
             mean: pool.rate(),
         };
         let blocks: Vec<Block> = pools.iter().map(block).collect();
-        let values = blocks.iter().map(|block| block.mean.clamp(self.lower, self.upper));
-        let map = IsotonicMap::through(&blocks, values, self.interpolation);
+        let shrinkage = Shrinkage::of(&ties, unit);
+        let value = |block: &Block| match self.bounds {
+            Some([lower, upper]) => block.mean.clamp(lower, upper),
+            None => shrinkage.of_share(block.mean),
+        };
+        let map = IsotonicMap::through(&blocks, blocks.iter().map(value), self.interpolation);
 
+        let [lower, upper] = self.bounds.unwrap_or([0.0, 1.0]);
         let mut solution = Solution::default();
         for (bound, at, hit) in [
-            ("lower", self.lower, blocks.iter().any(|block| block.mean < self.lower)),
-            ("upper", self.upper, blocks.iter().any(|block| block.mean > self.upper)),
+            ("lower", lower, blocks.iter().any(|block| block.mean < lower)),
+            ("upper", upper, blocks.iter().any(|block| block.mean > upper)),
         ] {
             if hit {
                 solution.bounds.push(format!("{bound} = {at}"));
@@ -141,6 +150,28 @@ impl Calibrator for IsotonicRegression {
         let probability = |z| map.probability(z);
         let report = CalibrationReport::of_probabilities(NAME, rows, solution, probability);
         Ok(Calibration::learned(map, report))
+    }
+}
+
+/// Draws shares of positives towards that of all rows by the weight of one row of each class: so a share of few
+/// rows is neither 0 nor 1, and the sum over all rows stays.
+pub(super) struct Shrinkage {
+    rate: f64,
+    shrinkage: f64,
+}
+
+impl Shrinkage {
+    /// From rows of both classes with weights in `unit`.
+    pub(super) fn of(ties: &[ScoreGroup], unit: f64) -> Self {
+        let [positive, negative] = ties.iter().fold([0.0; 2], |[positive, negative], tie| {
+            [positive + tie.positive, negative + tie.negative]
+        });
+        let rate = positive / (positive + negative);
+        Self { rate, shrinkage: 1.0 / (1.0 + rate * negative * unit) }
+    }
+
+    pub(super) fn of_share(&self, share: f64) -> f64 {
+        share + self.shrinkage * (self.rate - share)
     }
 }
 

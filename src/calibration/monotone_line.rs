@@ -48,6 +48,7 @@ impl Solution {
             bounds: bounds.map(|(name, _)| format!("{name} = 0")).collect(),
             iterations: fit.iterations,
             falls: Vec::new(),
+            clipped: 0,
         }
     }
 }
@@ -81,16 +82,15 @@ pub(super) fn ensure_overlap_both_ways(
     Ok(())
 }
 
-/// The first row with weight whose logit is infinite, as an error.
-pub(super) fn ensure_finite(rows: &CalibrationSet<'_>) -> Result<()> {
+/// Refuses rows with weight whose logit is infinite.
+pub(super) fn ensure_finite(calibrator: &'static str, rows: &CalibrationSet<'_>) -> Result<()> {
     if parallel::position(rows.logits(), |logit| !logit.is_finite()).is_none() {
         return Ok(());
     }
-    let mut logits = rows.logits().iter().enumerate();
-    match logits.find(|&(row, logit)| !logit.is_finite() && rows.weight(row) > 0.0) {
-        None => Ok(()),
-        Some((row, &value)) => {
-            Err(Error::NonFinite { what: "the scores".into(), row, column: None, value })
-        }
-    }
+    let logits = rows.logits().iter().enumerate();
+    let mut certain = logits.filter(|&(row, z)| z.is_infinite() && rows.weight(row) > 0.0);
+    certain.next().map_or(Ok(()), |(row, &logit)| {
+        let rows = 1 + certain.count();
+        Err(Error::CertainScores { calibrator, rows, row, logit })
+    })
 }

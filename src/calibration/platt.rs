@@ -87,7 +87,7 @@ impl Calibrator for PlattScaling {
 
     /// # Errors
     /// - As for [`CalibrationSet::representative`].
-    /// - [`NonFinite`](crate::Error::NonFinite) for an infinite logit in a row with weight, unless on
+    /// - [`CertainScores`](crate::Error::CertainScores) for an infinite logit in a row with weight, unless on
     ///   probabilities.
     /// - [`SeparatedScores`](crate::Error::SeparatedScores) with plain targets, if a threshold splits the
     ///   scores into those of the negatives and, above, those of the positives.
@@ -109,7 +109,7 @@ impl Calibrator for PlattScaling {
         let fit = if self.on_probabilities {
             MonotoneLine::fit(NAME, rows, offsets, names, &Probability, sigmoid)?
         } else {
-            ensure_finite(rows)?;
+            ensure_finite(NAME, rows)?;
             MonotoneLine::fit(NAME, rows, offsets, names, &Logit, |z| z)?
         };
         let line = Line { slope: fit.slope, intercept: fit.intercept };

@@ -1,5 +1,6 @@
 //! The closed-form correction of sampling and loss.
 
+use super::report::Solution;
 use super::{BuiltInMap, Calibration, CalibrationMap, CalibrationSet, Calibrator, TrainingContext};
 use crate::core::{Distortion, Error, Result};
 use crate::loss::Posterior;
@@ -145,7 +146,7 @@ impl Calibrator for PriorCorrection {
         self.ensure_reversible(training)?;
         let log_odds = self.given.map_or_else(|| valid_shift(training, NAME), Ok)?;
         let map = PriorMap { posterior: training.posterior.clone(), log_odds };
-        Ok(Calibration::in_closed_form(NAME, map, rows))
+        Ok(Calibration::in_closed_form(NAME, map, Solution::default(), rows))
     }
 }
 

@@ -89,7 +89,7 @@ impl Calibrator for QuadraticLogit {
 
     /// # Errors
     /// - As for [`CalibrationSet::representative`].
-    /// - [`Error::NonFinite`] for an infinite logit in a row with weight.
+    /// - [`Error::CertainScores`] for an infinite logit in a row with weight.
     /// - [`Error::SeparatedScores`] if the likelihood has no maximum.
     /// - [`Error::Numerical`] if weights or scores are hundreds of orders of magnitude apart.
     fn fit(
@@ -98,7 +98,7 @@ impl Calibrator for QuadraticLogit {
         rows: Option<&CalibrationSet<'_>>,
     ) -> Result<Calibration<Self::Map>> {
         let rows = CalibrationSet::representative(rows, NAME)?;
-        ensure_finite(rows)?;
+        ensure_finite(NAME, rows)?;
         let sample = rows.sample();
         let [negatives, positives] = sample.class_ranges(|z| z, |_| false);
         let range = negatives.with(positives);

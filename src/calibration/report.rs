@@ -33,6 +33,8 @@ pub struct CalibrationReport {
     pub falls: Vec<(f64, f64)>,
     /// Rows that have weight.
     pub rows: usize,
+    /// Rows that have weight whose score a [`Clip`](super::Clip) moved.
+    pub clipped: usize,
     /// The scores as they came: σ(z).
     pub before: Fitness,
     /// The probabilities made of them.
@@ -73,6 +75,8 @@ pub(super) struct Solution {
     pub(super) iterations: usize,
     /// Intervals on which the map falls.
     pub(super) falls: Vec<(f64, f64)>,
+    /// Rows that have weight whose score was clipped.
+    pub(super) clipped: usize,
 }
 
 impl Parameter {
@@ -118,7 +122,7 @@ impl CalibrationReport {
             predicted_over_observed: predicted / observed,
             log_loss: loss / weight,
         };
-        let Solution { parameters, bounds, iterations, falls } = solution;
+        let Solution { parameters, bounds, iterations, falls, clipped } = solution;
         Self {
             calibrator: calibrator.into(),
             parameters,
@@ -126,6 +130,7 @@ impl CalibrationReport {
             iterations,
             falls,
             rows: counted,
+            clipped,
             before: fitness(p_before, loss_before),
             after: fitness(p_after, loss_after),
         }
@@ -233,6 +238,9 @@ impl fmt::Display for CalibrationReport {
         write!(f, "{} on {} rows", self.calibrator, self.rows)?;
         if self.iterations > 0 {
             write!(f, ", {} iterations", self.iterations)?;
+        }
+        if self.clipped > 0 {
+            write!(f, ", {} scores clipped", self.clipped)?;
         }
         write_solution(f, &self.parameters, &self.bounds)?;
         for (low, high) in &self.falls {

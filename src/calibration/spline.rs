@@ -125,7 +125,7 @@ impl Calibrator for SplineCalibration {
 
     /// # Errors
     /// - As for [`CalibrationSet::representative`].
-    /// - [`Error::NonFinite`] for an infinite logit in a row with weight.
+    /// - [`Error::CertainScores`] for an infinite logit in a row with weight.
     /// - [`Error::SeparatedScores`] if the likelihood has no maximum.
     /// - [`Error::Numerical`] if weights or scores are hundreds of orders of magnitude apart.
     fn fit(
@@ -134,7 +134,7 @@ impl Calibrator for SplineCalibration {
         rows: Option<&CalibrationSet<'_>>,
     ) -> Result<Calibration<Self::Map>> {
         let rows = CalibrationSet::representative(rows, NAME)?;
-        ensure_finite(rows)?;
+        ensure_finite(NAME, rows)?;
         if self.monotone {
             ensure_overlap(NAME, rows, |z| z)?;
         } else {

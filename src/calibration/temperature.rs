@@ -77,7 +77,7 @@ impl Calibrator for TemperatureScaling {
 
     /// # Errors
     /// - As for [`CalibrationSet::representative`].
-    /// - [`NonFinite`](crate::Error::NonFinite) for an infinite logit in a row with weight.
+    /// - [`CertainScores`](crate::Error::CertainScores) for an infinite logit in a row with weight.
     /// - [`SeparatedScores`](crate::Error::SeparatedScores) if the likelihood rises without end as T → 0.
     fn fit(
         &self,
@@ -85,7 +85,7 @@ impl Calibrator for TemperatureScaling {
         rows: Option<&CalibrationSet<'_>>,
     ) -> Result<Calibration<Self::Map>> {
         let rows = CalibrationSet::representative(rows, NAME)?;
-        ensure_finite(rows)?;
+        ensure_finite(NAME, rows)?;
         let (line, solution) = if self.bias_corrected {
             let line = MonotoneLine::fit(NAME, rows, [0.0; 2], ["1/T", "b"], &Logit, |z| z)?;
             (Line { slope: line.slope, intercept: line.intercept }, line.solution)

@@ -202,7 +202,7 @@ pub enum Error {
     #[error(
         "a threshold on the score separates the classes{kind}, so `{calibrator}` has no finite solution: its \
          map would be a step from 0 to 1; use `PlattScaling::new()`, whose smoothed targets have one, or \
-         `IsotonicRegression` with `bounds`, and see that the scores are of rows the model has not seen"
+         `IsotonicRegression`, and see that the scores are of rows the model has not seen"
     )]
     SeparatedScores {
         /// The calibrator that refuses.
@@ -256,11 +256,29 @@ pub enum Error {
         remedy: &'static str,
     },
 
+    /// A calibrator that fits a curve of the logit was given scores of 0 or 1.
+    #[error(
+        "the scores of {rows} rows, the first of them row {row}, are probabilities of exactly 0 or 1 (row {row} \
+         has the logit {logit}), which no curve of `{calibrator}` passes through; clip them first, as in \
+         `Clip::new(1e-6)?.then(calibrator)`, or take a calibrator that accepts them, such as \
+         `IsotonicRegression`"
+    )]
+    CertainScores {
+        /// The calibrator that refuses.
+        calibrator: &'static str,
+        /// The number of such rows, among those that have weight.
+        rows: usize,
+        /// The first of them.
+        row: usize,
+        /// Its logit, ±∞.
+        logit: f64,
+    },
+
     /// The first calibrator of a chain maps a score to a certain answer, which the second cannot learn from.
     #[error(
         "the first calibrator of the chain maps the score {score} of row {row} to log-odds of {log_odds}, and the \
-         second needs finite ones; leave the first out, or let a calibrator follow that takes certain \
-         scores, such as `IsotonicRegression`"
+         second needs finite ones; put a `Clip` between them, leave the first out, or let a calibrator follow \
+         that takes certain scores, such as `IsotonicRegression`"
     )]
     CertainScore {
         /// The row.

@@ -2,8 +2,8 @@
 
 use imbalance::Distortion;
 use imbalance::calibration::{
-    CalibrationMap, CalibrationSet, Calibrator, PlattScaling, PriorCorrection, TrainingContext,
-    Uncalibrated,
+    CalibrationMap, CalibrationSet, Calibrator, Clip, HistogramBinning, Interpolation,
+    IsotonicRegression, PlattScaling, PriorCorrection, TrainingContext, Uncalibrated, VennAbers,
 };
 use imbalance::loss::LogLoss;
 use imbalance::numerics::{logit, sigmoid};
@@ -94,7 +94,7 @@ fn platt_needs_both_classes_and_finite_scores() {
     assert!(matches!(fit(&[], &[]), Err(Error::NoRows { .. })));
     assert!(matches!(
         fit(&[f64::INFINITY, 1.0], &[true, false]),
-        Err(Error::NonFinite { row: 0, .. })
+        Err(Error::CertainScores { row: 0, .. })
     ));
     // Separated scores have a finite answer, thanks to the smoothed targets.
     let map = fit(&[-1e4, -2.0, 2.0, 1e4], &[false, false, true, true]).unwrap();
@@ -166,5 +166,57 @@ proptest! {
             prop_assert!((other.slope() - map.slope()).abs() < 1e-9);
             prop_assert!((other.intercept() - map.intercept()).abs() < 1e-9);
         }
+    }
+}
+
+#[test]
+fn maps_of_shares_promise_neither_0_nor_1() {
+    let z: Vec<f64> = (0..1000).map(|row| f64::from(row) / 100.0).collect();
+    let y: Vec<bool> = (0..1000).map(|row| row == 600 || row >= 990).collect();
+    let histogram = |bins| HistogramBinning::quantiles(bins).unwrap();
+    let later = [f64::NEG_INFINITY, -1e3, 0.0, 3.0, 6.0, 9.95, 1e3, f64::INFINITY];
+    for calibrator in [
+        IsotonicRegression::new().boxed(),
+        IsotonicRegression::new().interpolation(Interpolation::Steps).boxed(),
+        histogram(100).boxed(),
+        HistogramBinning::equal_width(1000).unwrap().boxed(),
+        VennAbers.boxed(),
+    ] {
+        let map = calibrator.learn(&CalibrationSet::from_logits(&z, &y).unwrap()).unwrap();
+        for z in later {
+            let p = map.probability(z);
+            assert!(p > 0.0 && p < 1.0, "{calibrator:?}: {p} at {z}");
+        }
+    }
+    // 11 positives and 989 negatives: s = 1/(1 + 11 · 989/1000), and s · 0.011 below the first positive.
+    let map = IsotonicRegression::new().learn(&CalibrationSet::from_logits(&z, &y).unwrap());
+    let p = map.unwrap().probability(0.0);
+    assert!((p * (1000.0 / 11.0 + 989.0) - 1.0).abs() < 1e-12, "{p}");
+}
+
+#[test]
+fn clipped_scores_are_counted_and_mapped_by_their_bound() {
+    let p = [0.0, 0.0, 1e-9, 0.2, 0.6, 0.7, 1.0];
+    let y = [false, true, false, false, true, false, true];
+    let set = CalibrationSet::from_probabilities(&p, &y).unwrap();
+    let clip = Clip::new(1e-6).unwrap();
+    let clipped = clip.then(PlattScaling::new()).learn(&set).unwrap();
+    let report = clipped.report().unwrap();
+    assert_eq!(report.clipped, 4);
+    assert!(report.to_string().contains("4 scores clipped"), "{report}");
+    // As the clipped scores themselves.
+    let moved = p.map(|p: f64| p.clamp(1e-6, 1.0 - 1e-6));
+    let moved = CalibrationSet::from_probabilities(&moved, &y).unwrap();
+    let platt = PlattScaling::new().learn(&moved).unwrap();
+    for p in [0.0_f64, 1e-300, 1e-6, 0.3, 1.0] {
+        let (found, expected) =
+            (clipped.probability_of(p), platt.probability_of(p.clamp(1e-6, 1.0 - 1e-6)));
+        assert!((found - expected).abs() < 1e-9, "{found} {expected}");
+    }
+    // Rows of weight 0 are not counted.
+    let set = set.with_weights(&[1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0]).unwrap();
+    assert_eq!(clip.then(PlattScaling::new()).learn(&set).unwrap().report().unwrap().clipped, 3);
+    for bound in [0.0, 0.5, -1.0, f64::NAN] {
+        assert!(matches!(Clip::new(bound), Err(Error::InvalidArgument { argument: "bound", .. })));
     }
 }

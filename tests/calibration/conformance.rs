@@ -4,9 +4,9 @@ use imbalance::Distortion;
 use imbalance::calibration::multiclass::ClassSet;
 use imbalance::calibration::{
     BetaCalibration, BetaCdf, BoxCalibrator, Calibration, CalibrationMap, CalibrationSet,
-    Calibrator, HistogramBinning, Interpolation, IsotonicRegression, PlattScaling, PriorCorrection,
-    QuadraticLogit, Scale, SplineCalibration, TemperatureScaling, TrainingContext, Uncalibrated,
-    VennAbers,
+    Calibrator, Clip, HistogramBinning, Interpolation, IsotonicRegression, PlattScaling,
+    PriorCorrection, QuadraticLogit, Scale, SplineCalibration, TemperatureScaling, TrainingContext,
+    Uncalibrated, VennAbers,
 };
 use imbalance::ndarray::{Array2, array};
 use imbalance::numerics::sigmoid;
@@ -98,13 +98,17 @@ fn cases() -> Vec<Case> {
         Case {
             infinite_scores: true,
             separable: true,
-            again: Again::Same,
+            counts: true,
+            // Shrunk twice, by less than the weight of a row of each class.
+            again: Again::Within(1.0),
             ..case("isotonic", IsotonicRegression::new())
         },
         Case {
             infinite_scores: true,
             separable: true,
-            again: Again::Same,
+            counts: true,
+            // Shrunk twice, by less than the weight of a row of each class.
+            again: Again::Within(1.0),
             ..case(
                 "isotonic, linear in the probability",
                 IsotonicRegression::new().interpolation(Interpolation::LinearInProbability),
@@ -113,7 +117,9 @@ fn cases() -> Vec<Case> {
         Case {
             infinite_scores: true,
             separable: true,
-            again: Again::Same,
+            counts: true,
+            // Shrunk twice, by less than the weight of a row of each class.
+            again: Again::Within(1.0),
             ..case("isotonic, steps", IsotonicRegression::new().interpolation(Interpolation::Steps))
         },
         Case {
@@ -165,6 +171,7 @@ fn cases() -> Vec<Case> {
             separable: true,
             reversed: Reversed::Free,
             // Bins with neighbouring means may become one.
+            counts: true,
             again: Again::Within(4.0),
             ..case("histogram", bins(10))
         },
@@ -173,6 +180,7 @@ fn cases() -> Vec<Case> {
             infinite_scores: true,
             separable: true,
             reversed: Reversed::Free,
+            counts: true,
             again: Again::Within(4.0),
             ..case("histogram, equal width", HistogramBinning::equal_width(10).unwrap())
         },
@@ -188,8 +196,18 @@ fn cases() -> Vec<Case> {
             ..case("Venn–Abers", VennAbers)
         },
         Case {
+            balanced: false,
             infinite_scores: true,
             separable: true,
+            counts: true,
+            one_in_eight: (2.0 / 3.0 + 7.0 / 9.0) / 8.0,
+            reversed: Reversed::Rate(1.0 / 202.0),
+            ..case("clip, then Platt", Clip::new(1e-4).unwrap().then(platt()))
+        },
+        Case {
+            infinite_scores: true,
+            separable: true,
+            counts: true,
             // A prior correction is for scores as they came.
             second: Some(IsotonicRegression::new().boxed()),
             ..case(
@@ -401,7 +419,8 @@ proptest! {
                 z.push(query);
                 y.push(label);
                 let scored = CalibrationSet::from_logits(z, y).unwrap();
-                IsotonicRegression::new().learn(&scored).unwrap().probability(query)
+                let plain = IsotonicRegression::new().bounds(0.0, 1.0).unwrap();
+                plain.learn(&scored).unwrap().probability(query)
             };
             let (p0, p1) = map.interval(query);
             // Means of the same counts, rounded in another order.
@@ -523,7 +542,11 @@ fn extremes() {
             }
             Err(error) => {
                 assert!(!case.infinite_scores, "{name}: {error}");
-                assert!(matches!(error, Error::NonFinite { row: 0, .. }), "{name}: {error}");
+                assert!(
+                    matches!(error, Error::CertainScores { rows: 2, row: 0, .. }),
+                    "{name}: {error}"
+                );
+                assert!(error.to_string().contains("`Clip::new(1e-6)?.then("), "{name}: {error}");
             }
         }
 

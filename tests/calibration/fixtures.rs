@@ -139,6 +139,11 @@ fn two_classes() {
     }
 }
 
+/// Isotonic regression as in other programs, without the shrinkage that keeps p away from 0 and 1.
+fn plain_isotonic() -> IsotonicRegression {
+    IsotonicRegression::new().bounds(0.0, 1.0).unwrap()
+}
+
 #[test]
 fn isotonic_and_venn_abers() {
     for case in fixture()["binary"].as_array().unwrap() {
@@ -146,10 +151,10 @@ fn isotonic_and_venn_abers() {
         let scored = set(case);
         let queries = numbers(&case["queries"]);
         for (key, isotonic) in [
-            ("isotonic", IsotonicRegression::new()),
+            ("isotonic", plain_isotonic()),
             (
                 "isotonic_in_probability",
-                IsotonicRegression::new().interpolation(Interpolation::LinearInProbability),
+                plain_isotonic().interpolation(Interpolation::LinearInProbability),
             ),
         ] {
             let map = isotonic.learn(&scored).unwrap();
@@ -168,7 +173,7 @@ fn isotonic_and_venn_abers() {
         }
     }
     let case = &fixture()["neighbours"];
-    let map = IsotonicRegression::new().learn(&set(case)).unwrap();
+    let map = plain_isotonic().learn(&set(case)).unwrap();
     for (z, expected) in numbers(&case["logits"]).into_iter().zip(numbers(&case["isotonic"])) {
         let found = map.probability(z);
         assert!((found - expected).abs() < MEAN, "{found} for {expected} at {z}");
@@ -236,13 +241,11 @@ fn isotonic_knows_infinite_scores_bounds_and_steps() {
     let z = [low, low, 1.0, 2.0, high, high];
     let y = [false, true, true, true, true, true];
     let scored = CalibrationSet::from_logits(&z, &y).unwrap();
-    let map = IsotonicRegression::new().learn(&scored).unwrap();
+    let map = plain_isotonic().learn(&scored).unwrap();
     assert_eq!([low, -1e300, 1.0, high].map(|z| map.probability(z)), [0.5, 1.0, 1.0, 1.0]);
     // On the scale of the probability there is a line from p = 0: ½ + σ(0)/σ(1) · ½.
-    let map = IsotonicRegression::new()
-        .interpolation(Interpolation::LinearInProbability)
-        .learn(&scored)
-        .unwrap();
+    let map =
+        plain_isotonic().interpolation(Interpolation::LinearInProbability).learn(&scored).unwrap();
     let middle = 0.5 + 0.25 * (1.0 + (-1_f64).exp());
     assert!((map.probability(0.0) - middle).abs() < 1e-15);
     let map = IsotonicRegression::new().bounds(0.1, 0.8).unwrap().learn(&scored).unwrap();
@@ -251,7 +254,7 @@ fn isotonic_knows_infinite_scores_bounds_and_steps() {
     assert!(IsotonicRegression::new().bounds(0.6, 0.5).is_err());
 
     let scored = CalibrationSet::from_logits(&[1.0, 3.0], &[false, true]).unwrap();
-    let map = IsotonicRegression::new().interpolation(Interpolation::Steps).learn(&scored).unwrap();
+    let map = plain_isotonic().interpolation(Interpolation::Steps).learn(&scored).unwrap();
     assert_eq!([0.0, 1.9, 2.0, 9.0].map(|z| map.probability(z)), [0.0, 0.0, 1.0, 1.0]);
 }
 

@@ -136,7 +136,7 @@ fn a_chain_whose_line_is_given_certain_answers_says_so() {
     // Scores that were certain from the start are another matter.
     let certain = CalibrationSet::from_logits(&[1.0, f64::NEG_INFINITY], &[true, false]).unwrap();
     let error = Uncalibrated.then(PlattScaling::new()).learn(&certain).unwrap_err();
-    assert!(matches!(error, Error::NonFinite { .. }), "{error}");
+    assert!(matches!(error, Error::CertainScores { row: 1, .. }), "{error}");
 }
 
 #[test]
