@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use imbalance::Evaluation;
 use imbalance::Precision;
 use imbalance::data::{CsvReader, Encoder, SyntheticClicks};
-use imbalance::metrics::ThresholdRule;
+use imbalance::metrics::{Period, ThresholdRule};
 use imbalance::plot::Options;
 use imbalance::prelude::*;
 use options::{options, rows_and_rate};
@@ -78,7 +78,8 @@ fn open_bandit(arguments: &Arguments) -> Outcome<()> {
     let (train, test) = (encoder.encode(&train)?, encoder.encode(&test)?);
     let probabilities = fit(arguments, &train, &test, 100.0)?;
     let evaluation = compare(arguments, &test, &probabilities)?
-        .by_day("day", test.numbers("timestamp")?)
+        .by_period("day", test.numbers("timestamp")?, Period::Day)
+        .by_period("hour of day", test.numbers("timestamp")?, Period::HourOfDay)
         .by_category("campaign", test.categories("campaign")?);
     write(arguments, &evaluation)
 }

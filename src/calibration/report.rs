@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::CalibrationSet;
 use super::apply::LogOdds;
+use crate::core::Fixed;
 use crate::exec::accumulate::{Accumulate, accumulate};
 use crate::exec::parallel;
 use crate::exec::simd::{LANES, Work, lanes, total, vectorised};
@@ -265,9 +266,9 @@ pub(super) fn write_solution(
     bounds: &[String],
 ) -> fmt::Result {
     for Parameter { name, value, standard_error } in parameters {
-        write!(f, "\n  {name} = {value:.6}")?;
+        write!(f, "\n  {name} = {}", Fixed(*value, 6))?;
         if let Some(error) = standard_error {
-            write!(f, " ± {error:.6}")?;
+            write!(f, " ± {}", Fixed(*error, 6))?;
         }
     }
     if !bounds.is_empty() {

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::display::brief;
+
 /// A specialised [`Result`](std::result::Result) for this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -72,7 +74,7 @@ pub enum Error {
     },
 
     /// A sample weight is negative.
-    #[error("the weight of row {row} is {value}: weights must be zero or positive")]
+    #[error("the weight of row {row} is {}: weights must be zero or positive", brief(.value))]
     NegativeWeight {
         /// The row, counted from 0.
         row: usize,
@@ -83,8 +85,10 @@ pub enum Error {
     /// Positives and negatives are both needed, and one class is missing or has no weight.
     #[error(
         "{what} needs both classes, but of {positives} positive and {negatives} negative rows the \
-         positives weigh {positive_weight} and the negatives {negative_weight} in all; take more rows, or \
-         check how labels and weights are made"
+         positives weigh {} and the negatives {} in all; take more rows, or check how labels and weights \
+         are made",
+        brief(.positive_weight),
+        brief(.negative_weight)
     )]
     OneClass {
         /// The stage that needs them.
@@ -246,7 +250,7 @@ pub enum Error {
     },
 
     /// The arithmetic left the range of finite numbers.
-    #[error("{what} is {value}: {remedy}")]
+    #[error("{what} is {}: {remedy}", brief(.value))]
     Numerical {
         /// What was computed.
         what: String,
@@ -415,7 +419,7 @@ impl Error {
         value: impl std::fmt::Display,
         expected: impl Into<String>,
     ) -> Self {
-        Self::InvalidArgument { argument, value: value.to_string(), expected: expected.into() }
+        Self::InvalidArgument { argument, value: brief(value), expected: expected.into() }
     }
 }
 

@@ -3,6 +3,7 @@
 mod attribute;
 mod cut;
 mod dataset;
+mod display;
 mod distortion;
 mod error;
 mod features;
@@ -21,6 +22,7 @@ pub(crate) use attribute::{Attributes, Columns, Selection};
 pub(crate) use attribute::{CategoriesBuilder, ensure_new_name};
 pub use cut::Cut;
 pub use dataset::Dataset;
+pub(crate) use display::{Fixed, brief};
 pub use distortion::Distortion;
 pub(crate) use error::same_length;
 pub use error::{Error, Result, Separation};

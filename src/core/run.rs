@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::{Error, Result, Seed};
+use super::{Error, Fixed, Result, Seed};
 
 /// A report on work in progress.
 #[derive(Debug, Clone, PartialEq)]
@@ -155,7 +155,11 @@ impl fmt::Display for Progress {
             Self::Stage { name, rows } => write!(f, "{name}, {rows} rows"),
             Self::Fold { fold, of, rows } => write!(f, "fold {fold} of {of}, {rows} rows"),
             Self::Iteration { iteration, objective, gap, .. } => {
-                write!(f, "iteration {iteration}, objective {objective:.6}, gap {gap:.1e}")
+                write!(
+                    f,
+                    "iteration {iteration}, objective {}, gap {gap:.1e}",
+                    Fixed(*objective, 6)
+                )
             }
             Self::Learned { rows, of, log_loss } => {
                 write!(f, "learned {rows} of {of} rows, log loss {log_loss:.6}")

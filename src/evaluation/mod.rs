@@ -12,9 +12,9 @@ mod text;
 use crate::core::{Categories, Error, Folds, Result, Seed};
 use crate::metrics::{
     Bootstrap, BrierDecomposition, Confusion, CorpDecomposition, CrossFittedThreshold, DecileTable,
-    GainCurve, HosmerLemeshow, Interval, Partition, PrecisionRecallCurve, ProbabilityScale,
-    ReliabilityCurve, Replicates, RocCurve, ScoreHistogram, Scorecard, Slice, SortedRows,
-    Threshold, ThresholdRule, compare,
+    Domain, GainCurve, HosmerLemeshow, Interval, Partition, Period, PrecisionRecallCurve,
+    ProbabilityScale, ReliabilityCurve, Replicates, RocCurve, ScoreHistogram, Scorecard, Slice,
+    SortedRows, Threshold, ThresholdRule, compare,
 };
 
 /// Evaluates the probabilities of one model, or of several models on the same rows, against labels.
@@ -50,7 +50,7 @@ use crate::metrics::{
 pub struct Evaluation<'a> {
     labels: &'a [bool],
     weights: Option<&'a [f64]>,
-    models: Vec<(String, &'a [f64])>,
+    models: Vec<Model<'a>>,
     replicates: Option<usize>,
     seed: Seed,
     groups: Option<&'a [u32]>,
@@ -60,13 +60,19 @@ pub struct Evaluation<'a> {
     slicings: Vec<(String, By<'a>)>,
 }
 
+/// The scores of a model.
+#[derive(Debug, Clone)]
+struct Model<'a> {
+    name: String,
+    scores: &'a [f64],
+    domain: Domain,
+}
+
 /// How the rows are cut into slices.
 #[derive(Debug, Clone)]
 enum By<'a> {
     Category(&'a Categories<'a>),
-    Period(&'a [f64], f64),
-    /// Seconds since 1970, cut into days of UTC.
-    Day(&'a [f64]),
+    Period(&'a [f64], Period),
 }
 
 /// Steps of the report's curves: as fine as a picture can show.
@@ -86,10 +92,22 @@ impl<'a> Evaluation<'a> {
     /// An evaluation of a model's probabilities.
     #[must_use]
     pub fn new(labels: &'a [bool], probabilities: &'a [f64]) -> Self {
+        Self::of(labels, probabilities, Domain::Probabilities)
+    }
+
+    /// An evaluation of a model's logits. They keep what probabilities round away: where a model is sure, its
+    /// logits still differ and cost a finite loss, while its probabilities may all be 1. Its thresholds are
+    /// logits.
+    #[must_use]
+    pub fn from_logits(labels: &'a [bool], logits: &'a [f64]) -> Self {
+        Self::of(labels, logits, Domain::Logits)
+    }
+
+    fn of(labels: &'a [bool], scores: &'a [f64], domain: Domain) -> Self {
         Self {
             labels,
             weights: None,
-            models: vec![("model".into(), probabilities)],
+            models: vec![Model { name: "model".into(), scores, domain }],
             replicates: Some(REPLICATES),
             seed: Seed::new(0),
             groups: None,
@@ -103,7 +121,7 @@ impl<'a> Evaluation<'a> {
     /// The name of the model. Default: `model`.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.models[0].0 = name.into();
+        self.models[0].name = name.into();
         self
     }
 
@@ -117,7 +135,16 @@ impl<'a> Evaluation<'a> {
     /// Another model on the same rows. The first model is compared with every other model.
     #[must_use]
     pub fn against(mut self, name: impl Into<String>, probabilities: &'a [f64]) -> Self {
-        self.models.push((name.into(), probabilities));
+        let (name, domain) = (name.into(), Domain::Probabilities);
+        self.models.push(Model { name, scores: probabilities, domain });
+        self
+    }
+
+    /// [`against`](Self::against) a model whose scores are [logits](Self::from_logits).
+    #[must_use]
+    pub fn against_logits(mut self, name: impl Into<String>, logits: &'a [f64]) -> Self {
+        let (name, domain) = (name.into(), Domain::Logits);
+        self.models.push(Model { name, scores: logits, domain });
         self
     }
 
@@ -181,21 +208,17 @@ impl<'a> Evaluation<'a> {
         self
     }
 
-    /// The metrics of each period of time, in the unit of the times. Of more than 50 periods, the latest
-    /// have a slice each and the earlier periods share one;
+    /// The metrics of each period of time: a [`Period`], or a length in the unit of the times. Of more than 50
+    /// periods, the latest have a slice each and the earlier periods share one;
     /// [`slices_by_period`](crate::metrics::slices_by_period) has no such limit.
     #[must_use]
-    pub fn by_period(mut self, name: impl Into<String>, times: &'a [f64], period: f64) -> Self {
-        self.slicings.push((name.into(), By::Period(times, period)));
-        self
-    }
-
-    /// The metrics of each day of UTC, from times in seconds since 1970 (as
-    /// [`CsvReader`](crate::data::CsvReader) reads time stamps). Slices are named by their date; their
-    /// number is limited as with [`by_period`](Self::by_period).
-    #[must_use]
-    pub fn by_day(mut self, name: impl Into<String>, times: &'a [f64]) -> Self {
-        self.slicings.push((name.into(), By::Day(times)));
+    pub fn by_period(
+        mut self,
+        name: impl Into<String>,
+        times: &'a [f64],
+        period: impl Into<Period>,
+    ) -> Self {
+        self.slicings.push((name.into(), By::Period(times, period.into())));
         self
     }
 
@@ -207,16 +230,16 @@ impl<'a> Evaluation<'a> {
     /// - [`Error::OneClass`] if positives or negatives have no weight.
     /// - The [errors common to all metrics](crate::metrics#errors).
     pub fn report(&self) -> Result<EvaluationReport> {
-        for (place, (name, _)) in self.models.iter().enumerate() {
-            if self.models[..place].iter().any(|(other, _)| other == name) {
+        for (place, Model { name, .. }) in self.models.iter().enumerate() {
+            if self.models[..place].iter().any(|other| other.name == *name) {
                 return Err(Error::invalid("name", name, "another name for each model"));
             }
         }
         if self.groups.is_some() && self.replicates.is_none() {
             return Err(Error::invalid("by_group", "given", "given with `bootstrap`"));
         }
-        let sort = |&(_, probabilities): &(String, &[f64])| {
-            SortedRows::of_probabilities(self.labels, probabilities, self.weights)
+        let sort = |model: &Model<'_>| {
+            SortedRows::new(self.labels, model.scores, model.domain, self.weights)
         };
         let models = self.models.iter().map(sort).collect::<Result<Vec<SortedRows>>>()?;
         let rows = models[0].ranked();
@@ -311,7 +334,8 @@ impl<'a> Evaluation<'a> {
         };
         let top = TOP.map(|share| Ok(Top { share, confusion: ranked.top_share(share)? }));
         Ok(ModelReport {
-            name: self.models[model].0.clone(),
+            name: self.models[model].name.clone(),
+            logits: self.models[model].domain == Domain::Logits,
             scorecard: ranked.scorecard()?,
             roc_auc: roc_auc?,
             intervals: intervals.transpose()?,
@@ -353,8 +377,8 @@ impl<'a> Evaluation<'a> {
             }
         };
         Ok(Difference {
-            first: self.models[0].0.clone(),
-            second: self.models[other].0.clone(),
+            first: self.models[0].name.clone(),
+            second: self.models[other].name.clone(),
             roc_auc,
             p_value,
             average_precision: bootstrap(PRECISION)?,
@@ -370,7 +394,6 @@ impl By<'_> {
         let whole = match *self {
             By::Category(values) => Partition::by_category(values),
             By::Period(times, period) => Partition::by_period(times, period)?,
-            By::Day(seconds) => Partition::by_day(seconds)?,
         };
         Ok(whole.at_most(SLICES))
     }
@@ -429,6 +452,8 @@ pub struct EvaluationReport {
 pub struct ModelReport {
     /// Its name.
     pub name: String,
+    /// Whether its scores were given as logits; its thresholds are then logits.
+    pub logits: bool,
     /// All metrics at a glance.
     pub scorecard: Scorecard,
     /// AUC with its [interval](crate::metrics::roc_auc_interval), for groups from the bootstrap.

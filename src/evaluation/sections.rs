@@ -1,6 +1,8 @@
 //! The report as sections of tables, which the text and the page both print.
 
+use super::text::{NAME, cut};
 use super::{EvaluationReport, ModelReport, ThresholdReport};
+use crate::core::Fixed;
 use crate::metrics::{Confusion, Interval, Slice};
 
 /// A part of the report.
@@ -117,27 +119,79 @@ impl EvaluationReport {
     }
 
     fn probabilities(&self) -> Section {
-        let head = ["", "pred. / obs.", "norm. entropy", "log loss", "Brier score"];
-        let table = self.table(&head, |ModelReport { scorecard, intervals, .. }| {
+        let head = ["", "pred. / obs.", "SE off", "norm. entropy", "log loss", "Brier score"];
+        let table = self.table(&head, |model| {
+            let ModelReport { scorecard, intervals, .. } = model;
             let ratio = intervals.as_ref().map(|of| of.predicted_over_observed);
             let entropy = intervals.as_ref().and_then(|of| of.normalised_entropy);
             vec![
                 estimate(scorecard.predicted_over_observed, ratio, 3),
+                self.standard_errors_off(model)
+                    .map_or_else(|| "–".into(), |off| format!("{off:+.1}")),
                 estimate(scorecard.normalised_entropy, entropy, 4),
                 digits(scorecard.log_loss, 5),
                 digits(scorecard.brier, 5),
             ]
         });
+        let by =
+            if self.grouped { "of the bootstrap of groups" } else { "if rows are independent" };
         let explanation = format!(
-            "Predicted / observed is 1 if there are as many positives as predicted; with {} positives even a \
-             perfect model is off by about {}. Normalised entropy is the log loss over that of the constant \
+            "{}Predicted / observed is 1 if there are as many positives as predicted; with {} positives even a \
+             perfect model is off by about {}. SE off is the difference in standard errors, {by}: + for too \
+             many predicted. Normalised entropy is the log loss over that of the constant \
              base rate: below 1 the model is better than the rate, above 1 worse.{}",
+            self.findings(),
             self.positives,
             percent_roughly(self.positives_relative_error),
             self.brackets()
         );
         let tables = vec![table];
         Section { topic: Topic::Probabilities, title: "Probabilities", explanation, tables }
+    }
+
+    /// By how many standard errors a model predicts too many positives.
+    fn standard_errors_off(&self, model: &ModelReport) -> Option<f64> {
+        if !self.grouped {
+            return model.scorecard.standard_errors_off;
+        }
+        let ratio = model.intervals.as_ref()?.predicted_over_observed;
+        ratio
+            .standard_error
+            .filter(|&error| error > 0.0)
+            .map(|error| (ratio.estimate - 1.0) / error)
+    }
+
+    /// What is wrong with the models' probabilities, in sentences.
+    fn findings(&self) -> String {
+        let mut sentences = String::new();
+        for model in &self.models {
+            let (name, card) = (cut(&model.name, NAME), &model.scorecard);
+            let beyond_chance =
+                |off: &f64| if self.grouped { off.abs() > 3.0 } else { card.p_value < DRIFT };
+            if let Some(off) = self.standard_errors_off(model).filter(beyond_chance) {
+                let ratio = digits(card.predicted_over_observed, 3);
+                let (off, sign) = (digits(off.abs(), 2), if off > 0.0 { "more" } else { "fewer" });
+                sentences += &format!(
+                    "{name} predicts {ratio} times the positives that came, {off} standard errors {sign}. "
+                );
+            }
+            if card.is_worse_than_base_rate() && card.normalised_entropy.is_finite() {
+                let entropy = digits(card.normalised_entropy, 4);
+                sentences += &format!(
+                    "{name} has a normalised entropy of {entropy}, above 1: the constant base rate predicts \
+                     better. "
+                );
+            }
+            if card.rows_at_zero + card.rows_at_one > 0 {
+                let (zero, one) = (card.rows_at_zero, card.rows_at_one);
+                sentences += &format!(
+                    "{name} gives {zero} rows the probability 0 and {one} rows 1, which leave no calibration \
+                     line, and an infinite loss where they are wrong; if they were rounded, evaluate the \
+                     logits. "
+                );
+            }
+        }
+        sentences
     }
 
     fn calibration(&self) -> Section {
@@ -284,14 +338,27 @@ impl EvaluationReport {
             Table::new(&head, rows).captioned(&model.name)
         });
         let others = if self.grouped { "groups" } else { "rows" };
+        let scale = if self.models.iter().any(|model| model.logits) {
+            " (of this logit, for models given by their logits)"
+        } else {
+            ""
+        };
+        let found = self.models.iter().flat_map(|model| &model.thresholds);
+        let fitted = found.filter_map(|threshold| threshold.cross_fitted.as_ref());
+        let none = if fitted.into_iter().any(|found| found.in_sample.threshold.is_infinite()) {
+            " Where the threshold is none, flagging nothing is best on all rows; the results beside it are of the \
+             folds' thresholds, some of which may flag rows."
+        } else {
+            ""
+        };
         let explanation = format!(
-            "Rows of at least this probability are flagged. The threshold is the best on all rows; its results \
+            "Rows of at least this probability{scale} are flagged. The threshold is the best on all rows; its results \
              are those of thresholds that were chosen without the {others} they decide, as results on the \
              same rows are optimistic. The second line has the threshold that would be best if the \
              probabilities were calibrated, and its results: it used no labels. GM and BA are the geometric \
              mean and the mean of recall and specificity (balanced accuracy); value is the mean cost, F, or \
              another quantity of the rule. – stands where no threshold meets the rule, where there are too \
-             few positives for two folds, and where nothing is flagged."
+             few positives for two folds, and where nothing is flagged.{none}"
         );
         let tables = tables.collect();
         Section { topic: Topic::Thresholds, title: "Thresholds", explanation, tables }
@@ -346,7 +413,10 @@ fn threshold_rows(of: &ThresholdReport) -> [Vec<String>; 2] {
     let row = |name: &str, threshold: Option<f64>, at: Option<&Confusion>, value| {
         vec![
             name.into(),
-            optional(threshold, 4),
+            threshold.map_or_else(
+                || "–".into(),
+                |at| if at == f64::INFINITY { "none".into() } else { digits(at, 4) },
+            ),
             share(at.and_then(Confusion::flagged_share)),
             share(at.and_then(Confusion::precision)),
             share(at.and_then(Confusion::recall)),
@@ -458,7 +528,7 @@ pub(super) fn percent(share: f64) -> String {
 }
 
 fn with_error(value: f64, error: f64) -> String {
-    format!("{value:.3} ± {error:.3}")
+    format!("{} ± {}", Fixed(value, 3), Fixed(error, 3))
 }
 
 /// An estimate with its interval, if there is one, to as many decimals as the estimate has.

@@ -8,7 +8,7 @@ use super::sections::Table;
 /// Columns of the terminal.
 const WIDTH: usize = 100;
 /// Columns of a table's first column, at most.
-const NAME: usize = 26;
+pub(super) const NAME: usize = 26;
 
 impl fmt::Display for EvaluationReport {
     /// Tables of at most 100 columns.
@@ -50,7 +50,7 @@ impl Table {
 }
 
 /// The text on one line, its end replaced by "…" beyond `width` characters.
-fn cut(text: &str, width: usize) -> String {
+pub(super) fn cut(text: &str, width: usize) -> String {
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().count() <= width {
         text

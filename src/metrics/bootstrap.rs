@@ -292,7 +292,8 @@ fn resampled(rows: &SortedRows, times: &[u32]) -> Result<RankedScores> {
     if sorted.is_empty() {
         return Err(Error::NoRows { what: "a replicate" });
     }
-    Ok(RankedScores::presorted(sorted, rows.ranked().classes.unit))
+    let of = rows.ranked();
+    Ok(RankedScores::presorted(sorted, of.classes.unit, of.domain))
 }
 
 /// The share of replicates beyond each end of the interval; see [`Bootstrap`].

@@ -4,7 +4,6 @@ use super::ranked::{RankedScores, ScoreGroup};
 use super::rows::{CheckedRows, Domain, Sum, WeightedRows};
 use crate::core::{Error, Result, Separation};
 use crate::fit::{BoundedLogit, Logit, LogitForm, Range, Sample, intercept};
-use crate::numerics::logit;
 
 /// Predicted over observed: the number of positives the model expects, per positive there is.
 ///
@@ -267,13 +266,14 @@ impl RankedScores {
         let mut below = Sum::default();
         let mut found: Vec<(usize, OpenBin)> = Vec::new();
         for group in self.groups() {
+            let p = self.domain.probability(group.score);
             let middle = below.value() + 0.5 * group.weight();
             below.add(group.weight());
             // A last group of almost no weight has its middle at `total` after rounding.
             let place = ((middle * bins as f64 / total) as usize).min(bins - 1);
             match found.last_mut() {
-                Some((last, bin)) if *last == place => bin.add(&group),
-                _ => found.push((place, OpenBin::of(&group))),
+                Some((last, bin)) if *last == place => bin.add(&group, p),
+                _ => found.push((place, OpenBin::of(&group, p))),
             }
         }
         Ok(found.into_iter().map(|(_, bin)| bin.close()).collect())
@@ -282,7 +282,7 @@ impl RankedScores {
 
 fn predicted_over_observed_of(rows: &impl WeightedRows) -> Result<f64> {
     rows.classes().ensure_positives("predicted over observed")?;
-    Ok(rows.sum(|_, p| p) / rows.classes().positive())
+    Ok(rows.sum_over_p(|_, p| p) / rows.classes().positive())
 }
 
 fn calibration_line_of(rows: &impl WeightedRows) -> Result<CalibrationLine> {
@@ -291,8 +291,8 @@ fn calibration_line_of(rows: &impl WeightedRows) -> Result<CalibrationLine> {
     let n = rows.len();
     let (mut logits, mut labels, mut weights) = (vec![0.0; n], vec![false; n], vec![0.0; n]);
     for row in 0..n {
-        let (label, p, weight) = rows.row(row);
-        (logits[row], labels[row], weights[row]) = (logit(p), label, weight);
+        let (label, value, weight) = rows.row(row);
+        (logits[row], labels[row], weights[row]) = (rows.domain().logit(value), label, weight);
     }
     let sample = Sample { scores: &logits, labels: &labels, weights: Some(&weights) };
     ensure_one_line(sample)?;
@@ -324,11 +324,12 @@ fn calibration_line_of(rows: &impl WeightedRows) -> Result<CalibrationLine> {
 
 /// `Ok` if every probability with weight has a finite logit.
 fn ensure_logits(rows: &impl WeightedRows) -> Result<()> {
-    for (row, (_, p, weight)) in (0..rows.len()).map(|row| (row, rows.row(row))) {
-        if (p == 0.0 || p == 1.0) && weight > 0.0 {
+    let certain = rows.domain().certain();
+    for (row, (_, value, weight)) in (0..rows.len()).map(|row| (row, rows.row(row))) {
+        if certain.contains(&value) && weight > 0.0 {
             return Err(Error::invalid(
                 "probabilities",
-                format!("{p} at row {row}"),
+                format!("{} at row {row}", rows.domain().probability(value)),
                 "strictly between 0 and 1 for a calibration line, as 0 and 1 have no finite logit",
             ));
         }
@@ -367,20 +368,20 @@ struct OpenBin {
 }
 
 impl OpenBin {
-    fn of(group: &ScoreGroup) -> Self {
-        let (lower, upper) = (group.score, group.score);
+    /// A bin that begins with a group of this probability.
+    fn of(group: &ScoreGroup, p: f64) -> Self {
         let [weight, predicted, positive] = [Sum::default(); 3];
-        let mut bin = Self { rows: 0, weight, predicted, positive, lower, upper };
-        bin.add(group);
+        let mut bin = Self { rows: 0, weight, predicted, positive, lower: p, upper: p };
+        bin.add(group, p);
         bin
     }
 
-    fn add(&mut self, group: &ScoreGroup) {
+    fn add(&mut self, group: &ScoreGroup, p: f64) {
         self.rows += group.rows;
         self.weight.add(group.weight());
-        self.predicted.add(group.weight() * group.score);
+        self.predicted.add(group.weight() * p);
         self.positive.add(group.positive);
-        self.upper = group.score;
+        self.upper = p;
     }
 
     fn close(self) -> Bin {

@@ -85,11 +85,12 @@ impl RankedScores {
                 CorpBlock { lower: f64::INFINITY, upper: 0.0, rows: 0, weight, observed };
             for tie in ties.by_ref().take(pool.groups.len()) {
                 // w(p − y)² − w(c − y)², summed over the rows of the tie.
-                let gap = tie.score - observed;
+                let p = self.domain.probability(tie.score);
+                let gap = p - observed;
                 miscalibration.add(tie.weight() * gap * gap);
                 miscalibration.add(2.0 * gap * (tie.weight() * observed - tie.positive));
-                block.lower = block.lower.min(tie.score);
-                block.upper = tie.score;
+                block.lower = block.lower.min(p);
+                block.upper = p;
                 block.rows += tie.rows;
             }
             block

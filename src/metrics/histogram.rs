@@ -64,7 +64,7 @@ impl RankedScores {
         let edges = self.edges(bins, scale);
         let mut sums = vec![[Sum::default(); 2]; bins];
         let mut bin = 0;
-        for &(p, weight) in self.sorted() {
+        for (p, weight) in self.probabilities() {
             while bin + 1 < bins && p >= edges[bin + 1] {
                 bin += 1;
             }
@@ -77,7 +77,7 @@ impl RankedScores {
 
     fn edges(&self, bins: usize, scale: ProbabilityScale) -> Vec<f64> {
         let inner = |p: f64| scale == ProbabilityScale::Linear || (0.0 < p && p < 1.0);
-        let mut inside = self.sorted().iter().map(|row| row.0).filter(|&p| inner(p));
+        let mut inside = self.probabilities().map(|row| row.0).filter(|&p| inner(p));
         // Only predictions of 0 and 1, on a logit axis: ½ separates them.
         let least = inside.next().unwrap_or(0.5);
         let most = inside.next_back().unwrap_or(least);

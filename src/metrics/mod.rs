@@ -60,6 +60,8 @@ mod histogram;
 #[cfg(feature = "serde")]
 mod infinite;
 mod interval;
+mod mean_test;
+mod period;
 mod probability;
 mod ranked;
 mod ranking;
@@ -83,6 +85,7 @@ pub use curves::{
 pub use delong::{PairedAuc, compare_roc_auc, roc_auc_interval};
 pub use histogram::{ProbabilityScale, ScoreHistogram};
 pub use interval::Interval;
+pub use period::Period;
 pub use probability::{brier_score, log_loss, log_loss_from_logits, normalised_entropy};
 pub use ranked::RankedScores;
 pub use ranking::{average_precision, roc_auc};
@@ -98,5 +101,6 @@ pub use threshold::{CrossFittedThreshold, Threshold, ThresholdRule};
 pub(crate) use bootstrap::Replicates;
 pub(crate) use delong::compare;
 pub(crate) use ranked::{ScoreGroup, score_groups};
+pub(crate) use rows::Domain;
 pub(crate) use slices::Partition;
 pub(crate) use sorted_rows::SortedRows;

@@ -62,8 +62,7 @@ pub fn log_loss_from_logits(
     logits: &[f64],
     weights: Option<&[f64]>,
 ) -> Result<f64> {
-    let rows = CheckedRows::new(labels, logits, Domain::Logits, weights)?;
-    Ok(rows.mean(|label, z| log1p_exp(if label { -z } else { z })))
+    Ok(log_loss_of(&CheckedRows::new(labels, logits, Domain::Logits, weights)?))
 }
 
 /// Normalised entropy: the log loss as a share of what predicting the base rate costs.
@@ -171,10 +170,15 @@ impl Classes {
 }
 
 fn log_loss_of(rows: &impl WeightedRows) -> f64 {
-    // `ln_1p` keeps the digits of a small p, which 1 − p rounds away.
-    rows.mean(|label, p| if label { -p.ln() } else { -(-p).ln_1p() })
+    match rows.domain() {
+        Domain::Logits => rows.mean(|label, z| log1p_exp(if label { -z } else { z })),
+        // `ln_1p` keeps the digits of a small p, which 1 − p rounds away.
+        Domain::Scores | Domain::Probabilities => {
+            rows.mean(|label, p| if label { -p.ln() } else { -(-p).ln_1p() })
+        }
+    }
 }
 
 fn brier_score_of(rows: &impl WeightedRows) -> f64 {
-    rows.mean(|label, p| (p - f64::from(u8::from(label))).powi(2))
+    rows.mean_over_p(|label, p| (p - f64::from(u8::from(label))).powi(2))
 }

@@ -31,6 +31,7 @@ pub struct RankedScores {
     /// the same sums, to the bit.
     sorted: Vec<SortedRow>,
     pub(super) classes: Classes,
+    pub(super) domain: Domain,
 }
 
 impl RankedScores {
@@ -40,6 +41,26 @@ impl RankedScores {
     /// The [errors common to all metrics](super#errors), for scores.
     pub fn new(labels: &[bool], scores: &[f64], weights: Option<&[f64]>) -> Result<Self> {
         Self::of(labels, scores, Domain::Scores, weights)
+    }
+
+    /// Checks and sorts rows whose scores are logits, also ±∞. Metrics of probabilities take them for σ(z), but the
+    /// log loss and the calibration line are computed from the logits themselves, and rows whose
+    /// probabilities round to the same number keep their order. Thresholds are logits, too.
+    ///
+    /// # Errors
+    /// The [errors common to all metrics](super#errors), for logits.
+    ///
+    /// ```
+    /// use imbalance::metrics::RankedScores;
+    ///
+    /// // As probabilities both logits are 1.
+    /// let ranked = RankedScores::from_logits(&[true, false, false], &[70.0, 68.0, -9.0], None)?;
+    /// assert_eq!(ranked.roc_auc()?, 1.0);
+    /// assert!((ranked.log_loss()? - 68.0 / 3.0).abs() < 1e-3);
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    pub fn from_logits(labels: &[bool], logits: &[f64], weights: Option<&[f64]>) -> Result<Self> {
+        Self::of(labels, logits, Domain::Logits, weights)
     }
 
     /// Checks and sorts rows whose scores must be probabilities; an error names the row.
@@ -71,19 +92,19 @@ impl RankedScores {
             sorted.retain(|row| row.1 != 0.0);
         }
         parallel::sort_by(&mut sorted, |a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
-        Ok(Self { sorted, classes: rows.classes })
+        Ok(Self { sorted, classes: rows.classes, domain })
     }
 
     /// Rows that are sorted already, of weights in `unit`.
-    pub(super) fn presorted(sorted: Vec<SortedRow>, unit: f64) -> Self {
+    pub(super) fn presorted(sorted: Vec<SortedRow>, unit: f64, domain: Domain) -> Self {
         let rows = |range: Range<usize>| sorted[range].iter().map(|row| (row.1 > 0.0, row.1.abs()));
         let classes = Classes::count(sorted.len(), unit, rows);
-        Self { sorted, classes }
+        Self { sorted, classes, domain }
     }
 
     /// A part of rows that are sorted already, of weights in `unit`, as a sample of its own; `None` if
     /// the part is empty.
-    pub(super) fn part(mut sorted: Vec<SortedRow>, unit: f64) -> Option<Self> {
+    pub(super) fn part(mut sorted: Vec<SortedRow>, unit: f64, domain: Domain) -> Option<Self> {
         let largest = sorted.iter().fold(0.0_f64, |largest, row| largest.max(row.1.abs()));
         if largest == 0.0 {
             return None;
@@ -92,12 +113,17 @@ impl RankedScores {
         if scale != 1.0 {
             sorted.iter_mut().for_each(|row| row.1 /= scale);
         }
-        Some(Self::presorted(sorted, scale * unit))
+        Some(Self::presorted(sorted, scale * unit, domain))
     }
 
     /// The rows that have weight, in rising order of score.
     pub(super) fn sorted(&self) -> &[SortedRow] {
         &self.sorted
+    }
+
+    /// Probability and signed weight of the rows, in rising order.
+    pub(super) fn probabilities(&self) -> impl DoubleEndedIterator<Item = (f64, f64)> + '_ {
+        self.sorted.iter().map(|&(score, weight)| (self.domain.probability(score), weight))
     }
 
     /// Rows of equal score as one group, from the lowest score up.
@@ -145,6 +171,9 @@ impl RankedScores {
 
     /// `Ok` if all scores are probabilities.
     pub(super) fn ensure_probabilities(&self) -> Result<()> {
+        if self.domain == Domain::Logits {
+            return Ok(());
+        }
         let (least, most) = self.range();
         let outside = [least, most].into_iter().find(|score| !(0.0..=1.0).contains(score));
         outside.map_or(Ok(()), |value| {
@@ -166,6 +195,10 @@ impl WeightedRows for RankedScores {
 
     fn classes(&self) -> &Classes {
         &self.classes
+    }
+
+    fn domain(&self) -> Domain {
+        self.domain
     }
 }
 

@@ -344,12 +344,10 @@ impl RankedScores {
         let over_bins = |of: &dyn Fn(&Bin) -> f64| {
             bins.iter().map(|bin| bin.weight * of(bin)).collect::<Sum>().value() / total
         };
-        let mut rest = self.sorted();
+        let mut rows = self.probabilities();
         let mut within = Sum::default();
         for bin in &bins {
-            let (rows, above) = rest.split_at(bin.rows);
-            rest = above;
-            for &(p, weight) in rows {
+            for (p, weight) in rows.by_ref().take(bin.rows) {
                 let label = f64::from(u8::from(weight > 0.0));
                 let (p, y) = (p - bin.mean_predicted, label - bin.observed);
                 within.add(weight.abs() * p * (p - 2.0 * y));

@@ -6,8 +6,8 @@ use std::ops::Range;
 use crate::core::{Error, Result, same_length};
 use crate::exec::accumulate::{Accumulate, accumulate};
 use crate::exec::parallel;
-use crate::numerics::power_of_two_below;
 pub(super) use crate::numerics::sum::NeumaierSum as Sum;
+use crate::numerics::{logit, power_of_two_below, sigmoid};
 
 /// Checked sample weights, in a unit that makes the largest lie in \[1, 2).
 ///
@@ -177,8 +177,8 @@ impl<I: Iterator<Item = (bool, f64)>> Accumulate for ClassSums<I> {
 }
 
 /// Which numbers a metric accepts next to the labels.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Domain {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Domain {
     /// All numbers except NaN.
     Scores,
     /// As [`Domain::Scores`], under the name the caller knows.
@@ -194,6 +194,26 @@ impl Domain {
             Self::Logits => "logits",
             Self::Probabilities => "probabilities",
         }
+    }
+
+    /// The probability that a value stands for; scores are taken for probabilities.
+    pub(super) fn probability(self, value: f64) -> f64 {
+        if self == Self::Logits { sigmoid(value) } else { value }
+    }
+
+    /// The logit that a value stands for.
+    pub(super) fn logit(self, value: f64) -> f64 {
+        if self == Self::Logits { value } else { logit(value) }
+    }
+
+    /// The value that stands for a probability.
+    pub(super) fn of_probability(self, p: f64) -> f64 {
+        if self == Self::Logits { logit(p) } else { p }
+    }
+
+    /// The values that stand for the probabilities 0 and 1.
+    pub(super) fn certain(self) -> [f64; 2] {
+        [0.0, 1.0].map(|p| self.of_probability(p))
     }
 
     fn ensure_contains(self, values: &[f64]) -> Result<()> {
@@ -221,6 +241,7 @@ pub(super) type SortedRow = (f64, f64);
 pub(super) struct CheckedRows<'a> {
     labels: &'a [bool],
     values: &'a [f64],
+    domain: Domain,
     weights: Weights<'a>,
     pub(super) classes: Classes,
 }
@@ -240,7 +261,8 @@ impl<'a> CheckedRows<'a> {
         domain.ensure_contains(values)?;
         let weights = Weights::new(weights, "labels", n)?;
         let rows = |range: Range<usize>| range.map(|row| (labels[row], weights.get(row)));
-        Ok(Self { labels, values, weights, classes: Classes::count(n, weights.unit, rows) })
+        let classes = Classes::count(n, weights.unit, rows);
+        Ok(Self { labels, values, domain, weights, classes })
     }
 
     /// Score and signed weight of a row. Adding 0.0 turns −0.0 into 0.0, its equal.
@@ -261,6 +283,9 @@ pub(super) trait WeightedRows: Sync {
     /// Rows and weight of each class.
     fn classes(&self) -> &Classes;
 
+    /// What the values are.
+    fn domain(&self) -> Domain;
+
     /// The weighted sum of a function of label and value.
     ///
     /// Rows without weight are left out: 0 · ∞ never enters a sum.
@@ -278,6 +303,19 @@ pub(super) trait WeightedRows: Sync {
     fn mean(&self, of: impl Fn(bool, f64) -> f64 + Sync) -> f64 {
         self.sum(of) / self.classes().total()
     }
+
+    /// The weighted sum of a function of label and probability.
+    fn sum_over_p(&self, of: impl Fn(bool, f64) -> f64 + Sync) -> f64 {
+        match self.domain() {
+            Domain::Logits => self.sum(|label, z| of(label, sigmoid(z))),
+            Domain::Scores | Domain::Probabilities => self.sum(of),
+        }
+    }
+
+    /// The weighted mean of a function of label and probability.
+    fn mean_over_p(&self, of: impl Fn(bool, f64) -> f64 + Sync) -> f64 {
+        self.sum_over_p(of) / self.classes().total()
+    }
 }
 
 impl WeightedRows for CheckedRows<'_> {
@@ -291,6 +329,10 @@ impl WeightedRows for CheckedRows<'_> {
 
     fn classes(&self) -> &Classes {
         &self.classes
+    }
+
+    fn domain(&self) -> Domain {
+        self.domain
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::calibration::CalibrationLine;
 use super::ranked::RankedScores;
-use crate::core::Result;
+use crate::core::{Fixed, Result};
 
 /// All metrics of one set of predictions, from a single sort.
 ///
@@ -42,6 +42,18 @@ pub struct Scorecard {
     pub brier: f64,
     /// See [`predicted_over_observed`](super::predicted_over_observed).
     pub predicted_over_observed: f64,
+    /// (Σwp − Σwy) / √Σw²p(1 − p): by how many standard errors more positives were predicted than came, if the
+    /// probabilities are right and the rows independent. Beyond ±3 the mean is off. `None` if all probabilities
+    /// are 0 or 1.
+    pub standard_errors_off: Option<f64>,
+    /// The p-value of the same difference, exact also for few positives; see
+    /// [`Slice::p_value`](super::Slice::p_value).
+    pub p_value: f64,
+    /// Number of rows that have weight and are predicted at exactly 0, as a logit at −∞. Each positive among
+    /// them costs an infinite log loss, and none of them is on the calibration line.
+    pub rows_at_zero: usize,
+    /// Number of rows that have weight and are predicted at exactly 1, as a logit at +∞.
+    pub rows_at_one: usize,
     /// See [`ece`](super::ece), with [`Scorecard::BINS`] bins.
     pub ece: f64,
     /// See [`calibration_line`](super::calibration_line), whose errors tell why there is none:
@@ -61,6 +73,21 @@ impl Scorecard {
     pub fn new(labels: &[bool], probabilities: &[f64], weights: Option<&[f64]>) -> Result<Self> {
         RankedScores::of_probabilities(labels, probabilities, weights)?.scorecard()
     }
+
+    /// Measures logits against labels. Logits keep what probabilities round away: two logits of 68 and 70 are both
+    /// p = 1, so as probabilities they are ties, and certain.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn from_logits(labels: &[bool], logits: &[f64], weights: Option<&[f64]>) -> Result<Self> {
+        RankedScores::from_logits(labels, logits, weights)?.scorecard()
+    }
+
+    /// Whether the constant base rate predicts better: a normalised entropy above 1, to the digits printed.
+    #[must_use]
+    pub fn is_worse_than_base_rate(&self) -> bool {
+        self.normalised_entropy >= 1.000_05
+    }
 }
 
 impl RankedScores {
@@ -73,6 +100,11 @@ impl RankedScores {
         self.classes.ensure_both("the scorecard")?;
         self.ensure_probabilities()?;
         let log_loss = self.log_loss()?;
+        let mean = self.mean_test();
+        let [rows_at_zero, rows_at_one] = self
+            .domain
+            .certain()
+            .map(|score| self.sorted().iter().filter(|row| row.0 == score).count());
         Ok(Scorecard {
             rows: self.rows(),
             positives: self.positives(),
@@ -83,6 +115,10 @@ impl RankedScores {
             normalised_entropy: log_loss / self.classes.entropy(),
             brier: self.brier_score()?,
             predicted_over_observed: self.predicted_over_observed()?,
+            standard_errors_off: mean.standard_errors_off,
+            p_value: mean.p_value,
+            rows_at_zero,
+            rows_at_one,
             ece: self.ece(Scorecard::BINS)?,
             // The rows are valid here, so an error means that they determine no line.
             calibration: self.calibration_line().ok(),
@@ -92,20 +128,41 @@ impl RankedScores {
 
 impl fmt::Display for Scorecard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<24}{:>13}", "rows", self.rows)?;
-        writeln!(f, "{:<24}{:>13}", "positives", self.positives)?;
+        for (name, rows) in [
+            ("rows", self.rows),
+            ("positives", self.positives),
+            ("predicted at 0", self.rows_at_zero),
+            ("predicted at 1", self.rows_at_one),
+        ] {
+            writeln!(f, "{name:<24}{rows:>13}")?;
+        }
         for (name, value) in [
             ("base rate", self.base_rate),
             ("ROC AUC", self.roc_auc),
             ("average precision", self.average_precision),
             ("log loss", self.log_loss),
-            ("normalised entropy", self.normalised_entropy),
-            ("Brier score", self.brier),
-            ("predicted / observed", self.predicted_over_observed),
-            ("ECE", self.ece),
         ] {
-            writeln!(f, "{name:<24}{value:>13.8}")?;
+            writeln!(f, "{name:<24}{:>13}", Fixed(value, 8))?;
         }
+        write!(f, "{:<24}{:>13}", "normalised entropy", Fixed(self.normalised_entropy, 8))?;
+        let worse = self.is_worse_than_base_rate();
+        writeln!(
+            f,
+            "{}",
+            if worse { "  above 1: the constant base rate predicts better" } else { "" }
+        )?;
+        writeln!(f, "{:<24}{:>13}", "Brier score", Fixed(self.brier, 8))?;
+        let ratio = Fixed(self.predicted_over_observed, 8);
+        write!(f, "{:<24}{ratio:>13}", "predicted / observed")?;
+        match self.standard_errors_off {
+            Some(off) => {
+                let direction = if off > 0.0 { "too many" } else { "too few" };
+                let (off, p_value) = (Fixed(off.abs(), 1), self.p_value);
+                writeln!(f, "  {off} standard errors {direction}, p-value {p_value:.2e}")?;
+            }
+            None => writeln!(f)?,
+        }
+        writeln!(f, "{:<24}{:>13}", "ECE", Fixed(self.ece, 8))?;
         let Some(line) = self.calibration else {
             return write!(f, "{:<24}{:>13}", "calibration line", "none");
         };
@@ -118,8 +175,9 @@ impl fmt::Display for Scorecard {
                 line.intercept_given_slope_one_standard_error,
             ),
         ];
-        let lines =
-            rows.map(|(name, value, error)| format!("{name:<24}{value:>13.8} ± {error:.8}"));
+        let lines = rows.map(|(name, value, error)| {
+            format!("{name:<24}{:>13} ± {}", Fixed(value, 8), Fixed(error, 8))
+        });
         write!(f, "{}", lines.join("\n"))
     }
 }

@@ -1,12 +1,10 @@
 //! The metrics of each value of an attribute and of each period of time, which show drift.
 
-use statrs::function::erf::erfc;
-use statrs::function::gamma::{gamma_lr, gamma_ur};
-
 use super::calibration::CalibrationLine;
 use super::interval::{Interval, ensure_level};
+use super::period::Period;
 use super::ranked::RankedScores;
-use super::rows::{SortedRow, Sum, WeightedRows};
+use super::rows::WeightedRows;
 use super::scorecard::Scorecard;
 use super::sorted_rows::SortedRows;
 use crate::core::{Categories, Error, Result, same_length};
@@ -115,10 +113,10 @@ pub fn slices_by_category(
     Partition::by_category(categories).slices(&rows, LEVEL)
 }
 
-/// The metrics of the rows of each period of time, in the order of time.
+/// The metrics of the rows of each period of time, in the order of time: a [`Period`], or a length in the unit of
+/// the times.
 ///
-/// Period k holds times from `k · period` to before `(k + 1) · period`; with times in seconds and a
-/// period of 86,400 these are the days of UTC. Periods without a row of positive weight are left out.
+/// Periods without a row of positive weight are left out.
 /// Rows whose time is missing (NaN) make a last slice named `missing`. Slices with too few positives
 /// have the metrics that can be computed.
 ///
@@ -128,28 +126,30 @@ pub fn slices_by_category(
 /// to all metrics](super#errors).
 ///
 /// ```
-/// use imbalance::metrics::slices_by_period;
+/// use imbalance::metrics::{Period, slices_by_period};
 ///
-/// let times = [10.0, 90_000.0, 86_399.0];
-/// let days = slices_by_period(&times, 86_400.0, &[true, true, false], &[0.5, 0.1, 0.2], None)?;
+/// let times = [10.0, 90_000.0, 86_399.0]; // seconds since 1970
+/// let (labels, p) = ([true, true, false], [0.5, 0.1, 0.2]);
+/// let days = slices_by_period(&times, Period::Day, &labels, &p, None)?;
 /// assert_eq!((days.len(), days[0].rows, days[1].start), (2, 2, Some(86_400.0)));
+/// assert_eq!(days[1].name, "1970-01-02");
+/// let halves = slices_by_period(&times, 43_200.0, &labels, &p, None)?;
+/// assert_eq!(halves[1].name, "43200");
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 pub fn slices_by_period(
     times: &[f64],
-    period: f64,
+    period: impl Into<Period>,
     labels: &[bool],
     probabilities: &[f64],
     weights: Option<&[f64]>,
 ) -> Result<Vec<Slice>> {
     let rows = SortedRows::of_probabilities(labels, probabilities, weights)?;
-    Partition::by_period(times, period)?.slices(&rows, LEVEL)
+    Partition::by_period(times, period.into())?.slices(&rows, LEVEL)
 }
 
 /// The level of the intervals of the free functions.
 const LEVEL: f64 = 0.95;
-/// Seconds of a day.
-const DAY: f64 = 86_400.0;
 
 /// Which slice each row belongs to.
 #[derive(Debug, Clone)]
@@ -167,23 +167,19 @@ impl Partition {
         Self { what: "categories", places: categories.codes().to_vec(), names }
     }
 
-    pub(crate) fn by_period(times: &[f64], period: f64) -> Result<Self> {
-        if !(period > 0.0 && period.is_finite()) {
-            return Err(Error::invalid("period", period, "positive and finite"));
+    pub(crate) fn by_period(times: &[f64], period: Period) -> Result<Self> {
+        let length = period.length();
+        if !(length > 0.0 && length.is_finite()) {
+            return Err(Error::invalid("period", length, "positive and finite"));
         }
         if let Some(row) = times.iter().position(|time| time.is_infinite()) {
             let what = "times".into();
             return Err(Error::NonFinite { what, row, column: None, value: times[row] });
         }
-        // Adding 0.0 turns −0.0 into 0.0.
-        let number = |time: &f64| (time / period).floor() + 0.0;
-        let mut present: Vec<f64> = times.iter().map(number).collect();
+        let mut present: Vec<f64> = times.iter().map(|&time| period.number(time)).collect();
         if present.iter().any(|number| number.is_infinite()) {
-            return Err(Error::invalid(
-                "period",
-                period,
-                "long enough to count periods up to each time",
-            ));
+            let expected = "long enough to count periods up to each time";
+            return Err(Error::invalid("period", length, expected));
         }
         let missing = present.iter().any(|number| number.is_nan());
         present.retain(|number| !number.is_nan());
@@ -191,31 +187,16 @@ impl Partition {
         present.dedup();
         present.sort_unstable_by(f64::total_cmp);
         present.dedup();
-        let mut names: Vec<(String, Option<f64>)> = present
-            .iter()
-            .map(|number| number * period)
-            .map(|start| (start.to_string(), Some(start)))
-            .collect();
+        let mut names = period.names(&present);
         if missing {
             names.push(("missing".into(), None));
         }
-        let place = |time: &f64| {
-            let number = number(time);
+        let place = |&time: &f64| {
+            let number = period.number(time);
             // NaN is below nothing, so it lands behind the last period.
             present.partition_point(|&other| number.is_nan() || other < number) as u32
         };
         Ok(Self { what: "times", places: times.iter().map(place).collect(), names })
-    }
-
-    /// Days of UTC, named by their date.
-    pub(crate) fn by_day(seconds: &[f64]) -> Result<Self> {
-        let mut days = Self::by_period(seconds, DAY)?;
-        for (name, start) in &mut days.names {
-            if let Some(date) = start.and_then(|start| date(start / DAY)) {
-                *name = date;
-            }
-        }
-        Ok(days)
     }
 
     /// At most `most` slices: the most frequent categories and one slice of all others, or the latest
@@ -256,9 +237,9 @@ impl Partition {
         ensure_level(level)?;
         same_length(self.what, self.places.len(), "labels", rows.len())?;
         let parts = rows.parts(self.names.len(), |row| self.places[row] as usize);
-        let unit = rows.ranked().classes.unit;
+        let (unit, domain) = (rows.ranked().classes.unit, rows.ranked().domain);
         let slices = parallel::map(parts.len(), 1, |place, _| {
-            let ranked = RankedScores::part(parts[place].clone(), unit)?;
+            let ranked = RankedScores::part(parts[place].clone(), unit, domain)?;
             let (name, start) = self.names[place].clone();
             Some(Slice::of(&ranked, name, start, level))
         });
@@ -292,8 +273,8 @@ impl Slice {
             observed_lower: whole.observed_lower,
             observed_upper: whole.observed_upper,
             level,
-            mean_predicted: ranked.mean(|_, p| p),
-            p_value: calibration_p_value(ranked),
+            mean_predicted: ranked.mean_over_p(|_, p| p),
+            p_value: ranked.mean_test().p_value,
             predicted_over_observed: ranked
                 .predicted_over_observed()
                 .or_missing("predicted_over_observed", &mut missing),
@@ -323,78 +304,9 @@ impl<T> OrMissing<T> for Result<T> {
     }
 }
 
-/// See [`Slice::p_value`].
-fn calibration_p_value(rows: &RankedScores) -> f64 {
-    let spread = |&(p, weight): &SortedRow| weight * weight * p * (1.0 - p);
-    let variance = rows.sorted().iter().map(spread).collect::<Sum>().value();
-    let (mut expected, mut observed) = (rows.sum(|_, p| p), rows.classes.positive());
-    // Where positives are the rule, the negatives are the rare ones.
-    if 2.0 * expected > rows.classes.total() {
-        (expected, observed) = (rows.sum(|_, p| 1.0 - p), rows.classes.negative());
-    }
-    let unit = variance / expected;
-    let (mean, count) = (expected / unit, observed / unit);
-    if !(mean.is_finite() && count.is_finite()) {
-        // All predictions are certain: up to rounding the labels agree with them, or they do not.
-        return f64::from(u8::from((expected - observed).abs() <= 1e-9 * rows.classes.total()));
-    }
-    // Above this mean, Poisson numbers are normal: the third moment shifts three standard errors by less
-    // than a hundredth.
-    if mean > 2e4 {
-        return erfc((count - mean).abs() / (2.0 * mean).sqrt());
-    }
-    let at_least = if count > 0.0 { 0.0 } else { 1.0 };
-    if mean == 0.0 {
-        // The expected number rounds to 0: no positive is certain, and any positive impossible.
-        return at_least;
-    }
-    let at_most = gamma_ur(count + 1.0, mean);
-    let at_least = if count > 0.0 { gamma_lr(count, mean) } else { at_least };
-    (2.0 * at_most.min(at_least)).min(1.0)
-}
-
-/// The date of a day counted from 1970-01-01; `None` beyond the years 0 to 9999.
-///
-/// Howard Hinnant's `civil_from_days`: the calendar repeats after 146,097 days, and years that begin
-/// with March have their leap day at the end.
-fn date(day: f64) -> Option<String> {
-    if !(-719_528.0..2_932_897.0).contains(&day) {
-        return None;
-    }
-    let day = day.floor() as i64 + 719_468;
-    let (era, day) = (day.div_euclid(146_097), day.rem_euclid(146_097));
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year + 400 * era + i64::from(month <= 2);
-    Some(format!("{year:04}-{month:02}-{day:02}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn days_have_the_dates_of_the_calendar() {
-        // From Python's datetime.date.fromordinal(719163 + day).
-        for (day, expected) in [
-            (0.0, "1970-01-01"),
-            (-1.0, "1969-12-31"),
-            (11_016.0, "2000-02-29"),
-            (18_224.0, "2019-11-24"),
-            (19_782.0, "2024-02-29"),
-            (47_540.0, "2100-02-28"),
-            (47_541.0, "2100-03-01"),
-            (2_932_896.0, "9999-12-31"),
-            (-719_162.0, "0001-01-01"),
-        ] {
-            assert_eq!(date(day).as_deref(), Some(expected));
-        }
-        assert_eq!(date(f64::NAN), None);
-        assert_eq!(date(1e300), None);
-    }
 
     #[test]
     fn the_smallest_categories_are_merged() {
@@ -411,48 +323,12 @@ mod tests {
 
     #[test]
     fn the_earliest_periods_are_merged() {
-        let capped = Partition::by_period(&[5.0, 1.0, f64::NAN, 3.0, 0.0, 4.0], 1.0).unwrap();
+        let capped =
+            Partition::by_period(&[5.0, 1.0, f64::NAN, 3.0, 0.0, 4.0], 1.0.into()).unwrap();
         let capped = capped.at_most(4);
         let names: Vec<&str> = capped.names.iter().map(|name| name.0.as_str()).collect();
         assert_eq!(names, ["3 earlier", "4", "5", "missing"]);
         assert_eq!(capped.names[0].1, Some(0.0));
         assert_eq!(capped.places, [2, 0, 3, 0, 0, 1]);
-    }
-
-    #[test]
-    fn the_p_value_is_that_of_a_poisson_number() {
-        let p_value = |rows: usize, p: f64, positives: usize, weight: f64| {
-            let labels: Vec<bool> = (0..rows).map(|row| row < positives).collect();
-            let weights = vec![weight; rows];
-            let ranked = RankedScores::new(&labels, &vec![p; rows], Some(&weights)).unwrap();
-            calibration_p_value(&ranked)
-        };
-        // scipy: min(1, 2 * min(stats.binom.cdf(k, n, p), stats.binom.sf(k - 1, n, p))). The Poisson
-        // number has the same first two moments; here its tails differ by a power of less than 1 %.
-        for (rows, p, positives, expected) in [
-            (5000, 0.01, 0, 2.99918312199604e-22),
-            (5000, 0.01, 35, 0.03161624664882322),
-            (5000, 0.01, 70, 0.008310094807267398),
-            (500, 0.001, 3, 0.02866159516873781),
-            (500, 0.001, 0, 1.0),
-            (5000, 0.99, 4930, 0.008310094807267398),
-        ] {
-            let expected: f64 = expected;
-            let found = p_value(rows, p, positives, 1.0);
-            let power = expected.ln().abs().max(1.0);
-            assert!((found / expected).ln().abs() <= 0.01 * power, "{found} {expected}");
-            // Weights have a unit of their own.
-            let weighted = p_value(rows, p, positives, 0.3);
-            assert!((weighted - found).abs() <= 1e-9 * found, "{weighted} {found}");
-        }
-        // What was certain came, or did not.
-        assert_eq!(p_value(10, 0.0, 0, 1.0), 1.0);
-        assert_eq!(p_value(10, 0.0, 1, 1.0), 0.0);
-        assert_eq!(p_value(10, 1.0, 10, 1.0), 1.0);
-        // From Poisson to normal at 20,000 / 0.99 expected, three standard errors above: the skewness and
-        // half a count together are 0.013 standard errors, which is 4 % of such a tail.
-        let poisson = p_value(1_970_000, 0.01, 20_119, 1.0);
-        let normal = p_value(1_990_000, 0.01, 20_321, 1.0);
-        assert!((poisson / normal).ln().abs() < 0.06, "{poisson} {normal}");
     }
 }

@@ -68,8 +68,9 @@ impl RankedScores {
         let residuals: Vec<(f64, f64)> = self
             .groups()
             .map(|group| {
-                let residual = group.positive * (1.0 - group.score) - group.negative * group.score;
-                (group.score, residual / self.classes.total())
+                let p = self.domain.probability(group.score);
+                let residual = group.positive * (1.0 - p) - group.negative * p;
+                (p, residual / self.classes.total())
             })
             .collect();
         // No bandwidth gives more than the mean absolute residual.

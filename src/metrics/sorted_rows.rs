@@ -18,7 +18,7 @@ pub(crate) struct SortedRows {
 }
 
 impl SortedRows {
-    pub(super) fn new(
+    pub(crate) fn new(
         labels: &[bool],
         values: &[f64],
         domain: Domain,
@@ -35,7 +35,7 @@ impl SortedRows {
         });
         let order = indexed.iter().map(|row| row.1).collect();
         let sorted = indexed.into_iter().map(|row| row.0).collect();
-        let mut ranked = RankedScores::presorted(sorted, rows.classes.unit);
+        let mut ranked = RankedScores::presorted(sorted, rows.classes.unit, domain);
         ranked.classes.rows = rows.classes.rows;
         Ok(Self { ranked, order, len: rows.len() })
     }
@@ -70,7 +70,7 @@ impl SortedRows {
     /// The caller's rows for which `keep` is true, sorted; `None` if none of them has weight.
     pub(super) fn select(&self, keep: impl Fn(usize) -> bool) -> Option<RankedScores> {
         let kept = self.rows().filter(|&(_, row)| keep(row)).map(|(sorted, _)| sorted).collect();
-        RankedScores::part(kept, self.ranked.classes.unit)
+        RankedScores::part(kept, self.ranked.classes.unit, self.ranked.domain)
     }
 
     /// The rows split into `count` parts, each sorted; `part` maps the index of a caller's row to its part.

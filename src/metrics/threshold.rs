@@ -222,7 +222,7 @@ impl ThresholdRule {
         let closed_form = match self.0 {
             Kind::Cost(costs) => {
                 let [false_positive, false_negative] = cost_of_mistakes(costs);
-                Some(false_positive / (false_positive + false_negative))
+                Some(rows.domain.of_probability(false_positive / (false_positive + false_negative)))
             }
             _ => None,
         };
@@ -464,15 +464,16 @@ impl Flagged {
 /// Without labels, each row counts as p of a positive and 1 − p of a negative.
 impl RankedScores {
     fn expected_classes(&self) -> Classes {
-        let weights = [self.sum(|_, p| 1.0 - p), self.sum(|_, p| p)];
+        let weights = [self.sum_over_p(|_, p| 1.0 - p), self.sum_over_p(|_, p| p)];
         Classes { rows: [self.rows(), 0], weights, unit: self.classes.unit }
     }
 
     fn expected_flagged(&self) -> impl Iterator<Item = Flagged> + '_ {
         let (mut positive, mut negative) = (Sum::default(), Sum::default());
         self.groups().rev().map(move |group| {
-            positive.add(group.weight() * group.score);
-            negative.add(group.weight() * (1.0 - group.score));
+            let p = self.domain.probability(group.score);
+            positive.add(group.weight() * p);
+            negative.add(group.weight() * (1.0 - p));
             let (positive, negative) = (positive.value(), negative.value());
             Flagged { threshold: group.score, positive, negative }
         })

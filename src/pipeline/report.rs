@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{FoldReport, Warning};
 use crate::calibration::CalibrationReport;
-use crate::core::{ClassTotals, Distortion};
+use crate::core::{ClassTotals, Distortion, Fixed};
 
 /// What each stage of a pipeline did; printed as a table.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,7 +93,7 @@ fn rows(totals: &ClassTotals) -> String {
     let weighted = if totals.weight() == totals.rows() as f64 {
         String::new()
     } else {
-        format!(", weight {:.6}", totals.weight())
+        format!(", weight {}", Fixed(totals.weight(), 6))
     };
     let all = totals.rows();
     format!("{all} rows, {positives} positive, {negatives} negative{weighted}, rate {rate:.4} %")

@@ -3,7 +3,7 @@
 use imbalance::Precision;
 use imbalance::data::SyntheticClicks;
 use imbalance::metrics::{
-    self, Bootstrap, Interval, RankedScores, Scorecard, Slice, ThresholdRule,
+    self, Bootstrap, Interval, Period, RankedScores, Scorecard, Slice, ThresholdRule,
 };
 use imbalance::plot::Options;
 use imbalance::{Attribute, Error, Evaluation, EvaluationReport, Folds};
@@ -274,11 +274,106 @@ fn days_are_named_by_their_date() {
     let times = [1_574_553_617.0, 1_574_640_000.0, 1_574_553_600.0, f64::NAN];
     let labels = [true, false, false, true];
     let p = [0.5, 0.1, 0.2, 0.3];
-    let report = Evaluation::new(&labels, &p).by_day("day", &times).report().unwrap();
+    let report =
+        Evaluation::new(&labels, &p).by_period("day", &times, Period::Day).report().unwrap();
     let slices = &report.models[0].slicings[0].slices;
     let names: Vec<&str> = slices.iter().map(|slice| slice.name.as_str()).collect();
     assert_eq!(names, ["2019-11-24", "2019-11-25", "missing"]);
     assert!(report.to_html().unwrap().contains("2019-11-25"));
+}
+
+#[test]
+fn logits_keep_what_probabilities_round_away() {
+    // A good model with two sure mistakes: as probabilities they are certain, as logits they cost 68 and 70 nats.
+    let labels: Vec<bool> = (0..10_000).map(|row| row % 100 == 0).collect();
+    let z = |row: usize| match row {
+        1 => 68.0,
+        2 => 70.0,
+        _ => f64::from(u8::from(labels[row])) * 8.0 - 6.0 + (row * 7919 % 997) as f64 / 500.0,
+    };
+    let logits: Vec<f64> = (0..labels.len()).map(z).collect();
+    let p: Vec<f64> = logits.iter().map(|&z| imbalance::numerics::sigmoid(z)).collect();
+    let report = Evaluation::from_logits(&labels, &logits)
+        .name("logits")
+        .against("probabilities", &p)
+        .against_logits("again", &logits)
+        .threshold("cost", ThresholdRule::cost(1.0, 30.0).unwrap())
+        .by_period("part", &(0..10_000).map(|row| f64::from(row / 5000)).collect::<Vec<_>>(), 1.0)
+        .report()
+        .unwrap();
+    let [by_logits, by_p, again] = &report.models[..] else { unreachable!() };
+    assert_eq!(by_logits.scorecard, again.scorecard);
+    assert!(by_logits.logits && !by_p.logits);
+    let exact = metrics::log_loss_from_logits(&labels, &logits, None).unwrap();
+    assert!((by_logits.scorecard.log_loss / exact - 1.0).abs() < 1e-12);
+    assert!(by_logits.scorecard.calibration.is_some());
+    assert_eq!((by_logits.scorecard.rows_at_zero, by_logits.scorecard.rows_at_one), (0, 0));
+    assert_eq!((by_p.scorecard.log_loss, by_p.scorecard.rows_at_one), (f64::INFINITY, 2));
+    assert_eq!(by_p.scorecard.calibration, None);
+    let brier = |model: &imbalance::evaluation::ModelReport| model.scorecard.brier;
+    assert!((brier(by_logits) - brier(by_p)).abs() < 1e-15);
+    // The same rows are flagged, from a logit and from a probability on.
+    let threshold = |model: &imbalance::evaluation::ModelReport| {
+        model.thresholds[0].calibrated.clone().unwrap().expected.threshold
+    };
+    assert!((threshold(by_logits) - 1_f64.ln() + 30_f64.ln()).abs() < 1e-12);
+    assert!((threshold(by_p) - 1.0 / 31.0).abs() < 1e-12);
+    let text = report.to_string().replace('\n', " ");
+    assert!(text.contains("gives 0 rows the probability 0 and 2 rows 1"), "{text}");
+    assert!(text.contains("of this logit"), "{text}");
+    let nan = Evaluation::from_logits(&labels[..2], &[f64::NAN, 0.0]).report().unwrap_err();
+    assert!(matches!(nan, Error::NonFinite { row: 0, .. }), "{nan}");
+}
+
+#[test]
+fn the_report_says_in_words_what_is_wrong() {
+    let rows = rows();
+    let text = report(&rows).to_string().replace('\n', " ");
+    assert!(text.contains("times the positives that came"), "{text}");
+    assert!(!text.contains("truth predicts"), "{text}");
+    let labels: Vec<bool> = (0..1000).map(|row| row % 50 == 0).collect();
+    let p = vec![0.5; 1000];
+    let report = Evaluation::new(&labels, &p)
+        .name("half")
+        .threshold("dear alarms", ThresholdRule::cost(1e6, 1.0).unwrap())
+        .report()
+        .unwrap();
+    // 500 predicted, 20 came: 480 in standard errors of √250.
+    let off = report.models[0].scorecard.standard_errors_off.unwrap();
+    assert!((off - 480.0 / 250_f64.sqrt()).abs() < 1e-12, "{off}");
+    let text = report.to_string().replace('\n', " ");
+    assert!(
+        text.contains("half predicts 25.0 times the positives that came, 30 standard errors more"),
+        "{text}"
+    );
+    assert!(text.contains("above 1: the constant base rate predicts better"), "{text}");
+    // Nothing is flagged: the threshold is no number.
+    assert!(text.contains("none") && text.contains("flagging nothing is best"), "{text}");
+    assert!(!text.contains("∞"), "{text}");
+}
+
+#[test]
+fn no_number_of_the_report_is_a_line_long() {
+    let labels: Vec<bool> = (0..200).map(|row| row % 10 == 0).collect();
+    let p: Vec<f64> = (0..200).map(|row| 0.05 + f64::from(row % 7) / 50.0).collect();
+    for weight in [1e304, 1e-300] {
+        let weights = vec![weight; 200];
+        let times: Vec<f64> = (0..200).map(|row| f64::from(row / 100) * 1e300).collect();
+        let report = Evaluation::new(&labels, &p)
+            .weights(&weights[..])
+            .threshold("budget", ThresholdRule::budget(10.0 * weight).unwrap())
+            .by_period("time", &times, 1e299)
+            .report()
+            .unwrap();
+        let card = Scorecard::new(&labels, &p, Some(&weights)).unwrap();
+        for text in [report.to_string(), report.to_html().unwrap_or_default(), card.to_string()] {
+            let long =
+                |word: &str| word.len() > 25 && word.bytes().all(|byte| byte.is_ascii_digit());
+            assert!(!text.split(|c: char| !c.is_ascii_alphanumeric()).any(long), "{text}");
+        }
+    }
+    let error = Scorecard::new(&[false; 2], &[0.5; 2], Some(&[1e300; 2])).unwrap_err();
+    assert!(error.to_string().contains("2e300"), "{error}");
 }
 
 #[test]
@@ -518,7 +613,8 @@ proptest! {
             .threshold("cost", ThresholdRule::cost(1.0, 30.0).unwrap())
             .threshold("precision", ThresholdRule::precision_floor(0.9).unwrap())
             .threshold("budget", ThresholdRule::budget(3.0).unwrap())
-            .by_day(&name, &times)
+            .by_period(&name, &times, Period::Day)
+            .by_period(format!("hours of {name}"), &times, Period::HourOfDay)
             .report()
             .unwrap();
         let text = report.to_string();

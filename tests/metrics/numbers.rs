@@ -688,11 +688,50 @@ mod extremes {
     }
 
     #[test]
+    fn scorecard_of_logits() {
+        let labels = [false, true, false, true, false];
+        let logits = [-3.0, 2.0, 0.5, -0.25, -700.0];
+        let p = logits.map(imbalance::numerics::sigmoid);
+        let [a, b] =
+            [Scorecard::from_logits(&labels, &logits, None), Scorecard::new(&labels, &p, None)]
+                .map(Result::unwrap);
+        for (a, b) in [
+            (a.log_loss, b.log_loss),
+            (a.brier, b.brier),
+            (a.predicted_over_observed, b.predicted_over_observed),
+            (a.ece, b.ece),
+            (a.roc_auc, b.roc_auc),
+            (a.calibration.unwrap().slope, b.calibration.unwrap().slope),
+            (a.standard_errors_off.unwrap(), b.standard_errors_off.unwrap()),
+        ] {
+            assert!((a - b).abs() < 1e-12, "{a} {b}");
+        }
+        let certain = [f64::NEG_INFINITY, f64::INFINITY, 800.0, -800.0, 0.0];
+        let card = Scorecard::from_logits(&labels, &certain, None).unwrap();
+        assert_eq!((card.rows_at_zero, card.rows_at_one, card.calibration), (1, 1, None));
+        assert!((card.log_loss - (1600.0 + 2_f64.ln()) / 5.0).abs() < 1e-12);
+        let card = Scorecard::new(&labels, &[0.0, 1.0, 0.0, 1.0, 0.0], None).unwrap();
+        assert_eq!((card.standard_errors_off, card.p_value), (None, 1.0));
+        assert_eq!((card.rows_at_zero, card.rows_at_one), (3, 2));
+        // Ten of 100 predicted, four came.
+        let labels: Vec<bool> = (0..100).map(|row| row < 4).collect();
+        let card = Scorecard::new(&labels, &[0.1; 100], None).unwrap();
+        assert!((card.standard_errors_off.unwrap() - 2.0).abs() < 1e-12);
+        let text = card.to_string();
+        assert!(text.contains("2.0 standard errors too many"), "{text}");
+        assert!(text.contains("above 1: the constant base rate predicts better"), "{text}");
+    }
+
+    #[test]
     fn scorecard_as_a_table() {
         let labels = [false, false, true, false, true, false];
         let card = Scorecard::new(&labels, &[0.1, 0.2, 0.3, 0.4, 0.6, 0.1], None).unwrap();
         let table = card.to_string();
-        assert_eq!(table.lines().count(), 13);
+        assert_eq!(table.lines().count(), 15);
+        assert!(
+            table.contains("predicted / observed       0.85000000  0.3 standard errors too few"),
+            "{table}"
+        );
         assert!(table.lines().all(|line| line.is_char_boundary(37)), "{table}");
         assert!(table.contains("ROC AUC                    0.87500000"), "{table}");
         assert!(!table.contains("NaN"));

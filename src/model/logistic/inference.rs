@@ -7,7 +7,7 @@ use ndarray::{Array2, ArrayView2};
 use statrs::function::erf::{erfc, erfc_inv};
 
 use super::{Cholesky, FittedLogisticRegression, LogisticRegression, Objective, RowAt};
-use crate::core::{Dataset, Error, Result, Run};
+use crate::core::{Dataset, Error, Fixed, Result, Run};
 use crate::exec::parallel::sum_block;
 use crate::loss::Loss;
 use crate::model::linear::valid_names;
@@ -320,11 +320,11 @@ impl fmt::Display for Inference {
         self.notes.iter().try_for_each(|note| writeln!(f, "- {note}"))?;
         writeln!(
             f,
-            "log-likelihood {:.4}, deviance {:.4}, null deviance {:.4}, AIC {:.4}",
-            self.log_likelihood,
-            self.deviance(),
-            self.null_deviance(),
-            self.aic()
+            "log-likelihood {}, deviance {}, null deviance {}, AIC {}",
+            Fixed(self.log_likelihood, 4),
+            Fixed(self.deviance(), 4),
+            Fixed(self.null_deviance(), 4),
+            Fixed(self.aic(), 4)
         )?;
         let (kind, level, intervals) = match &self.profile {
             Some(profile) => ("profile", profile.level, profile.intervals.clone()),

@@ -24,7 +24,7 @@ use trust_region::{GAP, Solution};
 
 use super::linear::{FitDetails, FittedLinear, LinearModel};
 use super::{Model, ShiftLogits, valid_not_negative};
-use crate::core::{Dataset, Error, Result, Run};
+use crate::core::{Dataset, Error, Fixed, Result, Run};
 use crate::loss::Loss;
 
 /// Logistic regression: a logit that is linear in the features,
@@ -305,8 +305,11 @@ impl fmt::Display for Diagnostics {
         };
         write!(
             f,
-            "{stop} after {} iterations ({} passes), objective {:.6}, gradient norm {:.1e}",
-            self.iterations, self.passes, self.objective, self.gradient_norm
+            "{stop} after {} iterations ({} passes), objective {}, gradient norm {:.1e}",
+            self.iterations,
+            self.passes,
+            Fixed(self.objective, 6),
+            self.gradient_norm
         )?;
         f.write_str(match self.collinearity {
             Collinearity::Absent => "",
