@@ -48,14 +48,15 @@ impl Cut {
 
     pub(crate) fn split(&self, rows: &Rows<'_>, share: f64, seed: Seed) -> Result<Split> {
         let labels = rows.labels();
-        match self {
+        let split = match self {
             Self::Stratified => Split::stratified(labels, share, seed),
             Self::InOrder => Split::last(rows.len(), share),
             Self::ByTime(attribute) => Split::by_time(rows.attributes().numbers(attribute)?, share),
             Self::ByGroup(attribute) => {
                 Split::by_group(labels, &groups(rows, attribute)?, share, seed)
             }
-        }
+        };
+        split?.with_both_classes(labels)
     }
 
     pub(crate) fn folds(&self, rows: &Rows<'_>, count: usize, seed: Seed) -> Result<Folds> {

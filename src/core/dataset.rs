@@ -234,7 +234,9 @@ impl<'a> Dataset<'a> {
     ///
     /// # Errors
     /// As for [`Split::stratified`], [`Split::last`], [`Split::by_time`] or [`Split::by_group`];
-    /// [`Error::UnknownColumn`] or [`Error::ColumnKind`] for the attribute column.
+    /// [`Error::UnknownColumn`] or [`Error::ColumnKind`] for the attribute column;
+    /// [`Error::SplitOfOneClass`] if one side lacks a class that the other has ([`split`](Self::split) by a
+    /// [`Split`] does not ask).
     pub fn cut(
         &self,
         cut: &Cut,
@@ -263,20 +265,20 @@ impl<'a> Dataset<'a> {
         test_share: f64,
         seed: impl Into<Seed>,
     ) -> Result<(Dataset<'_>, Dataset<'_>)> {
-        self.split(&Split::stratified(self.labels(), test_share, seed)?)
+        self.cut(&Cut::Stratified, test_share, seed)
     }
 
     /// Training and test rows: the latest share, by an attribute column of numbers, goes to the test
     /// rows. See [`Split::by_time`].
     ///
     /// # Errors
-    /// As for [`numbers`](Self::numbers) and [`Split::by_time`].
+    /// As for [`cut`](Self::cut).
     pub fn time_split(
         &self,
         attribute: &str,
         test_share: f64,
     ) -> Result<(Dataset<'_>, Dataset<'_>)> {
-        self.split(&Split::by_time(self.numbers(attribute)?, test_share)?)
+        self.cut(&Cut::by_time(attribute), test_share, 0)
     }
 
     /// Some rows of this data set and, below them, new positive rows, whose weights, offsets and attributes

@@ -123,6 +123,21 @@ pub enum Error {
         negatives: usize,
     },
 
+    /// The training rows or the test rows of a split lack a class.
+    #[error(
+        "the split {} {positives} positive and {negatives} negative rows, but both classes are needed: take \
+         another `test_share`, more rows, or another rule",
+        if *.test { "tests on" } else { "trains on" }
+    )]
+    SplitOfOneClass {
+        /// Whether a class lacks among the test rows; else it lacks among the training rows.
+        test: bool,
+        /// Positive rows on this side of the split.
+        positives: usize,
+        /// Negative rows on this side of the split.
+        negatives: usize,
+    },
+
     /// No column has the requested name.
     #[error("there is no {kind} column `{column}`; there are: {}", list(.known))]
     UnknownColumn {

@@ -115,14 +115,27 @@ impl Folds {
     /// never separated: all of them go to the earlier block. Both sides of each split are in order of time.
     ///
     /// # Errors
-    /// As for [`forward`](Self::forward), [`Error::LengthMismatch`], and [`Error::NonFinite`] for a missing
-    /// time.
+    /// As for [`forward`](Self::forward), [`Error::LengthMismatch`], [`Error::NonFinite`] for a missing time, and
+    /// [`Error::InvalidArgument`] where rows of equal times leave too few blocks.
     pub fn by_time(labels: &[bool], times: &[f64], count: usize) -> Result<Self> {
         same_length("times", times.len(), "the labels", labels.len())?;
         ensure_fold_count(count, labels.len().saturating_sub(1))?;
         let order = in_order_of(times)?;
         let end = |block| after_ties(times, &order, block * times.len() / (count + 1));
-        let cuts = (0..=count + 1).map(end).collect();
+        let cuts: Vec<usize> = (0..=count + 1).map(end).collect();
+        if cuts.windows(2).any(|block| block[0] == block[1]) {
+            let distinct = order.chunk_by(|&a, &b| times[a] == times[b]).count();
+            let expected = format!(
+                "different enough for {} blocks of about equal length, as rows with equal times are never \
+                 separated; take fewer folds, or finer times",
+                count + 1
+            );
+            return Err(Error::invalid(
+                "times",
+                format!("of {distinct} different values"),
+                expected,
+            ));
+        }
         Self { count, plan: Plan::Forward { order, cuts } }.checked(labels)
     }
 

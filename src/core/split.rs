@@ -23,16 +23,24 @@ pub struct Split {
 }
 
 impl Split {
-    /// Draws round(`test_share` · n) rows of each class without replacement as test rows.
+    /// Draws round(`test_share` · n) of the n rows of each class without replacement as test rows, but at least one
+    /// and not all.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] unless 0 < `test_share` < 1, or if one side would be empty.
+    /// [`Error::InvalidArgument`] unless 0 < `test_share` < 1, or if one side would be empty;
+    /// [`Error::SplitOfOneClass`] for a class of one row.
     pub fn stratified(labels: &[bool], test_share: f64, seed: impl Into<Seed>) -> Result<Self> {
         ensure_share(test_share)?;
         let seed = seed.into();
         let positives = labels.iter().filter(|&&label| label).count();
-        let draw =
-            |n: usize, name| RandomSubset::uniform(n, round(test_share, n), seed.child(name));
+        let draw = |n: usize, name| {
+            let most = n.saturating_sub(1);
+            RandomSubset::uniform(
+                n,
+                round(test_share, n).clamp(most.min(1), most),
+                seed.child(name),
+            )
+        };
         let chosen = [draw(labels.len() - positives, "negatives"), draw(positives, "positives")];
         let mut seen = [0; 2];
         let (test, train) = (0..labels.len()).partition(|&row| {
@@ -40,7 +48,7 @@ impl Split {
             seen[class] += 1;
             chosen[class].contains(seen[class] - 1)
         });
-        Self { train, test }.checked(test_share, labels.len())
+        Self { train, test }.checked(test_share, labels.len())?.with_both_classes(labels)
     }
 
     /// The latest round(`test_share` · n) rows test, the earlier rows train; each side is in order of time.
@@ -48,12 +56,20 @@ impl Split {
     ///
     /// # Errors
     /// [`Error::NonFinite`] for a missing time, or [`Error::InvalidArgument`] unless
-    /// 0 < `test_share` < 1, or if one side would be empty.
+    /// 0 < `test_share` < 1, if one side would be empty, or if all rows that would test have the time of a row
+    /// before them.
     pub fn by_time(times: &[f64], test_share: f64) -> Result<Self> {
         ensure_share(test_share)?;
         let mut train = in_order_of(times)?;
         let cut = times.len() - round(test_share, times.len());
         let test = train.split_off(after_ties(times, &train, cut));
+        if let (true, Some(&last)) = (test.is_empty() && cut < times.len(), train.last()) {
+            let equal = train.iter().filter(|&&row| times[row] == times[last]).count();
+            let found = format!("{} in the {equal} latest of {} rows", times[last], times.len());
+            let expected = "of more than one value there, as rows with equal times are never separated; take a \
+                            larger `test_share`, or finer times";
+            return Err(Error::invalid("times", found, expected));
+        }
         Self { train, test }.checked(test_share, times.len())
     }
 
@@ -118,6 +134,22 @@ impl Split {
     #[must_use]
     pub fn test(&self) -> &[usize] {
         &self.test
+    }
+
+    /// This split, checked to have each class that there is on both sides.
+    pub(super) fn with_both_classes(self, labels: &[bool]) -> Result<Self> {
+        let count = |rows: &[usize]| {
+            let positives = rows.iter().filter(|&&row| labels[row]).count();
+            [rows.len() - positives, positives]
+        };
+        let (train, test) = (count(&self.train), count(&self.test));
+        for (is_test, own, other) in [(false, train, test), (true, test, train)] {
+            if (0..2).any(|class| own[class] == 0 && other[class] > 0) {
+                let [negatives, positives] = own;
+                return Err(Error::SplitOfOneClass { test: is_test, positives, negatives });
+            }
+        }
+        Ok(self)
     }
 
     fn checked(self, share: f64, rows: usize) -> Result<Self> {

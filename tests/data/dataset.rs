@@ -7,8 +7,8 @@ use imbalance::Distortion;
 use imbalance::ndarray::{Array1, Array2, ArrayView2, Axis, ShapeBuilder, array};
 use imbalance::sprs::CsMat;
 use imbalance::{
-    Attribute, ClassTotals, Dataset, Error, Features, FeaturesView, Matrix, Row, Scalar, Seed,
-    Split,
+    Attribute, ClassTotals, Cut, Dataset, Error, Features, FeaturesView, Folds, Matrix, Row,
+    Scalar, Seed, Split,
 };
 use proptest::prelude::*;
 
@@ -578,13 +578,20 @@ proptest! {
     ) {
         let share = percent as f64 / 100.0;
         let positives = labels.iter().filter(|&&label| label).count();
-        let [p, n] = [positives, labels.len() - positives].map(|of| percent_of(percent, of));
+        // At least one row of a class tests, and at least one trains.
+        let [p, n] = [positives, labels.len() - positives].map(|of| {
+            let most = of.saturating_sub(1);
+            percent_of(percent, of).clamp(most.min(1), most)
+        });
         // A half is rounded up here and in the crate, unless share · n is off by a rounding error.
         let tie = |of: usize| (percent * of) % 100 == 50;
         prop_assume!(!tie(positives) && !tie(labels.len() - positives));
         let split = Split::stratified(&labels, share, seed);
         if p + n == 0 || p + n == labels.len() {
             let refused = matches!(split, Err(Error::InvalidArgument { argument: "test_share", .. }));
+            prop_assert!(refused);
+        } else if positives == 1 || labels.len() - positives == 1 {
+            let refused = matches!(split, Err(Error::SplitOfOneClass { test: true, .. }));
             prop_assert!(refused);
         } else {
             let split = split.unwrap();
@@ -604,7 +611,7 @@ proptest! {
         let wanted = percent_of(percent, times.len());
         match Split::by_time(&times, percent as f64 / 100.0) {
             Err(error) => {
-                let refused = matches!(error, Error::InvalidArgument { argument: "test_share", .. });
+                let refused = matches!(error, Error::InvalidArgument { argument: "test_share" | "times", .. });
                 prop_assert!(refused);
                 // No row trains, no row tests, or the test rows are as old as the rows before them.
                 let mut sorted = times.clone();
@@ -663,11 +670,38 @@ fn splits_without_positives_or_negatives() {
         assert_eq!((split.train().len(), split.test().len()), (7, 3));
         assert_partition(&split, 10);
     }
-    // One positive: 0.3 of one row rounds to none, 0.5 to one.
+    // One positive cannot be on both sides; of two, one is on each, whatever the share.
     let labels = [true, false, false, false, false, false];
-    let with_share = |share| Split::stratified(&labels, share, 5).unwrap();
-    assert!(!with_share(0.3).test().contains(&0));
-    assert!(with_share(0.5).test().contains(&0));
+    for share in [0.3, 0.5, 0.9] {
+        let error = Split::stratified(&labels, share, 5).unwrap_err();
+        assert!(
+            matches!(error, Error::SplitOfOneClass { test: true, positives: 0, .. }),
+            "{error}"
+        );
+        let two = Split::stratified(&[true, true, false, false, false, false], share, 5).unwrap();
+        assert_eq!(two.test().iter().filter(|&&row| row < 2).count(), 1);
+    }
+    assert_eq!(
+        Split::stratified(&labels, 0.5, 5).unwrap_err().to_string(),
+        "the split tests on 0 positive and 3 negative rows, but both classes are needed: take another \
+         `test_share`, more rows, or another rule"
+    );
+    // By time, in order and by group a data set asks too; a split of rows alone does not.
+    let x = Array2::<f64>::zeros((6, 1));
+    let data = Dataset::new(&x, &labels)
+        .unwrap()
+        .with_attribute("time", Attribute::numbers((0..6).map(f64::from).collect::<Vec<_>>()))
+        .unwrap();
+    let refused = |result: Result<_, Error>| {
+        matches!(result.map(drop), Err(Error::SplitOfOneClass { test: true, positives: 0, .. }))
+    };
+    assert!(refused(data.time_split("time", 0.5)));
+    assert!(refused(data.cut(&Cut::InOrder, 0.5, 1)));
+    assert!(data.cut(&Cut::by_group("time"), 0.5, 1).is_err());
+    assert!(data.split(&Split::last(6, 0.5).unwrap()).is_ok());
+    let last: Vec<bool> = labels.iter().rev().copied().collect();
+    let error = Dataset::new(&x, &last).unwrap().cut(&Cut::InOrder, 0.5, 1).unwrap_err();
+    assert!(matches!(error, Error::SplitOfOneClass { test: false, positives: 0, negatives: 3 }));
 }
 
 #[test]
@@ -689,8 +723,13 @@ fn a_split_by_time_of_rows_in_order_is_a_range() {
     let error = Split::by_time(&[1.0, 1.0], 0.5).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "`test_share` is 0.5, but it must be such that of 2 rows some train and some test"
+        "`times` is 1 in the 2 latest of 2 rows, but it must be of more than one value there, as rows with equal \
+         times are never separated; take a larger `test_share`, or finer times"
     );
+    let labels = [true, false, true, false, true, false];
+    let error = Folds::by_time(&labels, &[7.0; 6], 2).unwrap_err();
+    assert!(matches!(error, Error::InvalidArgument { argument: "times", .. }), "{error}");
+    assert!(error.to_string().contains("of 1 different values"), "{error}");
 }
 
 #[test]
