@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use imbalance::calibration::{
-    BetaCalibration, BetaCdf, BoxCalibrator, CalibrationSet, Calibrator, HistogramBinning,
+    BetaCalibration, BetaCdf, BoxCalibrator, CalibrationSet, Calibrator, Clip, HistogramBinning,
     IsotonicRegression, PlattScaling, TemperatureScaling, TrainingContext, Uncalibrated, VennAbers,
     cross_fit,
 };
@@ -48,12 +48,14 @@ const CALIBRATORS: &[(&str, Make)] = &[
     ("histogram, eq. width", || Ok(HistogramBinning::equal_width(10)?.boxed())),
     ("Venn–Abers", || Ok(VennAbers.boxed())),
     ("isotonic", || Ok(IsotonicRegression::new().boxed())),
-    // With bounds, because a positive at p = 0 costs an infinite log loss.
-    ("isotonic*", || Ok(IsotonicRegression::new().bounds(1e-6, 1.0 - 1e-6)?.boxed())),
+    // As in other programs: a later positive at p = 0 costs an infinite log loss.
+    ("isotonic, 0 to 1", || Ok(IsotonicRegression::new().bounds(0.0, 1.0)?.boxed())),
 ];
 
 struct Arguments {
     scores: Scores,
+    /// Scores are clipped to probabilities from here to 1 − this.
+    clip: Option<f64>,
     folds: usize,
     seed: u64,
 }
@@ -88,6 +90,7 @@ Without a file: on synthetic scores that are bent and too high, of clicks whose 
     --time COL       a column of times, as numbers or as dates: each row is judged by a map of earlier rows only
   --generate FILE  write the synthetic scores (columns `day`, `score`, which is a logit, and `click`), and stop
   --rows N         rows of the synthetic scores [100000]
+  --clip P         clip probabilities to [P, 1 − P] first: scores of exactly 0 and 1 lie on no curve of the logit
   --folds K        folds of the cross-fit [5]
   --seed N         seed of all randomness [7]";
 
@@ -96,6 +99,7 @@ impl Arguments {
         options(USAGE, |arguments| {
             let folds = arguments.opt_value_from_str("--folds")?.unwrap_or(5);
             let seed = arguments.opt_value_from_str("--seed")?.unwrap_or(7);
+            let clip = arguments.opt_value_from_str("--clip")?;
             let scores = match arguments.opt_value_from_str("--csv")? {
                 None => Scores::Synthetic {
                     rows: arguments.opt_value_from_str("--rows")?.unwrap_or(100_000),
@@ -110,7 +114,7 @@ impl Arguments {
                     time: arguments.opt_value_from_str("--time")?,
                 }),
             };
-            Ok(Self { scores, folds, seed })
+            Ok(Self { scores, clip, folds, seed })
         })
     }
 }
@@ -160,7 +164,7 @@ fn run(arguments: &Arguments) -> Outcome<()> {
         None => Folds::stratified(scored.labels(), arguments.folds, arguments.seed)?,
         Some(times) => Folds::by_time(scored.labels(), times, arguments.folds)?,
     };
-    compare(&scored, &folds, times.is_some())
+    compare(&scored, &folds, times.is_some(), arguments.clip)
 }
 
 /// Scores and, if asked for, their times.
@@ -219,7 +223,13 @@ struct Tested {
     weights: Option<Vec<f64>>,
 }
 
-fn compare(scored: &CalibrationSet<'_>, folds: &Folds, in_time: bool) -> Outcome<()> {
+fn compare(
+    scored: &CalibrationSet<'_>,
+    folds: &Folds,
+    in_time: bool,
+    clip: Option<f64>,
+) -> Outcome<()> {
+    let clip = clip.map(Clip::new).transpose()?;
     let totals = scored.totals();
     println!(
         "{} rows, {} positive ({:.3} %); {} folds; each map is tested on rows it has not seen{}.\n",
@@ -235,7 +245,11 @@ fn compare(scored: &CalibrationSet<'_>, folds: &Folds, in_time: bool) -> Outcome
     );
     let mut tested = Vec::new();
     for (name, calibrator) in CALIBRATORS {
-        match calibrator().and_then(|calibrator| test(name, &calibrator, scored, folds)) {
+        let calibrator = calibrator().map(|calibrator| match clip {
+            Some(clip) => clip.then(calibrator).boxed(),
+            None => calibrator,
+        });
+        match calibrator.and_then(|calibrator| test(name, &calibrator, scored, folds)) {
             Ok(line) => {
                 let card = &line.card;
                 let slope = card.calibration.map_or_else(
@@ -255,7 +269,6 @@ fn compare(scored: &CalibrationSet<'_>, folds: &Folds, in_time: bool) -> Outcome
             Err(error) => println!("{name:<22}refused: {error}"),
         }
     }
-    println!("* with probabilities bounded to [1e-6, 1 − 1e-6]");
     recommend(&tested);
     Ok(())
 }
@@ -271,18 +284,10 @@ fn test(
     let weights: Option<Vec<f64>> =
         scored.weights().map(|weights| rows.iter().map(|&row| weights[row]).collect());
     let card = Scorecard::new(&labels, &p, weights.as_deref())?;
-    let weight = |row: usize| weights.as_ref().map_or(1.0, |weights| weights[row]);
-
-    let (mut excess, mut variance) = (0.0, 0.0);
-    let mut losses = Vec::with_capacity(p.len());
-    for (row, (&label, &p)) in labels.iter().zip(&p).enumerate() {
-        let weight = weight(row);
-        excess += weight * (p - f64::from(u8::from(label)));
-        variance += weight * weight * p * (1.0 - p);
-        losses.push(log_loss(&[label], &[p], None)?);
-    }
+    let losses = labels.iter().zip(&p).map(|(&label, &p)| log_loss(&[label], &[p], None));
+    let losses = losses.collect::<imbalance::Result<_>>()?;
     // Twice the variance: the map's mean is itself learned from about as many rows.
-    let deviation = excess / (2.0 * variance).sqrt();
+    let deviation = card.standard_errors_off.unwrap_or(f64::INFINITY) / 2_f64.sqrt();
     Ok(Tested { name, card, deviation, losses, weights })
 }
 

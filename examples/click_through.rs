@@ -18,7 +18,7 @@ use std::time::Instant;
 use imbalance::FittedPipeline;
 use imbalance::Precision;
 use imbalance::calibration::CalibrationMap;
-use imbalance::data::{CsvReader, Encoder, SyntheticClicks};
+use imbalance::data::{CsvReader, Encoder, SyntheticClicks, TimeFormat};
 use imbalance::metrics::Scorecard;
 use imbalance::prelude::*;
 use imbalance::{Progress, progress};
@@ -41,6 +41,7 @@ struct CsvArguments {
     numeric: Vec<String>,
     categorical: Vec<String>,
     time: Option<String>,
+    time_format: Option<String>,
     delimiter: char,
 }
 
@@ -53,7 +54,8 @@ Without options: on the Open Bandit log that comes with the crate.
     --label COL            the column that says whether the row is positive: 0 or 1, false or true
     --numeric COLS         numeric columns, separated by commas
     --categorical COLS     categorical columns, separated by commas
-    --time COL             a column of times (numbers or ISO 8601): the latest rows test, without it random ones
+    --time COL             a column of times: the latest rows test, without it random ones
+    --time-format PATTERN  how times are written, such as %y%m%d%H [found: numbers, or from the year to the day]
     --delimiter C          the character between the columns [,]
   --negatives N          negatives kept per positive [10]
   --test-share S         share of the rows that test [0.3]
@@ -76,6 +78,7 @@ impl Arguments {
                         .opt_value_from_fn("--categorical", columns)?
                         .unwrap_or_default(),
                     time: arguments.opt_value_from_str("--time")?,
+                    time_format: arguments.opt_value_from_str("--time-format")?,
                     delimiter: arguments.opt_value_from_str("--delimiter")?.unwrap_or(','),
                 }),
             };
@@ -135,7 +138,8 @@ fn own_log(arguments: &Arguments, log: &CsvArguments) -> Outcome<()> {
         .categorical(&log.categorical)
         .delimiter(u8::try_from(log.delimiter)?);
     if let Some(time) = &log.time {
-        reader = reader.time(time);
+        let format = log.time_format.as_ref().map_or_else(TimeFormat::default, TimeFormat::pattern);
+        reader = reader.time_as(time, format);
     }
     explain(&csv(arguments, &reader, &log.file, log.time.as_deref(), 1.0)?);
     Ok(())
@@ -152,12 +156,9 @@ fn csv(
     let start = Instant::now();
     let table = reader.read(file, &Run::default().observed(progress::bar()))?;
     println!("{} rows read in {:.2} s", table.rows(), start.elapsed().as_secs_f64());
-    let split = match time {
-        Some(time) => Split::by_time(table.numbers(time)?, arguments.test_share)?,
-        None => Split::stratified(table.labels(), arguments.test_share, arguments.seed)?,
-    };
+    let cut = time.map_or(Cut::Stratified, Cut::by_time);
     let (train, test) = announced("encoding", table.rows(), || {
-        let (train, test) = table.split(&split)?;
+        let (train, test) = table.cut(&cut, arguments.test_share, arguments.seed)?;
         let encoder = Encoder::default().precision(Precision::F32).fit(&train)?;
         Ok((encoder.encode(&train)?, encoder.encode(&test)?))
     })?;

@@ -235,6 +235,11 @@ impl<C> Columns<C> {
         })
     }
 
+    /// Drops the columns whose names `keep` rejects.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.columns.retain(|(name, _)| keep(name));
+    }
+
     pub(crate) fn map<'c, D>(&'c self, column: impl Fn(&'c C) -> D) -> Columns<D> {
         Columns::of(self.kind, self.iter().map(|(name, of)| (name.to_owned(), column(of))))
     }

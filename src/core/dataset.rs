@@ -6,7 +6,7 @@ use super::attribute::{Attributes, Selection};
 use super::selected::SelectedFeatures;
 use super::{
     Attribute, Categories, ClassTotals, Cut, Distortion, Error, Features, FeaturesView, Folds,
-    IntoColumn, MAX_LEN, Result, Rows, Seed, Split, same_length,
+    IntoColumn, MAX_LEN, Result, Rows, Seed, Split, columns_without, same_length,
 };
 
 /// Features and labels, with weights, offsets and attributes of the rows.
@@ -57,10 +57,7 @@ impl<'a> Dataset<'a> {
         if features.ncols() > MAX_LEN {
             return Err(Error::invalid("columns", features.ncols(), format!("at most {MAX_LEN}")));
         }
-        if let Some((row, column, value)) = features.view().first_non_finite() {
-            let what = "the feature matrix".into();
-            return Err(Error::NonFinite { what, row, column: Some(column), value });
-        }
+        features.view().ensure_finite()?;
         Ok(Self { features: features.into(), rows })
     }
 
@@ -214,6 +211,35 @@ impl<'a> Dataset<'a> {
     /// Rows of a checked selection.
     pub(crate) fn selected(&self, rows: &Selection<'_>) -> Dataset<'_> {
         Dataset { features: self.features.select(rows), rows: self.rows.select(rows) }
+    }
+
+    /// These rows without the given feature columns, which are copied. A model that is fitted on them predicts from
+    /// rows without these columns too; [`FittedEncoder::drop_columns`](crate::data::FittedEncoder::drop_columns)
+    /// drops them where rows are encoded.
+    ///
+    /// ```
+    /// use imbalance::Dataset;
+    /// use imbalance::ndarray::array;
+    ///
+    /// let x = array![[0.5, 0.0, 1.0], [0.1, 0.0, -1.0]];
+    /// let data = Dataset::new(&x, vec![true, false])?;
+    /// assert_eq!(data.zero_columns(), [1]);
+    /// assert_eq!(data.drop_columns(&data.zero_columns())?.features().row(0).to_vec(), [0.5, 1.0]);
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a column that does not exist.
+    pub fn drop_columns(&self, columns: &[usize]) -> Result<Dataset<'_>> {
+        let kept = columns_without(columns, self.columns())?;
+        Ok(Dataset { features: self.features().pick_columns(&kept).into(), ..self.view() })
+    }
+
+    /// The feature columns that are zero in every row, which no model without a penalty can use.
+    #[must_use]
+    pub fn zero_columns(&self) -> Vec<usize> {
+        let used = self.features().used_columns();
+        (0..used.len()).filter(|&column| !used[column]).collect()
     }
 
     /// A data set that borrows all rows of this one.

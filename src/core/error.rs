@@ -59,8 +59,13 @@ pub enum Error {
 
     /// A number is NaN or infinite where a finite one is needed.
     #[error(
-        "{what} holds {value} at row {row}{}: finite numbers are needed; replace it, or drop the row",
-        column_suffix(*.column)
+        "{what} holds {value} at row {row}{}: finite numbers are needed; {}",
+        column_suffix(*.column),
+        if column.is_some() {
+            "fill in what is missing, as `data::Encoder` does, or leave the row out"
+        } else {
+            "replace it, or drop the row"
+        }
     )]
     NonFinite {
         /// The input.

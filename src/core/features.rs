@@ -233,6 +233,19 @@ impl<'a, F: Scalar> From<&'a Vec<F>> for Row<'a> {
     }
 }
 
+/// Columns to keep of `count`, ascending, if the given ones are dropped.
+pub(crate) fn columns_without(dropped: &[usize], count: usize) -> Result<Vec<usize>> {
+    let mut keep = vec![true; count];
+    for &column in dropped {
+        *keep.get_mut(column).ok_or_else(|| unknown_column(column, count))? = false;
+    }
+    Ok((0..count).filter(|&column| keep[column]).collect())
+}
+
+fn unknown_column(column: usize, count: usize) -> Error {
+    Error::invalid("columns", column, format!("below {count}, the number of columns"))
+}
+
 impl Features<'_> {
     /// Number of rows.
     #[must_use]
@@ -350,6 +363,30 @@ impl<'a> FeaturesView<'a> {
     pub(crate) fn first_non_finite(self) -> Option<(usize, usize, f64)> {
         visit!(self, |x| x.first_non_finite())
     }
+
+    /// Checks that all entries are finite.
+    pub(crate) fn ensure_finite(self) -> Result<()> {
+        self.first_non_finite().map_or(Ok(()), |(row, column, value)| {
+            let what = "the feature matrix".into();
+            Err(Error::NonFinite { what, row, column: Some(column), value })
+        })
+    }
+
+    /// The given columns, in ascending order, copied.
+    pub(crate) fn pick_columns(self, columns: &[usize]) -> Features<'static> {
+        visit!(self, |x| x.pick_columns(columns))
+    }
+
+    /// Whether each column has an entry that is not 0.
+    pub(crate) fn used_columns(self) -> Vec<bool> {
+        let mut used = vec![false; self.ncols()];
+        for row in self.rows() {
+            row.entries()
+                .filter(|(_, value)| *value != 0.0)
+                .for_each(|(column, _)| used[column] = true);
+        }
+        used
+    }
 }
 
 impl<'a, F: Scalar> Matrix<'a, F> {
@@ -429,6 +466,28 @@ impl<'a, F: Scalar> Matrix<'a, F> {
             Self::Dense(x) => gather_dense(&x, rows).into(),
             Self::Sparse(x) => gather_sparse(&x, rows).into(),
         }
+    }
+
+    /// The given columns, in ascending order, copied.
+    fn pick_columns(self, columns: &[usize]) -> Features<'static> {
+        let x = match self {
+            Self::Dense(x) => return x.select(Axis(1), columns).into(),
+            Self::Sparse(x) => x,
+        };
+        let (mut indptr, mut indices, mut values) = (vec![0], Vec::new(), Vec::new());
+        let mut place_of = vec![None; x.cols()];
+        columns.iter().enumerate().for_each(|(place, &column)| place_of[column] = Some(place));
+        for row in 0..x.rows() {
+            let (stored, of) = sparse_row(&x, row);
+            for (place, &value) in
+                stored.iter().zip(of).filter_map(|(&c, v)| Some((place_of[c]?, v)))
+            {
+                indices.push(place);
+                values.push(value);
+            }
+            indptr.push(indices.len());
+        }
+        CsMat::new((x.rows(), columns.len()), indptr, indices, values).into()
     }
 
     /// The first entry that is not a finite number, as (row, column, value).

@@ -26,7 +26,9 @@ pub(crate) use display::{Fixed, brief};
 pub use distortion::Distortion;
 pub(crate) use error::same_length;
 pub use error::{Error, Result, Separation};
-pub(crate) use features::{CsrRows, dense, gather_into, sparse_row, sparse_union, visit};
+pub(crate) use features::{
+    CsrRows, columns_without, dense, gather_into, sparse_row, sparse_union, visit,
+};
 pub use features::{Features, FeaturesView, Matrix, Row};
 pub use folds::Folds;
 pub(crate) use folds::ensure_fold_count;

@@ -49,6 +49,10 @@ impl<'a> Rows<'a> {
         Ok(self)
     }
 
+    pub(crate) fn attributes_mut(&mut self) -> &mut Attributes<'a> {
+        &mut self.attributes
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.labels.len()
     }

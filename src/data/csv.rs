@@ -1,38 +1,18 @@
 //! Click logs from delimited files.
 
-use std::cell::Cell;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
 
-use ::csv::{ByteRecord, Reader, ReaderBuilder, Terminator};
-use flate2::read::MultiGzDecoder;
-use jiff::civil::Time;
-use jiff::fmt::temporal::Pieces;
-use jiff::tz::Offset;
-
 use super::Table;
+use super::records::{Layout, Observe, Records, read_file, shorten, utf8};
 use super::table::{column_seed, value_hash};
-use crate::core::{Attribute, CategoriesBuilder, Error, Progress, Result, Run, ensure_new_name};
+use super::time::{TimeFormat, Times};
+use crate::core::{Attribute, CategoriesBuilder, Error, Result, Run, ensure_new_name};
 
-/// Bytes on disk, and rows, after which progress is reported.
-const REPORT_BYTES: u64 = 1 << 20;
-const REPORT_ROWS: usize = 1 << 14;
-
-/// Most characters of a cell that a message quotes.
-const QUOTED: usize = 60;
-
-/// Appended to every file. If the last record is this text, the file ended where a record may end; if the
-/// last cell ends with it, the cell's quote was never closed. No text in UTF-8 contains it.
-const END: &[u8] = b"\n\xff\xff\xff\xff";
-
-const BOM: &[u8] = b"\xef\xbb\xbf";
-const GZIP: &[u8] = b"\x1f\x8b";
-
-/// Reads a click log from a delimited file with a header, plain or gzipped, into a [`Table`].
+/// Reads a click log from a delimited file, plain or gzipped, into a [`Table`].
 ///
-/// The caller names the columns and their roles; nothing is inferred. The reader finds the columns by the
-/// header and skips the others. A column may have several roles.
+/// The caller names the columns and their roles. The reader finds the columns by the header, or by the names given
+/// for a file [without a header](Self::column_names), and skips the others. A column may have several roles.
 ///
 /// ```
 /// use imbalance::data::{CsvReader, Encoder};
@@ -60,20 +40,21 @@ const GZIP: &[u8] = b"\x1f\x8b";
 /// * Records end with a line feed, or a carriage return and a line feed; blank lines are skipped. (A
 ///   carriage return at the end of a record is always a part of the line break.) The first record is the
 ///   header.
-/// * A cell that starts with `"` ends with the closing `"` and may contain delimiters and line breaks; `""`
-///   within it is one `"`.
+/// * Quotes are those of RFC 4180: a cell that starts with `"` ends with the closing `"` and may contain
+///   delimiters and line breaks; `""` within it is one `"`, and text behind the closing quote is refused. In other
+///   cells a `"` is text. [`quotes(false)`](Self::quotes) makes it text everywhere.
+/// * A record has at most 16 MiB, and a column's name at most 4096 bytes; blanks around names do not count.
 ///
 /// # The cells
 ///
 /// * A **label** is `0`, `0.0` or `false` for a negative row and `1`, `1.0` or `true`, upper or lower
-///   case, for a positive one, or one of the two texts given to [`labels`](Self::labels).
+///   case, for a positive one, unless [`labels`](Self::labels), [`positive_texts`](Self::positive_texts) or
+///   [`positive_above`](Self::positive_above) says otherwise; blanks around it are ignored.
 /// * A **number** has the syntax of Rust's `f64` and is finite; blanks around it are ignored. The texts
-///   given to [`missing`](Self::missing) stand for a missing number, which becomes NaN.
+///   given to [`missing`](Self::missing) stand for a missing number or time, which becomes NaN.
 /// * A **categorical** value is any text, also the empty text; texts are equal if all bytes are equal.
-/// * A **time** is a number, or a time stamp in ISO 8601 such as `2019-11-24T00:00:17.004Z`,
-///   `2019-11-24 00:00:17+01:00`, `2019-11-24 00:00:17` or `2019-11-24`, which becomes seconds since
-///   1970-01-01T00:00:00Z; without an offset it is in UTC. All times of a column are numbers,
-///   or all are time stamps.
+/// * A **time** is a number, or a time stamp such as `2019-11-24T00:00:17.004Z`, which becomes seconds since
+///   1970-01-01T00:00:00Z; [`TimeFormat`] lists what is found, and what must be [named](Self::time_as).
 ///
 /// # Errors of reading
 ///
@@ -86,9 +67,24 @@ const GZIP: &[u8] = b"\x1f\x8b";
 #[derive(Debug, Clone)]
 pub struct CsvReader {
     columns: Vec<(Role, String)>,
-    labels: Option<[String; 2]>,
+    unlabelled: bool,
+    labels: Labels,
+    /// The formats of times, by their columns' names.
+    times: Vec<(String, TimeFormat)>,
     missing: Vec<String>,
-    delimiter: u8,
+    layout: Layout,
+}
+
+/// Which labels are positive.
+#[derive(Debug, Clone)]
+enum Labels {
+    Usual,
+    /// The texts of negatives and of positives.
+    Texts([String; 2]),
+    /// Positive if it is one of these texts.
+    OneOf(Vec<String>),
+    /// Positive if it is a number above this.
+    Above(f64),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,9 +118,11 @@ impl Default for CsvReader {
         let missing = ["", "NA", "NaN", "nan", "null", "NULL", "None", "\\N"];
         Self {
             columns: Vec::new(),
-            labels: None,
+            unlabelled: false,
+            labels: Labels::Usual,
+            times: Vec::new(),
             missing: missing.map(Into::into).into(),
-            delimiter: b',',
+            layout: Layout { delimiter: b',', quotes: true, names: None },
         }
     }
 }
@@ -136,17 +134,90 @@ impl CsvReader {
         Self::default()
     }
 
-    /// The column with the labels (required).
+    /// A reader of the click logs of Criteo: tab-separated without header and quotes, a label, 13 numbers and 26
+    /// categories. Columns are named `label`, `I1` to `I13` and `C1` to `C26`, and all have their roles.
+    ///
+    /// ```
+    /// use imbalance::data::CsvReader;
+    ///
+    /// let row = |label: &str| format!("{label}\t1{}\t68fd1e64{}\n", "\t".repeat(12), "\t".repeat(25));
+    /// let table = CsvReader::criteo().read_from((row("0") + &row("1")).as_bytes(), "train.txt")?;
+    /// assert_eq!((table.numeric_names().count(), table.categorical_names().count()), (13, 26));
+    /// assert!(table.numeric("I2")?[0].is_nan());
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
     #[must_use]
-    pub fn label(self, name: impl Into<String>) -> Self {
+    pub fn criteo() -> Self {
+        let numbers = || (1..=13).map(|column| format!("I{column}"));
+        let categories = || (1..=26).map(|column| format!("C{column}"));
+        Self::new()
+            .column_names(["label".into()].into_iter().chain(numbers()).chain(categories()))
+            .delimiter(b'\t')
+            .quotes(false)
+            .label("label")
+            .numeric(numbers())
+            .categorical(categories())
+    }
+
+    /// The names of all columns, from left to right, of a file without a header. With an empty list the columns
+    /// are named by their number, `1`, `2`, … Default: the first record is the header.
+    ///
+    /// ```
+    /// use imbalance::data::CsvReader;
+    ///
+    /// let reader = CsvReader::new().label("1").numeric(["2"]).column_names([""; 0]);
+    /// assert_eq!(reader.read_from("1,0.5\n0,0.7\n".as_bytes(), "log.csv")?.rows(), 2);
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    #[must_use]
+    pub fn column_names<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.layout.names = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The column with the labels. Either this or [`unlabelled`](Self::unlabelled) is required.
+    #[must_use]
+    pub fn label(mut self, name: impl Into<String>) -> Self {
+        self.unlabelled = false;
         self.only(Role::Label, name.into())
+    }
+
+    /// Reads rows that are to be scored, without a label: the table is [unlabelled](Table::unlabelled).
+    #[must_use]
+    pub fn unlabelled(mut self) -> Self {
+        self.unlabelled = true;
+        self.columns.retain(|(role, _)| *role != Role::Label);
+        self
     }
 
     /// The texts of negative and of positive labels; other texts are then refused. Default: the texts listed
     /// [above](Self#the-cells).
     #[must_use]
     pub fn labels(mut self, negative: impl Into<String>, positive: impl Into<String>) -> Self {
-        self.labels = Some([negative.into(), positive.into()]);
+        self.labels = Labels::Texts([negative.into(), positive.into()]);
+        self
+    }
+
+    /// The texts of positive labels; all others are negative.
+    #[must_use]
+    pub fn positive_texts<S: Into<String>>(mut self, texts: impl IntoIterator<Item = S>) -> Self {
+        self.labels = Labels::OneOf(texts.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Labels are numbers, such as counts of clicks, and positive above `threshold`; a missing number is refused.
+    ///
+    /// ```
+    /// use imbalance::data::CsvReader;
+    ///
+    /// let reader = CsvReader::new().label("clicks").positive_above(0.0);
+    /// let table = reader.read_from("clicks\n0\n2\n".as_bytes(), "log.csv")?;
+    /// assert_eq!(table.labels(), [false, true]);
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    #[must_use]
+    pub fn positive_above(mut self, threshold: f64) -> Self {
+        self.labels = Labels::Above(threshold);
         self
     }
 
@@ -186,13 +257,31 @@ impl CsvReader {
         self.all(Role::Texts, names)
     }
 
-    /// Adds a column of times, which becomes an attribute of numbers.
+    /// Adds a column of times, which becomes an attribute of numbers. Their format is
+    /// [found](TimeFormat::Found).
     #[must_use]
     pub fn time(self, name: impl Into<String>) -> Self {
+        self.time_as(name, TimeFormat::Found)
+    }
+
+    /// Adds a column of times in this format, which becomes an attribute of numbers.
+    ///
+    /// ```
+    /// use imbalance::data::{CsvReader, TimeFormat};
+    ///
+    /// let reader = CsvReader::new().label("click").time_as("hour", TimeFormat::pattern("%y%m%d%H"));
+    /// let table = reader.read_from("click,hour\n0,14102100\n1,14102101\n".as_bytes(), "log.csv")?;
+    /// assert_eq!(table.numbers("hour")?, [1413849600.0, 1413853200.0]);
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    #[must_use]
+    pub fn time_as(mut self, name: impl Into<String>, format: TimeFormat) -> Self {
+        let name = name.into();
+        self.times.push((name.clone(), format));
         self.all(Role::Time, [name])
     }
 
-    /// The texts that stand for a missing number. Default: the empty text, `NA`, `NaN`, `nan`, `null`, `NULL`,
+    /// The texts that stand for a missing number or time. Default: the empty text, `NA`, `NaN`, `nan`, `null`, `NULL`,
     /// `None` and `\N`.
     #[must_use]
     pub fn missing<S: Into<String>>(mut self, texts: impl IntoIterator<Item = S>) -> Self {
@@ -203,37 +292,32 @@ impl CsvReader {
     /// The byte between the cells. Default: a comma.
     #[must_use]
     pub fn delimiter(mut self, delimiter: u8) -> Self {
-        self.delimiter = delimiter;
+        self.layout.delimiter = delimiter;
+        self
+    }
+
+    /// Whether a cell may be quoted. Default: true. Without quotes, `"` is text.
+    #[must_use]
+    pub fn quotes(mut self, quotes: bool) -> Self {
+        self.layout.quotes = quotes;
         self
     }
 
     /// Reads a file. Reports [`Progress::Read`] after every MiB of the file and after every 16 384 rows.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] without a label column, for two equal label texts, or for a delimiter
-    /// that is a quote, a line break or not ASCII; [`Error::DuplicateColumn`] for a column named twice
-    /// in one role; [`Error::Io`] for a file that cannot be opened or read; [`Error::Malformed`] for a
-    /// header that lacks or repeats a named column, a record of another length than the header, a quote
-    /// that is never closed, a damaged gzip stream, no rows; [`Error::Cell`] for a cell that is not what
-    /// its role needs or not UTF-8; [`Error::Malformed`] if all weights are zero or their sum overflows;
-    /// [`Error::Cancelled`].
+    /// [`Error::InvalidArgument`] without a label column and without [`unlabelled`](Self::unlabelled), for two
+    /// equal label texts, none, or a threshold of labels that is not finite, for a pattern of times without a date, or
+    /// for a delimiter that is a quote, a line break or not ASCII; [`Error::DuplicateColumn`] for a column named
+    /// twice in one role; [`Error::Io`] for a file that cannot be opened or read; [`Error::Malformed`] for a
+    /// header that lacks or repeats a named column, a record of another length than the header or of more than
+    /// 16 MiB, a quote that is never closed or has text behind it, times whose numbers read as dates, a damaged
+    /// gzip stream, no rows; [`Error::Cell`] for a cell that is not what its role needs or not UTF-8;
+    /// [`Error::Malformed`] if all weights are zero or their sum overflows; [`Error::Cancelled`].
     pub fn read(&self, path: impl AsRef<Path>, run: &Run) -> Result<Table> {
         self.ensure_complete()?;
         let path = path.as_ref();
-        let io = |source| Error::Io { file: path.into(), source };
-        let file = File::open(path).map_err(io)?;
-        let of = file.metadata().map_err(io)?.len();
-        let bytes = Cell::new(0);
-        let mut reported = 0;
-        let mut observe = |rows: usize, done: bool| {
-            let bytes = bytes.get();
-            if !done && bytes < reported + REPORT_BYTES && !rows.is_multiple_of(REPORT_ROWS) {
-                return Ok(());
-            }
-            reported = bytes;
-            run.report(&Progress::Read { bytes, of, rows })
-        };
-        self.table(Counted { inner: file, bytes: &bytes }, path, &mut observe)
+        read_file(path, run, |source, observe| self.table(source, path, observe))
     }
 
     /// Reads from any source; `name` replaces the file's name in messages.
@@ -242,7 +326,7 @@ impl CsvReader {
     /// As for [`read`](Self::read).
     pub fn read_from(&self, source: impl Read, name: impl AsRef<Path>) -> Result<Table> {
         self.ensure_complete()?;
-        self.table(source, name.as_ref(), &mut |_, _| Ok(()))
+        self.table(Box::new(source), name.as_ref(), &mut |_, _| Ok(()))
     }
 
     fn only(mut self, role: Role, name: String) -> Self {
@@ -257,19 +341,29 @@ impl CsvReader {
 
     /// Checks the settings before a file is opened.
     fn ensure_complete(&self) -> Result<()> {
-        if !self.columns.iter().any(|(role, _)| *role == Role::Label) {
-            return Err(Error::invalid("label", "not named", "the name of a column"));
+        if !self.unlabelled && !self.columns.iter().any(|(role, _)| *role == Role::Label) {
+            let expected = "the name of a column, unless the rows are `unlabelled`";
+            return Err(Error::invalid("label", "not named", expected));
         }
-        if let Some([negative, positive]) = &self.labels
-            && negative == positive
-        {
-            let value = format!("`{}` for both classes", shorten(negative));
-            return Err(Error::invalid("labels", value, "a text for each class"));
+        match &self.labels {
+            Labels::Texts([negative, positive]) if negative.trim() == positive.trim() => {
+                let value = format!("`{}` for both classes", shorten(negative));
+                return Err(Error::invalid("labels", value, "a text for each class"));
+            }
+            Labels::OneOf(texts) if texts.is_empty() => {
+                return Err(Error::invalid("positive_texts", "an empty list", "one text or more"));
+            }
+            Labels::Above(threshold) if !threshold.is_finite() => {
+                return Err(Error::invalid("positive_above", threshold, "a finite number"));
+            }
+            _ => {}
         }
-        if !self.delimiter.is_ascii() || b"\"\r\n".contains(&self.delimiter) {
-            let value = format!("{:?}", char::from(self.delimiter));
+        let delimiter = self.layout.delimiter;
+        if !delimiter.is_ascii() || b"\"\r\n".contains(&delimiter) {
+            let value = format!("{:?}", char::from(delimiter));
             return Err(Error::invalid("delimiter", value, "ASCII, but no quote or line break"));
         }
+        self.times.iter().try_for_each(|(_, format)| format.ensure_valid())?;
         for (i, (role, name)) in self.columns.iter().enumerate() {
             let same_kind =
                 self.columns[..i].iter().filter(|(other, _)| other.kind() == role.kind());
@@ -280,11 +374,11 @@ impl CsvReader {
 
     fn table(
         &self,
-        source: impl Read,
+        source: Box<dyn Read + '_>,
         file: &Path,
-        observe: &mut dyn FnMut(usize, bool) -> Result<()>,
+        observe: &mut Observe<'_>,
     ) -> Result<Table> {
-        let mut records = Records::open(source, file, self.delimiter)?;
+        let mut records = Records::open(source, file, &self.layout)?;
         let mut columns = self.columns(&records)?;
         let mut rows = 0;
         while records.next()? {
@@ -296,56 +390,57 @@ impl CsvReader {
             observe(rows, false)?;
         }
         if rows == 0 {
-            return Err(records.bad_header("no rows follow the header"));
+            return Err(records.no_rows());
         }
         observe(rows, true)?;
-        assemble(columns, &records)
+        assemble(columns, rows, &records)
     }
 
-    /// Finds the named columns in the header.
+    /// Finds the named columns.
     fn columns(&self, records: &Records<'_>) -> Result<Vec<Column<'_>>> {
-        let find = |(role, name): &'_ (Role, String)| -> Result<usize> {
-            let mut places = (0..records.header.len()).filter(|&i| records.header[i] == *name);
-            let problem = match (places.next(), places.next()) {
-                (Some(place), None) => return Ok(place),
-                (None, _) => format!("there is no column `{name}` for the {} role", role.kind()),
-                (Some(_), Some(_)) => format!("the header has two columns `{name}`"),
-            };
-            let known = records.header.join(", ");
-            Err(records.bad_header(format!("{problem}; the columns are: {known}")))
-        };
         let column = |named| {
             let (role, name): &(Role, String) = named;
-            Ok(Column { name, field: find(named)?, cells: Cells::new(*role, name) })
+            let field = records.find(name, role.kind())?;
+            Ok(Column { name, field, cells: Cells::new(*role, name, self) })
         };
         self.columns.iter().map(column).collect()
     }
 
     fn parse_label(&self, cell: &[u8]) -> Result<bool, String> {
-        let class = match &self.labels {
-            Some(texts) => texts.iter().position(|text| text.as_bytes() == cell),
-            None => match cell {
-                b"0" | b"0.0" => Some(0),
-                b"1" | b"1.0" => Some(1),
-                _ if cell.eq_ignore_ascii_case(b"false") => Some(0),
-                _ if cell.eq_ignore_ascii_case(b"true") => Some(1),
-                _ => None,
+        let cell = cell.trim_ascii();
+        let is = |text: &String| text.trim().as_bytes() == cell;
+        match &self.labels {
+            Labels::Usual => match cell {
+                b"0" | b"0.0" => Ok(false),
+                b"1" | b"1.0" => Ok(true),
+                _ if cell.eq_ignore_ascii_case(b"false") => Ok(false),
+                _ if cell.eq_ignore_ascii_case(b"true") => Ok(true),
+                _ => Err("is no label: write 0, 0.0, false, 1, 1.0 or true, or name the two texts with \
+                          `labels`, the positive ones with `positive_texts`, or a count with `positive_above`"
+                    .into()),
             },
-        };
-        class.map(|class| class == 1).ok_or_else(|| match &self.labels {
-            Some([negative, positive]) => {
-                format!("is no label: write `{}` or `{}`", shorten(negative), shorten(positive))
+            Labels::Texts([negative, _]) if is(negative) => Ok(false),
+            Labels::Texts([_, positive]) if is(positive) => Ok(true),
+            Labels::Texts([negative, positive]) => {
+                let (negative, positive) = (shorten(negative), shorten(positive));
+                Err(format!("is no label: write `{negative}` or `{positive}`"))
             }
-            None => "is no label: write 0, 0.0, false, 1, 1.0 or true, or name the two texts with \
-                     `labels`"
-                .into(),
-        })
+            Labels::OneOf(texts) => Ok(texts.iter().any(is)),
+            Labels::Above(threshold) => match self.parse_number(cell)? {
+                number if number.is_nan() => Err("is missing, but every row needs a label".into()),
+                number => Ok(number > *threshold),
+            },
+        }
+    }
+
+    fn is_missing(&self, cell: &[u8]) -> bool {
+        self.missing.iter().any(|text| text.as_bytes() == cell)
     }
 
     /// A finite number, or NaN if it is missing.
     fn parse_number(&self, cell: &[u8]) -> Result<f64, String> {
         let cell = cell.trim_ascii();
-        if self.missing.iter().any(|text| text.as_bytes() == cell) {
+        if self.is_missing(cell) {
             return Ok(f64::NAN);
         }
         let number = utf8(cell)?.parse().ok().filter(|number: &f64| number.is_finite());
@@ -374,11 +469,11 @@ enum Cells {
     Categorical { seed: u64, hashes: Vec<u64> },
     Numbers(Vec<f64>),
     Texts(CategoriesBuilder),
-    Times { kind: Option<TimeKind>, times: Vec<f64> },
+    Times(Times),
 }
 
 impl Cells {
-    fn new(role: Role, name: &str) -> Self {
+    fn new(role: Role, name: &str, reader: &CsvReader) -> Self {
         match role {
             Role::Label => Self::Labels(Vec::new()),
             Role::Weight => Self::Weights(Vec::new()),
@@ -387,7 +482,12 @@ impl Cells {
             Role::Categorical => Self::Categorical { seed: column_seed(name), hashes: Vec::new() },
             Role::Numbers => Self::Numbers(Vec::new()),
             Role::Texts => Self::Texts(CategoriesBuilder::default()),
-            Role::Time => Self::Times { kind: None, times: Vec::new() },
+            Role::Time => {
+                let format = reader.times.iter().find(|(column, _)| column == name);
+                Self::Times(Times::new(
+                    format.map(|(_, format)| format.clone()).unwrap_or_default(),
+                ))
+            }
         }
     }
 
@@ -402,20 +502,23 @@ impl Cells {
             }
             Self::Categorical { seed, hashes } => hashes.push(value_hash(*seed, cell)),
             Self::Texts(texts) => texts.push(utf8(cell)?),
-            Self::Times { kind, times } => times.push(parse_time(utf8(cell.trim_ascii())?, kind)?),
+            Self::Times(times) => match cell.trim_ascii() {
+                cell if reader.is_missing(cell) => times.push_missing(),
+                cell => times.push(utf8(cell)?)?,
+            },
         }
         Ok(())
     }
 }
 
 /// The table of the columns.
-fn assemble(mut columns: Vec<Column<'_>>, records: &Records<'_>) -> Result<Table> {
+fn assemble(mut columns: Vec<Column<'_>>, rows: usize, records: &Records<'_>) -> Result<Table> {
     let labels = columns.iter_mut().find_map(|column| match &mut column.cells {
         Cells::Labels(labels) => Some(std::mem::take(labels)),
         _ => None,
     });
     columns.into_iter().try_fold(
-        Table::new(labels.unwrap_or_default())?,
+        labels.map_or_else(|| Table::unlabelled(rows), Table::new)?,
         |table, Column { name, cells, .. }| {
             match cells {
                 Cells::Labels(_) => Ok(table), // it has them already
@@ -426,8 +529,12 @@ fn assemble(mut columns: Vec<Column<'_>>, records: &Records<'_>) -> Result<Table
                 Cells::Offsets(offsets) => table.with_offsets(offsets),
                 Cells::Numeric(numbers) => table.with_numeric(name, numbers),
                 Cells::Categorical { hashes, .. } => table.with_hashes(name.into(), hashes),
-                Cells::Numbers(values) | Cells::Times { times: values, .. } => {
-                    table.with_attribute(name, Attribute::numbers(values))
+                Cells::Numbers(values) => table.with_attribute(name, Attribute::numbers(values)),
+                Cells::Times(times) => {
+                    let times = times.finish().map_err(|problem| {
+                        records.bad_header(format!("the time column `{name}`: {problem}"))
+                    })?;
+                    table.with_attribute(name, Attribute::numbers(times))
                 }
                 Cells::Texts(texts) => table.with_attribute(name, texts.finish()),
             }
@@ -444,226 +551,5 @@ fn parse_offset(offset: f64) -> Result<f64, String> {
         Err("is missing, but every row needs an offset".into())
     } else {
         Ok(offset)
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum TimeKind {
-    Number,
-    Stamp,
-}
-
-/// A time of the kind of the column's first time.
-fn parse_time(cell: &str, kind: &mut Option<TimeKind>) -> Result<f64, String> {
-    let number = || cell.parse().ok().filter(|number: &f64| number.is_finite());
-    let stamp = || seconds_since_epoch(cell);
-    let (time, problem) = match kind {
-        Some(TimeKind::Number) => (number(), "is not a finite number, as earlier times are"),
-        Some(TimeKind::Stamp) => (stamp(), "is no ISO 8601 time stamp, as earlier times are"),
-        None => {
-            let number = number();
-            *kind = Some(if number.is_some() { TimeKind::Number } else { TimeKind::Stamp });
-            (number.or_else(stamp), "is neither a finite number nor an ISO 8601 time stamp")
-        }
-    };
-    time.ok_or_else(|| problem.into())
-}
-
-/// The seconds since 1970 of an ISO 8601 time stamp; without a time at midnight, without an offset in UTC.
-fn seconds_since_epoch(stamp: &str) -> Option<f64> {
-    let pieces = Pieces::parse(stamp).ok()?;
-    if pieces.time_zone_annotation().is_some() {
-        // `[Europe/Berlin]` cannot be checked against the offset without a time zone database.
-        return None;
-    }
-    let local = pieces.date().to_datetime(pieces.time().unwrap_or(Time::midnight()));
-    let instant = pieces.to_numeric_offset().unwrap_or(Offset::UTC).to_timestamp(local).ok()?;
-    Some(instant.as_second() as f64 + f64::from(instant.subsec_nanosecond()) / 1e9)
-}
-
-fn utf8(bytes: &[u8]) -> Result<&str, String> {
-    std::str::from_utf8(bytes).map_err(|_| "is not UTF-8".into())
-}
-
-/// At most [`QUOTED`] characters of a text, for a message.
-fn shorten(text: &str) -> String {
-    match text.char_indices().nth(QUOTED) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.into(),
-    }
-}
-
-/// The decompressed text: its first bytes (read to look for a byte order mark), the rest, and [`END`].
-type Text<'r> = io::Chain<io::Chain<io::Cursor<Vec<u8>>, Box<dyn Read + 'r>>, &'static [u8]>;
-
-/// The records of a file after its header, one at a time in a reused buffer.
-struct Records<'r> {
-    reader: Reader<Text<'r>>,
-    record: ByteRecord,
-    header: Vec<String>,
-    header_line: u64,
-    file: &'r Path,
-    gzip: bool,
-}
-
-impl<'r> Records<'r> {
-    fn open(mut source: impl Read + 'r, file: &'r Path, delimiter: u8) -> Result<Self> {
-        let magic =
-            take(&mut source, GZIP.len()).map_err(|error| unreadable(file, 1, false, error))?;
-        let gzip = magic == GZIP;
-        let source = io::Cursor::new(magic).chain(source);
-        let mut text: Box<dyn Read + 'r> =
-            if gzip { Box::new(MultiGzDecoder::new(source)) } else { Box::new(source) };
-        let mut start =
-            take(&mut text, BOM.len()).map_err(|error| unreadable(file, 1, gzip, error))?;
-        if start == BOM {
-            start.clear();
-        }
-        let reader = ReaderBuilder::new()
-            .delimiter(delimiter)
-            .has_headers(false)
-            .flexible(true) // lengths are checked in `next`, which knows the line
-            // With the default, the "\n" of "\r\n" would belong to the next record, and its line number would
-            // be wrong.
-            .terminator(Terminator::Any(b'\n'))
-            .buffer_capacity(1 << 16)
-            .from_reader(io::Cursor::new(start).chain(text).chain(END));
-        let record = ByteRecord::new();
-        let mut records = Self { reader, record, header: Vec::new(), header_line: 1, file, gzip };
-        records.read_header()?;
-        Ok(records)
-    }
-
-    fn read_header(&mut self) -> Result<()> {
-        if !self.advance()? {
-            return Err(self.bad_header("the file is empty: a header is needed"));
-        }
-        self.header_line = self.line_of(0);
-        let name = |field| {
-            let name = utf8(self.cell(field)).map(Into::into);
-            name.map_err(|problem| {
-                self.bad_header(format!("the name of column {} {problem}", field + 1))
-            })
-        };
-        self.header = (0..self.record.len()).map(name).collect::<Result<_>>()?;
-        Ok(())
-    }
-
-    /// Reads the next record, if there is one, and checks its length and encoding.
-    fn next(&mut self) -> Result<bool> {
-        if !self.advance()? {
-            return Ok(false);
-        }
-        let (found, expected) = (self.record.len(), self.header.len());
-        if found != expected {
-            let problem = format!("{found} cells, but the header has {expected}");
-            return Err(self.malformed(self.line_of(0), problem));
-        }
-        if !self.record.as_slice().is_ascii() {
-            for field in 0..found {
-                utf8(self.cell(field)).map_err(|problem| self.bad_cell(field, problem))?;
-            }
-        }
-        Ok(true)
-    }
-
-    /// Reads the next record that is not a blank line, if there is one.
-    fn advance(&mut self) -> Result<bool> {
-        loop {
-            if !self.read()? {
-                return Ok(false);
-            }
-            let text = self.record.as_slice();
-            if self.record.len() == 1 && text == &END[1..] {
-                let line = self.line_of(0);
-                return match self.read()? {
-                    false => Ok(false),
-                    true => Err(self.malformed(line, "the text is not UTF-8")),
-                };
-            }
-            if text.ends_with(END) {
-                // The line feed of this record is the line feed of `END`.
-                let line = self.line_of(self.record.len() - 1) + 1;
-                return Err(self.malformed(line, "the quote that opens a cell is never closed"));
-            }
-            if self.record.len() > 1 || text != b"\r" {
-                return Ok(true);
-            }
-        }
-    }
-
-    fn read(&mut self) -> Result<bool> {
-        self.reader.read_byte_record(&mut self.record).map_err(|error| self.unreadable(error))
-    }
-
-    /// A cell of the current record.
-    fn cell(&self, field: usize) -> &[u8] {
-        let cell = &self.record[field];
-        if field + 1 < self.record.len() { cell } else { cell.strip_suffix(b"\r").unwrap_or(cell) }
-    }
-
-    /// The line on which a cell of the current record begins.
-    fn line_of(&self, field: usize) -> u64 {
-        // The reader is past the record's line feed, and the cells contain the quoted line feeds.
-        let later = self.record.iter().skip(field).flatten().filter(|&&byte| byte == b'\n').count();
-        self.reader.position().line() - 1 - later as u64
-    }
-
-    fn bad_cell(&self, field: usize, problem: String) -> Error {
-        Error::Cell {
-            file: self.file.into(),
-            line: self.line_of(field),
-            column: self.header[field].clone(),
-            value: shorten(&String::from_utf8_lossy(self.cell(field))),
-            problem,
-        }
-    }
-
-    fn bad_header(&self, problem: impl Into<String>) -> Error {
-        self.malformed(self.header_line, problem)
-    }
-
-    fn malformed(&self, line: u64, problem: impl Into<String>) -> Error {
-        Error::Malformed { file: self.file.into(), line, problem: problem.into() }
-    }
-
-    fn unreadable(&self, error: ::csv::Error) -> Error {
-        let source = match error.into_kind() {
-            ::csv::ErrorKind::Io(source) => source,
-            other => io::Error::other(format!("{other:?}")),
-        };
-        unreadable(self.file, self.reader.position().line(), self.gzip, source)
-    }
-}
-
-/// Takes the first `n` bytes off a source, or all if there are fewer.
-fn take(source: &mut impl Read, n: usize) -> io::Result<Vec<u8>> {
-    let mut head = Vec::with_capacity(n);
-    source.take(n as u64).read_to_end(&mut head)?;
-    Ok(head)
-}
-
-/// The error of a failed read of `file` at `line`.
-fn unreadable(file: &Path, line: u64, gzip: bool, source: io::Error) -> Error {
-    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
-    let file = file.into();
-    if gzip && matches!(source.kind(), InvalidData | InvalidInput | UnexpectedEof) {
-        let problem = format!("the gzip stream is damaged or cut off ({source})");
-        return Error::Malformed { file, line, problem };
-    }
-    Error::Io { file, source }
-}
-
-/// Counts the bytes read.
-struct Counted<'c, R> {
-    inner: R,
-    bytes: &'c Cell<u64>,
-}
-
-impl<R: Read> Read for Counted<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.bytes.set(self.bytes.get() + read as u64);
-        Ok(read)
     }
 }

@@ -6,7 +6,9 @@ use sprs::CsMat;
 
 use super::Table;
 use super::table::{column_seed, value_hash};
-use crate::core::{Columns, Dataset, Error, Features, Precision, Result, Row, Scalar, dense};
+use crate::core::{
+    Columns, Dataset, Error, Features, Precision, Result, Row, Scalar, columns_without, dense,
+};
 use crate::exec::parallel::{self, BLOCK};
 
 /// Encodes a [`Table`] as features: standardises numeric columns and hashes categorical columns.
@@ -59,6 +61,8 @@ pub struct FittedEncoder {
     categorical: Columns<u64>,
     /// Number of features before the hashed columns.
     unhashed: usize,
+    /// Columns that are left out, ascending, counted among all.
+    dropped: Vec<usize>,
     bits: u32,
     precision: Precision,
 }
@@ -87,6 +91,25 @@ struct Entries<F> {
     slots: Vec<u64>,
     indices: Vec<usize>,
     values: Vec<F>,
+}
+
+impl<F: Copy> Entries<F> {
+    /// Moves the entries of each column to another place, or leaves them out. Without indices a value's position is
+    /// its column.
+    fn keep(&mut self, place: impl Fn(usize) -> Option<usize>) {
+        let mut kept = 0;
+        for at in 0..self.values.len() {
+            if let Some(place) = place(self.indices.get(at).copied().unwrap_or(at)) {
+                self.values[kept] = self.values[at];
+                if let Some(index) = self.indices.get_mut(kept) {
+                    *index = place;
+                }
+                kept += 1;
+            }
+        }
+        self.values.truncate(kept);
+        self.indices.truncate(kept);
+    }
 }
 
 impl Encoder {
@@ -137,8 +160,8 @@ impl Encoder {
             *indicator = unhashed;
             unhashed += 1;
         }
-        let Self { bits, precision } = *self;
-        Ok(FittedEncoder { numeric, categorical, unhashed, bits, precision })
+        let (Self { bits, precision }, dropped) = (*self, Vec::new());
+        Ok(FittedEncoder { numeric, categorical, unhashed, dropped, bits, precision })
     }
 }
 
@@ -200,18 +223,64 @@ impl FittedEncoder {
     /// Number of feature columns.
     #[must_use]
     pub fn columns(&self) -> usize {
+        self.all_columns() - self.dropped.len()
+    }
+
+    /// Number of feature columns before some were dropped.
+    fn all_columns(&self) -> usize {
         let hashed = if self.categorical.is_empty() { 0 } else { 1 << self.bits };
         self.unhashed + hashed
+    }
+
+    /// This encoder without the given feature columns, such as those that are
+    /// [zero in every row](Dataset::zero_columns) of the training set. What falls into them later is left out.
+    ///
+    /// ```
+    /// use imbalance::data::{EncodedRow, Encoder, Table};
+    ///
+    /// let train = Table::new(vec![false, true])?.with_categorical("channel", ["web", "phone"])?;
+    /// let encoder = Encoder::hashing(10)?.fit(&train)?;
+    /// let encoder = encoder.clone().drop_columns(&encoder.encode(&train)?.zero_columns())?;
+    /// assert_eq!((encoder.columns(), encoder.encode(&train)?.columns()), (2, 2));
+    /// let mut buffer = EncodedRow::default();
+    /// assert_eq!(encoder.encode_row(&[], &[("channel", "web")], &mut buffer)?.columns(), 2);
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a column that does not exist.
+    pub fn drop_columns(mut self, columns: &[usize]) -> Result<Self> {
+        let kept = columns_without(columns, self.columns())?;
+        let before = self.kept();
+        let kept = kept.into_iter().map(|column| before[column]);
+        let mut dropped = vec![true; self.all_columns()];
+        kept.for_each(|column| dropped[column] = false);
+        self.dropped = (0..dropped.len()).filter(|&column| dropped[column]).collect();
+        Ok(self)
+    }
+
+    /// The columns that are kept, counted among all.
+    fn kept(&self) -> Vec<usize> {
+        (0..self.all_columns())
+            .filter(|column| self.dropped.binary_search(column).is_err())
+            .collect()
+    }
+
+    /// The place of one of all columns among those that are kept.
+    fn place(&self, column: usize) -> Option<usize> {
+        self.dropped.binary_search(&column).err().map(|before| column - before)
     }
 
     /// The names of the feature columns: `x` for a numeric column, `x missing` for its indicator,
     /// `hash 17` for the hashed column 17. [`hashed`](Self::hashed) returns the column of a value.
     pub fn column_names(&self) -> impl Iterator<Item = String> {
         let missing = self.numeric.iter().filter(|(_, column)| column.indicator.is_some());
-        let hashed = 0..self.columns() - self.unhashed;
+        let hashed = 0..self.all_columns() - self.unhashed;
         (self.numeric.names().map(Into::into))
             .chain(missing.map(|(name, _)| format!("{name} missing")))
             .chain(hashed.map(|column| format!("hash {column}")))
+            .enumerate()
+            .filter_map(|(column, name)| self.place(column).map(|_| name))
     }
 
     /// The names of the numeric columns, in the order [`encode_row`](Self::encode_row) takes them.
@@ -232,13 +301,15 @@ impl FittedEncoder {
         self.numeric.get(numeric).map(|column| (column.mean, column.scale))
     }
 
-    /// The feature column of a value of a categorical column, and its sign there, ±1.
+    /// The feature column of a value of a categorical column, and its sign there, ±1; `None` if the column was
+    /// [dropped](Self::drop_columns).
     ///
     /// # Errors
     /// [`Error::UnknownColumn`], which lists the known ones.
-    pub fn hashed(&self, categorical: &str, value: &str) -> Result<(usize, f64)> {
+    pub fn hashed(&self, categorical: &str, value: &str) -> Result<Option<(usize, f64)>> {
         let slot = self.slot(value_hash(*self.categorical.get(categorical)?, value.as_bytes()));
-        Ok((self.unhashed + slot_column(slot), slot_sign(slot)))
+        let place = self.place(self.unhashed + slot_column(slot));
+        Ok(place.map(|place| (place, slot_sign(slot))))
     }
 
     /// Encodes a table, which needs the numeric and categorical columns of the training table, in any
@@ -248,6 +319,21 @@ impl FittedEncoder {
     /// [`Error::UnknownColumn`] for a column that is missing or that the encoder does not know;
     /// [`Error::NonFinite`] for a number too far from the mean to be standardised.
     pub fn encode(&self, table: &Table) -> Result<Dataset<'static>> {
+        Dataset::of(self.encoded(table)?, table.rows.clone())
+    }
+
+    /// The features of a table alone: what a model predicts from, for rows
+    /// [without labels](Table::unlabelled).
+    ///
+    /// # Errors
+    /// As for [`encode`](Self::encode).
+    pub fn features(&self, table: &Table) -> Result<Features<'static>> {
+        let features = self.encoded(table)?;
+        features.view().ensure_finite()?;
+        Ok(features)
+    }
+
+    fn encoded(&self, table: &Table) -> Result<Features<'static>> {
         table.numeric_names().try_for_each(|name| self.numeric.get(name).map(drop))?;
         table.categorical_names().try_for_each(|name| self.categorical.get(name).map(drop))?;
         let numbers = self.numeric_names().map(|name| table.numeric(name));
@@ -255,13 +341,16 @@ impl FittedEncoder {
         let hashes = self.categorical_names().map(|name| table.categorical.get(name));
         let hashes = hashes.map(|hashes| hashes.map(Vec::as_slice)).collect::<Result<Vec<_>>>()?;
         let features = match self.precision {
-            Precision::F32 => self.features::<f32>(&numbers, &hashes, table.rows()),
-            Precision::F64 => self.features::<f64>(&numbers, &hashes, table.rows()),
+            Precision::F32 => self.encode_columns::<f32>(&numbers, &hashes, table.rows()),
+            Precision::F64 => self.encode_columns::<f64>(&numbers, &hashes, table.rows()),
         };
-        Dataset::of(features, table.rows.clone())
+        if self.dropped.is_empty() {
+            return Ok(features);
+        }
+        Ok(features.view().pick_columns(&self.kept()))
     }
 
-    fn features<F: Scalar>(
+    fn encode_columns<F: Scalar>(
         &self,
         numbers: &[&[f64]],
         hashes: &[&[u64]],
@@ -275,7 +364,7 @@ impl FittedEncoder {
     }
 
     fn encode_dense<F: Scalar>(&self, numbers: &[&[f64]], rows: usize) -> Features<'static> {
-        let width = self.columns();
+        let width = self.all_columns();
         let mut data = vec![F::default(); rows * width];
         parallel::map_into(&mut data, width, BLOCK, |_, range, out| {
             for (row, out) in range.zip(out.chunks_exact_mut(width)) {
@@ -310,13 +399,13 @@ impl FittedEncoder {
             indices.extend(block.indices);
             values.extend(block.values);
         }
-        CsMat::new((rows, self.columns()), indptr, indices, values).into()
+        CsMat::new((rows, self.all_columns()), indptr, indices, values).into()
     }
 
-    /// Encodes one row, with the bits of [`encode`](Self::encode). Numbers, NaN if missing, are in the order of
-    /// [`numeric_names`](Self::numeric_names), categories in the order of
-    /// [`categorical_names`](Self::categorical_names). After the first row the buffer does not grow, and
-    /// nothing is allocated.
+    /// Encodes one row, with the bits of [`encode`](Self::encode). Numbers, NaN if missing, and categories stand
+    /// behind the names of their columns, in any order; in that of [`numeric_names`](Self::numeric_names) and
+    /// [`categorical_names`](Self::categorical_names) they are found at once. After the first row the buffer does
+    /// not grow, and nothing is allocated.
     ///
     /// ```
     /// use imbalance::data::{EncodedRow, Encoder, Table};
@@ -326,17 +415,18 @@ impl FittedEncoder {
     ///     .with_categorical("channel", ["web", "phone"])?;
     /// let encoder = Encoder::default().fit(&train)?;
     /// let mut buffer = EncodedRow::default();
-    /// let row = encoder.encode_row(&[4.0], &["phone"], &mut buffer)?;
+    /// let row = encoder.encode_row(&[("recency", 4.0)], &[("channel", "phone")], &mut buffer)?;
     /// # Ok::<(), imbalance::Error>(())
     /// ```
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a wrong number of numbers or categories; [`Error::NonFinite`] for
-    /// an infinity or a number too far from the mean to be standardised.
+    /// [`Error::UnknownColumn`] for a name that the encoder does not know, [`Error::InvalidArgument`] for a column
+    /// that is missing or named twice; [`Error::NonFinite`] for an infinity or a number too far from the mean to be
+    /// standardised.
     pub fn encode_row<'b>(
         &self,
-        numbers: &[f64],
-        categories: &[&str],
+        numbers: &[(&str, f64)],
+        categories: &[(&str, &str)],
         buffer: &'b mut EncodedRow,
     ) -> Result<Row<'b>> {
         match self.precision {
@@ -347,29 +437,33 @@ impl FittedEncoder {
 
     fn encode_entries<'b, F: Scalar>(
         &self,
-        numbers: &[f64],
-        categories: &[&str],
+        numbers: &[(&str, f64)],
+        categories: &[(&str, &str)],
         buffer: &'b mut Entries<F>,
     ) -> Result<Row<'b>> {
-        ensure_one_each("numbers", numbers.len(), "numeric", self.numeric_names())?;
-        ensure_one_each("categories", categories.len(), "categorical", self.categorical_names())?;
-        let values = categories.iter().zip(self.categorical.columns());
-        let hashes = values.map(|(value, &seed)| value_hash(seed, value.as_bytes()));
+        ensure_one_each("numbers", numbers, &self.numeric)?;
+        ensure_one_each("categories", categories, &self.categorical)?;
+        let numbers = in_order(numbers, &self.numeric).map(|(x, _)| x);
+        let hashes = in_order(categories, &self.categorical);
+        let hashes = hashes.map(|(value, &seed)| value_hash(seed, value.as_bytes()));
         buffer.indices.clear();
         buffer.values.clear();
         let max_stored = self.unhashed + self.categorical.len();
         buffer.indices.reserve(max_stored);
         buffer.values.reserve(max_stored);
         if self.categorical.is_empty() {
-            buffer.values.resize(self.columns(), F::default());
-            self.standardise(numbers.iter().copied(), &mut buffer.values);
+            buffer.values.resize(self.all_columns(), F::default());
+            self.standardise(numbers, &mut buffer.values);
         } else {
-            self.append(numbers.iter().copied(), hashes, buffer);
+            self.append(numbers, hashes, buffer);
         }
         if let Some(column) = buffer.values.iter().position(|value| !value.to_f64().is_finite()) {
             let value = buffer.values[column].to_f64();
             let column = Some(buffer.indices.get(column).copied().unwrap_or(column));
             return Err(Error::NonFinite { what: "the encoded row".into(), row: 0, column, value });
+        }
+        if !self.dropped.is_empty() {
+            buffer.keep(|column| self.place(column));
         }
         if self.categorical.is_empty() {
             return Ok(Row::from(&buffer.values));
@@ -429,19 +523,38 @@ fn slot_sign(slot: u64) -> f64 {
     if slot & 1 == 1 { -1.0 } else { 1.0 }
 }
 
-/// Checks that a row has a value for each of the columns `names`.
-fn ensure_one_each<'n>(
+/// Checks that the values of a row are those of the columns, each once.
+fn ensure_one_each<V, C>(
     argument: &'static str,
-    found: usize,
-    kind: &str,
-    names: impl Iterator<Item = &'n str> + Clone,
+    values: &[(&str, V)],
+    columns: &Columns<C>,
 ) -> Result<()> {
-    if found == names.clone().count() {
+    if values.len() == columns.len() && values.iter().map(|(name, _)| *name).eq(columns.names()) {
         return Ok(());
     }
-    let names = names.collect::<Vec<_>>().join(", ");
-    let expected = format!("one for each of the {kind} columns, which are: {names}");
-    Err(Error::invalid(argument, format!("a list of {found}"), expected))
+    values.iter().try_for_each(|(name, _)| columns.get(name).map(drop))?;
+    let times = |column: &str| values.iter().filter(|(name, _)| *name == column).count();
+    match columns.names().map(|column| (column, times(column))).find(|&(_, times)| times != 1) {
+        None => Ok(()),
+        Some((column, times)) => {
+            let names = columns.names().collect::<Vec<_>>().join(", ");
+            let found = if times == 0 { "without" } else { "with more than one value of" };
+            let expected = format!("with one value of each of the columns {names}");
+            Err(Error::invalid(argument, format!("a row {found} `{column}`"), expected))
+        }
+    }
+}
+
+/// Checked values of a row in the order of the columns, with the columns.
+fn in_order<'a, V: Copy, C>(
+    values: &'a [(&'a str, V)],
+    columns: &'a Columns<C>,
+) -> impl Iterator<Item = (V, &'a C)> {
+    columns.iter().enumerate().filter_map(move |(place, (column, of))| {
+        let in_place = values.get(place).filter(|(name, _)| *name == column);
+        let value = in_place.or_else(|| values.iter().find(|(name, _)| *name == column));
+        value.map(|&(_, value)| (value, of))
+    })
 }
 
 impl fmt::Display for FittedEncoder {
@@ -491,14 +604,14 @@ mod tests {
             .unwrap();
         let encoder = Encoder::default().fit(&train).unwrap();
         let mut buffer = EncodedRow::default();
-        encoder.encode_row(&[f64::NAN], &["a"], &mut buffer).unwrap();
+        encoder.encode_row(&[("x", f64::NAN)], &[("c", "a")], &mut buffer).unwrap();
         let memory = |buffer: &EncodedRow| {
             let Entries { numbers, slots, indices, values } = &buffer.f64;
             (numbers.as_ptr(), slots.as_ptr(), indices.as_ptr(), values.as_ptr())
         };
         let before = memory(&buffer);
         for x in [1.0, 2.0, f64::NAN, 1e9] {
-            encoder.encode_row(&[x], &["any other value"], &mut buffer).unwrap();
+            encoder.encode_row(&[("x", x)], &[("c", "any other value")], &mut buffer).unwrap();
             assert_eq!(memory(&buffer), before);
         }
     }

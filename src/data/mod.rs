@@ -3,11 +3,21 @@
 #[cfg(feature = "csv")]
 mod csv;
 mod encoder;
+#[cfg(feature = "csv")]
+mod libsvm;
+#[cfg(feature = "csv")]
+mod records;
 mod synthetic;
 mod table;
+#[cfg(feature = "csv")]
+mod time;
 
 #[cfg(feature = "csv")]
 pub use self::csv::CsvReader;
 pub use encoder::{EncodedRow, Encoder, FittedEncoder};
+#[cfg(feature = "csv")]
+pub use libsvm::LibSvmReader;
 pub use synthetic::{SyntheticClicks, SyntheticLog};
 pub use table::Table;
+#[cfg(feature = "csv")]
+pub use time::TimeFormat;

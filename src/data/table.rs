@@ -5,7 +5,8 @@ use std::fmt;
 use twox_hash::XxHash64;
 
 use crate::core::{
-    Attribute, ClassTotals, Columns, Cut, Error, IntoColumn, Result, Rows, Seed, Selection, Split,
+    Attribute, ClassTotals, Columns, Cut, Error, IntoColumn, MAX_LEN, Result, Rows, Seed,
+    Selection, Split,
 };
 
 /// Labelled rows of a log, read but not yet encoded: the input of an [`Encoder`](super::Encoder).
@@ -51,6 +52,18 @@ impl Table {
         let rows = Rows::new("the table", labels.into_column().into_owned())?;
         let (numeric, categorical) = (Columns::of("numeric", []), Columns::of("categorical", []));
         Ok(Self { rows, numeric, categorical })
+    }
+
+    /// Rows that are to be scored, without labels. Every label is `false`, so a stage that needs both classes
+    /// refuses them; [`FittedEncoder::features`](super::FittedEncoder::features) has what a model predicts from.
+    ///
+    /// # Errors
+    /// [`Error::NoRows`], or [`Error::InvalidArgument`] for more rows than a `Vec` can hold.
+    pub fn unlabelled(rows: usize) -> Result<Self> {
+        if rows > MAX_LEN {
+            return Err(Error::invalid("rows", rows, format!("at most {MAX_LEN}")));
+        }
+        Self::new(vec![false; rows])
     }
 
     /// Adds a numeric column; NaN stands for a missing number.
@@ -119,6 +132,65 @@ impl Table {
     pub fn with_offsets<'a>(self, offsets: impl IntoColumn<'a, f64>) -> Result<Self> {
         let offsets = offsets.into_column().into_owned();
         Ok(Self { rows: self.rows.with_offsets(offsets)?, ..self })
+    }
+
+    /// Without the numeric and categorical columns of these names. Attributes of the same name stay.
+    ///
+    /// ```
+    /// use imbalance::data::Table;
+    ///
+    /// let table = Table::new(vec![false, true])?
+    ///     .with_numeric("recency", vec![3.0, 7.0])?
+    ///     .with_categorical("channel", ["web", "phone"])?;
+    /// assert_eq!(table.clone().drop_features(["recency"])?.numeric_names().count(), 0);
+    /// assert_eq!(table.pick_features(["recency"])?.categorical_names().count(), 0);
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::UnknownColumn`], which lists the known ones.
+    pub fn drop_features<S: AsRef<str>>(self, names: impl IntoIterator<Item = S>) -> Result<Self> {
+        self.retain_features(names, false)
+    }
+
+    /// With no numeric and categorical columns but those of these names, in the table's order. Attributes stay.
+    ///
+    /// # Errors
+    /// [`Error::UnknownColumn`], which lists the known ones.
+    pub fn pick_features<S: AsRef<str>>(self, names: impl IntoIterator<Item = S>) -> Result<Self> {
+        self.retain_features(names, true)
+    }
+
+    fn retain_features<S: AsRef<str>>(
+        mut self,
+        names: impl IntoIterator<Item = S>,
+        keep: bool,
+    ) -> Result<Self> {
+        let names: Vec<String> = names.into_iter().map(|name| name.as_ref().into()).collect();
+        let known = || self.numeric_names().chain(self.categorical_names());
+        if let Some(column) = names.iter().find(|name| !known().any(|known| known == *name)) {
+            let (column, known) = (column.clone(), known().map(Into::into).collect());
+            return Err(Error::UnknownColumn { kind: "feature", column, known });
+        }
+        let kept = |name: &str| names.iter().any(|named| named == name) == keep;
+        self.numeric.retain(kept);
+        self.categorical.retain(kept);
+        Ok(self)
+    }
+
+    /// Without the attribute columns of these names.
+    ///
+    /// # Errors
+    /// [`Error::UnknownColumn`], which lists the known ones.
+    pub fn drop_attributes<S: AsRef<str>>(
+        mut self,
+        names: impl IntoIterator<Item = S>,
+    ) -> Result<Self> {
+        for name in names {
+            self.rows.attributes().get(name.as_ref())?;
+            self.rows.attributes_mut().retain(|known| known != name.as_ref());
+        }
+        Ok(self)
     }
 
     /// Number of rows.

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
 use flate2::{Compression, write::GzEncoder};
-use imbalance::data::{CsvReader, Encoder, Table};
+use imbalance::data::{CsvReader, Encoder, LibSvmReader, Table, TimeFormat};
 use imbalance::{Attribute, Error, FeaturesView, Matrix, Progress, Run};
 use proptest::prelude::*;
 
@@ -160,33 +160,329 @@ fn times_are_numbers_or_time_stamps() {
         ),
         (
             "1970-01-01\n1\n",
-            "log.csv, line 3, column `time`: `1` is no ISO 8601 time stamp, as earlier times are",
-        ),
-        (
-            "\n",
-            "log.csv, line 2, column `time`: `` is neither a finite number nor an ISO 8601 time stamp",
+            "log.csv, line 3, column `time`: `1` is no time stamp, as earlier times are",
         ),
         (
             "1\ninf\n",
             "log.csv, line 3, column `time`: `inf` is not a finite number, as earlier times are",
-        ),
-        (
-            "1\nNA\n",
-            "log.csv, line 3, column `time`: `NA` is not a finite number, as earlier times are",
-        ),
-        (
-            "2019-02-30\n",
-            "log.csv, line 2, column `time`: `2019-02-30` is neither a finite number nor an ISO 8601 time stamp",
-        ),
-        (
-            "2019-11-24T00:00+01:00[Europe/Berlin]\n",
-            "log.csv, line 2, column `time`: `2019-11-24T00:00+01:00[Europe/Berlin]` is neither a finite number nor an ISO 8601 time stamp",
         ),
     ] {
         let error = times(cells).unwrap_err();
         assert!(matches!(error, Error::Cell { .. }));
         assert_eq!(error.to_string(), message);
     }
+    for cell in [
+        "2019-02-30",
+        "2019-11-24T00:00+01:00[Europe/Berlin]",
+        "2019-11-24 09:30 PM",
+        "24/11/2019",
+        "2019-11",
+        "2019-11/24",
+        "2019-11-24T",
+        "2019-11-24 25:00",
+        "2019-11-24 24:00:01",
+        "2019-11-24 00:60",
+        "2019-11-24 00:00:60",
+        "2019-11-24 00:00:17.",
+        "2019-11-24 00:00 +24:00",
+        "2019-W54-1",
+        "2019-W53-1",
+        "2019-366",
+        "2019-000",
+        "-2019-11-24",
+        "2019-11-24 00:00:17 CET",
+        "x",
+    ] {
+        let error = times(&format!("{cell}\n")).unwrap_err();
+        assert!(matches!(&error, Error::Cell { value, .. } if value == cell), "{error}");
+        assert!(error.to_string().contains("name its format with `time_as`"), "{error}");
+    }
+}
+
+/// A column of times, read in a format.
+fn times_as(format: TimeFormat, cells: &[&str]) -> Result<Vec<f64>, Error> {
+    let text = format!("time;click\n{};0\n", cells.join(";0\n"));
+    let reader = reader().delimiter(b';').time_as("time", format);
+    read(&reader, text).map(|table| table.numbers("time").unwrap().to_vec())
+}
+
+/// The numbers come from Python: `datetime.fromisoformat(…).timestamp()` and, for weeks,
+/// `date.fromisocalendar(2019, 47, 7)`.
+#[test]
+fn time_stamps_as_programs_write_them() {
+    for (cell, seconds) in [
+        ("2017-11-07 9:30", 1510047000.0),
+        ("2019-11-24 00:00:17 UTC", 1574553617.0),
+        ("2019-11-24 00:00:17.004101 utc", 1574553617.004101),
+        ("2019-11-24T00:00:17+0100", 1574550017.0),
+        ("2019-11-24 00:00:17 -0130", 1574559017.0),
+        ("2019-11-24 00:00:17 +01", 1574550017.0),
+        ("2019/11/24 0:00:17", 1574553617.0),
+        ("2019-1-2", 1546387200.0),
+        ("20191124T000017Z", 1574553617.0),
+        ("20191124 00:00:17", 1574553617.0),
+        ("9999-12-31", 253402214400.0),
+        ("9999-12-31 23:59:59", 253402300799.0),
+        ("0001-01-01", -62135596800.0),
+        ("2019-W47-7", 1574553600.0),
+        ("2020-W53-5", 1609459200.0),
+        ("2019-328", 1574553600.0),
+        ("2019-11-23T24:00:00", 1574553600.0),
+        // POSIX has no leap seconds: this is the next midnight.
+        ("2016-12-31T23:59:60Z", 1483228800.0),
+        ("2019-11-24T00:00:17.123456789012Z", 1574553617.1234567),
+        ("2019-11-24T00:00:17,5Z", 1574553617.5),
+        ("1970-01-01", 0.0),
+    ] {
+        assert_eq!(times_as(TimeFormat::Found, &[cell]).unwrap(), [seconds], "{cell}");
+    }
+    // Some may be missing.
+    let found = times_as(TimeFormat::Found, &["", "2019-11-24", "NA", "null"]).unwrap();
+    assert!(found[0].is_nan() && found[1] == 1574553600.0 && found[2].is_nan());
+    let found = times_as(TimeFormat::Found, &["NA", "7"]).unwrap();
+    assert!(found[0].is_nan() && found[1] == 7.0);
+}
+
+#[test]
+fn epochs_have_the_unit_of_most_of_their_numbers() {
+    let second = 1574553617.0;
+    for (cells, expected) in [
+        (vec!["1574553617", "1574553617.5"], vec![second, second + 0.5]),
+        (vec!["1574553617004", "1574553617250"], vec![1574553617.004, second + 0.25]),
+        (vec!["1574553617004101"], vec![1574553617.004101]),
+        (vec!["1574553617000000000"], vec![second]),
+        // An end of time among seconds, a missing time and a zero among milliseconds.
+        (vec!["1574553617", "253402214400", "1574553617"], vec![second, 253402214400.0, second]),
+        (vec!["0", "1574553617004", "1574553617004"], vec![0.0, 1574553617.004, 1574553617.004]),
+        (vec!["0", "17", "29"], vec![0.0, 17.0, 29.0]),
+    ] {
+        assert_eq!(times_as(TimeFormat::Found, &cells).unwrap(), expected, "{cells:?}");
+    }
+    assert_eq!(times_as(TimeFormat::Milliseconds, &["17"]).unwrap(), [0.017]);
+    assert_eq!(times_as(TimeFormat::Microseconds, &["17"]).unwrap(), [17e-6]);
+    assert_eq!(times_as(TimeFormat::Nanoseconds, &["17"]).unwrap(), [17e-9]);
+    assert_eq!(times_as(TimeFormat::Number, &["1574553617004"]).unwrap(), [1574553617004.0]);
+}
+
+#[test]
+fn dates_written_as_numbers_are_read_by_name_only() {
+    for (cells, pattern, seconds) in [
+        (["20191124", "20191231"], "%Y%m%d", 1574553600.0),
+        (["14102100", "14103023"], "%y%m%d%H", 1413849600.0),
+        (["2019112405", "2019112406"], "%Y%m%d%H", 1574571600.0),
+        (["201911240530", "201911240531"], "%Y%m%d%H%M", 1574573400.0),
+        (["20191124053017", "20191124053018"], "%Y%m%d%H%M%S", 1574573417.0),
+    ] {
+        let error = times_as(TimeFormat::Found, &cells).unwrap_err();
+        assert!(matches!(error, Error::Malformed { line: 1, .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains(&format!("TimeFormat::pattern(\"{pattern}\")")), "{text}");
+        assert_eq!(times_as(TimeFormat::pattern(pattern), &cells).unwrap()[0], seconds);
+        let number: f64 = cells[0].parse().unwrap();
+        assert_eq!(times_as(TimeFormat::Number, &cells).unwrap()[0], number);
+        // One number that is no date is enough for numbers.
+        assert!(times_as(TimeFormat::Found, &[cells[0], "17"]).is_ok());
+    }
+    for (pattern, cell, seconds) in [
+        ("%d/%b/%Y:%H:%M:%S %z", "24/Nov/2019:00:00:17 +0100", 1574550017.0),
+        ("%m/%d/%Y %I:%M:%S %p", "11/24/2019 12:00:17 AM", 1574553617.0),
+        ("%d.%m.%Y", "31.12.9999", 253402214400.0),
+        ("%s", "1574553617", 1574553617.0),
+    ] {
+        assert_eq!(times_as(TimeFormat::pattern(pattern), &[cell]).unwrap(), [seconds], "{cell}");
+    }
+    let error = times_as(TimeFormat::pattern("%d.%m.%Y"), &["2019-11-24"]).unwrap_err();
+    assert!(error.to_string().contains("is no time of the pattern `%d.%m.%Y`"), "{error}");
+    for pattern in ["", "%H:%M", "%Y-%m", "%K", "no date"] {
+        let error = times_as(TimeFormat::pattern(pattern), &["1"]).unwrap_err();
+        assert!(matches!(error, Error::InvalidArgument { argument: "time_as", .. }), "{error}");
+    }
+}
+
+#[test]
+fn files_without_a_header() {
+    let named = reader().numeric(["x"]).column_names(["click", "x", "rest"]);
+    let table = read(&named, "1,0.5,a\n0,0.7,b\n").unwrap();
+    assert_eq!(
+        (table.labels(), table.numeric("x").unwrap()),
+        (&[true, false][..], &[0.5, 0.7][..])
+    );
+    let numbered = CsvReader::new().label("1").numeric(["2"]).column_names([""; 0]);
+    let table = read(&numbered, "\n1,0.5,a\n0,0.7,b\n").unwrap();
+    assert_eq!((table.rows(), table.numeric("2").unwrap()), (2, &[0.5, 0.7][..]));
+    for (reader, text, message) in [
+        (&named, "1,0.5\n", "log.csv, line 1: 2 cells, but the columns are 3"),
+        (&numbered, "1,0.5\n\n1\n", "log.csv, line 3: 1 cells, but the columns are 2"),
+        (&named, "", "log.csv, line 1: the file has no rows"),
+        (&numbered, "\n", "log.csv, line 1: the file has no rows"),
+        (
+            &numbered,
+            "1\n",
+            "log.csv, line 1: there is no column `2` for the numeric role; the columns are: 1",
+        ),
+    ] {
+        assert_eq!(read(reader, text).unwrap_err().to_string(), message);
+    }
+    let error = read(&numbered, "1,x\n").unwrap_err();
+    assert!(matches!(&error, Error::Cell { line: 1, column, .. } if column == "2"), "{error}");
+}
+
+#[test]
+fn labels_by_a_rule_or_none() {
+    let labels = |reader: CsvReader, cells: &str| {
+        read(&reader, format!("click\n{cells}")).map(|table| table.labels().to_vec())
+    };
+    assert_eq!(
+        labels(reader().positive_above(0.0), "0\n2\n -1 \n0.5\n").unwrap(),
+        [false, true, false, true]
+    );
+    assert_eq!(labels(reader().positive_above(3.0), "3\n4\n").unwrap(), [false, true]);
+    let texts = reader().positive_texts(["fraud", "dispute"]);
+    assert_eq!(labels(texts, "ok\nfraud\n dispute\n\"\"\n").unwrap(), [false, true, true, false]);
+    assert_eq!(labels(reader(), " 1\n0 \n\ttrue\n").unwrap(), [true, false, true]);
+    assert_eq!(labels(reader().labels("no", " yes"), " yes \nno\n").unwrap(), [true, false]);
+    let missing = labels(reader().positive_above(0.0), "NA\n").unwrap_err();
+    assert!(missing.to_string().contains("every row needs a label"), "{missing}");
+    for reader in [reader().positive_above(f64::NAN), reader().positive_texts([""; 0])] {
+        assert!(matches!(labels(reader, "1\n"), Err(Error::InvalidArgument { .. })));
+    }
+    // The reader of the training rows, without the label, for rows to score.
+    let train = reader().numeric(["x"]).categorical(["c"]);
+    let fitted = Encoder::hashing(4).unwrap();
+    let table = read(&train, "click,x,c\n0,1,a\n1,3,b\n").unwrap();
+    let encoder = fitted.fit(&table).unwrap();
+    let rows = read(&train.clone().unlabelled(), "x,c\n2,a\n5,b\n").unwrap();
+    assert_eq!(rows.labels(), [false; 2]);
+    let features = encoder.features(&rows).unwrap();
+    assert_eq!((features.nrows(), features.view().row(1).get(0)), (2, 3.0));
+    assert!(matches!(rows.totals().positive_weight, 0.0));
+    let error = read(&train.unlabelled().label("click"), "x,c\n2,a\n").unwrap_err();
+    assert!(error.to_string().contains("no column `click`"), "{error}");
+}
+
+#[test]
+fn quotes_are_those_of_the_standard() {
+    let reader = reader().attribute_texts(["t"]);
+    let texts = |text: &str| {
+        let table = read(&reader, format!("t,click\n{text}"))?;
+        let Attribute::Categories(texts) = table.attribute("t")?.clone() else { panic!() };
+        Ok((0..texts.len()).map(|row| texts.get(row).unwrap().to_owned()).collect::<Vec<_>>())
+    };
+    let is = |text: &str, expected: &[&str]| {
+        let found: Result<Vec<String>, Error> = texts(text);
+        assert_eq!(found.unwrap(), expected, "{text}");
+    };
+    is("\"a\"\"b\",0\n\"\",1\n", &["a\"b", ""]);
+    is("5\" pipe,0\n a\"b\",1\n", &["5\" pipe", " a\"b\""]);
+    is("\"a\r\nb\",\"0\"\r\n\"c\",\"1\"\r\n", &["a\r\nb", "c"]);
+    for (text, line) in [
+        ("\"1\"2,0\n", 2),
+        ("x,0\n\"a\" ,0\n", 3),
+        ("\"a\n\n\"b,0\n", 4),
+        ("x,\"0\"\r,y\n", 2),
+        ("x,0\nx,\"1\"1", 3),
+    ] {
+        for text in [text.to_owned(), format!("{}{text}", "")] {
+            let error = texts(&text).unwrap_err();
+            assert!(
+                matches!(error, Error::Malformed { line: found, .. } if found == line),
+                "{error}"
+            );
+            assert!(
+                error.to_string().contains("text follows the quote that closes a cell"),
+                "{error}"
+            );
+        }
+    }
+    // Far behind the first buffer, and with an earlier mistake first.
+    let long = "\"x\",0\n".repeat(50_000);
+    let error = texts(&format!("{long}\"1\"2,0\n")).unwrap_err();
+    assert!(matches!(error, Error::Malformed { line: 50_002, .. }), "{error}");
+    let error = texts("x,?\n\"1\"2,0\n").unwrap_err();
+    assert!(matches!(error, Error::Cell { line: 2, .. }), "{error}");
+    let error = reader.read_from(Drop(b"t,click\n\"1\"2,0\n"), "drops").unwrap_err();
+    assert!(matches!(error, Error::Malformed { line: 2, .. }), "{error}");
+    // Without quotes they are text.
+    let table = read(&reader.clone().quotes(false), "t,click\n\"a,0\n\"b\"c,1\n").unwrap();
+    let Attribute::Categories(texts) = table.attribute("t").unwrap() else { panic!() };
+    assert_eq!(texts.levels(), ["\"a", "\"b\"c"]);
+}
+
+#[test]
+fn header_names_are_trimmed_and_lengths_are_limited() {
+    let table = read(&reader().numeric(["x", " y"]), " click,x ,y\n1,2,3\n").unwrap();
+    assert_eq!(
+        (table.numeric("x").unwrap(), table.numeric(" y").unwrap()),
+        (&[2.0][..], &[3.0][..])
+    );
+    let long = "x".repeat(5000);
+    let error = read(&reader(), format!("{long},click\n1,0\n")).unwrap_err();
+    assert!(error.to_string().contains("the name of column 1 has 5000 bytes"), "{error}");
+    let many: Vec<String> = (0..1000).map(|column| format!("column {column}")).collect();
+    let error = read(&reader(), format!("{}\n", many.join(","))).unwrap_err();
+    assert!(error.to_string().ends_with("column 49, and 950 more"), "{error}");
+    // A record without end does not fill the memory, quoted or not, compressed or not.
+    let huge = "x".repeat(20 << 20);
+    for text in
+        [format!("{huge},click\n"), format!("a,click\n\"{huge}\",0\n"), format!("a,click\n{huge}")]
+    {
+        for text in [gzip(text.as_bytes()), text.into_bytes()] {
+            let error = read(&reader(), text).unwrap_err();
+            assert!(matches!(error, Error::Malformed { .. }), "{error}");
+            assert!(error.to_string().contains("a record of more than 16 MiB"), "{error}");
+            assert!(error.to_string().len() < 300);
+        }
+    }
+}
+
+#[test]
+fn libsvm_files() {
+    let reader = LibSvmReader::new();
+    let svm = |reader: &LibSvmReader, text: &str| reader.read_from(text.as_bytes(), "log.svm");
+    let text = "+1 3:1.5 1:-2 # comment 9:9\n\n-1 qid:7 2:0\n0\n1 5:1e-3\r\n";
+    for bytes in [
+        text.as_bytes().to_vec(),
+        gzip(text.as_bytes()),
+        [b"\xef\xbb\xbf", text.as_bytes()].concat(),
+    ] {
+        let data = reader.read_from(&bytes[..], "log.svm").unwrap();
+        assert_eq!((data.labels(), data.columns()), (&[true, false, false, true][..], 5));
+        let row = |row: usize| data.features().row(row).to_vec();
+        assert_eq!(row(0), [-2.0, 0.0, 1.5, 0.0, 0.0]);
+        assert_eq!((row(1), row(3)[4]), (vec![0.0; 5], 1e-3));
+        assert!(data.features().is_sparse());
+    }
+    let zero = svm(&reader.zero_based(true).columns(9), "1 0:1\n").unwrap();
+    assert_eq!((zero.columns(), zero.features().row(0).get(0)), (9, 1.0));
+    let f32 = svm(&reader.precision(imbalance::Precision::F32), "1 1:0.1\n").unwrap();
+    assert!(matches!(f32.features(), FeaturesView::F32(_)));
+    let counts = svm(&reader.positive_above(2.5), "2 1:1\n3 1:1\n").unwrap();
+    assert_eq!(counts.labels(), [false, true]);
+    for (reader, text, problem) in [
+        (reader, "1 0:1\n", "line 1: the index 0, but indices count from 1; see `zero_based`"),
+        (reader.columns(2), "1 3:1\n", "line 1: the index 3, but there are 2 columns"),
+        (reader, "1 1:1\n2 1:1\n", "line 2: the label `2` is none of 1, 0 and -1"),
+        (reader, "yes 1:1\n", "line 1: the label `yes` is none of"),
+        (reader, "1 1:1 1:2\n", "line 1: the index 1 stands twice"),
+        (reader, "1 x:1\n", "line 1: `x:1` is no pair"),
+        (reader, "1 1:inf\n", "line 1: `1:inf` is no pair"),
+        (reader, "1 1\n", "line 1: `1` is no pair"),
+        (reader, "1 99999999999999999999:1\n", "is no pair"),
+    ] {
+        let error = svm(&reader, text).unwrap_err();
+        assert!(matches!(error, Error::Malformed { .. }), "{error}");
+        assert!(error.to_string().contains(problem), "{error}");
+    }
+    assert!(matches!(svm(&reader, "\n# nothing\n"), Err(Error::NoRows { .. })));
+    assert!(matches!(
+        svm(&reader.positive_above(f64::NAN), "1 1:1\n"),
+        Err(Error::InvalidArgument { .. })
+    ));
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    assert_eq!(reader.read(file.path(), &Run::default()).unwrap().rows(), 4);
+    let run = Run::default().observed(|_| ControlFlow::Break(()));
+    assert!(matches!(reader.read(file.path(), &run), Err(Error::Cancelled { .. })));
 }
 
 #[test]
@@ -216,8 +512,8 @@ fn a_bad_cell_is_named_with_its_file_line_column_and_value() {
     let number = |value: &str| {
         format!("log.csv, line 6, column `x`: `{value}` is not a finite number ({missing})")
     };
-    let label =
-        "is no label: write 0, 0.0, false, 1, 1.0 or true, or name the two texts with `labels`";
+    let label = "is no label: write 0, 0.0, false, 1, 1.0 or true, or name the two texts with `labels`, the positive ones \
+         with `positive_texts`, or a count with `positive_above`";
     let cases = [
         (row("1,5", "", "1", "0").replace("1,5", "\"1,5\""), number("1,5")),
         (row("inf", "", "1", "0"), number("inf")),
@@ -227,7 +523,7 @@ fn a_bad_cell_is_named_with_its_file_line_column_and_value() {
         (row(&long, "", "1", "0"), number(&format!("{}…", "é".repeat(60)))),
         (row("1", "", "1", "2"), format!("log.csv, line 6, column `click`: `2` {label}")),
         (row("1", "", "1", ""), format!("log.csv, line 6, column `click`: `` {label}")),
-        (row("1", "", "1", " 1"), format!("log.csv, line 6, column `click`: ` 1` {label}")),
+        (row("1", "", "1", " 2"), format!("log.csv, line 6, column `click`: ` 2` {label}")),
         (
             row("1", "", "-1", "0"),
             "log.csv, line 6, column `w`: `-1` is no weight: it must be zero or more".into(),
@@ -356,7 +652,7 @@ fn a_reader_that_makes_no_sense_does_not_start() {
     };
     assert_eq!(
         refused(CsvReader::new()),
-        "`label` is not named, but it must be the name of a column"
+        "`label` is not named, but it must be the name of a column, unless the rows are `unlabelled`"
     );
     assert_eq!(
         refused(reader().labels("1", "1")),

@@ -253,8 +253,8 @@ fn the_first_feature_that_is_not_finite_is_named() {
         x[[9_000, 0]] = f64::NAN;
         x[[8_999, 1]] = value;
         let message = format!(
-            "the feature matrix holds {text} at row 8999, column 1: finite numbers are needed; replace it, \
-             or drop the row"
+            "the feature matrix holds {text} at row 8999, column 1: finite numbers are needed; fill in what is \
+             missing, as `data::Encoder` does, or leave the row out"
         );
         let fortran = x.t().as_standard_layout().into_owned().reversed_axes();
         let matrix = to_sparse(&x);

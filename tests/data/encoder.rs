@@ -49,7 +49,7 @@ fn hashes_are_the_same_everywhere_and_forever() {
         assert_eq!((hash % (1 << 18), hash >> 63 == 1), (column as u64, sign < 0.0));
         let train = table(1).with_categorical(name, [value]).unwrap();
         let encoder = Encoder::hashing(18).unwrap().fit(&train).unwrap();
-        assert_eq!(encoder.hashed(name, value).unwrap(), (column, sign));
+        assert_eq!(encoder.hashed(name, value).unwrap(), Some((column, sign)));
         let data = encoder.encode(&train).unwrap();
         assert_eq!(entries(data.features()), [bits(&[(column, sign)])]);
     }
@@ -88,10 +88,10 @@ fn columns_are_numbers_then_indicators_then_hashes() {
     let data = encoder.encode(&train).unwrap();
     let (s, t) = ((8.0_f64 / 3.0).sqrt(), 3.0_f64.sqrt());
     let expected = [
-        vec![(0, -2.0 / s), (1, -1.0 / t), (4, 1.0), encoder.hashed("d", "x").unwrap()],
-        vec![(1, -1.0 / t), (3, 1.0), encoder.hashed("d", "y").unwrap()],
-        vec![(0, 2.0 / s), (1, -1.0 / t), encoder.hashed("d", "x").unwrap()],
-        vec![(1, 3.0 / t), encoder.hashed("d", "z").unwrap()],
+        vec![(0, -2.0 / s), (1, -1.0 / t), (4, 1.0), encoder.hashed("d", "x").unwrap().unwrap()],
+        vec![(1, -1.0 / t), (3, 1.0), encoder.hashed("d", "y").unwrap().unwrap()],
+        vec![(0, 2.0 / s), (1, -1.0 / t), encoder.hashed("d", "x").unwrap().unwrap()],
+        vec![(1, 3.0 / t), encoder.hashed("d", "z").unwrap().unwrap()],
     ];
     assert_eq!(entries(data.features()), expected.map(|row| bits(&row)));
     assert_eq!(data.labels(), train.labels());
@@ -178,23 +178,26 @@ fn what_cannot_be_encoded_is_refused() {
     ));
 
     let mut buffer = EncodedRow::default();
-    let mut message = |numbers: &[f64], categories: &[&str]| {
+    let mut message = |numbers: &[(&str, f64)], categories: &[(&str, &str)]| {
         encoder.encode_row(numbers, categories, &mut buffer).unwrap_err().to_string()
     };
     assert_eq!(
-        message(&[1.0, 2.0], &["a"]),
-        "`numbers` is a list of 2, but it must be one for each of the numeric columns, which are: \
-         x"
+        message(&[("x", 1.0), ("x", 2.0)], &[("c", "a")]),
+        "`numbers` is a row with more than one value of `x`, but it must be with one value of each of the \
+         columns x"
     );
     assert_eq!(
-        message(&[1.0], &[]),
-        "`categories` is a list of 0, but it must be one for each of the categorical columns, \
-         which are: c"
+        message(&[("x", 1.0)], &[]),
+        "`categories` is a row without `c`, but it must be with one value of each of the columns c"
     );
     assert_eq!(
-        message(&[f64::INFINITY], &["a"]),
-        "the encoded row holds inf at row 0, column 0: finite numbers are needed; replace it, \
-         or drop the row"
+        message(&[("x", 1.0)], &[("d", "a")]),
+        "there is no fitted categorical column `d`; there are: c"
+    );
+    assert_eq!(
+        message(&[("x", f64::INFINITY)], &[("c", "a")]),
+        "the encoded row holds inf at row 0, column 0: finite numbers are needed; fill in what is missing, as \
+         `data::Encoder` does, or leave the row out"
     );
 }
 
@@ -235,7 +238,7 @@ fn naive(encoder: &FittedEncoder, numbers: &[f64], categories: &[String]) -> Vec
         }
     }
     for (name, value) in encoder.categorical_names().zip(categories) {
-        let (column, sign) = encoder.hashed(name, value).unwrap();
+        let (column, sign) = encoder.hashed(name, value).unwrap().unwrap();
         *row.entry(column).or_insert(0.0) += sign;
     }
     row.into_iter().filter(|(_, value)| *value != 0.0).collect()
@@ -280,10 +283,70 @@ proptest! {
             prop_assert_eq!(&encoded[row], &bits(&naive(&encoder, &numbers, &texts)));
 
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            // By name, in any order.
+            let names: Vec<String> = (0..numbers.len()).map(|i| format!("n{i}")).collect();
+            let labels: Vec<String> = (0..texts.len()).map(|i| format!("c{i}")).collect();
+            let mut numbers: Vec<_> = names.iter().map(String::as_str).zip(numbers).collect();
+            let mut texts: Vec<_> = labels.iter().map(String::as_str).zip(texts).collect();
+            if row % 2 == 1 {
+                numbers.reverse();
+                let half = texts.len() / 2;
+                texts.rotate_left(half);
+            }
             let served = encoder.encode_row(&numbers, &texts, &mut buffer).unwrap();
             let stored = if is_sparse { encoded[row].len() } else { data.columns() };
             prop_assert_eq!((served.columns(), served.entries().count()), (data.columns(), stored));
             prop_assert_eq!(&row_entries(served), &encoded[row]);
         }
+    }
+}
+
+#[test]
+fn dropped_columns_are_dropped_everywhere() {
+    let train = table(4)
+        .with_numeric("x", vec![1.0, f64::NAN, 3.0, 5.0])
+        .unwrap()
+        .with_numeric("y", vec![1.0, 2.0, 3.0, 4.0])
+        .unwrap();
+    let texts = ["a", "b", "a", ""];
+    for train in [train.clone(), train.with_categorical("c", texts).unwrap()] {
+        let all = Encoder::hashing(6).unwrap().fit(&train).unwrap();
+        let data = all.encode(&train).unwrap();
+        let zero = data.zero_columns();
+        // The column of y, twice, and those that no value fell into.
+        let dropped: Vec<usize> = [1, 1].into_iter().chain(zero.iter().copied()).collect();
+        let few = all.clone().drop_columns(&dropped).unwrap();
+        assert_eq!(few.columns(), all.columns() - zero.len() - 1);
+        let kept: Vec<usize> =
+            (0..all.columns()).filter(|column| !dropped.contains(column)).collect();
+        let names: Vec<String> = all.column_names().collect();
+        assert!(few.column_names().eq(kept.iter().map(|&column| names[column].clone())));
+        let expected = data.drop_columns(&dropped).unwrap();
+        assert_eq!(expected.labels(), data.labels());
+        let encoded = few.encode(&train).unwrap();
+        assert_eq!(entries(encoded.features()), entries(expected.features()));
+        assert!(encoded.zero_columns().is_empty());
+        let mut buffer = EncodedRow::default();
+        let categorical = all.categorical_names().count() > 0;
+        for (row, text) in texts.into_iter().enumerate() {
+            let numbers =
+                [("x", train.numeric("x").unwrap()[row]), ("y", train.numeric("y").unwrap()[row])];
+            let text = [("c", text)];
+            let text = if categorical { &text[..] } else { &[] };
+            let served = few.encode_row(&numbers, text, &mut buffer).unwrap();
+            assert_eq!(served.columns(), few.columns());
+            assert_eq!(served.to_vec(), encoded.features().row(row).to_vec());
+        }
+        if categorical {
+            let (column, sign) = few.hashed("c", "a").unwrap().unwrap();
+            assert_eq!(encoded.features().row(0).get(column), sign);
+            let unseen = (0..).map(|i| few.hashed("c", &format!("new {i}")).unwrap());
+            assert!(unseen.take(1000).any(|place| place.is_none()));
+        }
+        // Again, by the columns that are left.
+        let fewer = few.clone().drop_columns(&[0]).unwrap();
+        assert!(fewer.column_names().eq(few.column_names().skip(1)));
+        let error = few.clone().drop_columns(&[few.columns()]).unwrap_err();
+        assert!(matches!(error, Error::InvalidArgument { argument: "columns", .. }), "{error}");
     }
 }

@@ -102,3 +102,38 @@ fn equal_values_of_different_columns_differ() {
     // Only a summary is printed, however many rows there are.
     assert!(format!("{table:?}").starts_with("Table { rows: 3,"));
 }
+
+#[test]
+fn columns_are_dropped_and_picked_by_name() {
+    let names = |table: &Table| {
+        let [numeric, categorical, attributes] = [
+            table.numeric_names().collect::<Vec<_>>().join(","),
+            table.categorical_names().collect::<Vec<_>>().join(","),
+            table.attribute_names().collect::<Vec<_>>().join(","),
+        ];
+        format!("{numeric};{categorical};{attributes}")
+    };
+    let wide = table().with_numeric("y", vec![0.0; 3]).unwrap();
+    assert_eq!(names(&wide), "x,y;c;x,t");
+    // An attribute of the same name stays.
+    assert_eq!(names(&wide.clone().drop_features(["x", "c"]).unwrap()), "y;;x,t");
+    assert_eq!(names(&wide.clone().pick_features(["c", "y"]).unwrap()), "y;c;x,t");
+    assert_eq!(names(&wide.clone().drop_attributes(["x"]).unwrap()), "x,y;c;t");
+    assert_eq!(wide.clone().drop_features(["x"]).unwrap().weights(), wide.weights());
+    for error in [
+        wide.clone().drop_features(["t"]).unwrap_err(),
+        wide.clone().pick_features(["x", "t"]).unwrap_err(),
+    ] {
+        assert_eq!(error.to_string(), "there is no feature column `t`; there are: x, y, c");
+    }
+    let error = wide.drop_attributes(["x", "x"]).unwrap_err();
+    assert!(matches!(error, Error::UnknownColumn { kind: "attribute", .. }), "{error}");
+}
+
+#[test]
+fn rows_to_score_have_no_labels() {
+    let table = Table::unlabelled(3).unwrap().with_numeric("x", vec![1.0, 2.0, 4.0]).unwrap();
+    assert_eq!((table.rows(), table.totals().positives), (3, 0));
+    assert!(matches!(Table::unlabelled(0), Err(Error::NoRows { .. })));
+    assert!(matches!(Table::unlabelled(usize::MAX), Err(Error::InvalidArgument { .. })));
+}
