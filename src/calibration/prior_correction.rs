@@ -124,6 +124,10 @@ impl Calibrator for PriorCorrection {
         true
     }
 
+    fn is_rate_given(&self) -> bool {
+        self.given.is_some()
+    }
+
     /// # Errors
     /// As for [`fit`](Self::fit).
     fn ensure_reversible(&self, training: &TrainingContext) -> Result<()> {
