@@ -55,6 +55,10 @@ impl Calibrator for LinearPriorScaling {
         true
     }
 
+    fn is_rate_given(&self) -> bool {
+        true
+    }
+
     /// # Errors
     /// As for [`PriorCorrection`](super::PriorCorrection) with given rates.
     fn ensure_reversible(&self, training: &TrainingContext) -> Result<()> {

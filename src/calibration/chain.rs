@@ -42,7 +42,12 @@ impl<A: Calibrator, B: Calibrator> Calibrator for Chain<A, B> {
     }
 
     fn corrects_prior(&self) -> bool {
-        self.first.corrects_prior() || self.second.corrects_prior()
+        // The second takes its scores for those of a representative sample, so it has to learn.
+        self.first.corrects_prior() || self.second.needs_rows()
+    }
+
+    fn is_rate_given(&self) -> bool {
+        self.first.is_rate_given() || self.second.is_rate_given()
     }
 
     fn needs_finite_scores(&self) -> bool {

@@ -111,6 +111,12 @@ pub trait Calibrator: Debug + Send + Sync {
         self.needs_rows()
     }
 
+    /// Whether the population's rate was given by hand, so that the probabilities need not add up to the
+    /// positives of the rows trained on. Default: false.
+    fn is_rate_given(&self) -> bool {
+        false
+    }
+
     /// Whether it can learn from finite scores alone. A [`Chain`] then refuses to give it infinite ones.
     /// Default: false.
     fn needs_finite_scores(&self) -> bool {
@@ -232,6 +238,9 @@ impl<C: Calibrator + ?Sized> Calibrator for Box<C> {
     fn corrects_prior(&self) -> bool {
         (**self).corrects_prior()
     }
+    fn is_rate_given(&self) -> bool {
+        (**self).is_rate_given()
+    }
     fn needs_finite_scores(&self) -> bool {
         (**self).needs_finite_scores()
     }
@@ -283,6 +292,9 @@ where
     }
     fn corrects_prior(&self) -> bool {
         self.0.corrects_prior()
+    }
+    fn is_rate_given(&self) -> bool {
+        self.0.is_rate_given()
     }
     fn needs_finite_scores(&self) -> bool {
         self.0.needs_finite_scores()

@@ -125,6 +125,10 @@ impl Calibrator for PriorCorrection {
         true
     }
 
+    fn is_rate_given(&self) -> bool {
+        self.given.is_some()
+    }
+
     /// # Errors
     /// As for [`fit`](Self::fit).
     fn ensure_reversible(&self, training: &TrainingContext) -> Result<()> {

@@ -70,7 +70,7 @@ impl Distortion {
         }
     }
 
-    fn is_by_features(&self) -> bool {
+    pub(crate) fn is_by_features(&self) -> bool {
         matches!(self, Self::FeatureDependent { .. })
     }
 

@@ -12,7 +12,7 @@ use super::{Error, Fixed, Result, Seed};
 pub enum Progress {
     /// A stage of the pipeline begins.
     Stage {
-        /// `sampling`, `fitting` or `calibrating`; a program may announce stages of its own.
+        /// `sampling`, `fitting`, `calibrating` or `checking`; a program may announce stages of its own.
         name: &'static str,
         /// Its input rows.
         rows: usize,

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use super::{FittedPipeline, Pipeline, Report, Trained};
+use super::{CheckedOn, FittedPipeline, Judged, Pipeline, Report, SelfCheck, Trained};
 use crate::calibration::{CalibrationSet, Calibrator, TrainingContext};
 use crate::core::{
     ClassTotals, Cut, Dataset, Distortion, Error, Progress, Result, Run, ensure_fold_count,
 };
 use crate::loss::Loss;
 use crate::metrics::predicted_over_observed;
-use crate::model::{Model, logits_of};
+use crate::model::{Model, Predict, logits_of};
 use crate::sampling::Sampler;
 
 /// Cross-fitting: the training rows are cut into folds, a model is trained on each fold's training rows,
@@ -134,7 +134,7 @@ impl fmt::Display for FoldReport {
 }
 
 /// The rows that a fold judged.
-struct Judged {
+struct Part {
     labels: Vec<bool>,
     weights: Option<Vec<f64>>,
     logits: Vec<f64>,
@@ -161,7 +161,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
             let rows = inside.rows();
             run.report(&Progress::Fold { fold: fold + 1, of: folds.count(), rows })?;
             let trained = self.train(&inside, &run.child(&format!("fold {fold}")))?;
-            judged.push(Judged {
+            judged.push(Part {
                 labels: outside.labels().into(),
                 weights: outside.weights().map(Into::into),
                 logits: logits_of(&trained.model, &outside)?,
@@ -205,33 +205,138 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
             let own = |other: &usize| if forward { *other < fold } else { *other != fold };
             let others = (0..judged.len()).filter(own).map(|other| &judged[other]);
             pool(others, &first.training, train.distortion())
-                .and_then(|set| self.calibrator.fit(&first.training, Some(&set)))
-                .and_then(|map| {
+                .and_then(|set| {
+                    let map = self.calibrator.fit(&first.training, Some(&set))?;
                     let part = &judged[fold];
                     let mut logits = part.logits.clone();
                     part.training.translate(&first.training, &mut logits);
-                    let p = map.probabilities(&logits)?;
-                    predicted_over_observed(&part.labels, &p, part.weights.as_deref())
+                    // Forward chains learn the mean from ever more rows; other folds' errors cancel.
+                    let learned_from =
+                        if forward { set.totals().positives as f64 } else { f64::INFINITY };
+                    Ok((map.probabilities(&logits)?, learned_from))
                 })
                 .map_err(|error| error.to_string())
         };
+        let mut out_of_fold = OutOfFold::default();
         for (fold, report) in reports.iter_mut().enumerate() {
-            report.predicted_over_observed = judge(fold);
+            let part = &judged[fold];
+            report.predicted_over_observed = judge(fold).and_then(|(p, learned_from)| {
+                out_of_fold.push(&p, &part.labels, part.weights.as_deref(), learned_from);
+                predicted_over_observed(&part.labels, &p, part.weights.as_deref())
+                    .map_err(|error| error.to_string())
+            });
         }
 
-        let report = Report {
+        let mut report = Report {
             train: train.totals(),
             folds: reports,
             members: 1 + others.len(),
             ..self.report(&first, &map, Some(totals))
         };
+        let is_rate_given = self.is_rate_given(first.training.prior_corrected);
+        if let Some(check) = out_of_fold.check(is_rate_given)
+            && train.distortion().is_none()
+        {
+            report.add_check(check);
+        }
         Ok(FittedPipeline::ensemble((first.model, map), others, report))
+    }
+
+    /// Measures predicted / observed out of fold: the rows are cut into folds, the whole pipeline is fitted to
+    /// the other folds, and its probabilities are compared with the labels of the fold, which nothing has
+    /// learned from. Where the sampler leaves out no rows, this is the only check on unseen rows.
+    ///
+    /// It costs as many fits as there are folds. By time and in order, a fold is judged by a pipeline that
+    /// has seen the rows before it.
+    ///
+    /// ```
+    /// use imbalance::prelude::*;
+    ///
+    /// let log = SyntheticClicks::new(10_000, 0.05)?.numeric(2).categorical(&[]).generate(7)?;
+    /// let check = Pipeline::new(LogisticRegression::new()).check(&log.dataset, &Cut::Stratified, 5)?;
+    /// assert!((check.overall.ratio() - 1.0).abs() < 0.1 && check.warnings().is_empty());
+    /// println!("{check}");
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`fit`](Self::fit) and [`Dataset::folds`]; [`Error::DistortedCalibration`] for rows that were
+    /// chosen by their features.
+    pub fn check(&self, data: &Dataset<'_>, cut: &Cut, folds: usize) -> Result<SelfCheck>
+    where
+        S: Sampler,
+        L: Loss,
+        M: Model,
+        C: Calibrator,
+    {
+        if data.distortion().is_by_features() {
+            let distortion = data.distortion().to_string();
+            return Err(Error::DistortedCalibration { calibrator: "the check", distortion });
+        }
+        let seed = self.run.seed().child("check");
+        let cuts = data.folds(cut, folds, seed)?;
+        let (mut out_of_fold, mut is_rate_given) = (OutOfFold::default(), false);
+        for (fold, split) in cuts.splits().enumerate() {
+            let (inside, outside) = data.split(&split)?;
+            let rows = inside.rows();
+            self.run.report(&Progress::Fold { fold: fold + 1, of: folds, rows })?;
+            let run = self.run.child("check").child(&format!("fold {fold}"));
+            let fitted = self.fit_in(&inside, &run, false)?;
+            is_rate_given |= self.is_rate_given(fitted.model().is_prior_corrected());
+            let p = fitted.probabilities_among(&outside)?;
+            let learned_from =
+                if cut.is_forward() { inside.totals().positives as f64 } else { f64::INFINITY };
+            out_of_fold.push(&p, outside.labels(), outside.weights(), learned_from);
+        }
+        out_of_fold.check(is_rate_given).ok_or(Error::NoRows { what: "the check" })
+    }
+}
+
+/// Rows judged in folds.
+#[derive(Default)]
+struct OutOfFold {
+    probabilities: Vec<f64>,
+    labels: Vec<bool>,
+    weights: Vec<f64>,
+    /// Σ w p, and the standard error of it from the positives that the means were learned from.
+    predicted: f64,
+    error: f64,
+}
+
+impl OutOfFold {
+    /// Adds the rows of a fold, whose mean was learned from so many positives.
+    fn push(&mut self, p: &[f64], labels: &[bool], weights: Option<&[f64]>, learned_from: f64) {
+        let sum = match weights {
+            None => p.iter().sum::<f64>(),
+            Some(weights) => p.iter().zip(weights).map(|(p, weight)| p * weight).sum(),
+        };
+        self.predicted += sum;
+        // The positives of a fold teach all later ones, so their errors do not cancel.
+        self.error += sum / learned_from.sqrt();
+        self.probabilities.extend_from_slice(p);
+        self.labels.extend_from_slice(labels);
+        // Either all folds have weights or none has.
+        self.weights.extend_from_slice(weights.unwrap_or_default());
+    }
+
+    /// The check of all rows; none if there are no positives.
+    fn check(&self, is_rate_given: bool) -> Option<SelfCheck> {
+        let rows = Judged {
+            on: CheckedOn::OutOfFold,
+            probabilities: &self.probabilities,
+            labels: &self.labels,
+            weights: (!self.weights.is_empty()).then_some(&self.weights),
+            drawn: None,
+            relative_variance: (self.error / self.predicted).powi(2),
+            is_rate_given,
+        };
+        self.labels.contains(&true).then(|| rows.check())
     }
 }
 
 /// The rows of some folds, with their logits on the scale of one training.
 fn pool<'j>(
-    parts: impl Iterator<Item = &'j Judged>,
+    parts: impl Iterator<Item = &'j Part>,
     training: &TrainingContext,
     distortion: &Distortion,
 ) -> Result<CalibrationSet<'static>> {

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use super::Report;
+use super::{Report, SelfCheck};
 use crate::calibration::{Calibration, CalibrationMap, Scale, is_probability, no_probability};
 use crate::core::{Dataset, Distortion, Error, Features, FeaturesView, Result, Row};
 use crate::exec::parallel::{self, BLOCK};
 use crate::model::{Predict, add, ensure_numbers, logits_into};
+use crate::numerics::{logit, sigmoid};
 
 /// A fitted [`Pipeline`](super::Pipeline): a model's logits and a map from them to probabilities; or an
 /// ensemble of them, whose probability is the mean of its members' ([`CrossFit`](super::CrossFit)).
@@ -40,6 +41,10 @@ impl<P, K: CalibrationMap> FittedPipeline<P, K> {
         report: Report,
     ) -> Self {
         Self { model, calibration, others, report }
+    }
+
+    pub(super) fn add_check(&mut self, check: SelfCheck) {
+        self.report.add_check(check);
     }
 
     /// Each model with its calibration: one pair, unless an ensemble was asked for.
@@ -136,6 +141,21 @@ impl<P, K: CalibrationMap> FittedPipeline<P, K> {
     {
         let mut out = vec![0.0; data.rows()];
         self.write(data.features(), data.offsets(), &mut out)?;
+        Ok(out)
+    }
+
+    /// The probabilities among these rows, which may have been thinned out by class before.
+    pub(super) fn probabilities_among(&self, data: &Dataset<'_>) -> Result<Vec<f64>>
+    where
+        P: Predict,
+    {
+        let mut out = self.probabilities_as_sampled(data)?;
+        let shift = data.distortion().log_odds().unwrap_or_default();
+        if shift != 0.0 {
+            parallel::map_into(&mut out, 1, BLOCK, |_, _, out| {
+                out.iter_mut().for_each(|p| *p = sigmoid(logit(*p) + shift));
+            });
+        }
         Ok(out)
     }
 

@@ -4,6 +4,7 @@ mod cross_fit;
 mod fitted;
 mod pilot;
 mod report;
+mod self_check;
 mod warning;
 
 use std::fmt::Debug;
@@ -12,6 +13,8 @@ use std::ops::ControlFlow;
 pub use cross_fit::{CrossFit, FoldReport};
 pub use fitted::FittedPipeline;
 pub use report::Report;
+pub use self_check::{Agreement, CheckedOn, LeftOut, SelfCheck};
+use self_check::{Drawn, Judged};
 pub use warning::Warning;
 
 use crate::calibration::{
@@ -249,11 +252,17 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         M: Model,
         C: Calibrator,
     {
-        self.fit_in(train, &self.run)
+        self.fit_in(train, &self.run, true)
     }
 
-    /// [`fit`](Self::fit) as a part of other work: with that run instead of its own.
-    fn fit_in(&self, train: &Dataset<'_>, run: &Run) -> Result<FittedPipeline<M::Fitted, C::Map>>
+    /// [`fit`](Self::fit) as a part of other work: with that run instead of its own, and where the work does
+    /// not read the report, without a check of the rows trained on.
+    fn fit_in(
+        &self,
+        train: &Dataset<'_>,
+        run: &Run,
+        check: bool,
+    ) -> Result<FittedPipeline<M::Fitted, C::Map>>
     where
         S: Sampler,
         L: Loss,
@@ -277,9 +286,9 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
                 };
                 let seed = run.seed().child("hold-out");
                 let (train, held_out) = train.cut(&hold_out.cut, hold_out.share, seed)?;
-                self.fit_stages(&train, Some(&held_out), run)
+                self.fit_stages(&train, Some(&held_out), run, check)
             }
-            _ => self.fit_stages(train, None, run),
+            _ => self.fit_stages(train, None, run, check),
         }
     }
 
@@ -311,7 +320,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         if self.calibrator.needs_rows() {
             ensure_representative(calibration)?;
         }
-        self.fit_stages(train, Some(calibration), &self.run)
+        self.fit_stages(train, Some(calibration), &self.run, true)
     }
 
     fn fit_stages(
@@ -319,6 +328,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         train: &Dataset<'_>,
         calibration: Option<&Dataset<'_>>,
         run: &Run,
+        check: bool,
     ) -> Result<FittedPipeline<M::Fitted, C::Map>>
     where
         S: Sampler,
@@ -338,9 +348,68 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
                 Some(weights) => set.with_weights(weights),
             }
         });
-        let fitted = self.calibrator.fit(&trained.training, set.transpose()?.as_ref())?;
-        let report = self.report(&trained, &fitted, calibration.map(Dataset::totals));
-        Ok(FittedPipeline::new(trained.model, fitted, report))
+        let set = set.transpose()?;
+        let map = self.calibrator.fit(&trained.training, set.as_ref())?;
+        let report = self.report(&trained, &map, calibration.map(Dataset::totals));
+        let Trained { model, training, drawn, .. } = trained;
+        let mut fitted = FittedPipeline::new(model, map, report);
+        if check {
+            self.check_fitted(&mut fitted, &training, (train, drawn), set, run)?;
+        }
+        Ok(fitted)
+    }
+
+    /// Compares the probabilities with the rows trained on, and with those given to the calibrator.
+    fn check_fitted<P: Predict>(
+        &self,
+        fitted: &mut FittedPipeline<P, C::Map>,
+        training: &TrainingContext,
+        (train, drawn): (&Dataset<'_>, Option<Drawn>),
+        set: Option<CalibrationSet<'_>>,
+        run: &Run,
+    ) -> Result<()>
+    where
+        C: Calibrator,
+    {
+        let is_rate_given = self.is_rate_given(training.prior_corrected);
+        let mut relative_variance = 0.0;
+        // A calibrator that learns makes up for what the model has memorised.
+        if !self.calibrator.needs_rows() && !train.distortion().is_by_features() {
+            run.report(&Progress::Stage { name: "checking", rows: train.rows() })?;
+            let rows = Judged {
+                on: CheckedOn::Training,
+                probabilities: &fitted.probabilities_among(train)?,
+                labels: train.labels(),
+                weights: train.weights(),
+                drawn: drawn.as_ref(),
+                relative_variance,
+                is_rate_given,
+            };
+            let check = rows.check();
+            relative_variance = (check.overall.standard_error / check.overall.observed).powi(2);
+            fitted.add_check(check);
+        }
+        if let Some(set) = set.filter(|set| set.ensure_representative("the check").is_ok()) {
+            let rows = Judged {
+                on: CheckedOn::Calibration,
+                probabilities: &fitted.calibration().probabilities(set.logits())?,
+                labels: set.labels(),
+                weights: set.weights(),
+                drawn: None,
+                relative_variance,
+                is_rate_given,
+            };
+            fitted.add_check(rows.check());
+        }
+        Ok(())
+    }
+
+    /// Whether the population's rate was given by hand, to the model or to the calibrator.
+    fn is_rate_given(&self, to_model: bool) -> bool
+    where
+        C: Calibrator,
+    {
+        !self.calibrator.needs_rows() && (to_model || self.calibrator.is_rate_given())
     }
 
     /// Sampler, loss and model.
@@ -352,7 +421,9 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         C: Calibrator,
     {
         run.report(&Progress::Stage { name: "sampling", rows: train.rows() })?;
-        let sample = self.sampler.resample(train, &run.child("sampler"))?.apply(train)?;
+        let resample = self.sampler.resample(train, &run.child("sampler"))?;
+        let (drawn, notes) = (Drawn::of(&resample, train.labels()), resample.notes.clone());
+        let sample = resample.apply(train)?;
         let totals = sample.totals();
 
         run.report(&Progress::Stage { name: "fitting", rows: sample.rows() })?;
@@ -377,6 +448,8 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
             distortion: sample.distortion().clone(),
             train: train.totals(),
             sample: totals,
+            drawn,
+            notes,
         })
     }
 
@@ -392,22 +465,13 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         C: Calibrator,
     {
         let Trained { training, train, sample, .. } = trained;
-        let learned = self.calibrator.needs_rows();
-        let calibration_report = fitted.report().cloned();
-        let judged = calibration.zip(calibration_report.as_ref()).and_then(|(rows, report)| {
-            let counts = |totals: &ClassTotals| 1.0 / totals.positives as f64;
-            // The clicks that came; and, where the mean was not learned from them, those it comes from.
-            let variance = counts(&rows)
-                + if learned { 0.0 } else { counts(sample) + 1.0 / sample.negatives as f64 };
-            Warning::mean_off(report.after.predicted_over_observed, variance.sqrt())
-        });
         let corrected = self.calibrator.corrects_prior();
         let not_undone = if corrected { None } else { Warning::not_undone(training, sample) };
         Report {
             train: *train,
             sample: *sample,
             calibration,
-            learned,
+            learned: self.calibrator.needs_rows(),
             folds: Vec::new(),
             members: 1,
             sampler: format!("{:?}", self.sampler),
@@ -415,8 +479,10 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
             loss: training.loss.clone(),
             model: trained.description.clone(),
             calibrator: fitted.describe(),
-            calibration_report,
-            warnings: not_undone.into_iter().chain(judged).collect(),
+            calibration_report: fitted.report().cloned(),
+            notes: trained.notes.clone(),
+            checks: Vec::new(),
+            warnings: not_undone.into_iter().chain(Warning::few_negatives(train, sample)).collect(),
         }
     }
 }
@@ -450,4 +516,8 @@ struct Trained<P> {
     distortion: Distortion,
     train: ClassTotals,
     sample: ClassTotals,
+    /// Which rows the sampler kept.
+    drawn: Option<Drawn>,
+    /// What the sampler said of its draw.
+    notes: Vec<String>,
 }

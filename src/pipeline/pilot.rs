@@ -76,7 +76,7 @@ where
             Distortion::FeatureDependent { .. } => data.view().with_distortion(Distortion::None),
             _ => data.view(),
         };
-        self.0.fit_in(&rows, run)?.probabilities_as_sampled(&rows)
+        self.0.fit_in(&rows, run, false)?.probabilities_as_sampled(&rows)
     }
 }
 

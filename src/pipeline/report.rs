@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{FoldReport, Warning};
+use super::{FoldReport, SelfCheck, Warning};
 use crate::calibration::CalibrationReport;
 use crate::core::{ClassTotals, Distortion, Fixed};
 
@@ -34,11 +34,27 @@ pub struct Report {
     pub calibrator: String,
     /// What the calibrator learned from its rows, or how it does on them.
     pub calibration_report: Option<CalibrationReport>,
+    /// What the sampler says of its draw, a sentence each.
+    pub notes: Vec<String>,
+    /// How the probabilities agree with the rows at hand. None of rows that were chosen by their features.
+    pub checks: Vec<SelfCheck>,
     /// What leaves the probabilities off the population's.
     pub warnings: Vec<Warning>,
 }
 
 impl Report {
+    /// Adds a check, and warnings of it.
+    pub(super) fn add_check(&mut self, check: SelfCheck) {
+        // That the mean is off is known where nothing undoes the training.
+        let known = self.warnings.iter().any(|known| matches!(known, Warning::NotUndone { .. }));
+        let of_mean = |warning: &Warning| {
+            matches!(warning, Warning::MeanOff { .. } | Warning::DecileOff { .. })
+        };
+        let new = check.warnings().into_iter().filter(|warning| !(known && of_mean(warning)));
+        self.warnings.extend(new);
+        self.checks.push(check);
+    }
+
     /// What became of the rows that the calibrator was given.
     fn use_of_rows(&self) -> &'static str {
         if !self.folds.is_empty() {
@@ -58,10 +74,13 @@ impl Report {
             ("rows in".into(), rows(&self.train)),
             ("sampler".into(), self.sampler.clone()),
             ("rows kept".into(), rows(&self.sample)),
+        ];
+        lines.extend(self.notes.iter().map(|note| (String::new(), note.clone())));
+        lines.extend([
             ("distortion".into(), self.distortion.to_string()),
             ("loss".into(), self.loss.clone()),
             ("model".into(), self.model.clone()),
-        ];
+        ]);
         if let Some(calibration) = &self.calibration {
             lines.push((self.use_of_rows().into(), rows(calibration)));
         }
@@ -81,6 +100,14 @@ impl Report {
         if let Some(report) = &self.calibration_report {
             let text = report.to_string();
             lines.extend(text.lines().map(|line| (String::new(), line.to_owned())));
+        }
+        for check in &self.checks {
+            let name = std::iter::once("checked on").chain(std::iter::repeat(""));
+            let text = check.to_string();
+            lines.extend(name.zip(text.lines()).map(|(name, line)| (name.into(), line.to_owned())));
+        }
+        if self.checks.is_empty() {
+            lines.push(("checked on".into(), "no rows: not checked on unseen rows".into()));
         }
         lines.extend(self.warnings.iter().map(|warning| ("WARNING".into(), warning.to_string())));
         lines

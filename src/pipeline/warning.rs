@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::{Agreement, CheckedOn, LeftOut};
 use crate::calibration::TrainingContext;
 use crate::core::{ClassTotals, Distortion};
 
@@ -18,14 +19,47 @@ pub enum Warning {
         /// Whether that is the factor for every row; otherwise it is the one at the sample's mean rate.
         constant: bool,
     },
-    /// The probabilities of the rows that the calibrator was given do not add up to their positives, by more
-    /// than three standard errors: the calibrator cannot move the mean, or the rate is another there.
+    /// The probabilities of some rows do not add up to their positives, by more than chance explains.
     MeanOff {
+        /// The rows.
+        on: CheckedOn,
         /// Predicted / observed on those rows.
         predicted_over_observed: f64,
-        /// The standard error of that ratio around 1, from the numbers of rows of each class; weights are
-        /// not taken into account.
+        /// The standard error of that ratio around 1; see [`SelfCheck`](super::SelfCheck).
         standard_error: f64,
+    },
+    /// Negatives that the sampler left out get higher probabilities than negatives that the model was trained on,
+    /// by more than chance explains: the model has memorised the rows it saw.
+    Memorised {
+        /// The mean probabilities of both.
+        means: LeftOut,
+    },
+    /// The probabilities of a decile do not add up to its positives, though those of all rows do.
+    DecileOff {
+        /// The rows.
+        on: CheckedOn,
+        /// The decile by probability, the lowest being 1.
+        decile: usize,
+        /// Its predicted and observed positives.
+        figure: Agreement,
+    },
+    /// The probabilities do not tell positives from negatives better than chance.
+    NoRanking {
+        /// The rows.
+        on: CheckedOn,
+        /// The area under the ROC curve, by deciles.
+        area: f64,
+        /// Its standard error if the probabilities told nothing.
+        standard_error: f64,
+    },
+    /// The sampler left more than two positives for each negative, where negatives were the more frequent class.
+    FewNegatives {
+        /// Negatives kept.
+        negatives: usize,
+        /// Negatives there were.
+        of: usize,
+        /// Positives trained on.
+        positives: usize,
     },
 }
 
@@ -49,9 +83,14 @@ impl Warning {
         Some(Self::NotUndone { odds, constant })
     }
 
-    pub(super) fn mean_off(predicted_over_observed: f64, standard_error: f64) -> Option<Self> {
-        ((predicted_over_observed - 1.0).abs() > 3.0 * standard_error)
-            .then_some(Self::MeanOff { predicted_over_observed, standard_error })
+    /// What a sampler that made this of rows of these totals should be asked about.
+    pub(super) fn few_negatives(train: &ClassTotals, sample: &ClassTotals) -> Option<Self> {
+        let inverted = train.negatives > train.positives && 2 * sample.negatives < sample.positives;
+        (inverted && sample.negatives < train.negatives).then_some(Self::FewNegatives {
+            negatives: sample.negatives,
+            of: train.negatives,
+            positives: sample.positives,
+        })
     }
 }
 
@@ -72,11 +111,52 @@ impl fmt::Display for Warning {
                     "; take `PriorCorrection`, if there is a closed form, or a calibrator that learns"
                 )
             }
-            Self::MeanOff { predicted_over_observed, standard_error } => write!(
+            Self::MeanOff { on, predicted_over_observed: ratio, standard_error } => {
+                let remedy = match on {
+                    CheckedOn::Training => {
+                        "the model has not converged, or follows some of its rows too closely: take more \
+                         passes, more penalty, or a calibrator that learns"
+                    }
+                    CheckedOn::Calibration => {
+                        "take a calibrator with a free intercept, and look whether the rate changed"
+                    }
+                    CheckedOn::OutOfFold => {
+                        "take a calibrator that learns, with a free intercept, and cross-fit it, or more \
+                         penalty; and look whether the rate changed"
+                    }
+                };
+                write!(
+                    f,
+                    "on the {on} predicted / observed is {ratio:.4}, not 1 ± {standard_error:.4}; {remedy}"
+                )
+            }
+            Self::Memorised { means } => write!(
                 f,
-                "on the rows given to the calibrator predicted / observed is \
-                 {predicted_over_observed:.4}, not 1 ± {standard_error:.4}; take a calibrator with a \
-                 free intercept, and look whether the rate changed"
+                "negatives left out by the sampler get {:.4} times the mean probability of negatives that \
+                 the model saw, not 1 ± {:.4}: it has memorised these; take a calibrator that learns from \
+                 other rows, cross-fitted, or more penalty, or keep more negatives",
+                means.left_out / means.kept,
+                means.standard_error / means.kept
+            ),
+            Self::DecileOff { on, decile, figure } => write!(
+                f,
+                "in decile {decile} of the {on} predicted / observed is {:.4}, not 1 ± {:.4}, though the \
+                 mean of all is right; take a calibrator of a freer form, such as isotonic regression, or \
+                 more columns",
+                figure.ratio(),
+                figure.standard_error / figure.observed
+            ),
+            Self::NoRanking { on, area, standard_error } => write!(
+                f,
+                "on the {on} the probabilities tell positives from negatives no better than chance: the area \
+                 under the ROC curve is {area:.3}, and 0.5 ± {standard_error:.3} says nothing; look whether \
+                 the model has learned (order of rows, passes, penalty) and whether the columns tell anything"
+            ),
+            Self::FewNegatives { negatives, of, positives } => write!(
+                f,
+                "the sampler kept {negatives} of {of} negatives beside {positives} positives, too few to \
+                 know the odds by; keep more negatives than positives \
+                 (`RandomUnderSampler::negatives_per_positive`)"
             ),
         }
     }

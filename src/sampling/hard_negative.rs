@@ -1,6 +1,7 @@
 //! Hard negative mining: the negatives a pilot model takes for positives.
 
 use super::kept::{TopK, kept_by_features, poisson};
+use super::under::NegativesToKeep;
 use super::{Pilot, Resample, Sampler};
 use crate::core::{Chosen, Dataset, Error, Result, Run, round};
 use crate::exec::parallel::{self, BLOCK};
@@ -344,7 +345,8 @@ impl Sampler for PoissonHardNegatives {
             Inclusion::Proportional { negatives_per_positive } => {
                 let wanted = negatives_per_positive * totals.positives as f64;
                 if wanted >= totals.negatives as f64 {
-                    return Ok(Resample::identity());
+                    let asked = NegativesToKeep::PerPositive(negatives_per_positive);
+                    return Ok(asked.note_shortage(&totals, Resample::identity()));
                 }
                 let c = self.factor(labels, &scores, wanted)?;
                 let inclusion = |row: usize| {

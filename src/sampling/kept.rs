@@ -2,7 +2,7 @@
 
 use ndarray_rand::rand::Rng;
 
-use super::Resample;
+use super::{Inclusion, Resample};
 use crate::core::{ClassTotals, Dataset, Distortion, Error, Result, Seed};
 use crate::exec::parallel::{self, BLOCK};
 
@@ -142,16 +142,21 @@ pub(super) fn poisson(
     seed: Seed,
     sampler: &'static str,
 ) -> Result<Resample> {
-    let rows = independently(data.rows(), seed, &inclusion);
+    let inclusion =
+        parallel::map(data.rows(), BLOCK, |_, rows| rows.map(&inclusion).collect::<Vec<_>>())
+            .concat();
+    let rows = independently(data.rows(), seed, |row| inclusion[row]);
     let why = |_: &ClassTotals| {
         "each row is drawn on its own, and none was drawn; raise the inclusion probabilities".into()
     };
-    if !reweight {
-        return kept_by_features(data, rows, sampler, why);
-    }
-    kept_totals(data, &rows, sampler, why)?;
-    let weights = rows.iter().map(|&row| 1.0 / inclusion(row)).collect();
-    Ok(Resample { weights: Some(weights), ..Resample::kept(rows, Distortion::None) })
+    let kept = if reweight {
+        kept_totals(data, &rows, sampler, why)?;
+        let weights = rows.iter().map(|&row| 1.0 / inclusion[row]).collect();
+        Resample { weights: Some(weights), ..Resample::kept(rows, Distortion::None) }
+    } else {
+        kept_by_features(data, rows, sampler, why)?
+    };
+    Ok(kept.drawn(Inclusion::Each(inclusion)))
 }
 
 #[cfg(test)]

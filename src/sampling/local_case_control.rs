@@ -1,7 +1,7 @@
 //! Local case-control sampling.
 
 use super::kept::{independently, kept_totals};
-use super::{Pilot, Resample, Sampler};
+use super::{Inclusion, Pilot, Resample, Sampler};
 use crate::core::{Dataset, Distortion, Error, Result, Run};
 use crate::exec::parallel::{self, BLOCK};
 use crate::numerics::{logit, sigmoid};
@@ -99,7 +99,11 @@ impl Sampler for LocalCaseControl {
             .then(|| rows.iter().map(|&row| surprise(row).max(1.0)).collect::<Vec<_>>());
         let offsets = Some(rows.iter().map(|&row| -pilot[row]).collect());
         let distortion = Distortion::Offset { sampler: NAME.into(), log_odds: 0.0 };
-        Ok(Resample { weights, offsets, ..Resample::kept(rows, distortion) })
+        let inclusion = parallel::map(data.rows(), BLOCK, |_, rows| {
+            rows.map(|row| surprise(row).min(1.0)).collect::<Vec<_>>()
+        });
+        let kept = Resample::kept(rows, distortion).drawn(Inclusion::Each(inclusion.concat()));
+        Ok(Resample { weights, offsets, ..kept })
     }
 
     fn name(&self) -> String {

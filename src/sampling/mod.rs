@@ -37,7 +37,7 @@ pub use pilot::Pilot;
 pub(crate) use pilot::PilotModel;
 pub use random_over::RandomOverSampler;
 pub use random_under::{DrawMode, RandomUnderSampler};
-pub use resample::{Resample, Rows};
+pub use resample::{Inclusion, Resample, Rows};
 pub use rule::{NumberColumn, Rule, RuleRow, TextColumn};
 pub use rule_sampler::{PoissonRuleSampler, RuleSampler};
 pub use smote::Smote;

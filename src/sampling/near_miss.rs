@@ -160,7 +160,8 @@ impl Sampler for NearMiss {
             kept[row] = top.admits(score);
         }
         let rows = (0..data.rows()).filter(|&row| kept[row]).collect();
-        kept_by_features(data, rows, NAME, |_| String::new())
+        let kept = kept_by_features(data, rows, NAME, |_| String::new())?;
+        Ok(self.keep.note_shortage(&totals, kept))
     }
 
     fn name(&self) -> String {

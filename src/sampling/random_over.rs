@@ -1,7 +1,7 @@
 //! Random over-sampling, plain or smoothed.
 
 use super::over::{TargetRatio, all_and, allocate_parents, log_gain, rows_of};
-use super::{Resample, Sampler, Synthetic};
+use super::{Inclusion, Resample, Sampler, Synthetic};
 use crate::core::{Dataset, Distortion, Error, Matrix, Result, Run, Scalar, visit};
 
 /// Repeats positives, as they are or with noise.
@@ -88,7 +88,8 @@ impl Sampler for RandomOverSampler {
         if self.shrinkage == 0.0 {
             let log_odds = log_gain(data, &totals, &parents)?;
             let rows = (0..data.rows()).chain(parents).collect();
-            return Ok(Resample::kept(rows, Distortion::PriorShift { log_odds }));
+            let shift = Distortion::PriorShift { log_odds };
+            return Ok(Resample::kept(rows, shift).drawn(Inclusion::Uniform));
         }
         if data.features().is_sparse() {
             let expected = "0 for sparse rows, which noise would make dense; pass a dense matrix, or \

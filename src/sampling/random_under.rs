@@ -4,7 +4,7 @@ use ndarray_rand::rand::Rng;
 
 use super::kept::{independently, kept_totals};
 use super::under::NegativesToKeep;
-use super::{Resample, Sampler};
+use super::{Inclusion, Resample, Sampler};
 use crate::core::{Chosen, ClassTotals, Dataset, Distortion, Error, Result, Run, Seed};
 
 const NAME: &str = "random under-sampling";
@@ -180,13 +180,14 @@ impl Sampler for RandomUnderSampler {
         let totals = data.totals();
         totals.ensure_both(NAME)?;
         let Some(rows) = self.rows(data.labels(), &totals, run.seed())? else {
-            return Ok(Resample::identity());
+            return Ok(self.keep.note_shortage(&totals, Resample::identity()));
         };
         let kept_weight = kept_totals(data, &rows, NAME, |_| String::new())?.negative_weight;
         if !self.reweight {
             // All positives are kept, so Ŵ₊/W₊ = 1. Logarithms apart, because the quotient may overflow.
             let log_odds = totals.negative_weight.ln() - kept_weight.ln();
-            return Ok(Resample::kept(rows, Distortion::PriorShift { log_odds }));
+            let shift = Distortion::PriorShift { log_odds };
+            return Ok(Resample::kept(rows, shift).drawn(Inclusion::Uniform));
         }
         let factor = totals.negative_weight / kept_weight;
         if factor.is_infinite() {
@@ -199,7 +200,8 @@ impl Sampler for RandomUnderSampler {
         }
         let weigh = |&row: &usize| if data.labels()[row] { 1.0 } else { factor };
         let weights = rows.iter().map(weigh).collect();
-        Ok(Resample { weights: Some(weights), ..Resample::kept(rows, Distortion::None) })
+        let kept = Resample::kept(rows, Distortion::None).drawn(Inclusion::Uniform);
+        Ok(Resample { weights: Some(weights), ..kept })
     }
 
     fn name(&self) -> String {

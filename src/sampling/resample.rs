@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::Synthetic;
 use super::synthetic::stack;
 use crate::core::{Dataset, Distortion, Error, Result, Selection, ensure_finite, same_length};
+use crate::exec::parallel;
 
 /// What a sampler did: which rows it kept, which it made, how it weighted them, and what that
 /// distorted. Never just `(X, y)`.
@@ -26,6 +27,23 @@ pub struct Resample {
     /// What the resampling did to the odds, from realised (weighted) counts. Where there are offsets,
     /// [`Distortion::Offset`]; a resample with offsets that does not say so is taken for one.
     pub distortion: Distortion,
+    /// How the kept rows were drawn, so that a pipeline can compare them with the rows left out.
+    pub inclusion: Inclusion,
+    /// What the user should know of this draw, a sentence each, as that fewer rows exist than were asked for.
+    pub notes: Vec<String>,
+}
+
+/// How likely a sampler was to keep each row of its input.
+#[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
+pub enum Inclusion {
+    /// Not known, or 0 for some rows: the rows left out are of another kind than the kept ones.
+    #[default]
+    Unknown,
+    /// Equal for all rows of a class: the kept rows of a class and those left out are exchangeable.
+    Uniform,
+    /// πᵢ, above 0 and at most 1, of each row of the input; each row was drawn on its own.
+    Each(Vec<f64>),
 }
 
 /// Rows kept by a sampler.
@@ -47,6 +65,8 @@ impl Resample {
             weights: None,
             offsets: None,
             distortion: Distortion::None,
+            inclusion: Inclusion::Unknown,
+            notes: Vec::new(),
         }
     }
 
@@ -54,6 +74,19 @@ impl Resample {
     #[must_use]
     pub fn kept(rows: Vec<usize>, distortion: Distortion) -> Self {
         Self { rows: Rows::Kept(rows), distortion, ..Self::identity() }
+    }
+
+    /// This resample, drawn in this way.
+    #[must_use]
+    pub fn drawn(self, inclusion: Inclusion) -> Self {
+        Self { inclusion, ..self }
+    }
+
+    /// This resample with another note.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
     }
 
     /// The input row that each new row was made from.
@@ -130,6 +163,14 @@ impl Resample {
                 ensure_finite(what, values)?;
             }
         }
+        if let Inclusion::Each(inclusion) = &self.inclusion {
+            let what = "the inclusion probabilities";
+            same_length(what, inclusion.len(), "the sampler's input", data.rows())?;
+            if let Some(row) = parallel::position(inclusion, |p| !(*p > 0.0 && *p <= 1.0)) {
+                let problem = format!("it kept row {row} with the probability {}", inclusion[row]);
+                return Err(Error::Contract { stage: sampler.into(), problem });
+            }
+        }
         Ok(())
     }
 
@@ -149,6 +190,24 @@ impl Resample {
         };
         let distortion = data.distortion().clone().then(self.recorded()).checked()?;
         Ok(rows.with_distortion(distortion))
+    }
+}
+
+impl Inclusion {
+    /// How likely each of `rows` rows is to be kept by two samplers, one after the other, of which the first
+    /// kept `first` and the second `second`.
+    pub(super) fn then(&self, first: &Rows, later: Self, second: &Rows, rows: usize) -> Self {
+        match (first, later, second) {
+            (_, _, Rows::All) => self.clone(),
+            (Rows::All, Self::Each(mut inclusion), _) => {
+                // New rows of the first sampler come behind the rows of the input.
+                inclusion.truncate(rows);
+                Self::Each(inclusion)
+            }
+            (Rows::All, Self::Uniform, _) => Self::Uniform,
+            (_, Self::Uniform, _) if *self == Self::Uniform => Self::Uniform,
+            _ => Self::Unknown,
+        }
     }
 }
 

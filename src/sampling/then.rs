@@ -56,6 +56,8 @@ fn composed(
     let distortion = first.recorded().then(second.recorded());
     let origin = |row: usize| first.origin(row, data.rows());
     let kept_all = first.rows == Rows::All && second.rows == Rows::All;
+    let inclusion = first.inclusion.then(&first.rows, second.inclusion, &second.rows, data.rows());
+    let notes = [first.notes.clone(), second.notes].concat();
 
     // The pieces of the first sampler, kept rows and then each generator's, as ranges of the sample's rows.
     let mut ends = vec![first.rows.len(data.rows())];
@@ -102,7 +104,7 @@ fn composed(
         of_sample.iter_mut().for_each(|row| *row = origin(*row));
         Rows::Kept(of_sample)
     };
-    Ok(Resample { rows, synthetic, weights, offsets, distortion })
+    Ok(Resample { rows, synthetic, weights, offsets, distortion, inclusion, notes })
 }
 
 /// The numbers that both samplers give the resulting rows: the first's by rows of the sample, the second's

@@ -1,5 +1,6 @@
 //! What the under-samplers share: how many negatives they keep.
 
+use super::Resample;
 use crate::core::{ClassTotals, Error, Result};
 
 /// How many negatives are kept, N̂₋, of N₋ beside N₊ positives.
@@ -38,14 +39,29 @@ impl NegativesToKeep {
         }
     }
 
-    /// The number of negatives asked for, not rounded, at most the number there are.
-    pub(super) fn unrounded(self, totals: &ClassTotals) -> Result<f64> {
+    /// The number of negatives asked for, whether or not there are so many.
+    fn asked(self, totals: &ClassTotals) -> f64 {
         let (positives, negatives) = (totals.positives as f64, totals.negatives as f64);
-        let wanted = match self {
+        match self {
             Self::PerPositive(ratio) => ratio * positives,
             Self::Rate(rate) => rate * negatives,
             Self::PositivesPerNegative(ratio) => positives / ratio,
-        };
+        }
+    }
+
+    /// The resample, with a note if more negatives were asked for than there are.
+    pub(super) fn note_shortage(self, totals: &ClassTotals, kept: Resample) -> Resample {
+        let (asked, negatives) = (self.asked(totals).round(), totals.negatives);
+        if asked <= negatives as f64 {
+            return kept;
+        }
+        kept.note(format!("{asked} negatives were asked for, and there are {negatives}"))
+    }
+
+    /// The number of negatives asked for, not rounded, at most the number there are.
+    pub(super) fn unrounded(self, totals: &ClassTotals) -> Result<f64> {
+        let (positives, negatives) = (totals.positives as f64, totals.negatives as f64);
+        let wanted = self.asked(totals);
         if matches!(self, Self::PositivesPerNegative(_)) && wanted.round() > negatives {
             let expected = format!(
                 "at least {}: there are {positives} positives and {negatives} negatives, and leaving \

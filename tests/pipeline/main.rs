@@ -3,6 +3,7 @@
 mod combinations;
 mod cross_fitting;
 mod losses;
+mod self_check;
 mod stages;
 #[path = "../../examples/combinations/mod.rs"]
 mod table;

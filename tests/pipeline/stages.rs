@@ -412,18 +412,77 @@ impl CalibrationMap for Says {
     }
 }
 
+/// A calibrator that answers something else for logits above 5.
+#[derive(Debug, Clone)]
+struct OnlyBelow {
+    known: f64,
+    elsewhere: f64,
+}
+
+impl Calibrator for OnlyBelow {
+    type Map = Self;
+    fn needs_rows(&self) -> bool {
+        false
+    }
+    fn fit(
+        &self,
+        _: &TrainingContext,
+        _: Option<&CalibrationSet<'_>>,
+    ) -> imbalance::Result<Calibration<Self>> {
+        Ok(Calibration::new(self.clone()))
+    }
+}
+
+impl CalibrationMap for OnlyBelow {
+    fn logit(&self, z: f64) -> f64 {
+        z
+    }
+    fn probability(&self, z: f64) -> f64 {
+        if z > 5.0 { self.elsewhere } else { self.known }
+    }
+}
+
+/// A model whose logit is the first column, and NaN below 0.
+#[derive(Debug)]
+struct Column;
+
+impl Model for Column {
+    type Fitted = Self;
+    fn fit(&self, _: &Dataset<'_>, _: &dyn Loss, _: &Run) -> imbalance::Result<Self> {
+        Ok(Self)
+    }
+}
+
+impl Predict for Column {
+    fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> imbalance::Result<()> {
+        for (row, out) in out.iter_mut().enumerate() {
+            let value = x.row(row).get(0);
+            *out = if value < 0.0 { f64::NAN } else { value };
+        }
+        Ok(())
+    }
+}
+
 #[test]
 fn what_is_no_probability_never_leaves_the_pipeline() {
     let data = dense_log();
     for answer in [f64::NAN, 1.7, -0.1, f64::INFINITY] {
-        let fitted =
-            Pipeline::new(LogisticRegression::new()).calibrator(Says(answer)).fit(&data).unwrap();
-        let mut out = vec![0.0; data.rows()];
+        // Fitted to rows on which it behaves, and used on others.
+        let late = OnlyBelow { known: 0.5, elsewhere: answer };
+        let x = Array2::from_shape_fn((4, 1), |(row, _)| (row % 2) as f64);
+        let rows = Dataset::new(&x, vec![true, false, false, true]).unwrap();
+        let fitted = Pipeline::new(Column).calibrator(late).fit(&rows).unwrap();
+        let far = Array2::from_elem((1, 1), 9.0);
+        let mut out = [0.0];
         for error in [
-            fitted.probabilities(data.features()).unwrap_err(),
-            fitted.probabilities_into(data.features(), &mut out).unwrap_err(),
-            fitted.probabilities_of(&data).unwrap_err(),
-            fitted.probability(&[0.0; 9]).unwrap_err(),
+            Pipeline::new(LogisticRegression::new())
+                .calibrator(Says(answer))
+                .fit(&data)
+                .unwrap_err(),
+            fitted.probabilities(&far).unwrap_err(),
+            fitted.probabilities_into(&far, &mut out).unwrap_err(),
+            fitted.probabilities_of(&Dataset::new(&far, vec![true]).unwrap()).unwrap_err(),
+            fitted.probability(&[9.0]).unwrap_err(),
         ] {
             let text = error.to_string();
             assert!(matches!(error, Error::Contract { .. }), "{text}");
@@ -529,6 +588,11 @@ fn what_nothing_undoes_is_reported_with_its_factor() {
         (model().loss(WeightedLogLoss::balanced()).boxed(), balanced),
         // Balanced weights on the sample end where they would on all rows.
         (model().sampler(under()).loss(WeightedLogLoss::balanced()).boxed(), balanced),
+        // What comes second in a chain takes its scores for the population's.
+        (
+            model().sampler(under()).calibrator(Uncalibrated.then(PriorCorrection::new())).boxed(),
+            balanced / 5.0,
+        ),
     ] {
         let found = warnings(pipeline);
         let [Warning::NotUndone { odds: Some(odds), constant: true }] = found[..] else {
@@ -565,7 +629,6 @@ fn what_nothing_undoes_is_reported_with_its_factor() {
         model().calibrator(PriorCorrection::from_rates(0.01, 0.02).unwrap()).boxed(),
         model().calibrator(LinearPriorScaling::from_rates(0.01, 0.02).unwrap()).boxed(),
         model().sampler(under()).calibrator(PlattScaling::new()).boxed(),
-        model().sampler(under()).calibrator(Uncalibrated.then(PriorCorrection::new())).boxed(),
     ] {
         assert_eq!(warnings(pipeline), []);
     }
@@ -725,34 +788,23 @@ fn one_row_is_predicted_like_many_and_allocates_nothing() {
     ));
 }
 
-/// A model of a user's own, which answers NaN.
-#[derive(Debug)]
-struct Broken;
-
-impl Model for Broken {
-    type Fitted = Self;
-    fn fit(&self, _: &Dataset<'_>, _: &dyn Loss, _: &Run) -> imbalance::Result<Self> {
-        Ok(Self)
-    }
-}
-
-impl Predict for Broken {
-    fn logits_into(&self, _: FeaturesView<'_>, out: &mut [f64]) -> imbalance::Result<()> {
-        out.fill(f64::NAN);
-        Ok(())
-    }
-}
-
 #[test]
 fn a_nan_never_leaves_the_pipeline() {
     let data = dense_log();
-    let fitted = Pipeline::new(Broken).fit(&data).unwrap();
     let is_nan =
         |error: Error| matches!(error, Error::NonFinite { row: 0, value, .. } if value.is_nan());
-    assert!(is_nan(fitted.probabilities(data.features()).unwrap_err()));
-    assert!(is_nan(fitted.probability(&[0.0; 9]).unwrap_err()));
-    let learning = Pipeline::new(Broken).calibrator(PlattScaling::new());
-    assert!(is_nan(learning.fit(&data).unwrap_err()));
+    let rows = |sign: f64| Array2::from_shape_fn((40, 1), |(row, _)| sign * (1 + row % 2) as f64);
+    let labels: Vec<bool> = (0..40).map(|row| row % 4 < 2).collect();
+    let (below, above) = (rows(-1.0), rows(1.0));
+    // Fitted to rows that it can answer, and used on others.
+    let fitted = Pipeline::new(Column).fit(&Dataset::new(&above, &labels).unwrap()).unwrap();
+    assert!(is_nan(fitted.probabilities(&below).unwrap_err()));
+    assert!(is_nan(fitted.probability(&[-1.0]).unwrap_err()));
+    // The fit itself reads the probabilities of its rows.
+    let broken = Dataset::new(&below, &labels).unwrap();
+    assert!(is_nan(Pipeline::new(Column).fit(&broken).unwrap_err()));
+    let learning = Pipeline::new(Column).calibrator(PlattScaling::new());
+    assert!(is_nan(learning.fit(&broken).unwrap_err()));
 
     let mut x = Array2::zeros((3, 9));
     x[(2, 4)] = f64::INFINITY;
@@ -794,7 +846,7 @@ fn the_observer_follows_all_stages_and_can_stop_them() {
         ControlFlow::Continue(())
     });
     pipeline.fit(&data).unwrap();
-    assert_eq!(*stages.lock().unwrap(), ["sampling", "fitting", "calibrating"]);
+    assert_eq!(*stages.lock().unwrap(), ["sampling", "fitting", "calibrating", "checking"]);
 
     let stop = pipeline.observer(|progress| match progress {
         Progress::Iteration { iteration: 2, .. } => ControlFlow::Break(()),
