@@ -254,49 +254,49 @@ impl Predict for Line {
 }
 
 const WRONG: &[Wrong] = &[
-    ("A1: online learner, one short pass", DENSE, false, fit, || {
+    ("online learner, one short pass", DENSE, false, fit, || {
         Ok(Pipeline::new(OnePass { step: 0.0003 }).sampler(under(10.0)?.reweight(true)).boxed())
     }),
-    ("A2: many levels, 5 : 1, reweighted", SPARSE, false, fit, || {
+    ("many levels, 5 : 1, reweighted", SPARSE, false, fit, || {
         Ok(model().sampler(under(5.0)?.reweight(true)).boxed())
     }),
-    ("A2: many levels, 10 : 1, `PriorCorrection`", SPARSE, false, fit, || {
+    ("many levels, 10 : 1, `PriorCorrection`", SPARSE, false, fit, || {
         Ok(model().sampler(under(10.0)?).calibrator(PriorCorrection::new()).boxed())
     }),
     #[cfg(feature = "gbdt")]
-    ("A3: boosted trees, 10 : 1, `PriorCorrection`", DENSE, false, fit, || {
+    ("boosted trees, 10 : 1, `PriorCorrection`", DENSE, false, fit, || {
         let trees = Pipeline::new(imbalance::model::BoostedTrees::new());
         Ok(trees.sampler(under(10.0)?).calibrator(PriorCorrection::new()).boxed())
     }),
-    ("A4: a calibrator that triples the odds, held out", DENSE, false, fit, || {
+    ("a calibrator that triples the odds, held out", DENSE, false, fit, || {
         Ok(model().calibrator(Inflated).boxed())
     }),
-    ("A4: the same, 5 folds", DENSE, false, fit, || {
+    ("the same, 5 folds", DENSE, false, fit, || {
         let folds = CrossFit::new(5, Cut::Stratified)?;
         Ok(model().calibrator(Inflated).cross_fit(folds).boxed())
     }),
-    ("A8: many levels, balanced weights, λ = 0.01", SPARSE, false, fit, || {
+    ("many levels, balanced weights, λ = 0.01", SPARSE, false, fit, || {
         let balanced = memorising()?.loss(WeightedLogLoss::balanced());
         Ok(balanced.calibrator(PriorCorrection::new()).boxed())
     }),
-    ("A8: the same, by `check`, 5 folds", SPARSE, false, check, || {
+    ("the same, by `check`, 5 folds", SPARSE, false, check, || {
         let balanced = memorising()?.loss(WeightedLogLoss::balanced());
         Ok(balanced.calibrator(PriorCorrection::new()).boxed())
     }),
-    ("A8: many levels, local case-control", SPARSE, false, fit, || {
+    ("many levels, local case-control", SPARSE, false, fit, || {
         Ok(model().sampler(LocalCaseControl::new(pilot())).boxed())
     }),
-    ("A9: `RareEvents`, 6 events, 11 columns", FEW, false, fit, || {
+    ("`RareEvents`, 6 events, 11 columns", FEW, false, fit, || {
         Ok(Pipeline::new(RareEvents::new()).boxed())
     }),
-    ("A10: online learner, rows in order of a column", DENSE, true, fit, || {
+    ("online learner, rows in order of a column", DENSE, true, fit, || {
         Ok(Pipeline::new(OnePass { step: 0.01 }).boxed())
     }),
-    ("A10: the same, Platt, 5 folds", DENSE, true, fit, || {
+    ("the same, Platt, 5 folds", DENSE, true, fit, || {
         let platt = Pipeline::new(OnePass { step: 0.01 }).calibrator(PlattScaling::new());
         Ok(platt.cross_fit(CrossFit::new(5, Cut::Stratified)?).boxed())
     }),
-    ("A10: the same, by `check`, 5 folds", DENSE, true, check, || {
+    ("the same, by `check`, 5 folds", DENSE, true, check, || {
         let platt = Pipeline::new(OnePass { step: 0.01 }).calibrator(PlattScaling::new());
         Ok(platt.cross_fit(CrossFit::new(5, Cut::Stratified)?).boxed())
     }),
