@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use super::products::add_products;
-use super::{Predict, ShiftLogits};
+use super::{FitWarning, Predict, ShiftLogits};
 use crate::core::{Error, FeaturesView, Result, Row, ensure_finite, same_length};
 use crate::exec::parallel::{self, BLOCK};
 
@@ -152,6 +152,11 @@ pub trait FitDetails: Debug + Send + Sync {
     /// A line on how the fit went.
     fn describe(&self, model: &LinearModel) -> String;
 
+    /// See [`Predict::warning`].
+    fn warning(&self) -> Option<FitWarning> {
+        None
+    }
+
     /// See [`Predict::is_prior_corrected`].
     fn is_prior_corrected(&self) -> bool {
         false
@@ -229,5 +234,9 @@ impl<D: FitDetails> Predict for FittedLinear<D> {
 
     fn describe(&self) -> String {
         self.details.describe(&self.linear)
+    }
+
+    fn warning(&self) -> Option<FitWarning> {
+        self.details.warning()
     }
 }

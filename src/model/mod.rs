@@ -1,6 +1,7 @@
 //! Models: from features to logits.
 
 mod checked;
+mod fit_warning;
 mod ftrl;
 #[cfg(feature = "gbdt")]
 mod gbdt;
@@ -15,7 +16,8 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 pub(crate) use checked::{add, ensure_numbers, logits_into, logits_of};
-pub use ftrl::{FittedFtrl, FtrlLearner, FtrlProximal, FtrlState, ProgressiveValidation};
+pub use fit_warning::FitWarning;
+pub use ftrl::{FittedFtrl, FtrlFit, FtrlLearner, FtrlProximal, FtrlState, ProgressiveValidation};
 #[cfg(feature = "gbdt")]
 pub use gbdt::{BoostedLeaves, BoostedTrees, FittedBoostedLeaves, FittedBoostedTrees};
 pub use given::{FnPredict, GivenLogits};
@@ -87,6 +89,12 @@ pub trait Predict: Debug + Send + Sync {
     fn describe(&self) -> String {
         format!("{self:?}")
     }
+
+    /// Why the probabilities cannot be relied on, as far as the fit itself can tell; a pipeline's report repeats it.
+    /// Default: none.
+    fn warning(&self) -> Option<FitWarning> {
+        None
+    }
 }
 
 /// A fitted model with an intercept, so that a constant can be added to all its logits at no cost in
@@ -120,6 +128,9 @@ macro_rules! delegate {
             }
             fn describe(&self) -> String {
                 (**self).describe()
+            }
+            fn warning(&self) -> Option<FitWarning> {
+                (**self).warning()
             }
         }
     )*};

@@ -24,7 +24,7 @@ use crate::calibration::{
 };
 use crate::core::{ClassTotals, Cut, Dataset, Distortion, Error, Progress, Result, Run, Seed};
 use crate::loss::{LogLoss, Loss};
-use crate::model::{BoxModel, Model, Predict, logits_of};
+use crate::model::{BoxModel, FitWarning, Model, Predict, logits_of};
 use crate::sampling::{NoSampling, Sampler};
 
 /// Resamples, fits and calibrates, and never loses the thread: the sampler says what it distorted, the
@@ -445,6 +445,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         };
         Ok(Trained {
             description: model.describe(),
+            warning: model.warning(),
             model,
             training: TrainingContext { distortion, prior_corrected, ..training },
             distortion: sample.distortion().clone(),
@@ -469,6 +470,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         let Trained { training, train, sample, .. } = trained;
         let corrected = self.calibrator.corrects_prior();
         let not_undone = if corrected { None } else { Warning::not_undone(training, sample) };
+        let fit = trained.warning.map(Warning::Fit).into_iter();
         Report {
             train: *train,
             sample: *sample,
@@ -484,7 +486,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
             calibration_report: fitted.report().cloned(),
             notes: trained.notes.clone(),
             checks: Vec::new(),
-            warnings: not_undone.into_iter().chain(Warning::few_negatives(train, sample)).collect(),
+            warnings: fit.chain(not_undone).chain(Warning::few_negatives(train, sample)).collect(),
         }
     }
 }
@@ -513,6 +515,7 @@ fn ensure_odds_kept(training: &TrainingContext) -> Result<()> {
 struct Trained<P> {
     model: P,
     description: String,
+    warning: Option<FitWarning>,
     training: TrainingContext,
     /// What was done to the rows trained on, whether or not the model undid it.
     distortion: Distortion,

@@ -5,6 +5,7 @@ use std::fmt;
 use super::{Agreement, CheckedOn, LeftOut, SelfCheck};
 use crate::calibration::TrainingContext;
 use crate::core::{ClassTotals, Distortion};
+use crate::model::FitWarning;
 
 /// Standard errors by which an overall figure may be off without a warning. With normal errors chance exceeds it
 /// in 0.27 % of fits (predicted against observed, in either direction) and in 0.13 % (left out against kept, which
@@ -20,6 +21,8 @@ const FEW_POSITIVES: f64 = 50.0;
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Warning {
+    /// The model's fit knows that something is wrong.
+    Fit(FitWarning),
     /// The calibrator undoes nothing, though sampler or loss distort the odds.
     NotUndone {
         /// The odds of a positive over the population's; none where the shift is not known.
@@ -139,6 +142,7 @@ impl SelfCheck {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Fit(warning) => warning.fmt(f),
             Self::NotUndone { odds, constant } => {
                 write!(f, "nothing undoes what sampler and loss did: the odds of a positive are ")?;
                 match odds {

@@ -4,8 +4,8 @@ use imbalance::Precision;
 use imbalance::loss::{FocalLoss, LogLoss, Loss, WeightedLogLoss};
 use imbalance::metrics::{normalised_entropy, predicted_over_observed};
 use imbalance::model::{
-    FittedFtrl, FnPredict, FtrlLearner, FtrlProximal, FtrlState, GivenLogits, LogisticRegression,
-    Model, Predict,
+    FitWarning, FittedFtrl, FnPredict, FtrlLearner, FtrlProximal, FtrlState, GivenLogits,
+    LogisticRegression, Model, Predict,
 };
 use imbalance::ndarray::{Array2, array};
 use imbalance::prelude::{Pipeline, PriorCorrection, RandomUnderSampler, SyntheticClicks};
@@ -52,15 +52,20 @@ impl Published {
     }
 }
 
+/// Algorithm 1 starts with all coefficients at 0.
+fn from_one_half() -> FtrlProximal {
+    FtrlProximal::new().base_rate(0.5).unwrap()
+}
+
 fn settings() -> FtrlProximal {
-    FtrlProximal::new().alpha(0.3).unwrap().beta(0.7).unwrap().l1(0.05).unwrap().l2(0.2).unwrap()
+    from_one_half().alpha(0.3).unwrap().beta(0.7).unwrap().l1(0.05).unwrap().l2(0.2).unwrap()
 }
 
 #[test]
 fn the_first_two_rows_by_hand() {
     // α = 0.5, β = 1, λ₁ = 0.1, λ₂ = 0.5, no intercept, x = 2 and y = 1: p = ½, g = −1, σ = 1/α = 2,
     // z = −1, n = 1, w = (1 − 0.1) / ((1 + 1)/0.5 + 0.5) = 0.2.
-    let ftrl = FtrlProximal::new().alpha(0.5).unwrap().l1(0.1).unwrap().l2(0.5).unwrap();
+    let ftrl = from_one_half().alpha(0.5).unwrap().l1(0.1).unwrap().l2(0.5).unwrap();
     let mut learner = ftrl.intercept(false).learner(1, LogLoss).unwrap();
     let row = |x: f64, label| Dataset::new(array![[x]], vec![label]).unwrap();
     learner.partial_fit(&row(2.0, true)).unwrap();
@@ -169,18 +174,21 @@ fn a_corrupt_state_is_refused() {
     let good: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert!(serde_json::from_value::<FtrlState>(good.clone()).is_ok());
     for (object, key, value, says) in [
-        ("", "version", serde_json::json!(2), "version"),
+        ("", "version", serde_json::json!(1), "version"),
         ("/settings", "alpha", serde_json::json!(-1.0), "alpha"),
         ("/settings", "beta", serde_json::json!(0.0), "beta"),
         ("/settings", "passes", serde_json::json!(0), "passes"),
         ("", "columns", serde_json::json!(2), "below the 2 columns"),
-        ("", "columns", serde_json::json!(1_u64 << 40), "columns"),
+        ("", "columns", serde_json::json!(1_u64 << 60), "columns"),
         ("/coordinates/1", "0", serde_json::json!(0), "strictly rising"),
         ("/coordinates/1", "1", serde_json::json!({ "z": 1.0 }), "root_n"),
         ("/coordinates/1/1", "root_n", serde_json::json!(-1.0), "root_n"),
         ("/coordinates/1/1", "surplus", serde_json::json!(1), "surplus"),
         ("/bias", "root_n", serde_json::json!(-1.0), "root_n"),
-        ("/validation", "log_loss", serde_json::json!(-1.0), "log_loss"),
+        ("/validation/parts/0", "log_loss", serde_json::json!(-1.0), "log_loss"),
+        ("/validation", "part_rows", serde_json::json!(0), "part_rows"),
+        ("/settings", "base_rate", serde_json::json!(1.5), "base_rate"),
+        ("", "start", serde_json::json!("x"), "invalid type"),
         ("", "surplus", serde_json::json!(1), "surplus"),
     ] {
         let mut bad = good.clone();
@@ -213,6 +221,18 @@ fn bad_settings_and_rows_are_refused() {
             );
         }
     }
+    for bad in [0.0, 1.0, -1.0, f64::NAN] {
+        let error = FtrlProximal::new().base_rate(bad).unwrap_err();
+        assert!(matches!(error, Error::InvalidArgument { argument: "base_rate", .. }), "{error}");
+    }
+    for columns in [1 << 59, usize::MAX] {
+        let error = FtrlProximal::new().learner(columns, LogLoss).unwrap_err();
+        assert!(matches!(error, Error::InvalidArgument { argument: "columns", .. }), "{error}");
+    }
+    let wide = imbalance::sprs::CsMat::new((4, 1 << 59), vec![0; 5], vec![], vec![0.0; 0]);
+    let wide = Dataset::new(wide, vec![true, false, false, false]).unwrap();
+    let error = FtrlProximal::new().fit(&wide, &LogLoss, &Run::default()).unwrap_err();
+    assert!(matches!(error, Error::InvalidArgument { argument: "columns", .. }), "{error}");
     let error = FtrlProximal::new().passes(0).unwrap_err();
     assert!(matches!(error, Error::InvalidArgument { argument: "passes", .. }));
     let mut learner = settings().learner(3, LogLoss).unwrap();
@@ -383,4 +403,83 @@ fn scorers_from_elsewhere_predict() {
     assert!(matches!(GivenLogits::new(vec![f64::NAN]), Err(Error::NonFinite { row: 0, .. })));
     let error = GivenLogits::from_probabilities(&[0.5, 1.5]).unwrap_err();
     assert!(matches!(error, Error::InvalidArgument { argument: "probabilities", .. }), "{error}");
+}
+
+/// 60,000 rows of two columns, the first of which is their place in the log, sorted by it: 1.2 % positives.
+fn sorted_by_age() -> Dataset<'static> {
+    let rows = 60_000;
+    let uniform = |i: usize, k: u64| {
+        // The fractional parts of multiples of the golden ratio and of √2 are spread evenly.
+        (i as f64 * [0.618_033_988_749_894_9, 0.414_213_562_373_095_1][k as usize]).fract()
+    };
+    let x = Array2::from_shape_fn((rows, 2), |(i, j)| match j {
+        0 => i as f64 / rows as f64 - 0.5,
+        _ => 2.0 * uniform(i, 0) - 1.0,
+    });
+    let y = (0..rows).map(|i| {
+        let logit: f64 = -4.8 + 3.0 * x[[i, 0]] + x[[i, 1]];
+        uniform(i, 1) < 1.0 / (1.0 + (-logit).exp())
+    });
+    Dataset::new(x.clone(), y.collect::<Vec<_>>()).unwrap()
+}
+
+fn fit(model: FtrlProximal, data: &Dataset<'_>) -> FittedFtrl {
+    model.fit(data, &LogLoss, &Run::seeded(7)).unwrap()
+}
+
+#[test]
+fn a_sorted_log_does_not_mislead_and_the_mean_is_right_after_one_pass() {
+    let data = sorted_by_age();
+    let batch = ne(&batch(0.0, &data), &data);
+    for alpha in [0.02, 0.1, 0.5] {
+        let fitted = fit(FtrlProximal::new().alpha(alpha).unwrap(), &data);
+        let mut logits = vec![0.0; data.rows()];
+        fitted.logits_into(data.features(), &mut logits).unwrap();
+        let p: Vec<f64> = logits.iter().map(|&z| LogLoss.posterior().probability(z)).collect();
+        let ratio = predicted_over_observed(data.labels(), &p, None).unwrap();
+        // The intercept solves Σ(p − y) = 0 to the accuracy of its Newton steps.
+        assert!((ratio - 1.0).abs() < 1e-10, "{alpha}: {ratio}");
+    }
+    // One pass in random order loses little, one in the log's order much.
+    let [random, in_order] = [false, true].map(|order| {
+        ne(&fit(FtrlProximal::new().alpha(0.5).unwrap().in_order(order), &data), &data)
+    });
+    assert!(random < 1.01 * batch && in_order > 1.02 * batch, "{batch} {random} {in_order}");
+}
+
+#[test]
+fn a_fit_that_is_on_its_way_says_so() {
+    let data = sorted_by_age();
+    let slow = FtrlProximal::new().alpha(0.005).unwrap();
+    let fitted = fit(slow, &data);
+    assert!(matches!(fitted.warning(), Some(FitWarning::NotConverged { passes: 1, .. })));
+    assert!(fitted.describe().contains("not converged"), "{}", fitted.describe());
+    // More passes help, and end by themselves.
+    let fitted = fit(FtrlProximal::new().passes(100).unwrap(), &data);
+    assert_eq!(fitted.warning(), None);
+    assert!(fitted.passes() < 100, "{}", fitted.passes());
+    let (ne, batch) = (ne(&fitted, &data), ne(&batch(0.0, &data), &data));
+    assert!(ne < 1.005 * batch, "{ne} {batch} {}", fitted.passes());
+    // From one half, in order, the intercept lags behind, and the later half of the rows shows it.
+    let lagging = from_one_half().alpha(0.02).unwrap().in_order(true);
+    let report = Pipeline::new(lagging).fit(&data).unwrap();
+    let warning = &report.report().warnings[0];
+    assert!(warning.to_string().contains("not converged"), "{warning}");
+}
+
+#[test]
+fn a_constant_stream_keeps_its_rate() {
+    // Every 1000th row of 200,000 is positive: from one half, 3.18 times too many are predicted on the way.
+    let labels: Vec<bool> = (0..200_000).map(|i| i % 1000 == 999).collect();
+    let data = Dataset::new(Array2::<f64>::zeros((labels.len(), 1)), labels).unwrap();
+    let mut learner = FtrlProximal::new().learner(1, LogLoss).unwrap();
+    for chunk in 0..20 {
+        let rows: Vec<usize> = (10_000 * chunk..10_000 * (chunk + 1)).collect();
+        learner.partial_fit(&data.select(&rows).unwrap()).unwrap();
+    }
+    let ratio = learner.validation().predicted_over_observed().unwrap();
+    // 200 positives have a standard error of 0.07.
+    assert!((ratio - 1.0).abs() < 0.07, "{ratio}");
+    assert!(learner.later_validation().excess().unwrap().abs() < 1.0);
+    assert_eq!(learner.later_validation().rows(), 6 * 16_384 + 3392);
 }

@@ -3,15 +3,14 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Coordinate, FtrlProximal, FtrlState, ProgressiveValidation};
+use super::{
+    Coordinate, Curve, FtrlProximal, FtrlState, ProgressiveValidation, untouched, valid_rate,
+};
 use crate::core::{Error, Result};
 use crate::model::{valid_not_negative, valid_positive};
 
 /// Raised when the fields or their meaning change.
-const VERSION: u32 = 1;
-
-/// Largest number of columns that is accepted: their state takes 16 GiB.
-const MAX_COLUMNS: usize = 1 << 30;
+const VERSION: u32 = 2;
 
 /// Functions that read the number of a field and check it.
 macro_rules! checked {
@@ -32,12 +31,42 @@ checked!(
     positive_weight: valid_not_negative,
     negative_weight: valid_not_negative,
     log_loss: valid_not_negative,
-    predicted: valid_not_negative
+    predicted: valid_not_negative,
+    variance: valid_not_negative
 );
 
 pub(super) fn passes<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
     let settings = FtrlProximal::new().passes(usize::deserialize(from)?);
     settings.map(|settings| settings.passes).map_err(D::Error::custom)
+}
+
+pub(super) fn base_rate<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    let rate = Option::<f64>::deserialize(from)?;
+    rate.map(valid_rate).transpose().map_err(D::Error::custom)
+}
+
+fn start<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    let start = Option::<f64>::deserialize(from)?;
+    start.map(|start| valid_finite("start", start)).transpose().map_err(D::Error::custom)
+}
+
+pub(super) fn part_rows<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    match u64::deserialize(from)? {
+        0 => Err(D::Error::custom(Error::invalid("part_rows", 0, "at least 1"))),
+        rows => Ok(rows),
+    }
+}
+
+pub(super) fn parts<'de, D>(from: D) -> Result<Vec<ProgressiveValidation>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let parts = Vec::<ProgressiveValidation>::deserialize(from)?;
+    if parts.len() > Curve::MOST {
+        let expected = format!("at most {}", Curve::MOST);
+        return Err(D::Error::custom(Error::invalid("parts", parts.len(), expected)));
+    }
+    Ok(parts)
 }
 
 fn valid_finite(argument: &'static str, value: f64) -> Result<f64> {
@@ -51,19 +80,21 @@ pub(super) struct Stored {
     version: u32,
     settings: FtrlProximal,
     loss: String,
+    #[serde(deserialize_with = "start")]
+    start: Option<f64>,
     columns: usize,
     coordinates: Vec<(usize, Coordinate)>,
     bias: Coordinate,
-    validation: ProgressiveValidation,
+    validation: Curve,
 }
 
 impl From<FtrlState> for Stored {
     fn from(state: FtrlState) -> Self {
-        let FtrlState { settings, loss, coordinates, bias, validation } = state;
+        let FtrlState { settings, loss, start, coordinates, bias, validation } = state;
         let columns = coordinates.len();
-        let coordinates = coordinates.into_iter().enumerate();
-        let coordinates = coordinates.filter(|(_, at)| *at != Coordinate::default()).collect();
-        Self { version: VERSION, settings, loss, columns, coordinates, bias, validation }
+        let moved = coordinates.into_iter().enumerate().filter(|(_, at)| *at != [0.0; 2]);
+        let coordinates = moved.map(|(column, at)| (column, at.into())).collect();
+        Self { version: VERSION, settings, loss, start, columns, coordinates, bias, validation }
     }
 }
 
@@ -71,13 +102,18 @@ impl TryFrom<Stored> for FtrlState {
     type Error = Error;
 
     fn try_from(stored: Stored) -> Result<Self> {
-        let Stored { version, settings, loss, columns, coordinates: moved, bias, validation } =
-            stored;
+        let Stored {
+            version,
+            settings,
+            loss,
+            start,
+            columns,
+            coordinates: moved,
+            bias,
+            validation,
+        } = stored;
         if version != VERSION {
             return Err(Error::invalid("version", version, VERSION.to_string()));
-        }
-        if columns > MAX_COLUMNS {
-            return Err(Error::invalid("columns", columns, format!("at most {MAX_COLUMNS}")));
         }
         if let Some(pair) = moved.windows(2).find(|pair| pair[0].0 >= pair[1].0) {
             let pair = format!("{} then {}", pair[0].0, pair[1].0);
@@ -87,8 +123,8 @@ impl TryFrom<Stored> for FtrlState {
             let expected = format!("below the {columns} columns");
             return Err(Error::invalid("coordinates", last, expected));
         }
-        let mut coordinates = vec![Coordinate::default(); columns];
-        moved.into_iter().for_each(|(column, at)| coordinates[column] = at);
-        Ok(Self { settings, loss, coordinates, bias, validation })
+        let mut coordinates = untouched(columns)?;
+        moved.into_iter().for_each(|(column, at)| coordinates[column] = at.into());
+        Ok(Self { settings, loss, start, coordinates, bias, validation })
     }
 }
