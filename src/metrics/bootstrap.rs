@@ -1,10 +1,9 @@
 //! How sure is any metric? Resample the rows and see.
 
 use ndarray_rand::rand::Rng;
-use statrs::distribution::{ContinuousCDF, StudentsT};
 use statrs::function::erf::erfc;
 
-use super::interval::{Interval, ensure_level, two_sided_quantile};
+use super::interval::{Interval, ensure_level, student_quantile};
 use super::ranked::RankedScores;
 use super::rows::{Domain, SortedRow};
 use super::sorted_rows::SortedRows;
@@ -24,11 +23,21 @@ use crate::exec::parallel;
 /// α = Φ(−√(m / (m − 1)) · t),   t the (1 + level)/2 quantile of Student's t with m − 1 degrees of freedom
 /// ```
 ///
-/// with m the number of positives, or of groups that have any, as it is they that make a metric
-/// uncertain when they are rare. This is the expanded percentile interval (Hesterberg, "What Teachers
+/// with m the number of positives or of negatives, whichever is less, or of groups that have any, as it is the rarer
+/// class that makes a metric uncertain. This is the expanded percentile interval (Hesterberg, "What Teachers
 /// Should Know About the Bootstrap", 2015): a percentile interval is narrower than it should be by the
 /// ratio of a normal distribution to Student's t. Quantiles are at place (replicates + 1)·share, so that few
 /// replicates do not make it narrower either (Davison & Hinkley 1997; R's type 6).
+///
+/// **Few rows of a class.** From a handful of positives the replicates cannot show what other positives would do.
+/// With fewer than 20 of the rarer class (or groups that have any) the interval therefore also contains
+///
+/// ```text
+/// estimate ± t · √(m / (m − 1)) · standard error,   t of max(m − 2, 1) degrees of freedom
+/// ```
+///
+/// With one, standard error and interval are unknown: `None`, and \[−∞, ∞\]. `docs/reliability.md` has the false alarms
+/// of 1, 2, 3, … positives.
 ///
 /// Rows of weight 0 are drawn too, and add nothing to a metric: a row that a sampler did not choose is
 /// also a draw from the population. Remove rows that are not part of the sample.
@@ -68,6 +77,9 @@ pub struct Bootstrap<'a> {
 
 /// A thousand times more replicates than an interval needs; their metrics fit into memory.
 const MAX_REPLICATES: usize = 1 << 20;
+
+/// With fewer units of the rarer class than this, replicates are not trusted alone.
+const FEW: usize = 20;
 
 /// How often an undefined replicate is drawn again before its error is returned. Where positives are
 /// absent from half of all replicates, a false alarm has probability 2⁻³².
@@ -188,8 +200,12 @@ impl<'a> Bootstrap<'a> {
             result
         });
         let replicates = replicates.into_iter().collect::<Result<_>>()?;
-        let tail = expanded_tail(self.level, units.positives(first));
-        Ok(Replicates { estimates, replicates, level: self.level, tail })
+        Ok(Replicates {
+            estimates,
+            replicates,
+            level: self.level,
+            units: units.of_rarer_class(first),
+        })
     }
 }
 
@@ -199,8 +215,8 @@ pub(crate) struct Replicates<const N: usize> {
     estimates: Vec<[f64; N]>,
     replicates: Vec<Vec<[f64; N]>>,
     level: f64,
-    /// The share of replicates beyond each end of an interval.
-    tail: f64,
+    /// Units that have rows of the rarer class.
+    units: usize,
 }
 
 impl<const N: usize> Replicates<N> {
@@ -220,13 +236,27 @@ impl<const N: usize> Replicates<N> {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-        Ok(Interval {
+        let standard_error = (squares / (n - 1.0)).sqrt();
+        let (level, m) = (self.level, self.units as f64);
+        let mut interval = Interval {
             estimate,
-            standard_error: Some((squares / (n - 1.0)).sqrt()),
-            lower: quantile(&values, self.tail),
-            upper: quantile(&values, 1.0 - self.tail),
-            level: self.level,
-        })
+            standard_error: (self.units > 1).then_some(standard_error),
+            lower: f64::NEG_INFINITY,
+            upper: f64::INFINITY,
+            level,
+        };
+        if self.units > 1 {
+            let tail = expanded_tail(level, self.units);
+            (interval.lower, interval.upper) =
+                (quantile(&values, tail), quantile(&values, 1.0 - tail));
+        }
+        if (2..FEW).contains(&self.units) {
+            let t = student_quantile(level, (m - 2.0).max(1.0));
+            let margin = t * (m / (m - 1.0)).sqrt() * standard_error;
+            interval.lower = interval.lower.min(estimate - margin);
+            interval.upper = interval.upper.max(estimate + margin);
+        }
+        Ok(interval)
     }
 
     fn intervals<const K: usize>(
@@ -257,17 +287,21 @@ impl Units {
         Self::Groups(codes.iter().map(place).collect(), present.len())
     }
 
-    /// Number of units that have positives of any weight.
-    fn positives(&self, rows: &SortedRows) -> usize {
-        let rows = rows.rows().filter(|((_, weight), _)| *weight > 0.0).map(|(_, row)| row);
-        match self {
-            Self::Rows(_) => rows.count(),
-            Self::Groups(groups, count) => {
-                let mut any = vec![false; *count];
-                rows.for_each(|row| any[groups[row] as usize] = true);
-                any.into_iter().filter(|&any| any).count()
+    /// Number of units that have rows of a class, of the class that fewer of them have. A class without rows does
+    /// not count, as the metric does not depend on it.
+    fn of_rarer_class(&self, rows: &SortedRows) -> usize {
+        let of = |positive: bool| {
+            let rows = rows.rows().filter(|((_, weight), _)| (*weight > 0.0) == positive);
+            match self {
+                Self::Rows(_) => rows.count(),
+                Self::Groups(groups, count) => {
+                    let mut any = vec![false; *count];
+                    rows.for_each(|(_, row)| any[groups[row] as usize] = true);
+                    any.into_iter().filter(|&any| any).count()
+                }
             }
-        }
+        };
+        [of(true), of(false)].into_iter().filter(|&units| units > 0).min().unwrap_or(0)
     }
 
     /// How often each row is drawn.
@@ -297,28 +331,10 @@ fn resampled(rows: &SortedRows, times: &[u32]) -> Result<RankedScores> {
 }
 
 /// The share of replicates beyond each end of the interval; see [`Bootstrap`].
-fn expanded_tail(level: f64, positives: usize) -> f64 {
-    // A single positive has no spread; two give the widest interval there is.
-    let m = positives.max(2) as f64;
+fn expanded_tail(level: f64, units: usize) -> f64 {
+    let m = units as f64;
     let half_width = student_quantile(level, m - 1.0);
     0.5 * erfc((m / (m - 1.0)).sqrt() * half_width / std::f64::consts::SQRT_2)
-}
-
-/// t with P(|T| ≤ t) = `level` for Student's T.
-fn student_quantile(level: f64, degrees: f64) -> f64 {
-    /// The inverse of the incomplete beta function loses digits as the degrees grow, and beyond 10⁷ it
-    /// does not end. From here on the first term left out below is 10⁻¹¹ or less at a level of 99 %.
-    const MANY: f64 = 1e4;
-    if degrees < MANY {
-        let quantile = |t: StudentsT| t.inverse_cdf(0.5 * (1.0 + level));
-        return StudentsT::new(0.0, 1.0, degrees).map_or(f64::INFINITY, quantile);
-    }
-    // Cornish and Fisher's expansion, Abramowitz & Stegun 26.7.5.
-    let z = two_sided_quantile(level);
-    let square = z * z;
-    let first = (square + 1.0) * z / 4.0;
-    let second = ((5.0 * square + 16.0) * square + 3.0) * z / 96.0;
-    z + (first + second / degrees) / degrees
 }
 
 /// The quantile of sorted values at place `share` · (n + 1), counted from 1, interpolated.

@@ -1,10 +1,6 @@
 //! How sure is the area under the ROC curve?
 
-use std::f64::consts::SQRT_2;
-
-use statrs::function::erf::erfc;
-
-use super::interval::{Interval, ensure_level, two_sided_quantile};
+use super::interval::{Interval, ensure_level, student_p_value, student_quantile};
 use super::ranked::RankedScores;
 use super::rows::{Domain, Sum, WeightedRows};
 use super::sorted_rows::SortedRows;
@@ -22,7 +18,12 @@ use crate::core::Result;
 /// extension, right for rows drawn independently that stand for more or fewer rows of the population;
 /// so **a weight of 2 is not two rows** here, as one row carries less information than two.
 ///
-/// The interval is symmetric in logit(AUC), so that it stays within \[0, 1\] and covers well near 1.
+/// The interval is symmetric in logit(AUC), so that it stays within \[0, 1\] and covers well near 1;
+/// [`roc_auc_wald_interval`] is symmetric in the AUC. Few positives show too little of how placements vary: those of a
+/// good model are all near 1, until one is not. So the interval adds to the m placements of the positives one more of
+/// the largest variance that placements of this mean can have, AUC(1 − AUC); likewise to the n of the negatives; and takes
+/// Student's t with min(m, n) degrees of freedom. Without that, an interval at 95 % misses in 15 % of the samples for
+/// 3 to 12 positives and an AUC of 0.95; `docs/reliability.md` has the shares with it. The standard error is DeLong's.
 ///
 /// Where the sample has no variance, as at an AUC of exactly 0 or 1, the population has some, and the
 /// standard error is `None`. There all pairs of a positive and a negative are ranked alike, among them
@@ -57,6 +58,35 @@ pub fn roc_auc_interval(
     RankedScores::new(labels, scores, weights)?.roc_auc_interval(level)
 }
 
+/// The [`roc_auc`](super::roc_auc) with its standard error, and the interval AUC ± t · SE within \[0, 1\], with t of
+/// Student's distribution with min(m, n) − 1 degrees of freedom: DeLong's interval without a logit, as pROC's `ci.auc`
+/// prints it, where t is the normal quantile.
+///
+/// It misses more often than it says for a good model and few positives; [`roc_auc_interval`] does not.
+/// Where the sample has no variance, as there.
+///
+/// # Errors
+/// As [`roc_auc_interval`].
+///
+/// ```
+/// use imbalance::metrics::roc_auc_wald_interval;
+///
+/// let labels = [false, false, true, false, true, true];
+/// let auc = roc_auc_wald_interval(&labels, &[0.1, 0.2, 0.3, 0.4, 0.6, 0.7], None, 0.5)?;
+/// // t of 2 degrees of freedom at 50 % is √(2/3).
+/// let margin = (2.0_f64 / 3.0).sqrt() * auc.standard_error.unwrap();
+/// assert!((auc.lower - (auc.estimate - margin)).abs() < 1e-12);
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+pub fn roc_auc_wald_interval(
+    labels: &[bool],
+    scores: &[f64],
+    weights: Option<&[f64]>,
+    level: f64,
+) -> Result<Interval> {
+    RankedScores::new(labels, scores, weights)?.roc_auc_wald_interval(level)
+}
+
 /// Two AUCs on the same rows; see [`compare_roc_auc`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -68,7 +98,7 @@ pub struct PairedAuc {
     pub second: f64,
     /// First less second.
     pub difference: Interval,
-    /// Two-sided p-value of no difference; `None` where the standard error is not known.
+    /// Two-sided p-value of no difference; `None` where a difference was seen whose standard error is not known.
     pub p_value: Option<f64>,
 }
 
@@ -76,9 +106,12 @@ pub struct PairedAuc {
 /// two AUCs on the same rows.
 ///
 /// Weights as in [`roc_auc_interval`]. The interval is symmetric about the difference, and the p-value is
-/// that of a normal z = difference / standard error. Where the difference d has no variance in the sample,
-/// as for two models that rank all rows alike, standard error and p-value are `None` and the interval is
-/// q · d ± (1 − q), with q as in [`roc_auc_interval`]. Two sorts.
+/// that of t = difference / standard error, both by Student's t with min(m, n) − 1 degrees of freedom; m and n are the
+/// rows of each class, with weights their effective numbers.
+///
+/// Two models that rank all rows alike differ by exactly 0: the interval is \[0, 0\], and the p-value is 1. Where the
+/// difference d has no variance in the sample for another reason, the standard error is `None`, the interval is
+/// q · d ± (1 − q), with q as in [`roc_auc_interval`], and the p-value is 1 for d = 0 and else `None`. Two sorts.
 ///
 /// # Errors
 /// As [`roc_auc_interval`].
@@ -120,16 +153,29 @@ pub(crate) fn compare(one: &SortedRows, other: &SortedRows, level: f64) -> Resul
     }
     let estimate = first - second;
     let standard_error = standard_error(&seen);
+    let degrees = fewest(&seen) - 1.0;
     let (lower, upper) = match standard_error {
-        Some(error) => {
-            let margin = two_sided_quantile(level) * error;
-            ((estimate - margin).max(-1.0), (estimate + margin).min(1.0))
-        }
+        Some(error) => wald(estimate, error, -1.0, level, degrees),
+        None if estimate == 0.0 && ranks(one) == ranks(other) => (0.0, 0.0),
         None => unanimous(estimate, -1.0, &seen, level),
     };
-    let p_value = standard_error.map(|error| erfc((estimate / error).abs() / SQRT_2));
+    let p_value = match standard_error {
+        Some(error) => Some(student_p_value(estimate / error, degrees.max(1.0))),
+        None => (estimate == 0.0).then_some(1.0),
+    };
     let difference = Interval { estimate, standard_error, lower, upper, level };
     Ok(PairedAuc { first, second, difference, p_value })
+}
+
+/// The rank of each row of the caller; rows of equal score share one.
+fn ranks(rows: &SortedRows) -> Vec<usize> {
+    let mut ranks = vec![0; rows.len()];
+    let (mut rank, mut last) = (0, f64::NAN);
+    for ((score, _), row) in rows.rows() {
+        rank += usize::from(score != last);
+        (ranks[row], last) = (rank, score);
+    }
+    ranks
 }
 
 impl RankedScores {
@@ -139,6 +185,32 @@ impl RankedScores {
     /// [`Error::OneClass`](crate::Error::OneClass) if positives or negatives have no weight, and
     /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) unless 0 < `level` < 1.
     pub fn roc_auc_interval(&self, level: f64) -> Result<Interval> {
+        let (auc, standard_error, seen) = self.delong(level)?;
+        let (lower, upper) = match standard_error {
+            Some(_) => {
+                let error = cautious_error(auc, &seen);
+                logit_interval(auc, error, student_quantile(level, fewest(&seen)))
+            }
+            None => unanimous(auc, 0.0, &seen, level),
+        };
+        Ok(Interval { estimate: auc, standard_error, lower, upper, level })
+    }
+
+    /// See [`roc_auc_wald_interval`].
+    ///
+    /// # Errors
+    /// As [`roc_auc_interval`](Self::roc_auc_interval).
+    pub fn roc_auc_wald_interval(&self, level: f64) -> Result<Interval> {
+        let (auc, standard_error, seen) = self.delong(level)?;
+        let (lower, upper) = match standard_error {
+            Some(error) => wald(auc, error, 0.0, level, fewest(&seen) - 1.0),
+            None => unanimous(auc, 0.0, &seen, level),
+        };
+        Ok(Interval { estimate: auc, standard_error, lower, upper, level })
+    }
+
+    /// The AUC, its standard error, and what each class contributes to it.
+    fn delong(&self, level: f64) -> Result<(f64, Option<f64>, [Spread; 2])> {
         ensure_level(level)?;
         self.classes.ensure_both("the interval of ROC AUC")?;
         let auc = self.roc_auc()?;
@@ -150,11 +222,7 @@ impl RankedScores {
         });
         // Next to weights of 1e160 a row can move the variance, and not the AUC.
         let standard_error = standard_error(&seen).filter(|_| 0.0 < auc && auc < 1.0);
-        let (lower, upper) = match standard_error {
-            Some(error) => logit_interval(auc, error, two_sided_quantile(level)),
-            None => unanimous(auc, 0.0, &seen, level),
-        };
-        Ok(Interval { estimate: auc, standard_error, lower, upper, level })
+        Ok((auc, standard_error, seen))
     }
 }
 
@@ -163,6 +231,12 @@ fn logit_interval(estimate: f64, standard_error: f64, z: f64) -> (f64, f64) {
     let factor = (z * standard_error / (estimate * (1.0 - estimate))).exp();
     let odds = |factor: f64| estimate / (estimate + (1.0 - estimate) * factor);
     (odds(factor), odds(1.0 / factor))
+}
+
+/// Ends of estimate ± t · standard error, in a range from `least` to 1.
+fn wald(estimate: f64, error: f64, least: f64, level: f64, degrees: f64) -> (f64, f64) {
+    let margin = student_quantile(level, degrees.max(1.0)) * error;
+    ((estimate - margin).max(least), (estimate + margin).min(1.0))
 }
 
 /// The part of the variance that the rows of a class contribute.
@@ -195,6 +269,20 @@ impl Spread {
     }
 }
 
+/// The rows of the class that has fewer of them.
+fn fewest(seen: &[Spread; 2]) -> f64 {
+    seen.iter().map(Spread::effective_rows).fold(f64::INFINITY, f64::min)
+}
+
+/// The standard error with one more placement of the largest variance in each class; see [`roc_auc_interval`].
+fn cautious_error(auc: f64, seen: &[Spread; 2]) -> f64 {
+    let variance = seen.iter().map(|class| {
+        let m = class.effective_rows();
+        ((m - 1.0) * class.variance().unwrap_or(0.0) + auc * (1.0 - auc) / m) / m
+    });
+    variance.sum::<f64>().sqrt()
+}
+
 /// The standard error from negatives and positives; `None` where they have no variance.
 fn standard_error([negative, positive]: &[Spread; 2]) -> Option<f64> {
     let variance = negative.variance()? + positive.variance()?;
@@ -207,8 +295,7 @@ fn unanimous(value: f64, least: f64, seen: &[Spread; 2], level: f64) -> (f64, f6
     if seen.iter().any(|class| class.rows < 2) {
         return (least, 1.0);
     }
-    let pairs = seen.iter().map(Spread::effective_rows).fold(f64::INFINITY, f64::min);
-    let same = (0.5 * (1.0 - level)).powf(1.0 / pairs);
+    let same = (0.5 * (1.0 - level)).powf(1.0 / fewest(seen));
     (same * value + (1.0 - same) * least, same * value + (1.0 - same))
 }
 

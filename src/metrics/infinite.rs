@@ -1,4 +1,4 @@
-//! Numbers that can be +∞, for formats without infinity: JSON has `null` for it.
+//! Numbers that can be infinite, for formats without infinity: JSON has `null` for it.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -30,5 +30,23 @@ pub(super) mod list {
     ) -> Result<Vec<f64>, D::Error> {
         let values = Vec::<Option<f64>>::deserialize(deserializer)?;
         Ok(values.into_iter().map(|value| value.unwrap_or(f64::INFINITY)).collect())
+    }
+}
+
+/// Numbers that can be −∞.
+pub(super) mod negative {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(in crate::metrics) fn serialize<S: Serializer>(
+        value: &f64,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        super::serialize(value, serializer)
+    }
+
+    pub(in crate::metrics) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<f64, D::Error> {
+        Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NEG_INFINITY))
     }
 }

@@ -1,6 +1,7 @@
 //! Estimates with their uncertainty.
 
-use statrs::function::erf::erfc_inv;
+use statrs::distribution::{Continuous, ContinuousCDF, StudentsT};
+use statrs::function::erf::{erfc, erfc_inv};
 
 use crate::core::{Error, Result};
 
@@ -13,9 +14,11 @@ pub struct Interval {
     pub estimate: f64,
     /// Its standard error; `None` where the rows do not determine it.
     pub standard_error: Option<f64>,
-    /// Lower end of the interval.
+    /// Lower end of the interval; −∞ where the rows do not bound it.
+    #[cfg_attr(feature = "serde", serde(with = "super::infinite::negative"))]
     pub lower: f64,
-    /// Upper end of the interval.
+    /// Upper end of the interval; +∞ where the rows do not bound it.
+    #[cfg_attr(feature = "serde", serde(with = "super::infinite"))]
     pub upper: f64,
     /// How often such an interval contains the truth, for example 0.95.
     pub level: f64,
@@ -49,4 +52,38 @@ pub(super) fn ensure_level(level: f64) -> Result<()> {
 /// z with P(|Z| ≤ z) = `level` for a standard normal Z.
 pub(super) fn two_sided_quantile(level: f64) -> f64 {
     std::f64::consts::SQRT_2 * erfc_inv(1.0 - level)
+}
+
+/// t with P(|T| ≤ t) = `level` for Student's T.
+pub(super) fn student_quantile(level: f64, degrees: f64) -> f64 {
+    /// The inverse of the incomplete beta function loses digits as the degrees grow, and beyond 10⁷ it
+    /// does not end. From here on the first term left out below is 10⁻¹¹ or less at a level of 99 %.
+    const MANY: f64 = 1e4;
+    if degrees < MANY {
+        let quantile = |law: StudentsT| match level {
+            // The density is level near 0, and the inverse has lost its digits there.
+            ..1e-6 => 0.5 * level / law.pdf(0.0),
+            _ => law.inverse_cdf(0.5 * (1.0 + level)),
+        };
+        return StudentsT::new(0.0, 1.0, degrees).map_or(f64::INFINITY, quantile);
+    }
+    // Cornish and Fisher's expansion, Abramowitz & Stegun 26.7.5.
+    let z = two_sided_quantile(level);
+    let square = z * z;
+    let first = (square + 1.0) * z / 4.0;
+    let second = ((5.0 * square + 16.0) * square + 3.0) * z / 96.0;
+    z + (first + second / degrees) / degrees
+}
+
+/// P(|T| ≥ t) for Student's T.
+pub(super) fn student_p_value(t: f64, degrees: f64) -> f64 {
+    /// From here on Student's T is a normal variable to the terms below: Abramowitz & Stegun 26.7.8, whose error is
+    /// below 10⁻⁸.
+    const MANY: f64 = 1e4;
+    let t = t.abs();
+    if degrees < MANY {
+        return StudentsT::new(0.0, 1.0, degrees).map_or(1.0, |law| 2.0 * law.cdf(-t));
+    }
+    let z = t * (1.0 - 0.25 / degrees) / (1.0 + t * t / (2.0 * degrees)).sqrt();
+    erfc(z / std::f64::consts::SQRT_2)
 }

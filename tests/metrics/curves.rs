@@ -5,7 +5,7 @@ use imbalance::metrics::{
     Bootstrap, Interval, ProbabilityScale, RankedScores, RocPoint, ThresholdRule, brier_score,
     calibration_line, compare_roc_auc, confusion, ece, lift_at, log_loss, normalised_entropy,
     precision_at_k, predicted_over_observed, quantile_bins, recall_at_k, roc_auc_interval,
-    slices_by_category, slices_by_period, smooth_ece,
+    roc_auc_wald_interval, slices_by_category, slices_by_period, smooth_ece,
 };
 use imbalance::{Attribute, Error, Folds};
 use proptest::prelude::*;
@@ -183,9 +183,12 @@ mod reference {
                 );
             }
             let auc = roc_auc_interval(y, p, Some(w), 0.95).unwrap();
-            // The normal quantile is statrs', to 1e-11 or better.
+            // Student's quantile is statrs', to 1e-11 or better.
             assert_close(auc.lower, pair("interval")[0], 1e-10, name);
             assert_close(auc.upper, pair("interval")[1], 1e-10, name);
+            let auc = roc_auc_wald_interval(y, p, Some(w), 0.95).unwrap();
+            assert_close(auc.lower, pair("wald_interval")[0], 1e-10, name);
+            assert_close(auc.upper, pair("wald_interval")[1], 1e-10, name);
             let paired = compare_roc_auc(y, p, &other, Some(w), 0.95).unwrap();
             let error = expected["difference_error"].as_f64().unwrap();
             assert_close(paired.difference.standard_error.unwrap(), error, 1e-12, name);
@@ -738,10 +741,17 @@ mod laws {
         assert_eq!((pair.difference.standard_error, pair.p_value), (None, None));
         assert_close(pair.difference.lower, 2.0 * bound - 1.0, 1e-15, "lower");
         assert_eq!((pair.difference.estimate, pair.difference.upper), (1.0, 1.0));
-        let same = compare_roc_auc(&labels, &rising, &rising, None, 0.95).unwrap().difference;
-        assert_eq!((same.estimate, same.standard_error), (0.0, None));
-        assert_close(same.upper, 1.0 - bound, 1e-15, "upper");
-        assert_eq!(same.lower, -same.upper);
+        // The same ranking twice, by other scores, and ties that differ.
+        let stretched: Vec<f64> = rising.iter().map(|s| s * s).collect();
+        let same = compare_roc_auc(&labels, &rising, &stretched, None, 0.95).unwrap();
+        let Interval { estimate, standard_error, lower, upper, .. } = same.difference;
+        assert_eq!((estimate, standard_error, lower, upper), (0.0, None, 0.0, 0.0));
+        assert_eq!(same.p_value, Some(1.0));
+        let tied: Vec<f64> = labels.iter().map(|&y| f64::from(u8::from(y))).collect();
+        let other = compare_roc_auc(&labels, &rising, &tied, None, 0.95).unwrap();
+        assert_eq!((other.difference.estimate, other.p_value), (0.0, Some(1.0)));
+        assert_close(other.difference.upper, 1.0 - bound, 1e-15, "upper");
+        assert_eq!(other.difference.lower, -other.difference.upper);
 
         // Weights that do not differ within a class change nothing, others leave fewer rows.
         let halves: Vec<f64> = labels.iter().map(|&y| if y { 0.5 } else { 8.0 }).collect();
@@ -1379,6 +1389,73 @@ mod uncertainty {
         assert!(matches!(none, Err(Error::OneClass { .. })));
         let infinite = bootstrap.intervals(&labels, &p, None, |rows| Ok([rows.log_loss()?]));
         assert!(matches!(infinite, Err(Error::Numerical { .. })));
+    }
+
+    #[test]
+    fn one_unit_of_a_class_bounds_nothing() {
+        // Finding A5: one positive, row 7, among 400 rows; then one negative, then all positives in one group.
+        let p: Vec<f64> = (0..400)
+            .map(|i| if i == 7 { 0.009 } else { 1e-5 + f64::from(7919 * i % 400) * 2.5e-5 })
+            .collect();
+        let bootstrap = Bootstrap::new(100, 5).unwrap();
+        let auc = |bootstrap: &Bootstrap<'_>, labels: &[bool]| {
+            bootstrap.intervals(labels, &p, None, |rows| Ok([rows.roc_auc()?])).unwrap()[0]
+        };
+        let labels: Vec<bool> = (0..400).map(|i| i == 7).collect();
+        let flipped: Vec<bool> = labels.iter().map(|y| !y).collect();
+        let four: Vec<bool> = (0..400).map(|i| i < 4).collect();
+        let groups: Vec<u32> = (0..400).map(|i| i / 10).collect();
+        let grouped = bootstrap.clone().by_group(&groups);
+        for interval in [auc(&bootstrap, &labels), auc(&bootstrap, &flipped), auc(&grouped, &four)]
+        {
+            assert_eq!(interval.standard_error, None);
+            assert_eq!((interval.lower, interval.upper), (f64::NEG_INFINITY, f64::INFINITY));
+            let text = serde_json::to_string(&interval).unwrap();
+            assert_eq!(serde_json::from_str::<Interval>(&text).unwrap(), interval);
+        }
+        assert_close(auc(&bootstrap, &labels).estimate, 0.8997, 1e-4, "AUC");
+        let delong = roc_auc_interval(&labels, &p, None, 0.95).unwrap();
+        assert_eq!((delong.lower, delong.upper), (0.0, 1.0));
+        // The four as rows: replicates show their spread.
+        assert!(auc(&bootstrap, &four).standard_error.unwrap() > 0.0);
+    }
+
+    /// How often intervals of two models of noise leave out 0, and how often the interval of an AUC of 0.95 leaves it out
+    /// by DeLong: [bootstrap, DeLong's test, DeLong's interval].
+    fn false_alarms(positives: usize, samples: u32, stream: &mut Stream) -> [f64; 3] {
+        let labels: Vec<bool> = (0..positives + 200).map(|row| row < positives).collect();
+        let mut alarms = [0; 3];
+        for sample in 0..samples {
+            let mut noise = || -> Vec<f64> { labels.iter().map(|_| stream.normal()).collect() };
+            let (first, second, third) = (noise(), noise(), noise());
+            // Φ(2.326/√2) = 0.95.
+            let good: Vec<f64> = third
+                .iter()
+                .zip(&labels)
+                .map(|(z, &y)| z + 2.326_174_3 * f64::from(u8::from(y)))
+                .collect();
+            let bootstrap = Bootstrap::new(99, u64::from(sample)).unwrap();
+            let auc = |rows: &RankedScores| Ok([rows.roc_auc()?]);
+            let [difference] =
+                bootstrap.differences(&labels, [&first, &second], None, auc).unwrap();
+            let pair = compare_roc_auc(&labels, &first, &second, None, 0.95).unwrap();
+            let single = roc_auc_interval(&labels, &good, None, 0.95).unwrap();
+            assert_eq!(pair.p_value.is_some_and(|p| p < 0.05), !pair.difference.contains(0.0));
+            alarms[0] += u32::from(!difference.contains(0.0));
+            alarms[1] += u32::from(!pair.difference.contains(0.0));
+            alarms[2] += u32::from(!single.contains(0.95));
+        }
+        alarms.map(|count| f64::from(count) / f64::from(samples))
+    }
+
+    #[test]
+    fn few_positives_raise_few_false_alarms() {
+        let mut stream = Stream(21);
+        for positives in [1, 2, 3, 5] {
+            let shares = false_alarms(positives, 400, &mut stream);
+            // At most 7 %, and 3 standard errors of 400 samples at that share, 3.8 %.
+            assert!(shares.iter().all(|&share| share < 0.108), "{positives}: {shares:?}");
+        }
     }
 
     #[test]
