@@ -4,7 +4,7 @@ use std::f64::consts::LN_2;
 
 use super::apply::{Line, LogOdds, apply_log_odds, times};
 use super::monotone_line::{MonotoneLine, ensure_finite, ensure_overlap};
-use super::report::Solution;
+use super::report::{Solution, says_nothing};
 use super::{
     BuiltInMap, Calibration, CalibrationMap, CalibrationReport, CalibrationSet, Calibrator, Scale,
     TrainingContext,
@@ -291,6 +291,9 @@ impl CalibrationMap for BetaMap {
 
     fn describe(&self) -> String {
         let Self { a, b, c } = self;
+        if *a == 0.0 && *b == 0.0 {
+            return format!("beta calibration: {}", says_nothing(*c));
+        }
         format!("beta calibration: {a:.4} ln p − {b:.4} ln(1 − p) {c:+.4}")
     }
 

@@ -11,9 +11,10 @@ use super::{
     BuiltInMap, Calibration, CalibrationMap, CalibrationReport, CalibrationSet, Calibrator, Scale,
     TrainingContext,
 };
-use crate::core::Result;
+use crate::core::{Error, Result};
 use crate::exec::parallel;
 use crate::exec::simd::{TILE, Work, vectorised};
+use crate::fit::mean_and_deviation;
 use crate::fit::newton::{At, Minimum, Scoring, fisher_scoring};
 use crate::metrics::{ScoreGroup, score_groups};
 use crate::numerics::incomplete_beta::{
@@ -89,7 +90,8 @@ impl Calibrator for BetaCdf {
     /// - As for [`CalibrationSet::representative`].
     /// - [`CertainScores`](crate::Error::CertainScores) for an infinite logit in a row with weight.
     /// - [`SeparatedScores`](crate::Error::SeparatedScores) if the likelihood has no maximum.
-    /// - [`Numerical`](crate::Error::Numerical) if the scores all but separate the classes, so that α and β are
+    /// - [`Numerical`](crate::Error::Numerical) if the scores hardly differ, by a standard deviation below 10⁻⁴, which
+    ///   only α and β beyond some 10⁴ could follow; if the scores all but separate the classes, so that α and β are
     ///   beyond some 10⁶, or if scores or weights are many orders of magnitude apart, and no maximum is found.
     fn fit(
         &self,
@@ -100,6 +102,7 @@ impl Calibrator for BetaCdf {
         ensure_finite(NAME, rows)?;
         let (map, solution) = if rises(rows) {
             ensure_overlap(NAME, rows, |z| z)?;
+            ensure_spread(rows)?;
             fitted(rows)?
         } else {
             let bounds = vec!["alpha = 0".into(), "beta = 0".into()];
@@ -115,6 +118,21 @@ impl Calibrator for BetaCdf {
         let report = CalibrationReport::of_logits(NAME, rows, solution, |z| map.logit(z));
         Ok(Calibration::learned(map, report))
     }
+}
+
+/// Refuses scores that hardly differ: α and β grow like the inverse of their spread, and the terms of the fraction
+/// with them.
+fn ensure_spread(rows: &CalibrationSet<'_>) -> Result<()> {
+    let [_, deviation] = mean_and_deviation(rows.sample());
+    if deviation >= 1e-4 {
+        return Ok(());
+    }
+    Err(Error::Numerical {
+        what: "the standard deviation of the scores".into(),
+        value: deviation,
+        remedy: "scores that hardly differ take an α and β beyond some 10⁴ to follow: take `PlattScaling` or \
+                 `BetaCalibration`",
+    })
 }
 
 /// Whether the positives have the higher mean logit, which decides if any map of the family is better

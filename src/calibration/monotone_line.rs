@@ -82,10 +82,13 @@ pub(super) fn ensure_overlap_both_ways(
     Ok(())
 }
 
-/// Refuses rows with weight whose logit is infinite.
+/// Scores that differ from 0 or among each other by less than this have no slope in the range of `f64`.
+const TINY: f64 = 1e-290;
+
+/// Refuses infinite logits in rows with weight, naming the first, and logits too small to be told apart.
 pub(super) fn ensure_finite(calibrator: &'static str, rows: &CalibrationSet<'_>) -> Result<()> {
     if parallel::position(rows.logits(), |logit| !logit.is_finite()).is_none() {
-        return Ok(());
+        return ensure_apart(rows);
     }
     let logits = rows.logits().iter().enumerate();
     let mut certain = logits.filter(|&(row, z)| z.is_infinite() && rows.weight(row) > 0.0);
@@ -93,4 +96,25 @@ pub(super) fn ensure_finite(calibrator: &'static str, rows: &CalibrationSet<'_>)
         let rows = 1 + certain.count();
         Err(Error::CertainScores { calibrator, rows, row, logit })
     })
+}
+
+/// Refuses logits that differ, from 0 or among each other, by too little for the slope of a map.
+fn ensure_apart(rows: &CalibrationSet<'_>) -> Result<()> {
+    let sizes = |[negatives, positives]: &[Range; 2]| {
+        let Range { low, high } = negatives.with(*positives);
+        [high - low, high.max(-low)]
+    };
+    let apart = |ranges: &[Range; 2]| sizes(ranges).iter().all(|&size| size >= TINY);
+    let ranges = rows.sample().class_ranges(|z| z, apart);
+    match sizes(&ranges)
+        .into_iter()
+        .find(|size| (f64::MIN_POSITIVE * f64::EPSILON..TINY).contains(size))
+    {
+        None => Ok(()),
+        Some(value) => Err(Error::Numerical {
+            what: "the largest difference of the scores".into(),
+            value,
+            remedy: "no slope within the range of f64 tells them apart: multiply them by a constant",
+        }),
+    }
 }

@@ -11,6 +11,7 @@ use crate::core::Fixed;
 use crate::exec::accumulate::{Accumulate, accumulate};
 use crate::exec::parallel;
 use crate::exec::simd::{LANES, Work, lanes, total, vectorised};
+use crate::numerics::sigmoid;
 use crate::numerics::vector::probability_and_loss;
 
 /// The parameters that a calibrator learned, and how well its map fits the rows it learned from.
@@ -275,4 +276,13 @@ pub(super) fn write_solution(
         write!(f, "\n  at a bound: {}", bounds.join(", "))?;
     }
     Ok(())
+}
+
+/// A map that gives every score the same log-odds, in words.
+pub(super) fn says_nothing(log_odds: f64) -> String {
+    format!(
+        "every probability is {:.6}, whatever the score: the scores rank the wrong way round or, for a map without an \
+         intercept, are too far off in the mean; see that they are of this model, and take Platt scaling",
+        sigmoid(log_odds)
+    )
 }

@@ -3,7 +3,7 @@
 use super::apply::Line;
 use super::beta::ensure_overlap_at_half;
 use super::monotone_line::{MonotoneLine, ensure_finite};
-use super::report::Solution;
+use super::report::{Solution, says_nothing};
 use super::{
     BuiltInMap, Calibration, CalibrationMap, CalibrationReport, CalibrationSet, Calibrator, Scale,
     TrainingContext,
@@ -138,6 +138,9 @@ impl CalibrationMap for TemperatureMap {
     }
 
     fn describe(&self) -> String {
+        if self.line.slope == 0.0 {
+            return format!("temperature scaling: {}", says_nothing(self.line.intercept));
+        }
         format!("temperature scaling: σ(z/{:.4} {:+.4})", self.temperature(), self.offset())
     }
 

@@ -213,13 +213,17 @@ pub enum Error {
 
     /// The classes can be separated, so the likelihood has no maximum.
     #[error(
-        "the features or scores separate the classes {kind}, so without a penalty the coefficients \
+        "the features or scores separate the classes {kind}{}, so without a penalty the coefficients \
          grow without bound; set a positive `l2` where there is one, use Firth's penalised \
-         likelihood (`RareEvents::firth`), or drop or merge what predicts perfectly"
+         likelihood (`RareEvents::firth`), or drop or merge what predicts perfectly",
+        .column.map_or_else(String::new, |column| format!(" (column {column} does so alone)"))
     )]
     Separation {
         /// Whether all rows are predicted perfectly, or some.
         kind: Separation,
+        /// The first column, counted from 0, that separates the classes by itself; `None` if it takes several, or
+        /// for scores.
+        column: Option<usize>,
     },
 
     /// Scores separate the classes, so a calibrator's likelihood has no maximum.

@@ -8,7 +8,7 @@ use ndarray::Array2;
 
 use super::Sample;
 use super::newton::{At, Minimum, newton};
-use crate::core::Result;
+use crate::core::{Error, Result};
 use crate::exec::accumulate::{Accumulate, accumulate};
 use crate::exec::parallel;
 use crate::exec::simd::{LANES, Work, lanes, total, vectorised};
@@ -86,7 +86,21 @@ impl BoundedLogit {
             Some(Ok(found)) => found,
             _ => rows.minimise(&rows, cold, None)?,
         };
-        Ok(rows.in_columns(&found))
+        rows.in_columns(&found).ensure_finite()
+    }
+
+    /// Refuses coefficients that f64 does not hold, because the columns differ by too little.
+    pub(super) fn ensure_finite(self) -> Result<Self> {
+        let all = self.coefficients.iter().copied().chain([self.intercept]);
+        let bad = { all }.find(|c| !c.is_finite());
+        match bad {
+            None => Ok(self),
+            Some(value) => Err(Error::Numerical {
+                what: "a coefficient of the score".into(),
+                value,
+                remedy: "the scores differ by too little for f64: multiply them by a constant",
+            }),
+        }
     }
 
     /// The standard error of a coefficient or, after the last, of the intercept; none at a bound.

@@ -56,7 +56,7 @@ impl Penalised {
                 }
             }
         }
-        Ok(Self { fit: rows.in_columns(&found), lambda, effective_df })
+        Ok(Self { fit: rows.in_columns(&found).ensure_finite()?, lambda, effective_df })
     }
 }
 

@@ -354,6 +354,7 @@ fn ensure_one_line(sample: Sample<'_>) -> Result<()> {
     let touch = positives.low == negatives.high || positives.high == negatives.low;
     Err(Error::Separation {
         kind: if touch { Separation::QuasiComplete } else { Separation::Complete },
+        column: None,
     })
 }
 

@@ -4,3 +4,4 @@ mod calibrators;
 mod conformance;
 mod fixtures;
 mod prior_correction;
+mod scale;

@@ -582,13 +582,13 @@ mod errors {
     #[test]
     fn no_calibration_line() {
         let complete = calibration_line(&[false, false, true], &[0.1, 0.2, 0.3], None);
-        assert!(matches!(complete, Err(Error::Separation { kind: Separation::Complete })));
+        assert!(matches!(complete, Err(Error::Separation { kind: Separation::Complete, .. })));
         let falling = calibration_line(&[true, false, false], &[0.1, 0.2, 0.3], None);
-        assert!(matches!(falling, Err(Error::Separation { kind: Separation::Complete })));
+        assert!(matches!(falling, Err(Error::Separation { kind: Separation::Complete, .. })));
         let quasi = calibration_line(&[false, false, true, true], &[0.1, 0.2, 0.2, 0.3], None);
-        assert!(matches!(quasi, Err(Error::Separation { kind: Separation::QuasiComplete })));
+        assert!(matches!(quasi, Err(Error::Separation { kind: Separation::QuasiComplete, .. })));
         let quasi = calibration_line(&LABELS, &[0.2, 0.2, 0.3], None);
-        assert!(matches!(quasi, Err(Error::Separation { kind: Separation::QuasiComplete })));
+        assert!(matches!(quasi, Err(Error::Separation { kind: Separation::QuasiComplete, .. })));
 
         let constant = calibration_line(&LABELS, &HALVES, None).unwrap_err();
         assert!(matches!(constant, Error::InvalidArgument { argument: "probabilities", .. }));

@@ -481,7 +481,7 @@ fn separable_classes_are_an_error_without_a_penalty_and_fine_with_one() {
         (&wider, Separation::Complete),
     ] {
         let error = plain_fit(&quarter(x), 0.0).unwrap_err();
-        assert!(matches!(error, Error::Separation { kind: found } if found == kind), "{error}");
+        assert!(matches!(error, Error::Separation { kind: found, .. } if found == kind), "{error}");
         assert!(error.to_string().contains("set a positive `l2`"));
         let fitted = plain_fit(&quarter(x), 1.0).unwrap();
         assert!(fitted.diagnostics().converged() && fitted.intercept().is_finite());
@@ -500,7 +500,7 @@ fn a_rare_column_without_a_positive_separates_in_part_among_many_columns() {
         plain_fit(&data, l2)
     };
     let error = fit(&|i| i % 300 != 299 && mixed(i), 0.0).unwrap_err();
-    assert!(matches!(error, Error::Separation { kind: Separation::QuasiComplete }), "{error}");
+    assert!(matches!(error, Error::Separation { kind: Separation::QuasiComplete, .. }), "{error}");
     assert!(fit(&|i| i % 300 != 299 && mixed(i), 1.0).unwrap().diagnostics().converged());
     // With all levels mixed the rates are each level's own.
     let fitted = fit(&mixed, 0.0).unwrap();

@@ -4,5 +4,6 @@ mod ftrl;
 mod gbdt;
 mod inference;
 mod logistic;
+mod scale;
 #[path = "../../examples/rare_events_study/mod.rs"]
 mod study;

@@ -9,6 +9,7 @@ mod line_search;
 mod objective;
 mod outer_products;
 mod proximal;
+mod scale;
 mod separation;
 mod trust_region;
 
@@ -20,6 +21,7 @@ use objective::FORM_UP_TO;
 pub use objective::Objective;
 pub(super) use objective::RowAt;
 pub(super) use outer_products::quadratic_forms;
+pub(super) use scale::Units;
 use trust_region::{GAP, Solution};
 
 use super::linear::{FitDetails, FittedLinear, LinearModel};
@@ -195,12 +197,39 @@ impl LogisticRegression {
     }
 }
 
-impl Model for LogisticRegression {
-    type Fitted = FittedLogisticRegression;
+impl LogisticRegression {
+    /// The fit of the rows in these units, taken back to the columns and weights given. `None` where the penalties leave
+    /// the range of f64 in such units.
+    fn fit_in(
+        &self,
+        units: Units,
+        train: &Dataset<'_>,
+        loss: &dyn Loss,
+        run: &Run,
+    ) -> Result<Option<FittedLogisticRegression>> {
+        let penalised = self.l2 > 0.0 || self.l1 > 0.0;
+        let units = if penalised { units.in_common() } else { units };
+        let Some([l2, l1]) = units.penalties(self.l2, self.l1) else { return Ok(None) };
+        if let Some(start) = &self.start {
+            train.features().ensure_columns(start.coefficients().len())?;
+        }
+        let start = self.start.as_ref().map(|start| units.enter(start)).transpose()?;
+        let inside = Self { l2, l1, start, ..self.clone() };
+        let loss = loss.resolve(&train.totals())?;
+        let mut fitted = inside.fit_ordinary(&units.divide(train)?, &*loss, run)?;
+        units.leave(&mut fitted.linear.coefficients)?;
+        (fitted.details.l2, fitted.details.l1) = (self.l2, self.l1);
+        fitted.details.diagnostics.objective *= units.weight;
+        fitted.details.diagnostics.gradient_norm *= units.weight;
+        Ok(Some(fitted))
+    }
 
-    fn fit(&self, train: &Dataset<'_>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
-        let totals = train.totals();
-        totals.ensure_both("logistic regression")?;
+    fn fit_ordinary(
+        &self,
+        train: &Dataset<'_>,
+        loss: &dyn Loss,
+        run: &Run,
+    ) -> Result<FittedLogisticRegression> {
         let objective = Objective::new(train, loss, self.l2, self.intercept)?;
 
         let start = match &self.start {
@@ -225,6 +254,21 @@ impl Model for LogisticRegression {
             linear: LinearModel::from_theta(solution.theta, train.columns()),
             details,
         })
+    }
+}
+
+impl Model for LogisticRegression {
+    type Fitted = FittedLogisticRegression;
+
+    fn fit(&self, train: &Dataset<'_>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
+        let totals = train.totals();
+        totals.ensure_both("logistic regression")?;
+        if let Some(units) = Units::of(train)
+            && let Some(fitted) = self.fit_in(units, train, loss, run)?
+        {
+            return Ok(fitted);
+        }
+        self.fit_ordinary(train, loss, run)
     }
 }
 

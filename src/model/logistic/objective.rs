@@ -72,6 +72,17 @@ pub(super) enum Curvature {
     Unknown,
 }
 
+/// Refuses slopes that are no numbers, which no step can be taken by.
+pub(super) fn ensure_slopes(loss: &dyn Loss, slopes: impl IntoIterator<Item = f64>) -> Result<()> {
+    if slopes.into_iter().any(f64::is_nan) {
+        return Err(Error::Contract {
+            stage: format!("{loss:?}"),
+            problem: "its derivatives are not finite numbers at every finite logit".into(),
+        });
+    }
+    Ok(())
+}
+
 /// Columns up to which the Hessian is formed: its n·d² / 2 multiplications then cost about as much as the
 /// passes over memory that conjugate gradients would need instead.
 pub(super) const FORM_UP_TO: usize = 256;
@@ -134,6 +145,10 @@ impl<'a> Objective<'a> {
 
     pub(super) fn loss(&self) -> &dyn Loss {
         &*self.loss
+    }
+
+    pub(super) fn data(&self) -> &Dataset<'_> {
+        self.data
     }
 
     pub(super) fn l2(&self) -> f64 {

@@ -6,8 +6,8 @@
 
 use ndarray::Array2;
 
-use super::objective::{Objective, RowAt};
-use super::trust_region::{GAP, ROUNDING, Solution};
+use super::objective::{Objective, RowAt, ensure_slopes};
+use super::trust_region::{GAP, ROUNDING, Solution, norm};
 use super::{Diagnostics, StopReason, collinearity};
 use crate::core::{Error, FeaturesView, Matrix, Progress, Result, Run, Scalar, sparse_row, visit};
 
@@ -57,6 +57,7 @@ pub(super) fn minimise(
             remedy: "offsets, weights or features are too large to add up; scale them",
         });
     }
+    ensure_slopes(objective.loss(), derivatives(&at))?;
     let columns = (!objective.forms_hessian()).then(|| Columns::of(objective.design.features()));
     let mut passes = 1;
     let mut iterations = 0;
@@ -98,6 +99,7 @@ pub(super) fn minimise(
         let moved = accepted.is_some();
         if let Some(next) = accepted {
             at = with_gradient(next);
+            ensure_slopes(objective.loss(), derivatives(&at))?;
             passes += 1;
         }
         if converged {
@@ -114,10 +116,15 @@ pub(super) fn minimise(
     // (Tibshirani 2013): the others are zero in every solution.
     const NEARLY: f64 = 1.0 - 1e-4;
     let collinearity = collinearity::look(objective, |j| at.gradient[j].abs() >= NEARLY * l1);
-    let gradient_norm = subgradient(&at, penalised, l1).map(|g| g * g).sum::<f64>().sqrt();
+    let gradient_norm = norm(subgradient(&at, penalised, l1));
     let diagnostics =
         Diagnostics { objective: at.value, gradient_norm, iterations, passes, collinearity, stop };
     Ok(Solution { theta: at.theta, diagnostics })
+}
+
+/// The derivatives of the loss at every row.
+fn derivatives(at: &At) -> impl Iterator<Item = f64> {
+    at.rows.iter().flat_map(|row| [row.gradient, row.hessian])
 }
 
 /// Share of a model's decrease so far below which the gain of a sweep ends the sweeps, near the minimum.
@@ -313,7 +320,7 @@ impl Columns {
 }
 
 /// The subgradient of least norm: zero at the minimum and only there.
-fn subgradient(at: &At, penalised: usize, l1: f64) -> impl Iterator<Item = f64> + '_ {
+fn subgradient(at: &At, penalised: usize, l1: f64) -> impl Iterator<Item = f64> + Clone + '_ {
     at.gradient.iter().zip(&at.theta).enumerate().map(move |(j, (&g, &c))| {
         if j >= penalised {
             g

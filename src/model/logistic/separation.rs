@@ -1,8 +1,9 @@
 //! Classes that the features separate, so that no finite coefficients minimise the loss.
 
 use super::objective::{At, Objective};
-use crate::core::{Error, Result, Separation};
+use crate::core::{Dataset, Error, Result, Separation};
 use crate::loss::Loss;
+use crate::model::row_sums::Extremes;
 
 /// Whether a loss falls for ever as the logit of a row grows towards the row's own label, so that separated
 /// classes leave it without a minimum. Cross-entropy does; smoothed labels and squares rise again far out, and
@@ -37,9 +38,10 @@ impl SeparationCheck {
     }
 
     /// Refuses coefficients that predict the label of every row: they prove that the minimum is at infinity.
-    pub(super) fn ensure_not_complete(&self, at: &At) -> Result<()> {
+    pub(super) fn ensure_not_complete(&self, objective: &Objective<'_>, at: &At) -> Result<()> {
         if self.possible && at.margin > 0.0 {
-            return Err(Error::Separation { kind: Separation::Complete });
+            let column = separating_column(objective.data(), |low, high| low < high);
+            return Err(Error::Separation { kind: Separation::Complete, column });
         }
         Ok(())
     }
@@ -59,8 +61,38 @@ impl SeparationCheck {
         }
         let moves = objective.design.logit_moves(last_step);
         if moves.greatest > VISIBLE && -moves.least < 1e-3 * moves.greatest {
-            return Err(Error::Separation { kind: Separation::QuasiComplete });
+            let column = separating_column(objective.data(), |low, high| low <= high);
+            return Err(Error::Separation { kind: Separation::QuasiComplete, column });
         }
         Ok(())
     }
+}
+
+/// The first column whose entries of one class all lie `below` those of the other, over rows with a weight.
+fn separating_column(data: &Dataset<'_>, below: fn(f64, f64) -> bool) -> Option<usize> {
+    let columns = data.columns();
+    let mut rows = [0_usize; 2];
+    let mut stored = [vec![0_usize; columns], vec![0_usize; columns]];
+    let none = Extremes { least: f64::INFINITY, greatest: f64::NEG_INFINITY };
+    let mut ranges = [vec![none; columns], vec![none; columns]];
+    let weighted = |row: usize| data.weights().is_none_or(|weights| weights[row] > 0.0);
+    for (row, entries) in data.features().rows().enumerate().filter(|(row, _)| weighted(*row)) {
+        let class = usize::from(data.labels()[row]);
+        rows[class] += 1;
+        for (column, value) in entries.entries() {
+            stored[class][column] += 1;
+            ranges[class][column].include(value);
+        }
+    }
+    for class in 0..2 {
+        // Entries that are not stored are zeros.
+        let absent = (0..columns).filter(|&column| stored[class][column] < rows[class]);
+        absent.for_each(|column| ranges[class][column].include(0.0));
+    }
+    let [negatives, positives] = &ranges;
+    (0..columns).find(|&column| {
+        let [a, b] = [negatives[column], positives[column]];
+        let constant = a.least.min(b.least) == a.greatest.max(b.greatest);
+        !constant && (below(a.greatest, b.least) || below(b.greatest, a.least))
+    })
 }

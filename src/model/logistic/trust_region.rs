@@ -12,7 +12,7 @@
 //! 1990, Strakoš & Tichý 2002, Meurant & Tichý 2013 (how exactly to solve each model, and how to tell).
 
 use super::cholesky::Cholesky;
-use super::objective::{At, Curvature, Objective};
+use super::objective::{At, Curvature, Objective, ensure_slopes};
 use super::separation::SeparationCheck;
 use super::{Collinearity, Diagnostics, StopReason, collinearity, line_search};
 use crate::core::{Error, Progress, Result, Run};
@@ -70,6 +70,7 @@ pub(super) fn minimise(
             remedy,
         });
     }
+    ensure_slopes(objective.loss(), at.gradient.iter().copied())?;
     let frequent = if formed { Vec::new() } else { objective.design.frequent_columns() };
     let mut preconditioner = Preconditioner::new(objective, &at, &frequent)?;
     // Ten Newton steps, if the preconditioner were the Hessian: no bound, until a step fails.
@@ -119,7 +120,8 @@ pub(super) fn minimise(
             && (gained >= ACCEPT * step.decrease || (converged && gained >= -rounding));
         if accepted {
             (theta, at, last_step) = (candidate, next, taken);
-            separation.ensure_not_complete(&at)?;
+            ensure_slopes(objective.loss(), at.gradient.iter().copied())?;
+            separation.ensure_not_complete(objective, &at)?;
         }
         if converged {
             stop = StopReason::Converged;
@@ -149,7 +151,7 @@ pub(super) fn minimise(
         Kind::Cholesky(_) => Collinearity::Absent,
         _ => collinearity::look(objective, |_| true),
     };
-    let gradient_norm = at.gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+    let gradient_norm = norm(at.gradient.iter().copied());
     let diagnostics =
         Diagnostics { objective: at.value, gradient_norm, iterations, passes, collinearity, stop };
     Ok(Solution { theta, diagnostics })
@@ -348,4 +350,14 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 
 fn add(sum: &mut [f64], factor: f64, term: &[f64]) {
     sum.iter_mut().zip(term).for_each(|(sum, term)| *sum += factor * term);
+}
+
+/// The Euclidean norm, also of numbers whose squares leave the range of `f64`.
+pub(super) fn norm(v: impl Iterator<Item = f64> + Clone) -> f64 {
+    let largest = v.clone().fold(0.0_f64, |largest, x| largest.max(x.abs()));
+    if largest == 0.0 {
+        0.0
+    } else {
+        largest * v.map(|x| (x / largest).powi(2)).sum::<f64>().sqrt()
+    }
 }

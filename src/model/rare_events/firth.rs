@@ -3,6 +3,8 @@
 //! Sources: Firth 1993; Heinze & Schemper 2002 (logistic regression, separation, profile intervals);
 //! Venzon & Moolgavkar 1988 (the iteration for an end of an interval).
 
+use std::collections::VecDeque;
+
 use ndarray::Array2;
 
 use crate::core::{Dataset, Error, Progress, Result, Run};
@@ -25,8 +27,12 @@ const PATIENCE: usize = 10;
 /// Scoring takes ten to forty iterations.
 const MAX_ITERATIONS: usize = 300;
 
-/// Bounds of the multiple of a scoring step that is taken.
-const SHARES: [f64; 2] = [0.1, 20.0];
+/// Squared length of a scoring step, in standard errors, below which what earlier steps did to the score bends the
+/// next one. Further out l* need not be concave, and short steps keep to the maximum that scoring leads to.
+const NEAR: f64 = 0.1;
+
+/// Steps that are remembered for that.
+const MEMORY: usize = 10;
 
 /// Share of the rise promised by its slope that a step must bring.
 const ACCEPT: f64 = 0.1;
@@ -39,6 +45,46 @@ const STEPS: usize = 60;
 
 /// Longest step towards an end of an interval, in standard errors.
 const LONGEST: f64 = 2.0;
+
+/// Steps and the falls of the score along them, from which scoring learns the curvature of l*: the information is not
+/// it, under separation by far (L-BFGS with I⁻¹ to start from; Nocedal & Wright 2006, algorithm 7.4).
+#[derive(Default)]
+struct Past(VecDeque<(Vec<f64>, Vec<f64>, f64)>);
+
+impl Past {
+    /// Remembers a step along which l* is concave.
+    fn add(&mut self, step: Vec<f64>, fall: impl FnOnce() -> Vec<f64>) {
+        let fall = fall();
+        let curvature = dot(&step, &fall);
+        if curvature > 0.0 && (1.0 / curvature).is_finite() {
+            if self.0.len() == MEMORY {
+                self.0.pop_front();
+            }
+            self.0.push_back((step, fall, 1.0 / curvature));
+        }
+    }
+
+    /// The step for these slopes, where `solve` multiplies by I⁻¹.
+    fn bend(&self, slopes: &[f64], solve: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
+        let mut slopes = slopes.to_vec();
+        let mut shares = Vec::with_capacity(self.0.len());
+        for (step, fall, per_curvature) in self.0.iter().rev() {
+            let share = per_curvature * dot(step, &slopes);
+            slopes.iter_mut().zip(fall).for_each(|(slope, fall)| *slope -= share * fall);
+            shares.push(share);
+        }
+        let mut bent = solve(&slopes);
+        for ((step, fall, per_curvature), share) in self.0.iter().zip(shares.iter().rev()) {
+            let share = share - per_curvature * dot(fall, &bent);
+            bent.iter_mut().zip(step).for_each(|(bent, step)| *bent += share * step);
+        }
+        bent
+    }
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
 
 /// The penalised likelihood of some rows.
 pub(super) struct Firth<'a> {
@@ -87,7 +133,8 @@ impl<'a> Firth<'a> {
 
     /// l*, its gradient and the information at θ, or `None` where that is singular to rounding.
     fn at(&self, theta: Vec<f64>) -> Option<At> {
-        Some(self.with_score(self.without_score(theta)?))
+        let at = self.with_score(self.without_score(theta)?);
+        at.score.iter().all(|slope| slope.is_finite()).then_some(at)
     }
 
     /// [`at`](Self::at) without the gradient, which takes about half the time, and the losses of the rows.
@@ -114,19 +161,20 @@ impl<'a> Firth<'a> {
     /// The maximum over the free coefficients, from `start`, whose other entries are kept.
     pub(super) fn maximise(&self, start: Vec<f64>, free: &[usize], run: &Run) -> Result<At> {
         let mut at = self.at(start).ok_or_else(singular)?;
-        let mut share: f64 = 1.0;
+        let mut past = Past::default();
         let (mut shortest, mut since) = (f64::INFINITY, 0);
         for iteration in 1..=MAX_ITERATIONS {
             let slopes: Vec<f64> = free.iter().map(|&j| at.score[j]).collect();
             let part = Array2::from_shape_fn((free.len(), free.len()), |(i, j)| {
                 at.information[(free[i].max(free[j]), free[i].min(free[j]))]
             });
-            let step = if free.is_empty() {
-                Vec::new()
+            let (scoring, bent) = if free.is_empty() {
+                Default::default()
             } else {
-                Cholesky::new(&part).map_err(|_| singular())?.solve(&slopes)
+                let factor = Cholesky::new(&part).map_err(|_| singular())?;
+                (factor.solve(&slopes), past.bend(&slopes, |slopes| factor.solve(slopes)))
             };
-            let length: f64 = step.iter().zip(&slopes).map(|(step, slope)| step * slope).sum();
+            let length = dot(&scoring, &slopes);
             run.report(&Progress::Iteration {
                 iteration,
                 objective: -at.value,
@@ -143,12 +191,16 @@ impl<'a> Firth<'a> {
                 at.stop = if rounded { StopReason::Rounding } else { StopReason::Converged };
                 return Ok(at);
             }
+            let rise = dot(&bent, &slopes);
+            let (step, rise) =
+                if length < NEAR && rise > 0.0 { (bent, rise) } else { (scoring, length) };
             // Halved until l* rises enough, but for the rounding of thousands of terms.
             let rounding = 1e-12 * at.value.abs();
+            let mut share = 1.0;
             let next = (0..60).find_map(|_| {
                 let mut theta = at.theta.clone();
                 free.iter().zip(&step).for_each(|(&j, step)| theta[j] += share * step);
-                let enough = at.value + ACCEPT * share * length - rounding;
+                let enough = at.value + ACCEPT * share * rise - rounding;
                 let next = self.without_score(theta).filter(|(next, _)| next.value >= enough);
                 if next.is_none() {
                     share *= 0.5;
@@ -163,18 +215,16 @@ impl<'a> Firth<'a> {
                 at.stop = StopReason::Rounding;
                 return Ok(at);
             };
-            // The information is not l*'s curvature, under separation by far. What the slope along the step
-            // has become says how long it should have been, and the next one be (Barzilai & Borwein 1988).
-            let slope: f64 = free.iter().zip(&step).map(|(&j, step)| next.score[j] * step).sum();
-            let ideal =
-                if slope < length { share * length / (length - slope) } else { 2.0 * share };
-            share = ideal.clamp(SHARES[0], SHARES[1]);
+            past.add(step.iter().map(|step| share * step).collect(), || {
+                free.iter().zip(&slopes).map(|(&j, slope)| slope - next.score[j]).collect()
+            });
             at = next;
         }
         Err(Error::Numerical {
             what: "the slope of Firth's penalised likelihood where it stopped rising".into(),
             value: at.score_norm(),
-            remedy: "scale the features to a similar size",
+            remedy: "the features are nearly collinear where the classes overlap: drop a column, or take a penalty \
+                     (`LogisticRegression` with `l2`)",
         })
     }
 

@@ -5,16 +5,18 @@ mod firth;
 use std::fmt;
 use std::sync::Arc;
 
-use super::Model;
+use ndarray::Array2;
+
 use super::linear::{FitDetails, FittedLinear, LinearModel};
 use super::logistic::inference::{
     self, Profile, Weighting, chi_squared_tail, effective_rows, is_log_likelihood, names,
     normal_quantile,
 };
 use super::logistic::{
-    Collinearity, Covariance, Diagnostics, Inference, LogisticRegression, Note, Objective,
+    Collinearity, Covariance, Diagnostics, Inference, LogisticRegression, Note, Objective, Units,
     quadratic_forms, without_features,
 };
+use super::{FitWarning, Model};
 use crate::core::{Dataset, Distortion, Error, FeaturesView, Result, Run};
 use crate::loss::{LogLoss, Loss, WeightedLogLoss};
 use crate::numerics::{logit, sigmoid};
@@ -35,7 +37,9 @@ use firth::{At, Firth};
 /// W = diag{πᵢ(1 − πᵢ)wᵢ}. After an unweighted fit w₁ = 1 and all wᵢ = 1, also when prior correction
 /// follows; only [`weighting`](Self::weighting) brings its weights in. The covariance becomes
 /// V(β̃) = (n/(n + k))²V(β̂), with k counting the intercept. And
-/// C = (½ − π̃)π̃(1 − π̃) x₀V(β̃)x₀ᵀ.
+/// C = (½ − π̃)π̃(1 − π̃) x₀V(β̃)x₀ᵀ. The correction is the first term of an expansion in 1/events: with few events and
+/// many columns it can be larger than the estimate and turn the model round, which the fit
+/// [warns](super::Predict::warning) of; [`firth`](Self::firth) has no such limit.
 ///
 /// **The corrected intercept's uncertainty.** The inverse information counts how the numbers of events
 /// and others might have come out, n₁ and n₀. Prior correction takes ln(n₁/n₀) out of the intercept
@@ -198,6 +202,19 @@ fn valid_rate(rate: f64) -> Result<f64> {
     }
 }
 
+/// Covariances have the squares of the features, or of their inverses.
+fn ensure_ordinary_columns(data: &Dataset<'_>) -> Result<()> {
+    match Units::of(data).and_then(|units| units.extreme_column()) {
+        None => Ok(()),
+        Some((column, size)) => Err(Error::Numerical {
+            what: format!("the largest entry of column {column}, to a factor of two,"),
+            value: size,
+            remedy: "covariances have its square, which f64 cannot hold with all others: scale the column to a size \
+                     between 1e-60 and 1e60",
+        }),
+    }
+}
+
 fn ensure_frequencies(data: &Dataset<'_>) -> Result<()> {
     let fraction =
         data.weights().and_then(|w| w.iter().enumerate().find(|(_, w)| w.fract() != 0.0));
@@ -234,6 +251,7 @@ struct Estimate {
     inference: Inference,
     /// The finite-sample bias that was subtracted.
     bias: Option<Vec<f64>>,
+    warning: Option<FitWarning>,
 }
 
 impl Model for RareEvents {
@@ -253,7 +271,7 @@ impl Model for RareEvents {
             Some(Population::PriorCorrection(tau)) => totals.log_odds() - logit(tau),
             _ => 0.0,
         };
-        let Estimate { diagnostics, mut inference, bias } = match self.estimator {
+        let Estimate { diagnostics, mut inference, bias, warning } = match self.estimator {
             Estimator::Firth { profile } => self.fit_firth(train, profile, shift, run)?,
             Estimator::MaximumLikelihood | Estimator::BiasCorrected => {
                 self.fit_likelihood(train, run)?
@@ -270,7 +288,8 @@ impl Model for RareEvents {
         let linear = LinearModel::from_theta(inference.estimates.clone(), train.columns());
         let is_prior_corrected = self.population.is_some();
         let averaged = self.corrected_probabilities;
-        let details = RareEventsFit { diagnostics, inference, bias, averaged, is_prior_corrected };
+        let details =
+            RareEventsFit { diagnostics, inference, bias, warning, averaged, is_prior_corrected };
         Ok(FittedLinear { linear, details })
     }
 }
@@ -286,6 +305,7 @@ impl RareEvents {
             return Err(Error::invalid("loss", format!("{loss:?}"), expected));
         }
         ensure_frequencies(train)?;
+        ensure_ordinary_columns(train)?;
         Objective::new(train, &LogLoss, 0.0, true)?.ensure_products_fit("RareEvents")?;
         if self.population.is_some() {
             ensure_sampled_by_class(train.distortion())?;
@@ -332,12 +352,13 @@ impl RareEvents {
         if self.subtracts_counts() {
             subtract_variance_of_counts(train, &mut inference)?;
         }
-        let mut bias = None;
+        let (mut bias, mut warning) = (None, None);
         if self.estimator == Estimator::BiasCorrected {
             let event_weight = weighting.as_ref().map_or(1.0, |weighting| weighting.event_weight);
-            bias = Some(subtract_bias(train, loss, event_weight, &mut inference)?);
+            let (subtracted, exceeds) = subtract_bias(train, loss, event_weight, &mut inference)?;
+            (bias, warning) = (Some(subtracted), exceeds);
         }
-        Ok(Estimate { diagnostics: fitted.diagnostics().clone(), inference, bias })
+        Ok(Estimate { diagnostics: fitted.diagnostics().clone(), inference, bias, warning })
     }
 
     /// Firth's penalised likelihood. An intercept of 0 in the population is one of `shift` in the sample.
@@ -394,7 +415,7 @@ impl RareEvents {
             collinearity: Collinearity::Absent,
             stop: best.stop,
         };
-        Ok(Estimate { diagnostics, inference, bias: None })
+        Ok(Estimate { diagnostics, inference, bias: None, warning: None })
     }
 }
 
@@ -468,13 +489,14 @@ fn subtract_variance_of_counts(data: &Dataset<'_>, inference: &mut Inference) ->
     Ok(())
 }
 
-/// Subtracts the finite-sample bias (XᵀWX)⁻¹XᵀWξ from the estimates, and returns it.
+/// Subtracts the finite-sample bias (XᵀWX)⁻¹XᵀWξ from the estimates, and returns it, with a warning if it is larger
+/// than they are.
 fn subtract_bias(
     data: &Dataset<'_>,
     loss: &dyn Loss,
     event_weight: f64,
     inference: &mut Inference,
-) -> Result<Vec<f64>> {
+) -> Result<(Vec<f64>, Option<FitWarning>)> {
     // A loss that weighs the classes has another curvature for events than for others. King & Zeng's W
     // is that: wᵢ πᵢ(1 − πᵢ), with wᵢ = w₁ for events and w₀ for others.
     let objective = Objective::new(data, loss, 0.0, true)?;
@@ -482,6 +504,7 @@ fn subtract_bias(
     let information = objective.design.sum_of_outer_products(|i| rows[i].hessian);
     let factor = inference::factor(&information, &inference.names)?;
     let q = quadratic_forms(data.features(), &factor.inverse());
+    let plain = inference.estimates.clone();
     let bias = factor.solve(&objective.design.sum_of_rows(|i| {
         let xi = 0.5 * q[i] * ((1.0 + event_weight) * sigmoid(rows[i].logit) - event_weight);
         rows[i].hessian * xi
@@ -491,7 +514,22 @@ fn subtract_bias(
     let shrink = n / (n + bias.len() as f64);
     inference.covariance *= shrink * shrink;
     inference.notes.push(Note::BiasCorrection(shrink * shrink));
-    Ok(bias)
+    let share = (spread(&information, &bias) / spread(&information, &plain)).sqrt();
+    let positives = data.totals().positives;
+    let warning =
+        (share > 1.0).then_some(FitWarning::CorrectionExceedsEstimate { share, positives });
+    Ok((bias, warning))
+}
+
+/// Σ wᵢ πᵢ(1 − πᵢ) (xᵢv − mean)² over the columns: how far v spreads the logits, whatever the intercept, from the lower
+/// triangle of the information.
+fn spread(information: &Array2<f64>, v: &[f64]) -> f64 {
+    let b = v.len() - 1;
+    let entry = |i: usize, j: usize| {
+        information[(i.max(j), i.min(j))]
+            - information[(b, i)] * information[(b, j)] / information[(b, b)]
+    };
+    (0..b).flat_map(|i| (0..b).map(move |j| (i, j))).map(|(i, j)| v[i] * v[j] * entry(i, j)).sum()
 }
 
 /// A fitted [`RareEvents`]: corrected coefficients, their uncertainty, and what was applied.
@@ -508,6 +546,7 @@ pub struct RareEventsFit {
     diagnostics: Diagnostics,
     inference: Inference,
     bias: Option<Vec<f64>>,
+    warning: Option<FitWarning>,
     /// Whether predictions are averaged over the uncertainty of the coefficients.
     averaged: bool,
     is_prior_corrected: bool,
@@ -537,6 +576,10 @@ impl FitDetails for RareEventsFit {
     fn describe(&self, _: &LinearModel) -> String {
         let notes: Vec<String> = self.inference.notes.iter().map(Note::to_string).collect();
         format!("{} ({}): {}", self.inference.title, notes.join("; "), self.diagnostics)
+    }
+
+    fn warning(&self) -> Option<FitWarning> {
+        self.warning
     }
 
     fn is_prior_corrected(&self) -> bool {

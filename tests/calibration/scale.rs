@@ -1,0 +1,142 @@
+//! Scores in any unit: the same probabilities, or a typed error, and never a NaN.
+
+use imbalance::Error;
+use imbalance::calibration::{
+    BetaCalibration, BetaCdf, BoxCalibrator, CalibrationSet, Calibrator, IsotonicRegression,
+    PlattScaling, PriorCorrection, QuadraticLogit, SplineCalibration, TemperatureScaling,
+};
+use imbalance::metrics::calibration_line;
+
+fn powers() -> impl Iterator<Item = f64> {
+    let all = (-320..=300).step_by(20).chain([-323, -310, -308, -305, -292, -290, -162, -155]);
+    all.chain([-8, -6, -4, -2, 0, 2, 155, 162, 305]).map(|k| 10_f64.powi(k)).filter(|&c| c > 0.0)
+}
+
+/// 200 scores between −7 and 5, whose positives have the higher ones on average.
+fn rows() -> (Vec<f64>, Vec<bool>) {
+    let z: Vec<f64> = (0..200).map(|i| f64::from(i) * 0.06 - 7.0).collect();
+    let labels = (0..200).map(|i| (7919 * i) % 200 < i).collect();
+    (z, labels)
+}
+
+/// The calibrators, and whether their map is a line on the logit, which another unit of the score cannot change.
+fn calibrators() -> Vec<(&'static str, bool, BoxCalibrator)> {
+    vec![
+        ("Platt", true, PlattScaling::new().boxed()),
+        ("Platt, plain", true, PlattScaling::new().plain_targets(true).boxed()),
+        ("Platt of p", false, PlattScaling::new().on_probabilities(true).boxed()),
+        ("temperature", true, TemperatureScaling::new().boxed()),
+        ("temperature, bias", true, TemperatureScaling::new().bias_corrected(true).boxed()),
+        ("beta am", true, BetaCalibration::am().boxed()),
+        ("beta abm", false, BetaCalibration::abm().boxed()),
+        ("beta ab", false, BetaCalibration::ab().boxed()),
+        ("beta CDF", false, BetaCdf.boxed()),
+        ("spline", true, SplineCalibration::new().boxed()),
+        ("quadratic", true, QuadraticLogit::new().boxed()),
+        ("isotonic", true, IsotonicRegression::new().boxed()),
+        ("prior, Platt", true, PriorCorrection::new().then(PlattScaling::new()).boxed()),
+    ]
+}
+
+#[test]
+fn the_unit_of_a_score_changes_no_map_and_makes_no_nan() {
+    let (z, labels) = rows();
+    for (name, line, calibrator) in calibrators() {
+        let learn = |c: f64| {
+            let scores: Vec<f64> = z.iter().map(|z| z * c).collect();
+            let map = calibrator.learn(&CalibrationSet::from_logits(scores.clone(), &labels)?)?;
+            let p = map.probabilities(&scores)?;
+            let far = [0.0, 1.0, -1.0, 1e300, -1e300, 1e-300, f64::INFINITY, f64::NEG_INFINITY];
+            for z in far.iter().chain(&scores) {
+                let p = map.probability(*z);
+                assert!((0.0..=1.0).contains(&p), "{name}, {c:e}: {p} at {z:e}");
+            }
+            Ok::<Vec<f64>, Error>(p)
+        };
+        let expected = learn(1.0).unwrap();
+        for c in powers() {
+            match learn(c) {
+                // Below the normal numbers scores have lost digits before they are learned from.
+                Ok(p) if line && c > 1e-290 => {
+                    for (p, expected) in p.iter().zip(&expected) {
+                        assert!((p - expected).abs() < 1e-7, "{name}, {c:e}: {p} {expected}");
+                    }
+                }
+                Ok(_) => {}
+                Err(Error::Numerical { .. } | Error::SeparatedScores { .. }) => {
+                    assert!(!line || !(1e-280..1e280).contains(&c), "{name}, {c:e}");
+                }
+                Err(error) => panic!("{name}, {c:e}: {error}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn scores_that_nearly_coincide_end_at_once() {
+    // No end within 100 s at 1e-8. A line of log-odds has a maximum, −99.22327510 by an independent program.
+    let (_, labels) = rows();
+    for step in [1e-8, 1e-7, 1e-6] {
+        let z: Vec<f64> = (0..200).map(|i| f64::from(i - 100) * step - 7.0).collect();
+        let set = CalibrationSet::from_logits(z.clone(), &labels).unwrap();
+        let error = BetaCdf.learn(&set).unwrap_err();
+        assert!(matches!(error, Error::Numerical { .. }), "{error}");
+        assert!(error.to_string().contains("standard deviation of the scores"), "{error}");
+        let line = BetaCalibration::am().learn(&set).unwrap();
+        let log_likelihood: f64 = z
+            .iter()
+            .zip(&labels)
+            .map(|(&z, &y)| {
+                let p = line.probability(z);
+                if y { p.ln() } else { (1.0 - p).ln() }
+            })
+            .sum();
+        // The scores have 16 digits, of which the step leaves 7 or more.
+        assert!((log_likelihood + 99.223_275_1).abs() < 1e-5, "{step:e}: {log_likelihood}");
+    }
+}
+
+#[test]
+fn a_map_that_says_nothing_says_so() {
+    // 2 % positives, and scores that expect half: T → ∞.
+    let z: Vec<f64> = (0..500).map(|i| 1.0 + f64::from(i % 7)).collect();
+    let labels: Vec<bool> = (0..500).map(|i| i % 50 == 0).collect();
+    let set = CalibrationSet::from_logits(z, &labels).unwrap();
+    for calibrator in [TemperatureScaling::new().boxed(), BetaCalibration::ab().boxed()] {
+        let map = calibrator.learn(&set).unwrap();
+        assert_eq!(map.probability(3.0), 0.5);
+        assert!(map.describe().contains("every probability is 0.5"), "{}", map.describe());
+    }
+}
+
+#[test]
+fn a_calibration_line_of_weights_and_probabilities_of_any_size() {
+    let (z, labels) = rows();
+    let p: Vec<f64> = z.iter().map(|z| 1.0 / (1.0 + (-z).exp())).collect();
+    let expected = calibration_line(&labels, &p, Some(&[1.0; 200])).unwrap();
+    for c in powers().filter(|&c| (1e-290..1e290).contains(&c)) {
+        let line = calibration_line(&labels, &p, Some(&[c; 200])).unwrap();
+        assert!((line.slope - expected.slope).abs() < 1e-9, "{c:e}");
+        assert!((line.intercept - expected.intercept).abs() < 1e-9, "{c:e}");
+    }
+    for c in powers().filter(|&c| c < 1e-2) {
+        // Probabilities near one half, and near zero.
+        for p in [
+            p.iter().map(|p| 0.5 + c * (p - 0.5)).collect::<Vec<_>>(),
+            p.iter().map(|p| c * p).collect(),
+        ] {
+            match calibration_line(&labels, &p, None) {
+                Ok(line) => assert!(line.slope.is_finite() && line.intercept.is_finite(), "{c:e}"),
+                Err(error) => assert!(
+                    matches!(
+                        error,
+                        Error::Numerical { .. }
+                            | Error::SeparatedScores { .. }
+                            | Error::InvalidArgument { .. }
+                    ),
+                    "{c:e}: {error}"
+                ),
+            }
+        }
+    }
+}
