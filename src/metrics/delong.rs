@@ -265,7 +265,8 @@ impl Spread {
     /// The number of rows of equal weight with the same information.
     fn effective_rows(&self) -> f64 {
         let weight = self.weights.value();
-        (weight / self.squared_weights.value() * weight).max(1.0)
+        // Squares of extreme weights leave the range of f64.
+        (weight / self.squared_weights.value() * weight).min(self.rows as f64).max(1.0)
     }
 }
 

@@ -17,9 +17,9 @@ use crate::numerics::sigmoid;
 /// errors.
 const SHORT: f64 = 1e-20;
 
-/// The step is rounding below this square, a millionth of a standard error, if it gets no shorter: the
+/// The step is rounding below this square, a third of a millionth of a standard error, if it gets no shorter: the
 /// information is then nearly singular, as under separation.
-const ROUNDED: f64 = 1e-12;
+const ROUNDED: f64 = 1e-13;
 
 /// Iterations without a shorter step that show rounding.
 const PATIENCE: usize = 10;
@@ -185,7 +185,7 @@ impl<'a> Firth<'a> {
             if length <= 0.5 * shortest {
                 (shortest, since) = (length, 0);
             }
-            let rounded = shortest <= ROUNDED && since >= PATIENCE;
+            let rounded = shortest <= ROUNDED && since >= PATIENCE && length <= 2.0 * shortest;
             if length <= SHORT || rounded {
                 at.iterations = iteration - 1;
                 at.stop = if rounded { StopReason::Rounding } else { StopReason::Converged };
