@@ -17,9 +17,9 @@ use crate::numerics::sigmoid;
 /// errors.
 const SHORT: f64 = 1e-20;
 
-/// The step is rounding below this square, a third of a millionth of a standard error, if it gets no shorter: the
+/// The step is rounding below this square, a millionth of a standard error, if it gets no shorter: the
 /// information is then nearly singular, as under separation.
-const ROUNDED: f64 = 1e-13;
+const ROUNDED: f64 = 1e-12;
 
 /// Iterations without a shorter step that show rounding.
 const PATIENCE: usize = 10;
@@ -30,6 +30,9 @@ const MAX_ITERATIONS: usize = 300;
 /// Squared length of a scoring step, in standard errors, below which what earlier steps did to the score bends the
 /// next one. Further out l* need not be concave, and short steps keep to the maximum that scoring leads to.
 const NEAR: f64 = 0.1;
+
+/// Squared length below which steps teach nothing.
+const NOISE: f64 = 1e-10;
 
 /// Steps that are remembered for that.
 const MEMORY: usize = 10;
@@ -185,7 +188,7 @@ impl<'a> Firth<'a> {
             if length <= 0.5 * shortest {
                 (shortest, since) = (length, 0);
             }
-            let rounded = shortest <= ROUNDED && since >= PATIENCE && length <= 2.0 * shortest;
+            let rounded = length <= ROUNDED && since >= PATIENCE;
             if length <= SHORT || rounded {
                 at.iterations = iteration - 1;
                 at.stop = if rounded { StopReason::Rounding } else { StopReason::Converged };
@@ -194,8 +197,8 @@ impl<'a> Firth<'a> {
             let rise = dot(&bent, &slopes);
             let (step, rise) =
                 if length < NEAR && rise > 0.0 { (bent, rise) } else { (scoring, length) };
-            // Halved until l* rises enough, but for the rounding of thousands of terms.
-            let rounding = 1e-12 * at.value.abs();
+            // Halved until l* rises enough, but for the rounding of thousands of terms and of ln det I.
+            let rounding = 1e-12 * at.value.abs().max(10.0);
             let mut share = 1.0;
             let next = (0..60).find_map(|_| {
                 let mut theta = at.theta.clone();
@@ -215,9 +218,12 @@ impl<'a> Firth<'a> {
                 at.stop = StopReason::Rounding;
                 return Ok(at);
             };
-            past.add(step.iter().map(|step| share * step).collect(), || {
-                free.iter().zip(&slopes).map(|(&j, slope)| slope - next.score[j]).collect()
-            });
+            // Along shorter steps the fall of the score is rounding.
+            if length > NOISE {
+                past.add(step.iter().map(|step| share * step).collect(), || {
+                    free.iter().zip(&slopes).map(|(&j, slope)| slope - next.score[j]).collect()
+                });
+            }
             at = next;
         }
         Err(Error::Numerical {
