@@ -7,7 +7,7 @@ use imbalance::metrics::{
     Bootstrap, RankedScores, compare_roc_auc, roc_auc_interval, roc_auc_wald_interval,
 };
 
-/// Uniform and normal numbers from a counter (SplitMix64).
+/// Uniform and normal numbers from a counter (`SplitMix64`).
 struct Stream(u64);
 
 impl Stream {
