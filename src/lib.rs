@@ -4,7 +4,9 @@
 //! **whatever you do to the training set or to the loss, the probabilities that come out are right for
 //! the population.** A sampler says what it distorted ([`Distortion`]), a loss
 //! knows its own map to a probability ([`Loss::posterior`](loss::Loss::posterior)), and the calibrator
-//! undoes exactly that, or refuses with an error that says why.
+//! undoes exactly that, or refuses with an error that says why. The condition is that the model is right for the rows
+//! it saw; every fit checks it on the rows at hand ([`pipeline::SelfCheck`]) and warns, and [`Pipeline::check`] measures it
+//! where no row is unseen.
 //!
 //! ```
 //! use imbalance::prelude::*;

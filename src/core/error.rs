@@ -260,7 +260,8 @@ pub enum Error {
     /// Columns are combinations of one another where each needs an effect of its own.
     #[error(
         "{what} needs columns of full rank, but `{column}` is, to rounding, a combination of the columns \
-         before it (or zero in every row): drop it, or one of those"
+         before it (or zero in every row): drop it, or one of those, with `Dataset::drop_columns` and, for rows \
+         to come, `FittedEncoder::drop_columns`"
     )]
     RankDeficient {
         /// What was asked for.

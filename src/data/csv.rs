@@ -303,7 +303,7 @@ impl CsvReader {
         self
     }
 
-    /// Reads a file. Reports [`Progress::Read`] after every MiB of the file and after every 16 384 rows.
+    /// Reads a file. Reports [`Progress::Read`](crate::Progress::Read) after every MiB of the file and after every 16 384 rows.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] without a label column and without [`unlabelled`](Self::unlabelled), for two

@@ -327,3 +327,43 @@ fn days(year: i64, month: i64, day: i64) -> Option<i64> {
     let date = civil::Date::new(year.ok()?, month, day).ok()?;
     Some(date.duration_since(civil::date(1970, 1, 1)).as_secs() / 86_400)
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// What another program writes is read back, by whatever usual form; so is a prefix of it, or nothing.
+        #[test]
+        fn time_stamps_are_those_of_the_calendar(seconds in -30_610_224_000..253_370_000_000_i64, end in 0_usize..30) {
+            let epoch = civil::date(1970, 1, 1).at(0, 0, 0, 0);
+            let time = epoch.checked_add(SignedDuration::from_secs(seconds)).unwrap();
+            for pattern in [
+                "%Y-%m-%dT%H:%M:%SZ",
+                "%Y-%m-%d %H:%M:%S UTC",
+                "%Y/%-m/%-d %-H:%M:%S",
+                "%Y%m%dT%H%M%S",
+                "%G-W%V-%u %H:%M:%S",
+                "%Y-%j %H:%M:%S+00:00",
+            ] {
+                let text = time.strftime(pattern).to_string();
+                prop_assert_eq!(time_stamp(&text), Some(seconds as f64), "{}", text);
+                let east = format!("{}+0130", text.trim_end_matches(['Z', ' ', 'U', 'T', 'C']));
+                if !text.contains('+') {
+                    prop_assert_eq!(time_stamp(&east), Some((seconds - 5400) as f64), "{}", east);
+                }
+                let _ = time_stamp(&text[..end.min(text.len())]);
+            }
+        }
+
+        #[test]
+        fn any_text_is_a_time_or_none(text in any::<String>(), digits in "[-0-9TWZ:/ .,+]{0,24}") {
+            for text in [text, digits] {
+                prop_assert!(time_stamp(&text).is_none_or(f64::is_finite));
+            }
+        }
+    }
+}

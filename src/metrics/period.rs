@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(names((15.0 * MINUTE).into(), time).0, "2019-11-24 05:45");
         // Numbers that are no seconds since 1970 stay numbers.
         assert_eq!(names(7.0.into(), 15.0), ("14".into(), 14.0));
-        assert_eq!(names(1000.0.into(), time).0, "1574574000");
+        assert_eq!(names(1000.0.into(), time).0, "1574575000");
         assert_eq!(names(1e300.into(), 1.5e300).0, "1e300");
     }
 }

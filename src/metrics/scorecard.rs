@@ -83,7 +83,8 @@ impl Scorecard {
         RankedScores::from_logits(labels, logits, weights)?.scorecard()
     }
 
-    /// Whether the constant base rate predicts better: a normalised entropy above 1, to the digits printed.
+    /// Whether the constant base rate predicts better: a normalised entropy that is above 1 when rounded to four
+    /// decimals.
     #[must_use]
     pub fn is_worse_than_base_rate(&self) -> bool {
         self.normalised_entropy >= 1.000_05

@@ -298,21 +298,22 @@ struct OutOfFold {
     probabilities: Vec<f64>,
     labels: Vec<bool>,
     weights: Vec<f64>,
-    /// Σ w p, and the standard error of it from the positives that the means were learned from.
-    predicted: f64,
+    /// Σ w p and Σ w of each fold.
+    folds: Vec<(f64, f64)>,
+    /// The standard error of Σ w p from the positives that the means were learned from.
     error: f64,
 }
 
 impl OutOfFold {
     /// Adds the rows of a fold, whose mean was learned from so many positives.
     fn push(&mut self, p: &[f64], labels: &[bool], weights: Option<&[f64]>, learned_from: f64) {
-        let sum = match weights {
-            None => p.iter().sum::<f64>(),
-            Some(weights) => p.iter().zip(weights).map(|(p, weight)| p * weight).sum(),
-        };
-        self.predicted += sum;
+        let weight = |row: usize| weights.map_or(1.0, |weights| weights[row]);
+        let sums = p.iter().enumerate().fold((0.0, 0.0), |(predicted, all), (row, p)| {
+            (predicted + weight(row) * p, all + weight(row))
+        });
+        self.folds.push(sums);
         // The positives of a fold teach all later ones, so their errors do not cancel.
-        self.error += sum / learned_from.sqrt();
+        self.error += sums.0 / learned_from.sqrt();
         self.probabilities.extend_from_slice(p);
         self.labels.extend_from_slice(labels);
         // Either all folds have weights or none has.
@@ -321,13 +322,23 @@ impl OutOfFold {
 
     /// The check of all rows; none if there are no positives.
     fn check(&self, is_rate_given: bool) -> Option<SelfCheck> {
+        let (predicted, all) =
+            self.folds.iter().fold((0.0, 0.0), |sums, fold| (sums.0 + fold.0, sums.1 + fold.1));
+        // The folds' models differ by what each has learned and by the draw of its sample.
+        let count = self.folds.len() as f64;
+        let off = |&(own, weight): &(f64, f64)| (own - weight * predicted / all).powi(2);
+        let between = if count > 1.0 {
+            count / (count - 1.0) * self.folds.iter().map(off).sum::<f64>()
+        } else {
+            0.0
+        };
         let rows = Judged {
             on: CheckedOn::OutOfFold,
             probabilities: &self.probabilities,
             labels: &self.labels,
             weights: (!self.weights.is_empty()).then_some(&self.weights),
             drawn: None,
-            relative_variance: (self.error / self.predicted).powi(2),
+            relative_variance: (self.error.powi(2) + between) / predicted.powi(2),
             is_rate_given,
         };
         self.labels.contains(&true).then(|| rows.check())

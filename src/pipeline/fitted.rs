@@ -12,9 +12,10 @@ use crate::numerics::{logit, sigmoid};
 /// A fitted [`Pipeline`](super::Pipeline): a model's logits and a map from them to probabilities; or an
 /// ensemble of them, whose probability is the mean of its members' ([`CrossFit`](super::CrossFit)).
 ///
-/// Its probabilities are those of the population **if the calibrator undoes what sampler and loss did**. Where
-/// it does not, as [`Uncalibrated`](crate::calibration::Uncalibrated) after under-sampling, the report says
-/// so and by which factor: see [`Report::warnings`]. Printed, it is its report.
+/// Its probabilities are those of the population **if the calibrator undoes what sampler and loss did**, and the model is
+/// right for the rows it saw. Where nothing undoes it, as [`Uncalibrated`](crate::calibration::Uncalibrated) after
+/// under-sampling, the report says so and by which factor; where the model has memorised its rows or has not
+/// converged, its check does ([`SelfCheck`]): see [`Report::warnings`]. Printed, it is its report.
 ///
 /// A model fitted with offsets learns only the part of the logit that the offsets do not explain. [`probabilities`](Self::probabilities) and
 /// [`probability`](Self::probability) add none, which is right where the offsets were a sampler's. For

@@ -2,6 +2,7 @@
 
 mod cross_fit;
 mod fitted;
+mod judged;
 mod pilot;
 mod report;
 mod self_check;
@@ -12,9 +13,9 @@ use std::ops::ControlFlow;
 
 pub use cross_fit::{CrossFit, FoldReport};
 pub use fitted::FittedPipeline;
+use judged::{Drawn, Judged};
 pub use report::Report;
 pub use self_check::{Agreement, CheckedOn, LeftOut, SelfCheck};
-use self_check::{Drawn, Judged};
 pub use warning::Warning;
 
 use crate::calibration::{
@@ -238,7 +239,8 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
     }
 
     /// Fits all stages. Where the calibrator learns, it does so from rows held out of `train`
-    /// ([`hold_out`](Self::hold_out)) or by cross-fitting ([`cross_fit`](Self::cross_fit)).
+    /// ([`hold_out`](Self::hold_out)) or by cross-fitting ([`cross_fit`](Self::cross_fit)). The probabilities are then
+    /// compared with the rows at hand, in one pass ([`SelfCheck`], in the [report](Report::checks)).
     ///
     /// # Errors
     /// Whatever a stage refuses; see there. For cross-fitting also as for

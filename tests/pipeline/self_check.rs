@@ -149,7 +149,7 @@ fn standard_errors_do_not_depend_on_the_unit_of_weights() {
 
 #[test]
 fn memorised_rows_are_found() {
-    // A2: few rows of each of many levels, under large weights; A8: local case-control.
+    // Few rows of each of many levels, under large weights, or chosen by a pilot.
     let data = log(30_000, 0.005, &[2_000, 200], 1);
     let weighted = regression().sampler(under(5.0).reweight(true)).fit(&data).unwrap();
     let warnings = &weighted.report().warnings;
@@ -201,7 +201,6 @@ impl Calibrator for Inflated {
 
 #[test]
 fn a_calibrator_without_a_report_that_leaves_the_mean_off_is_found() {
-    // A4.
     let data = log(20_000, 0.02, &[], 3);
     let (train, rest) = data.stratified_split(0.3, 9).unwrap();
     let folds = || CrossFit::new(4, Cut::Stratified).unwrap();
@@ -260,7 +259,7 @@ impl Predict for Line {
 
 #[test]
 fn a_model_that_has_not_converged_is_found() {
-    // A10: the labels change along the rows, and the model forgets. A1: too few steps.
+    // The labels change along the rows, and the model forgets; or there are too few steps.
     for rows in [20_000, 300] {
         let x = Array2::from_shape_fn((rows, 1), |(row, _)| (row as f64 * 0.7).sin());
         let labels: Vec<bool> =
@@ -279,7 +278,7 @@ fn a_model_that_has_not_converged_is_found() {
 
 #[test]
 fn a_correction_larger_than_the_estimate_is_found() {
-    // A9: six events in eleven columns.
+    // Six events in eleven columns.
     let clicks = SyntheticClicks::new(415, 0.014).unwrap().numeric(11).categorical(&[]);
     let data = clicks.generate(8).unwrap().dataset;
     let model = LogisticRegression::new().l2(0.1).unwrap();
@@ -294,7 +293,7 @@ fn a_correction_larger_than_the_estimate_is_found() {
 
 #[test]
 fn what_the_rows_cannot_show_is_measured_out_of_fold() {
-    // A8: balanced weights memorise rare levels, and no row was left out.
+    // Balanced weights memorise rare levels, and no row was left out.
     let data = log(12_000, 0.01, &[3_000, 500], 2);
     let model = LogisticRegression::new().l2(0.01).unwrap();
     let balanced = Pipeline::new(model)
@@ -358,7 +357,6 @@ fn rows_of_another_population_are_not_held_against_a_given_rate() {
 
 #[test]
 fn odd_ratios_are_said() {
-    // B4.
     let data = log(20_000, 0.02, &[], 3);
     let negatives = data.totals().negatives;
     let few = RandomUnderSampler::positives_per_negative(10.0).unwrap();
@@ -376,8 +374,8 @@ fn odd_ratios_are_said() {
         let fitted = regression().sampler(sampler).fit(&data).unwrap();
         let asked = 1000 * data.totals().positives;
         let note = format!("{asked} negatives were asked for, and there are {negatives}");
-        assert_eq!(fitted.report().notes, [note.clone()]);
         assert!(fitted.to_string().contains(&note));
+        assert_eq!(fitted.report().notes, [note]);
     }
 }
 
