@@ -465,9 +465,14 @@ impl Rows {
     }
 
     fn sum(&self, term: impl Fn(usize) -> f64 + Sync + Send) -> f64 {
-        sum_rows(self.labels.len(), BLOCK, || 0.0, |sum, rows| {
-            *sum += rows.map(&term).sum::<f64>();
-        })
+        sum_rows(
+            self.labels.len(),
+            BLOCK,
+            || 0.0,
+            |sum, rows| {
+                *sum += rows.map(&term).sum::<f64>();
+            },
+        )
     }
 
     /// The best score if all rows have the same.

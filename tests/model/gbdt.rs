@@ -380,7 +380,8 @@ fn laws_of_invariance() {
 
     // Columns in another order, and a constant one more.
     let order = [2, 0, 1];
-    let other = Array2::from_shape_fn((6_000, 4), |(i, j)| order.get(j).map_or(3.5, |&j| x[[i, j]]));
+    let other =
+        Array2::from_shape_fn((6_000, 4), |(i, j)| order.get(j).map_or(3.5, |&j| x[[i, j]]));
     let data = Dataset::new(&other, &labels).unwrap();
     assert_near(&logits(&fit(&data, &LogLoss), &other), &expected, "the order of columns");
 }
