@@ -18,7 +18,7 @@ use crate::numerics::vector::{logit, sigmoid};
 /// Quadratic logistic calibration: log-odds q = a z² + b z + c of the logit z, by maximum likelihood.
 ///
 /// The map that is right if the scores of each class follow normal distributions of different variance; with a = 0
-/// it is Platt's line with plain targets. In the CalArena comparison of 2026 it was, with splines and beta
+/// it is Platt's line with plain targets. In a comparison of 2026 (arXiv 2605.30188) it was, with splines and beta
 /// calibration, among the best three of two classes. Signs are free: where the data say so the map falls, and the
 /// report says [where](CalibrationReport::falls). Σp = Σy.
 ///
@@ -38,7 +38,7 @@ use crate::numerics::vector::{logit, sigmoid};
 /// It learns, from representative rows ([`CalibrationSet::representative`]). Logits of ±∞ are refused in learning.
 ///
 /// Sources: Cox 1958 (the line); Anderson 1975 (the quadratic form, for two normal distributions of different
-/// variance); CalArena 2026, arXiv 2605.30188 (the comparison).
+/// variance); the comparison: arXiv 2605.30188 (2026).
 ///
 /// ```
 /// use imbalance::calibration::{CalibrationSet, Calibrator, QuadraticLogit};
@@ -170,7 +170,7 @@ impl Parabola {
         let map =
             QuadraticMap { units, powers: [in_units[0], in_units[1], in_units[2]], range, slopes };
         let covariance = sandwich(&powers.t(), &fit.covariance.view());
-        let covariance = sandwich(&map.from_units().t(), &covariance.view());
+        let covariance = sandwich(&map.units_to_scores().t(), &covariance.view());
         let parameter = |(i, (name, value)): (usize, (&str, f64))| {
             let error = covariance[(i, i)].sqrt();
             Parameter::new(name, value, Some(error).filter(|error| error.is_finite()))
@@ -276,12 +276,12 @@ impl QuadraticMap {
     }
 
     fn coefficient(&self, i: usize) -> f64 {
-        let to_z = self.from_units();
+        let to_z = self.units_to_scores();
         (0..3).map(|j| to_z[(i, j)] * self.powers[j]).sum()
     }
 
     /// From the coefficients of t = (z − centre)/scale to those of z.
-    fn from_units(&self) -> Array2<f64> {
+    fn units_to_scores(&self) -> Array2<f64> {
         let [m, s] = self.units;
         array![
             [1.0 / s / s, 0.0, 0.0],

@@ -19,7 +19,7 @@ use crate::numerics::vector::{logit, sigmoid};
 /// minimise  Σ w ℓ(f(z), y) / Σ w + (λ/2) ∫ f''(z)² dz
 /// ```
 ///
-/// λ → ∞ is Platt's line with plain targets, λ → 0 a regression spline. In the CalArena comparison of 2026 it was,
+/// λ → ∞ is Platt's line with plain targets, λ → 0 a regression spline. In a comparison of 2026 (arXiv 2605.30188) it was,
 /// with the quadratic logit and beta calibration, among the best three of two classes. Σp = Σy.
 ///
 /// **Knots** lie at the quantiles (k − ½)/K of the positives' scores, weighted, for k = 1 … K: the positives, which
@@ -45,7 +45,7 @@ use crate::numerics::vector::{logit, sigmoid};
 ///
 /// Sources: Green & Silverman 1994 (natural splines, roughness); Gu & Xiang 2001, "Cross-validating non-Gaussian
 /// data: generalized approximate cross-validation revisited"; Ramsay 1988, "Monotone regression splines in action";
-/// CalArena 2026, arXiv 2605.30188 (the comparison).
+/// the comparison: arXiv 2605.30188 (2026).
 ///
 /// ```
 /// use imbalance::calibration::{CalibrationSet, Calibrator, SplineCalibration};
@@ -142,7 +142,7 @@ impl Calibrator for SplineCalibration {
         }
         let (map, mut solution) = match quantiles(rows, self.knots) {
             knots if knots.len() > 2 => {
-                self.spline(rows, NaturalSpline::new(knots, !self.monotone))?
+                self.spline(rows, &NaturalSpline::new(knots, !self.monotone))?
             }
             _ => self.line(rows)?,
         };
@@ -158,13 +158,13 @@ impl SplineCalibration {
     fn spline(
         &self,
         rows: &CalibrationSet<'_>,
-        spline: NaturalSpline,
+        spline: &NaturalSpline,
     ) -> Result<(SplineMap, Solution)> {
         // f'' in units of the length is length² times f'', and dz length times du.
         let scale = spline.length().powi(3);
         let lambda = self.lambda.map(|lambda| lambda / scale);
         let Penalised { fit, lambda, effective_df } =
-            Penalised::fit(rows.sample(), !self.monotone, &spline, &spline.roughness(), lambda)?;
+            Penalised::fit(rows.sample(), !self.monotone, spline, &spline.roughness(), lambda)?;
         let names: Vec<String> = (1..spline.knots().len()).map(|j| format!("slope {j}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let parameters = [("effective degrees of freedom", effective_df), ("λ", lambda * scale)];

@@ -269,7 +269,12 @@ impl<'a> Dataset<'a> {
         test_share: f64,
         seed: impl Into<Seed>,
     ) -> Result<(Dataset<'_>, Dataset<'_>)> {
-        self.split(&cut.split(&self.rows, test_share, seed.into())?)
+        self.split(&self.split_rows(cut, test_share, seed.into())?)
+    }
+
+    /// The rows on either side of a [`cut`](Self::cut).
+    pub(crate) fn split_rows(&self, cut: &Cut, test_share: f64, seed: Seed) -> Result<Split> {
+        cut.split(&self.rows, test_share, seed)
     }
 
     /// `count` folds of the rows by a rule; forward chaining where the rule goes by time or order.

@@ -314,7 +314,7 @@ impl<'a, F: Features> Standardised<'a, F> {
     }
 
     /// The minimum of the negative log-likelihood of these rows or of a summary of them, plus ½ |Dθ|² for a D if there
-    /// is one. DᵀD itself would round away the directions that it leaves free, where λ is large.
+    /// is one. The product `DᵀD` itself would round away the directions that it leaves free, where λ is large.
     pub(super) fn minimise(
         &self,
         source: &impl Source,

@@ -221,6 +221,7 @@ impl<A: Fn(f64, bool) -> Derivatives> Work for Fill<'_, A> {
 
 /// Adds the losses of `n` rows, each to its own sum.
 #[inline(always)]
+#[allow(clippy::needless_pass_by_value, reason = "it holds the outputs, which are written")]
 fn add(
     at: &impl Fn(f64, bool) -> Derivatives,
     rows: Block<'_>,

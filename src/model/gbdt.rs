@@ -1,38 +1,52 @@
 //! Gradient-boosted trees, alone and under a logistic regression (feature `gbdt`).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use perpetual::metrics::evaluation::Metric;
-use perpetual::objective::{Objective, ObjectiveFunction};
-use perpetual::{Matrix, PerpetualBooster};
+use hessboost::config::{GrowPolicy, TrainingParams, TreeMethod};
+use hessboost::data::DMatrix;
+use hessboost::error::HessboostError;
+use hessboost::metric::CustomMetric;
+use hessboost::objective::{CustomLoss, GradPair, Objective};
+use hessboost::training::Trainer;
+use hessboost::tree::RegTree;
 use sprs::CsMat;
 
 use super::row_sums::sum_rows;
 use super::{FittedLogisticRegression, LogisticRegression, Model, Predict};
 use crate::core::{
-    self, Dataset, Error, Features, FeaturesView, Progress, Result, Run, Scalar, same_length, visit,
+    Cut, Dataset, Error, Features, FeaturesView, Progress, Result, Run, same_length,
 };
 use crate::exec::parallel::{self, BLOCK};
 use crate::loss::{Derivatives, Loss};
 
-/// Gradient-boosted decision trees under any loss, by the `perpetual` crate: a logit that is a sum of
+/// Gradient-boosted decision trees under any loss, by the `hessboost` crate: a logit that is a sum of
 /// trees, for interactions and thresholds that a linear model misses.
 ///
-/// The one setting that matters is the [`budget`](Self::budget); how many trees of which size that
-/// takes, `perpetual` finds itself. Weights and offsets are honoured: the loss is evaluated here, at
-/// tree score plus offset, times the weight. Rows must be dense.
+/// Each tree is grown leaf by leaf on histograms of its columns. By default the number of trees comes from rows that
+/// the trees do not learn from ([`stop_on`](Self::stop_on)); then all rows are fitted with that number. Weights and
+/// offsets are honoured: the loss is evaluated here, in `f64`, at tree score plus offset, times the weight.
 ///
-/// **Steps.** A leaf's score is −Σg/Σh. Where the logit is far off, h is tiny beside g (for log loss they
-/// are in the ratio of the probability of the row's own class), and the score may be a million; where
-/// the loss is not convex h may be negative. So for each row h becomes max(|h|, |g|/4): no leaf asks for
+/// **Sparse rows**: an entry of 0 is taken for missing, and every split learns where such rows go. Dense rows have no
+/// missing entries.
+///
+/// **Steps.** A leaf's score is −Σg/(Σh + λ), times the learning rate. Where the logit is far off, h is tiny beside g
+/// (for log loss they are in the ratio of the probability of the row's own class), and the score may be a million;
+/// where the loss is not convex h may be negative. So for each row h becomes max(|h|, |g|/4): no leaf asks for
 /// more than 4 logits in one step. In a leaf with r times the events expected that makes the step
 /// (r − 1)/(1 + r/4), close to the ln r that is right (r = 2: 0.67 for 0.69; r = 10: 2.6 for 2.3), where
-/// Newton's is r − 1. Scores still come to rest where Σg = 0. `perpetual` works with gradients
-/// and losses in single precision.
+/// Newton's is r − 1. Scores still come to rest where Σg = 0.
 ///
-/// **The same bits?** For the same seed, data and version of `perpetual`, on any number of threads, as
-/// long as [`memory`](Self::memory) is free: with less, `perpetual` grows smaller trees. Its random
-/// draws are its own and not promised to be portable.
+/// **What does not change the trees**, but for rounding in single precision: a factor of the loss or of all weights,
+/// rows of weight 0, the order of the columns, an increasing function of a column, and, if the number of trees is
+/// given, rows repeated in place of an integer weight. So [`least_share`](Self::least_share) and
+/// [`l2`](Self::l2) are relative to Σh of all rows at the best constant.
+///
+/// **The same bits** for the same seed, data and version of `hessboost`, on any number of threads.
+///
+/// Sources: Friedman 2001 (boosting); Chen & Guestrin 2016 (second-order leaves, sparse rows); Ke et al. 2017
+/// (histograms, leaf-wise growth).
 ///
 /// ```
 /// use imbalance::{Dataset, Run, ndarray::Array2};
@@ -48,35 +62,41 @@ use crate::loss::{Derivatives, Loss};
 /// assert!(trees.logit((&[0.5, -0.5]).into())? < 0.0);
 /// # Ok::<(), imbalance::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct BoostedTrees {
-    budget: f32,
-    max_trees: Option<usize>,
-    memory: f32,
+    max_trees: usize,
+    learning_rate: f64,
+    max_leaves: usize,
+    least_share: f64,
+    l2: f64,
+    stop_on: Option<StopOn>,
+}
+
+/// Rows that decide on the number of trees.
+#[derive(Debug, Clone, PartialEq)]
+struct StopOn {
+    share: f64,
+    cut: Cut,
+    patience: usize,
 }
 
 impl BoostedTrees {
-    /// Budget 0.5, as many trees as that takes, 0.5 GB of memory.
+    /// At most 1,000 trees of at most 16 leaves, with a learning rate of 0.1; as many of them as do best on a fifth of the
+    /// rows, which is drawn by class.
     #[must_use]
     pub fn new() -> Self {
-        Self { budget: 0.5, max_trees: None, memory: 0.5 }
-    }
-
-    /// How closely to fit, in (0, 5\]: the learning rate is 10 to the power −budget, so that a budget larger by 1
-    /// takes ten times as long. Usual: 0.3 to 1.5. Default: 0.5.
-    ///
-    /// # Errors
-    /// [`Error::InvalidArgument`] unless 0 < budget ≤ 5.
-    pub fn budget(mut self, budget: f64) -> Result<Self> {
-        if budget > 0.0 && budget <= 5.0 {
-            self.budget = budget as f32;
-            Ok(self)
-        } else {
-            Err(Error::invalid("budget", budget, "above 0 and at most 5"))
+        let stop_on = StopOn { share: 0.2, cut: Cut::Stratified, patience: 25 };
+        Self {
+            max_trees: 1_000,
+            learning_rate: 0.1,
+            max_leaves: 16,
+            least_share: 0.002,
+            l2: 0.001,
+            stop_on: Some(stop_on),
         }
     }
 
-    /// Maximum number of trees. Default: as many as the budget takes.
+    /// The most trees. Default: 1,000.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for 0.
@@ -84,23 +104,152 @@ impl BoostedTrees {
         if max_trees == 0 {
             return Err(Error::invalid("max_trees", 0, "at least 1"));
         }
-        self.max_trees = Some(max_trees);
+        self.max_trees = max_trees;
         Ok(self)
     }
 
-    /// Memory for training beside the rows, in GB; it limits the size of a tree where there are many
-    /// columns. Default: 0.5.
+    /// A number of trees that is given, so that all rows are fitted at once.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] unless positive and finite.
-    pub fn memory(mut self, gigabytes: f64) -> Result<Self> {
-        if gigabytes > 0.0 && gigabytes.is_finite() {
-            self.memory = gigabytes as f32;
-            Ok(self)
-        } else {
-            Err(Error::invalid("memory", gigabytes, "positive and finite"))
+    /// [`Error::InvalidArgument`] for 0.
+    pub fn trees(mut self, trees: usize) -> Result<Self> {
+        if trees == 0 {
+            return Err(Error::invalid("trees", 0, "at least 1"));
         }
+        (self.max_trees, self.stop_on) = (trees, None);
+        Ok(self)
     }
+
+    /// What each step is multiplied by, in (0, 1\]: half of it takes about twice as many trees. Default: 0.1.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless in (0, 1\].
+    pub fn learning_rate(mut self, learning_rate: f64) -> Result<Self> {
+        if !(learning_rate > 0.0 && learning_rate <= 1.0) {
+            return Err(Error::invalid("learning_rate", learning_rate, "above 0 and at most 1"));
+        }
+        self.learning_rate = learning_rate;
+        Ok(self)
+    }
+
+    /// The most leaves of a tree, 2 for trees of one split. Default: 16.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] below 2.
+    pub fn max_leaves(mut self, max_leaves: usize) -> Result<Self> {
+        if max_leaves < 2 {
+            return Err(Error::invalid("max_leaves", max_leaves, "at least 2"));
+        }
+        self.max_leaves = max_leaves;
+        Ok(self)
+    }
+
+    /// The share of Σh that a leaf must hold, in \[0, 1). For log loss and rare positives that is about the share of the
+    /// positives to expect there. Default: 0.002.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] outside \[0, 1).
+    pub fn least_share(mut self, least_share: f64) -> Result<Self> {
+        if !(0.0..1.0).contains(&least_share) {
+            return Err(Error::invalid("least_share", least_share, "at least 0 and below 1"));
+        }
+        self.least_share = least_share;
+        Ok(self)
+    }
+
+    /// λ as a share of Σh. Default: 0.001.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless 0 or above, and finite.
+    pub fn l2(mut self, l2: f64) -> Result<Self> {
+        if !(l2 >= 0.0 && l2.is_finite()) {
+            return Err(Error::invalid("l2", l2, "at least 0, and finite"));
+        }
+        self.l2 = l2;
+        Ok(self)
+    }
+
+    /// The rows that decide on the number of trees: a share of them, how they are cut off, and after how many trees without
+    /// a gain the search ends. Default: 0.2, [`Cut::Stratified`], 25.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless 0 < share < 1 and `patience` is at least 1.
+    pub fn stop_on(mut self, share: f64, cut: Cut, patience: usize) -> Result<Self> {
+        if !(share > 0.0 && share < 1.0) {
+            return Err(Error::invalid("share", share, "between 0 and 1"));
+        }
+        if patience == 0 {
+            return Err(Error::invalid("patience", 0, "at least 1"));
+        }
+        self.stop_on = Some(StopOn { share, cut, patience });
+        Ok(self)
+    }
+
+    /// The number of trees that do best on rows which they have not learned from.
+    fn best_number(
+        &self,
+        train: &Dataset<'_>,
+        columns: &Columns,
+        loss: &Arc<dyn Loss>,
+        stop_on: &StopOn,
+        run: &Run,
+    ) -> Result<usize> {
+        let seed = run.seed().child("rows to stop on");
+        let split = train.split_rows(&stop_on.cut, stop_on.share, seed)?;
+        let part = |rows: &[usize]| -> Result<(Rows, DMatrix)> {
+            let rows_of = train.select(rows)?;
+            let part = Rows::new(&rows_of, Arc::clone(loss));
+            Ok((part, columns.matrix(train.features(), rows)?))
+        };
+        let (rows, x) = part(split.train())?;
+        let (judges, x_judges) = part(split.test())?;
+        let watch = Watch::new(run);
+        let base = rows.best_constant();
+        let judge = CustomMetric::new("loss", false, move |scores, _, _| {
+            judges.mean_loss(|row| base + f64::from(scores[row]))
+        });
+        let parameters = self.parameters(rows, base, &watch)?;
+        let model = trainer(&parameters, &x, self.max_trees, &watch)
+            .eval(&x_judges, "rows to stop on")
+            .custom_metric(Box::new(judge))
+            .early_stopping_rounds(NonZeroUsize::new(stop_on.patience).unwrap_or(NonZeroUsize::MIN))
+            .train();
+        watch.stopped()?;
+        Ok(model
+            .map_err(|error| refused(&error))?
+            .model
+            .best_iteration()
+            .map_or(self.max_trees, |best| best + 1))
+    }
+
+    fn parameters(&self, rows: Rows, base: f64, watch: &Arc<Watch>) -> Result<TrainingParams> {
+        // In units in which Σh of all rows at the best constant is 1,000, whatever the weights and the loss are.
+        let unit = rows.curvature(base) / CURVATURE;
+        let watch = Arc::clone(watch);
+        let loss = CustomLoss::new("loss", 1, move |scores, _, _, out| {
+            let logits = |row: usize| base + f64::from(scores[row]);
+            watch.evaluated(rows.derivatives(logits, unit, out));
+        });
+        let parameters = TrainingParams::builder()
+            .objective(Objective::custom(loss))
+            .tree_method(TreeMethod::Hist)
+            .grow_policy(GrowPolicy::LossGuide)
+            .unlimited_depth()
+            .max_leaves(self.max_leaves)
+            .eta(self.learning_rate)
+            .lambda(self.l2 * CURVATURE)
+            .min_child_weight(self.least_share * CURVATURE);
+        #[cfg(not(feature = "rayon"))]
+        let parameters = parameters.nthread(1);
+        parameters.build().map_err(|error| refused(&error))
+    }
+}
+
+/// Σh of all rows at the start, for `hessboost`, whose numbers are in single precision.
+const CURVATURE: f64 = 1_000.0;
+
+fn refused(error: &HessboostError) -> Error {
+    Error::Contract { stage: "`hessboost`".into(), problem: error.to_string() }
 }
 
 impl Default for BoostedTrees {
@@ -109,96 +258,65 @@ impl Default for BoostedTrees {
     }
 }
 
+/// With fewer rows of a class no rows are set aside to stop on, and the number of trees is [`FEW_TREES`].
+const ENOUGH_TO_STOP_ON: usize = 10;
+const FEW_TREES: usize = 20;
+
 impl Model for BoostedTrees {
     type Fitted = FittedBoostedTrees;
 
+    /// With fewer than 10 rows of a class no rows are set aside, and the trees are at most 20.
+    ///
     /// # Errors
-    /// [`Error::Unsupported`] for sparse rows, [`Error::OneClass`], whatever the loss refuses,
-    /// [`Error::Cancelled`], or [`Error::Numerical`] where the fit leaves the finite numbers.
+    /// [`Error::OneClass`], whatever the loss refuses, [`Error::Cancelled`], [`Error::UnknownColumn`] or
+    /// [`Error::ColumnKind`] for the attribute of [`stop_on`](Self::stop_on), or [`Error::Numerical`] where the fit
+    /// leaves the finite numbers.
     fn fit(&self, train: &Dataset<'_>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
         let totals = train.totals();
         totals.ensure_both("boosted trees")?;
-        if train.features().is_sparse() {
-            return Err(sparse_rows());
+        if let Some(weights) = train.weights().filter(|weights| weights.contains(&0.0)) {
+            let counted: Vec<usize> = (0..train.rows()).filter(|&row| weights[row] > 0.0).collect();
+            return self.fit(&train.select(&counted)?, loss, run);
         }
-        let rows = RowLosses::new(train, loss.resolve(&totals)?, run);
-        let base = rows.best_constant();
-
-        let (used, values) = varying_columns(train.features());
-        let mut fitted = FittedBoostedTrees { columns: train.columns(), base, trees: Vec::new() };
-        if used.is_empty() {
-            return Ok(fitted);
-        }
-        // In place of labels the objective is given row numbers: it finds label, weight and offset
-        // of a row by them.
-        let numbers: Vec<f64> = (0..train.rows()).map(|row| row as f64).collect();
-        let watch = Arc::clone(&rows.watch);
-        let mut booster = PerpetualBooster::default()
-            .set_objective(Objective::new_custom(rows))
-            .set_base_score(base)
-            .set_budget(self.budget)
-            .set_iteration_limit(self.max_trees)
-            .set_memory_limit(Some(self.memory))
-            .set_allow_missing_splits(false)
-            .set_num_threads(Some(threads()))
-            .set_seed(run.seed().value());
-        booster
-            .fit(&Matrix::new(&values, train.rows(), used.len()), &numbers, None, None)
-            .map_err(|error| Error::Contract {
-                stage: "`perpetual`".into(),
-                problem: error.to_string(),
-            })?;
+        let loss = loss.resolve(&totals)?;
+        let columns = Columns::new(train.features());
+        let number = match &self.stop_on {
+            None => self.max_trees,
+            Some(_) if totals.positives.min(totals.negatives) < ENOUGH_TO_STOP_ON => {
+                self.max_trees.min(FEW_TREES)
+            }
+            Some(stop_on) => self.best_number(train, &columns, &loss, stop_on, run)?,
+        };
+        let rows = Rows::new(train, loss);
+        let (base, watch) = (rows.best_constant(), Watch::new(run));
+        let all: Vec<usize> = (0..train.rows()).collect();
+        let x = columns.matrix(train.features(), &all)?;
+        let parameters = self.parameters(rows, base, &watch)?;
+        let model = trainer(&parameters, &x, number, &watch).train();
         watch.stopped()?;
-        fitted.trees = booster.trees.iter().map(|tree| Tree::new(tree, &used)).collect();
-        let leaves = fitted.trees.iter().flat_map(|tree| &tree.nodes);
-        if let Some(bad) = leaves.map(|node| node.value).find(|value| !value.is_finite()) {
-            return Err(Error::Numerical {
-                what: "a leaf's score".into(),
-                value: bad,
-                remedy: "scale the weights down, or lower the budget",
-            });
+        let model = model.map_err(|error| refused(&error))?.model;
+        let trees = model.trees().iter().map(|tree| Tree::new(tree, &columns));
+        // A tree of one leaf would move the constant, which is the best already.
+        let trees: Vec<Tree> = trees.filter(|tree| tree.leaves > 1).collect();
+        let scores = trees.iter().flat_map(|tree| &tree.nodes).map(|node| node.value);
+        if let Some(value) = scores.into_iter().find(|value| !value.is_finite()) {
+            let remedy = "look whether the loss has finite gradients";
+            return Err(Error::Numerical { what: "a leaf's score".into(), value, remedy });
         }
-        Ok(fitted)
+        Ok(FittedBoostedTrees { columns: train.columns(), base, trees })
     }
 }
 
-fn sparse_rows() -> Error {
-    Error::Unsupported {
-        stage: "BoostedTrees",
-        what: "sparse rows".into(),
-        remedy: "`perpetual` reads dense columns; pass a dense matrix of the columns that matter",
-    }
+fn trainer<'a>(
+    parameters: &'a TrainingParams,
+    x: &'a DMatrix,
+    trees: usize,
+    watch: &'a Watch,
+) -> Trainer<'a> {
+    Trainer::new(parameters, x, trees).on_round(|_| watch.verdict())
 }
 
-fn threads() -> usize {
-    #[cfg(feature = "rayon")]
-    {
-        rayon::current_num_threads()
-    }
-    #[cfg(not(feature = "rayon"))]
-    {
-        1
-    }
-}
-
-/// Largest step of a leaf, in logits.
-const LONGEST_STEP: f64 = 4.0;
-
-/// The loss of each row as a function of its tree score, for `perpetual`.
-struct RowLosses {
-    loss: Arc<dyn Loss>,
-    labels: Vec<bool>,
-    /// Scaled to a mean of 1, as single precision and `perpetual`'s constants take it for granted.
-    weights: Vec<f64>,
-    offsets: Option<Vec<f64>>,
-    /// The scores at which all losses were last evaluated, and the losses. `perpetual` asks for the losses of
-    /// all rows whenever it has changed the scores of a few; unchanged ones are looked up.
-    last: Mutex<Vec<(f64, f32)>>,
-    watch: Arc<Watch>,
-}
-
-/// Reports the trees to an observer. `perpetual` has no observer and cannot be stopped from outside, but it asks
-/// the objective for gradients once for each tree, and stops where all of them are zero.
+/// Reports the trees to an observer, and stops where it asks for that.
 struct Watch {
     run: Run,
     seen: Mutex<Seen>,
@@ -212,78 +330,160 @@ struct Seen {
 }
 
 impl Watch {
-    fn new(run: &Run) -> Self {
-        Self { run: run.clone(), seen: Mutex::default() }
+    fn new(run: &Run) -> Arc<Self> {
+        Arc::new(Self { run: run.clone(), seen: Mutex::default() })
     }
 
-    /// Reports an evaluation with this mean loss. Returns whether the work is to go on.
-    fn goes_on(&self, loss: f64) -> bool {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reports an evaluation with this mean loss; the first one comes before the first tree.
+    fn evaluated(&self, loss: f64) {
+        let mut seen = self.seen();
+        let trees = seen.evaluations;
+        seen.evaluations += 1;
         if seen.stop.is_none() {
-            // The first evaluation comes before the first tree. In the end `perpetual` may drop the last
-            // trees again.
-            let trees = seen.evaluations;
-            seen.evaluations += 1;
             seen.stop = self.run.report(&Progress::Boosted { trees, loss }).err();
         }
-        seen.stop.is_none()
+    }
+
+    fn verdict(&self) -> ControlFlow<()> {
+        if self.seen().stop.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     /// The error, if the observer asked to stop.
     fn stopped(&self) -> Result<()> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.stop.take().map_or(Ok(()), Err)
+        self.seen().stop.take().map_or(Ok(()), Err)
     }
 }
 
-/// The numbers of the columns that vary, and their values, one column after the other. `perpetual` refuses a
-/// column without variance.
-fn varying_columns(x: FeaturesView<'_>) -> (Vec<usize>, Vec<f64>) {
-    let (mut used, mut values) = (Vec::new(), Vec::new());
-    visit!(x, |x| if let core::Matrix::Dense(x) = x {
-        for (column, entries) in x.columns().into_iter().enumerate() {
-            let first = entries.first().copied();
-            if entries.iter().any(|&value| Some(value) != first) {
-                used.push(column);
-                values.extend(entries.iter().map(|value| value.to_f64()));
-            }
-        }
-    });
-    (used, values)
+/// The different values of each column. `hessboost` holds features in single precision; it is given the place of each
+/// value among them instead, so no column loses digits, whatever its units are.
+struct Columns {
+    /// Ascending. Of sparse rows the values other than 0.
+    values: Vec<Vec<f64>>,
+    are_sparse: bool,
 }
 
-impl RowLosses {
-    fn new(train: &Dataset<'_>, loss: Arc<dyn Loss>, run: &Run) -> Self {
-        let mean = train.totals().weight() / train.rows() as f64;
-        let weights = match train.weights() {
-            None => vec![1.0; train.rows()],
-            Some(weights) => weights.iter().map(|weight| weight / mean).collect(),
-        };
+impl Columns {
+    fn new(x: FeaturesView<'_>) -> Self {
+        let mut values: Vec<Vec<f64>> = vec![Vec::new(); x.ncols()];
+        let are_sparse = x.is_sparse();
+        for row in 0..x.nrows() {
+            for (column, value) in x.row(row).entries() {
+                if value != 0.0 || !are_sparse {
+                    // Adding 0 turns −0 into 0.
+                    values[column].push(value + 0.0);
+                }
+            }
+        }
+        parallel::map_into(&mut values, 1, 1, |_, _, values| {
+            values[0].sort_unstable_by(f64::total_cmp);
+            values[0].dedup();
+        });
+        Self { values, are_sparse }
+    }
+
+    fn place(&self, column: usize, value: f64) -> f32 {
+        self.values[column].partition_point(|&other| other < value) as f32
+    }
+
+    /// Some rows as places.
+    fn matrix(&self, x: FeaturesView<'_>, rows: &[usize]) -> Result<DMatrix> {
+        let width = self.values.len();
+        if !self.are_sparse {
+            let mut places = vec![0.0; rows.len() * width];
+            parallel::map_into(&mut places, width, BLOCK, |_, block, out| {
+                for (&row, out) in rows[block].iter().zip(out.chunks_mut(width)) {
+                    for (column, value) in x.row(row).entries() {
+                        out[column] = self.place(column, value);
+                    }
+                }
+            });
+            let x = DMatrix::from_dense_vec(places, rows.len(), width)
+                .map_err(|error| refused(&error))?;
+            return with_no_labels(x);
+        }
+        let (mut bounds, mut columns, mut places) = (vec![0], Vec::new(), Vec::new());
+        for &row in rows {
+            for (column, value) in x.row(row).entries().filter(|entry| entry.1 != 0.0) {
+                columns.push(column as u32);
+                places.push(self.place(column, value));
+            }
+            bounds.push(columns.len());
+        }
+        with_no_labels(
+            DMatrix::from_csr(bounds, columns, places, width).map_err(|error| refused(&error))?,
+        )
+    }
+
+    /// The number below which the values are whose places are below `limit`.
+    fn threshold(&self, column: usize, limit: f32) -> f64 {
+        let values = &self.values[column];
+        let first = limit.ceil().max(0.0) as usize;
+        match (first.checked_sub(1).and_then(|last| values.get(last)), values.get(first)) {
+            (Some(&below), Some(&above)) => {
+                let middle = f64::midpoint(below, above);
+                if middle > below { middle } else { above }
+            }
+            (None, Some(_)) => f64::NEG_INFINITY,
+            (_, None) => f64::INFINITY,
+        }
+    }
+}
+
+/// The loss has the labels; `hessboost` only wants some to be there.
+fn with_no_labels(x: DMatrix) -> Result<DMatrix> {
+    let labels = vec![0.0; x.n_rows()];
+    x.with_labels(&labels).map_err(|error| refused(&error))
+}
+
+/// Largest step of a leaf, in logits.
+const LONGEST_STEP: f64 = 4.0;
+
+/// The loss of each row.
+struct Rows {
+    loss: Arc<dyn Loss>,
+    labels: Vec<bool>,
+    weights: Option<Vec<f64>>,
+    offsets: Option<Vec<f64>>,
+}
+
+impl Rows {
+    fn new(rows: &Dataset<'_>, loss: Arc<dyn Loss>) -> Self {
         Self {
             loss,
-            labels: train.labels().to_vec(),
-            weights,
-            offsets: train.offsets().map(<[f64]>::to_vec),
-            last: Mutex::new(Vec::new()),
-            watch: Arc::new(Watch::new(run)),
+            labels: rows.labels().to_vec(),
+            weights: rows.weights().map(<[f64]>::to_vec),
+            offsets: rows.offsets().map(<[f64]>::to_vec),
         }
+    }
+
+    fn weight(&self, row: usize) -> f64 {
+        self.weights.as_ref().map_or(1.0, |weights| weights[row])
     }
 
     fn at(&self, row: usize, score: f64) -> Derivatives {
         let logit = score + self.offsets.as_ref().map_or(0.0, |offsets| offsets[row]);
         let mut at = self.loss.at(logit, self.labels[row]);
         at.hessian = at.hessian.abs().max(at.gradient.abs() / LONGEST_STEP);
-        at.scaled(self.weights[row])
+        at.scaled(self.weight(row))
+    }
+
+    fn sum(&self, term: impl Fn(usize) -> f64 + Sync + Send) -> f64 {
+        sum_rows(
+            self.labels.len(),
+            BLOCK,
+            || 0.0,
+            |sum, rows| {
+                *sum += rows.map(&term).sum::<f64>();
+            },
+        )
     }
 
     /// The best score if all rows have the same.
     fn best_constant(&self) -> f64 {
-        let slope = |score: f64| -> f64 {
-            let zero = || 0.0;
-            sum_rows(self.labels.len(), BLOCK, zero, |sum, rows| {
-                *sum += rows.map(|row| self.at(row, score).gradient).sum::<f64>();
-            })
-        };
         // Beyond ±40 a logit is certain, so that one class has no gradient.
         let offsets = self.offsets.as_deref().unwrap_or(&[0.0]);
         let least = offsets.iter().copied().fold(f64::INFINITY, f64::min);
@@ -292,73 +492,38 @@ impl RowLosses {
         // Until the single precision of the trees cannot tell the ends apart.
         while high - low > 1e-10 * (1.0 + low.abs().max(high.abs())) {
             let middle = low + 0.5 * (high - low);
-            if slope(middle) < 0.0 { low = middle } else { high = middle }
+            let slope = self.sum(|row| self.at(row, middle).gradient);
+            if slope < 0.0 { low = middle } else { high = middle }
         }
         low + 0.5 * (high - low)
     }
 
-    /// Gradient, curvature and loss of each row; remembers the losses.
-    fn evaluate(&self, numbers: &[f64], scores: &[f64]) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-        let all = parallel::map(scores.len(), BLOCK, |_, rows| {
-            rows.map(|i| self.at(numbers[i] as usize, scores[i])).collect::<Vec<_>>()
+    fn curvature(&self, score: f64) -> f64 {
+        self.sum(|row| self.at(row, score).hessian)
+    }
+
+    fn mean_loss(&self, score: impl Fn(usize) -> f64 + Sync + Send) -> f64 {
+        let loss = self.sum(|row| self.at(row, score(row)).value);
+        loss / self.sum(|row| self.weight(row))
+    }
+
+    /// Writes gradients and curvatures in a unit, and returns the mean loss.
+    fn derivatives(
+        &self,
+        score: impl Fn(usize) -> f64 + Sync + Send,
+        unit: f64,
+        out: &mut [GradPair],
+    ) -> f64 {
+        let losses = parallel::map_into(out, 1, BLOCK, |_, rows, out| {
+            let mut loss = 0.0;
+            for (row, out) in rows.zip(out) {
+                let at = self.at(row, score(row));
+                *out = GradPair::new((at.gradient / unit) as f32, (at.hessian / unit) as f32);
+                loss += at.value;
+            }
+            loss
         });
-        let all = || all.iter().flatten();
-        let losses: Vec<f32> = all().map(|at| at.value as f32).collect();
-        let mean = all().map(|at| at.value).sum::<f64>() / scores.len() as f64;
-        if !self.watch.goes_on(mean) {
-            return (vec![0.0; scores.len()], vec![1.0; scores.len()], losses);
-        }
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
-            scores.iter().copied().zip(losses.iter().copied()).collect();
-        let gradients = all().map(|at| at.gradient as f32).collect();
-        (gradients, all().map(|at| at.hessian as f32).collect(), losses)
-    }
-}
-
-impl ObjectiveFunction for RowLosses {
-    fn loss(
-        &self,
-        numbers: &[f64],
-        scores: &[f64],
-        _: Option<&[f64]>,
-        _: Option<&[u64]>,
-    ) -> Vec<f32> {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let loss = |i: usize| match last.get(i) {
-            Some(&(score, loss)) if score == scores[i] => loss,
-            _ => self.at(numbers[i] as usize, scores[i]).value as f32,
-        };
-        (0..scores.len()).map(loss).collect()
-    }
-
-    fn gradient(
-        &self,
-        numbers: &[f64],
-        scores: &[f64],
-        _: Option<&[f64]>,
-        _: Option<&[u64]>,
-    ) -> (Vec<f32>, Option<Vec<f32>>) {
-        let (gradients, hessians, _) = self.evaluate(numbers, scores);
-        (gradients, Some(hessians))
-    }
-
-    fn gradient_and_loss(
-        &self,
-        numbers: &[f64],
-        scores: &[f64],
-        _: Option<&[f64]>,
-        _: Option<&[u64]>,
-    ) -> (Vec<f32>, Option<Vec<f32>>, Vec<f32>) {
-        let (gradients, hessians, losses) = self.evaluate(numbers, scores);
-        (gradients, Some(hessians), losses)
-    }
-
-    fn initial_value(&self, _: &[f64], _: Option<&[f64]>, _: Option<&[u64]>) -> f64 {
-        self.best_constant()
-    }
-
-    fn default_metric(&self) -> Metric {
-        Metric::LogLoss
+        losses.into_iter().sum::<f64>() / self.sum(|row| self.weight(row))
     }
 }
 
@@ -378,36 +543,50 @@ struct Node {
     column: usize,
     /// Rows with a smaller value go to `left`, the others to `right`.
     threshold: f64,
+    /// Where rows with a value of 0 go: in sparse rows it counts as missing.
+    zero_to_left: bool,
     left: usize,
     right: usize,
 }
 
 impl Tree {
-    /// From a tree on the columns `used`.
-    fn new(tree: &perpetual::tree::Tree, used: &[usize]) -> Self {
-        let empty =
-            Node { value: 0.0, leaf: Some(0), column: 0, threshold: 0.0, left: 0, right: 0 };
+    fn new(tree: &RegTree, columns: &Columns) -> Self {
+        let empty = Node {
+            value: 0.0,
+            leaf: Some(0),
+            column: 0,
+            threshold: 0.0,
+            zero_to_left: true,
+            left: 0,
+            right: 0,
+        };
         let mut flat = Self { nodes: vec![empty], leaves: 0 };
         let mut open = vec![(0, 0)];
         while let Some((number, place)) = open.pop() {
-            let Some(node) = tree.nodes.get(&number) else { continue };
-            if node.is_leaf {
-                flat.nodes[place].value = f64::from(node.weight_value);
+            let node = tree.node(number);
+            if node.is_leaf() {
+                flat.nodes[place].value = f64::from(node.leaf_value);
                 flat.nodes[place].leaf = Some(flat.leaves);
                 flat.leaves += 1;
             } else {
-                let left = flat.nodes.len();
+                let (left, column) = (flat.nodes.len(), node.split_feature as usize);
+                let threshold = columns.threshold(column, node.split_cond);
                 flat.nodes.extend([empty; 2]);
                 flat.nodes[place] = Node {
                     leaf: None,
-                    column: used[node.split_feature],
-                    threshold: node.split_value,
+                    column,
+                    threshold,
+                    zero_to_left: if columns.are_sparse {
+                        node.default_left
+                    } else {
+                        0.0 < threshold
+                    },
                     left,
                     right: left + 1,
                     ..empty
                 };
                 // The left one is taken first, so that leaves are numbered from left to right.
-                open.extend([(node.right_child, left + 1), (node.left_child, left)]);
+                open.extend([(node.right as usize, left + 1), (node.left as usize, left)]);
             }
         }
         flat
@@ -417,11 +596,13 @@ impl Tree {
     fn leaf(&self, row: &[f64]) -> (usize, f64) {
         let mut node = &self.nodes[0];
         loop {
-            match node.leaf {
-                Some(leaf) => return (leaf, node.value),
-                None if row[node.column] < node.threshold => node = &self.nodes[node.left],
-                None => node = &self.nodes[node.right],
-            }
+            let Some(leaf) = node.leaf else {
+                let value = row[node.column];
+                let to_left = if value == 0.0 { node.zero_to_left } else { value < node.threshold };
+                node = &self.nodes[if to_left { node.left } else { node.right }];
+                continue;
+            };
+            return (leaf, node.value);
         }
     }
 }
@@ -451,7 +632,7 @@ impl FittedBoostedTrees {
     /// for each tree in each row (He et al. 2014, §3.1).
     ///
     /// # Errors
-    /// As for [`Predict::logits_into`], and [`Error::Unsupported`] for sparse rows.
+    /// As for [`Predict::logits_into`].
     pub fn leaves(&self, x: FeaturesView<'_>) -> Result<CsMat<f32>> {
         let width = self.trees.len();
         let mut indices = vec![0; x.nrows() * width];
@@ -476,9 +657,6 @@ impl FittedBoostedTrees {
         f: impl Fn(&[f64], &mut [U]) + Sync + Send,
     ) -> Result<()> {
         x.ensure_columns(self.columns)?;
-        if x.is_sparse() {
-            return Err(sparse_rows());
-        }
         if let Some((row, column, value)) = x.first_non_finite() {
             let what = "the feature matrix".into();
             return Err(Error::NonFinite { what, row, column: Some(column), value });
@@ -487,10 +665,12 @@ impl FittedBoostedTrees {
             return Ok(());
         }
         parallel::map_into(out, width, BLOCK, |_, rows, out| {
-            let mut row = vec![0.0; self.columns];
+            let mut dense = vec![0.0; self.columns];
             for (number, out) in rows.zip(out.chunks_mut(width)) {
-                x.row(number).entries().for_each(|(column, value)| row[column] = value);
-                f(&row, out);
+                let row = x.row(number);
+                row.entries().for_each(|(column, value)| dense[column] = value);
+                f(&dense, out);
+                row.entries().for_each(|(column, _)| dense[column] = 0.0);
             }
         });
         Ok(())
@@ -498,8 +678,6 @@ impl FittedBoostedTrees {
 }
 
 impl Predict for FittedBoostedTrees {
-    /// # Errors
-    /// Also [`Error::Unsupported`] for sparse rows.
     fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
         x.ensure_columns(self.columns)?;
         same_length("the output", out.len(), "the feature matrix", x.nrows())?;
@@ -581,8 +759,6 @@ impl FittedBoostedLeaves {
 }
 
 impl Predict for FittedBoostedLeaves {
-    /// # Errors
-    /// Also [`Error::Unsupported`] for sparse rows.
     fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
         let leaves = self.trees.leaves(x)?;
         self.regression.logits_into(Features::from(&leaves).view(), out)
@@ -600,12 +776,12 @@ mod tests {
     use crate::loss::{FocalLoss, LogLoss, LogitAdjusted, WeightedLogLoss};
     use ndarray::Array2;
 
-    fn rows(loss: impl Loss + 'static, offsets: Vec<f64>) -> RowLosses {
+    fn rows(loss: impl Loss + 'static, offsets: Vec<f64>) -> Rows {
         let n = offsets.len();
         let labels: Vec<bool> = (0..n).map(|i| i % 2 == 0).collect();
         let x = Array2::<f64>::zeros((n, 1));
         let data = Dataset::new(&x, labels).unwrap().with_offsets(offsets).unwrap();
-        RowLosses::new(&data, Arc::new(loss), &Run::default())
+        Rows::new(&data, Arc::new(loss))
     }
 
     #[test]

@@ -41,7 +41,7 @@ fn logits(model: &impl Predict, x: &Array2<f64>) -> Vec<f64> {
 }
 
 fn trees() -> BoostedTrees {
-    BoostedTrees::new().budget(0.3).unwrap().max_trees(40).unwrap()
+    BoostedTrees::new().max_trees(300).unwrap()
 }
 
 #[test]
@@ -195,7 +195,8 @@ fn offsets_that_differ_change_what_is_learned() {
     let (x, labels) = interaction(20_000, 0);
     let against: Vec<f64> = true_logits(&x).iter().map(|z| -z).collect();
     let data = Dataset::new(&x, &labels).unwrap().with_offsets(&against).unwrap();
-    let fitted = trees().fit(&data, &LogLoss, &Run::seeded(1)).unwrap();
+    let trees = BoostedTrees::new().trees(150).unwrap();
+    let fitted = trees.fit(&data, &LogLoss, &Run::seeded(1)).unwrap();
     let learned = logits(&fitted, &x);
     let apart = |of: &[f64]| {
         let sum = |inside: bool| {
@@ -205,7 +206,7 @@ fn offsets_that_differ_change_what_is_learned() {
         sum(true) - sum(false)
     };
     // ln(0.03 / 0.0075) = 1.4 between the truth's two levels; 300 and 75 positives know it to
-    // √(1/300 + 1/75) = 0.13, and boosting with this budget goes most of the way.
+    // √(1/300 + 1/75) = 0.13, and 150 trees go most of the way.
     let expected = 2.0 * apart(&true_logits(&x));
     assert!((apart(&learned) - expected).abs() < 0.2 * expected, "{} {expected}", apart(&learned));
 }
@@ -232,8 +233,8 @@ fn a_weight_of_two_is_the_row_twice() {
         };
         let base = [constant(&labels, Some(&weights)), constant(repeated.labels(), None)];
         assert!((base[0] - base[1]).abs() < 1e-9, "{base:?}");
-        // Twins fall into different folds of `perpetual` and make it surer than it should be, so the trees
-        // are not the same. No leaf may run away all the same, and weights find the two levels.
+        // Twins may fall on either side of the rows to stop on, which then praise too many trees. No leaf may run
+        // away all the same, and weights find the two levels.
         let twins = logits(&trees().fit(&repeated, loss, &run).unwrap(), &x);
         assert!(twins.iter().all(|z| z.abs() < 20.0));
         let found = logits(&trees().fit(&weighted, loss, &run).unwrap(), &x);
@@ -297,13 +298,16 @@ fn trees_are_reported_and_can_be_stopped() {
     let fitted = trees().fit(&data, &LogLoss, &observe(usize::MAX)).unwrap();
     {
         let seen = seen.lock().unwrap();
-        // Trees that did not help may be dropped in the end.
-        assert!(fitted.trees() > 0 && fitted.trees() <= seen.last().unwrap().0);
+        // First the trees that find the number to stop at, then those of all rows.
+        let again = seen.iter().rposition(|(trees, _)| *trees == 0).unwrap();
+        let (search, seen) = seen.split_at(again);
+        assert!(fitted.trees() > 0 && fitted.trees() <= seen.last().unwrap().0 + 1);
+        assert!(search.len() >= seen.len());
         assert!(seen.iter().enumerate().all(|(i, (trees, _))| *trees == i));
         // The first mean loss is the best constant's.
         let rate = data.totals().rate();
         let entropy = -rate * rate.ln() - (1.0 - rate) * (1.0 - rate).ln();
-        assert!((seen[0].1 - entropy).abs() < 1e-9 && seen[fitted.trees()].1 < entropy);
+        assert!((seen[0].1 - entropy).abs() < 1e-9 && seen.last().unwrap().1 < entropy);
     }
     let error = trees().fit(&data, &LogLoss, &observe(2)).unwrap_err();
     assert!(matches!(error, Error::Cancelled { .. }), "{error}");
@@ -322,33 +326,157 @@ fn the_same_on_any_number_of_threads() {
     assert_eq!(one, fit());
 }
 
+/// A number of trees that is given, on columns of 100 levels, which have a bin each.
+fn levelled(rows: usize) -> (Array2<f64>, Vec<bool>, BoostedTrees) {
+    let (x, labels) = drawn(rows, 5);
+    let x = x.mapv(|value| (50.0 * value).floor() / 50.0);
+    (x, labels, BoostedTrees::new().trees(30).unwrap())
+}
+
+/// Logits that differ by the single precision of gradients, summed over 30 trees.
+fn assert_near(found: &[f64], expected: &[f64], law: &str) {
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-4, "{law}: {found}, not {expected}");
+    }
+}
+
+#[test]
+fn laws_of_invariance() {
+    let (x, labels, trees) = levelled(6_000);
+    let plain = Dataset::new(&x, &labels).unwrap();
+    let fit = |data: &Dataset<'_>, loss: &dyn Loss| -> FittedBoostedTrees {
+        trees.fit(data, loss, &Run::seeded(1)).unwrap()
+    };
+    let expected = logits(&fit(&plain, &LogLoss), &x);
+    assert!(expected.iter().any(|z| (z - expected[0]).abs() > 0.5));
+
+    for scale in [1e-150, 1e-3, 7.0, 1e150] {
+        let loss = WeightedLogLoss::given(scale, scale).unwrap();
+        assert_near(&logits(&fit(&plain, &loss), &x), &expected, "a factor of the loss");
+        let weighted = plain.view().with_weights(vec![scale; 6_000]).unwrap();
+        assert_near(&logits(&fit(&weighted, &LogLoss), &x), &expected, "a factor of the weights");
+        let scaled = x.mapv(|value| value * scale);
+        let data = Dataset::new(&scaled, &labels).unwrap();
+        assert_near(&logits(&fit(&data, &LogLoss), &scaled), &expected, "a factor of the columns");
+    }
+    let curved = x.mapv(f64::exp);
+    let data = Dataset::new(&curved, &labels).unwrap();
+    assert_near(&logits(&fit(&data, &LogLoss), &curved), &expected, "an increasing function");
+
+    // Rows of weight 0 are absent.
+    let counted: Vec<usize> = (0..6_000).filter(|row| row % 3 != 0).collect();
+    let weights: Vec<f64> = (0..6_000).map(|row| f64::from(u8::from(row % 3 != 0))).collect();
+    let fewer = fit(&plain.select(&counted).unwrap(), &LogLoss);
+    let weighted = fit(&plain.view().with_weights(&weights).unwrap(), &LogLoss);
+    assert_near(&logits(&weighted, &x), &logits(&fewer, &x), "rows of weight 0");
+
+    // An integer weight is a row repeated.
+    let times: Vec<usize> = (0..6_000).map(|i| 1 + (i * 7) % 3).collect();
+    let weights: Vec<f64> = times.iter().map(|&t| t as f64).collect();
+    let repeated: Vec<usize> = (0..6_000).flat_map(|i| std::iter::repeat_n(i, times[i])).collect();
+    let repeated = fit(&plain.select(&repeated).unwrap(), &LogLoss);
+    let weighted = fit(&plain.view().with_weights(&weights).unwrap(), &LogLoss);
+    assert_near(&logits(&weighted, &x), &logits(&repeated, &x), "weights for repeated rows");
+
+    // Columns in another order, and a constant one more.
+    let order = [2, 0, 1];
+    let other =
+        Array2::from_shape_fn((6_000, 4), |(i, j)| order.get(j).map_or(3.5, |&j| x[[i, j]]));
+    let data = Dataset::new(&other, &labels).unwrap();
+    assert_near(&logits(&fit(&data, &LogLoss), &other), &expected, "the order of columns");
+}
+
+#[test]
+fn the_default_does_not_overfit() {
+    // Three normal columns, as the logit is −3 + 1.2 x₀ + x₁ x₂.
+    use ndarray_rand::rand::{Rng, SeedableRng};
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(3);
+    let mut rows = |n: usize| -> (Array2<f64>, Vec<bool>) {
+        // Sums of twelve uniform numbers.
+        let x = Array2::from_shape_fn((n, 3), |_| {
+            (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0
+        });
+        let truth = |i: usize| -3.0 + 1.2 * x[[i, 0]] + x[[i, 1]] * x[[i, 2]];
+        let labels =
+            (0..n).map(|i| random.random::<f64>() < 1.0 / (1.0 + (-truth(i)).exp())).collect();
+        (x, labels)
+    };
+    let ((x, labels), (x_test, labels_test)) = (rows(4_000), rows(20_000));
+    let data = Dataset::new(&x, &labels).unwrap();
+    let fitted = BoostedTrees::new().fit(&data, &LogLoss, &Run::seeded(1)).unwrap();
+    let loss = |logits: &[f64]| {
+        let losses = logits.iter().zip(&labels_test).map(|(&z, &y)| LogLoss.at(z, y).value);
+        losses.sum::<f64>() / labels_test.len() as f64
+    };
+    let constant = loss(&vec![data.totals().log_odds(); 20_000]);
+    let found = loss(&logits(&fitted, &x_test));
+    println!("{found:.4} where a constant has {constant:.4}; {}", fitted.describe());
+    assert!(found < 0.87 * constant, "{found} {constant}");
+}
+
+#[test]
+fn sparse_rows_are_missing_where_they_are_zero() {
+    let (x, labels, trees) = levelled(6_000);
+    let mut x = x.mapv(|value| if value > 0.3 { value } else { 0.0 });
+    let sparse = imbalance::sprs::CsMat::csr_from_dense(x.view(), 0.0);
+    let run = Run::seeded(1);
+    let fitted = trees.fit(&Dataset::new(&sparse, &labels).unwrap(), &LogLoss, &run).unwrap();
+    let mut out = vec![0.0; 6_000];
+    fitted.logits_into(FeaturesView::from(sparse.view()), &mut out).unwrap();
+    assert_eq!(out, logits(&fitted, &x), "one prediction for sparse and dense rows");
+    assert!(out.iter().any(|z| (z - out[0]).abs() > 0.3));
+    x.fill(0.0);
+    assert!(logits(&fitted, &x).iter().all(|z| *z == logits(&fitted, &x)[0]));
+}
+
+#[test]
+fn the_rows_to_stop_on_are_cut_as_asked() {
+    use imbalance::{Attribute, Cut};
+    let (x, labels) = drawn(6_000, 9);
+    let times: Vec<f64> = (0..6_000).map(f64::from).collect();
+    let data = Dataset::new(&x, &labels).unwrap();
+    let data = data.with_attribute("day", Attribute::Numbers(times.into())).unwrap();
+    let by = |cut: Cut| {
+        let trees = BoostedTrees::new().stop_on(0.3, cut, 5).unwrap();
+        trees.fit(&data, &LogLoss, &Run::seeded(1))
+    };
+    assert!(by(Cut::by_time("day")).unwrap().trees() < 200);
+    assert!(by(Cut::by_group("day")).unwrap().trees() < 200);
+    let error = by(Cut::by_time("hour")).unwrap_err();
+    assert!(matches!(error, Error::UnknownColumn { .. }), "{error}");
+}
+
 #[test]
 fn refusals_are_typed() {
     let (x, labels) = interaction(500, 0);
-    let sparse = imbalance::sprs::CsMat::csr_from_dense(x.view(), 0.0);
-    let data = Dataset::new(&sparse, &labels).unwrap();
-    let error = trees().fit(&data, &LogLoss, &Run::default()).unwrap_err();
-    assert!(matches!(error, Error::Unsupported { .. }), "{error}");
     let error = Dataset::new(&x, vec![false; 500])
         .and_then(|data| trees().fit(&data, &LogLoss, &Run::default()))
         .unwrap_err();
     assert!(matches!(error, Error::OneClass { .. }), "{error}");
     let fitted =
         trees().fit(&Dataset::new(&x, &labels).unwrap(), &LogLoss, &Run::default()).unwrap();
-    let error = fitted.leaves(FeaturesView::from(sparse.view())).unwrap_err();
-    assert!(matches!(error, Error::Unsupported { .. }), "{error}");
     let error = Predict::logit(&fitted, (&[1.0]).into()).unwrap_err();
     assert!(matches!(error, Error::ColumnMismatch { found: 1, expected: 3 }), "{error}");
     let error = Predict::logit(&fitted, (&[1.0, f64::NAN, 0.0]).into()).unwrap_err();
     assert!(matches!(error, Error::NonFinite { column: Some(1), .. }), "{error}");
-    for bad in [0.0, -1.0, 6.0, f64::NAN] {
-        let error = BoostedTrees::new().budget(bad).unwrap_err();
-        assert!(matches!(error, Error::InvalidArgument { argument: "budget", .. }), "{error}");
+    let refused = |trees: Result<BoostedTrees, Error>, expected: &str| {
+        let error = trees.unwrap_err();
+        assert!(
+            matches!(error, Error::InvalidArgument { argument, .. } if argument == expected),
+            "{error}"
+        );
+    };
+    let new = BoostedTrees::new;
+    for bad in [0.0, -1.0, 1.5, f64::NAN] {
+        refused(new().learning_rate(bad), "learning_rate");
+        refused(new().stop_on(bad, imbalance::Cut::Stratified, 5), "share");
     }
-    let error = BoostedTrees::new().max_trees(0).unwrap_err();
-    assert!(matches!(error, Error::InvalidArgument { argument: "max_trees", .. }), "{error}");
-    let error = BoostedTrees::new().memory(0.0).unwrap_err();
-    assert!(matches!(error, Error::InvalidArgument { argument: "memory", .. }), "{error}");
+    refused(new().max_trees(0), "max_trees");
+    refused(new().trees(0), "trees");
+    refused(new().max_leaves(1), "max_leaves");
+    refused(new().least_share(1.0), "least_share");
+    refused(new().l2(-1.0), "l2");
+    refused(new().stop_on(0.2, imbalance::Cut::InOrder, 0), "patience");
     // A handful of rows is a fit, if not a good one.
     for rows in [2, 3, 7] {
         let labels: Vec<bool> = (0..rows).map(|i| i % 2 == 0).collect();
