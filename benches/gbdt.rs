@@ -8,8 +8,8 @@ use imbalance::prelude::*;
 fn fits(criterion: &mut Criterion) {
     let log = SyntheticClicks::new(20_000, 0.01).expect("a rate in range").numeric(8);
     let log = log.categorical(&[]).generate(7).expect("a log");
-    let trees = BoostedTrees::new().max_trees(10).expect("some trees");
-    let hybrid = BoostedLeaves::new(trees, LogisticRegression::new());
+    let trees = BoostedTrees::new().trees(10).expect("some trees");
+    let hybrid = BoostedLeaves::new(trees.clone(), LogisticRegression::new());
     let run = Run::default();
     let mut group = criterion.benchmark_group("gbdt_20000x8");
     group.sample_size(10);
