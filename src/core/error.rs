@@ -239,17 +239,6 @@ pub enum Error {
         kind: &'static str,
     },
 
-    /// A sampler that makes new positives finds none to make them from.
-    #[error("{sampler} finds no positive to make new ones from: {found}; {remedy}")]
-    NoParents {
-        /// The sampler.
-        sampler: &'static str,
-        /// What it found, with numbers.
-        found: String,
-        /// What to do about it.
-        remedy: &'static str,
-    },
-
     /// A stage cannot take such data.
     #[error("{stage} cannot take {what}: {remedy}")]
     Unsupported {

@@ -2,7 +2,7 @@
 
 use super::over::{TargetRatio, all_and, ensure_neighbours, interpolated, rows_of, valid_k};
 use super::{Resample, Sampler};
-use crate::core::{Chosen, Dataset, Error, Result, Run, Seed};
+use crate::core::{Chosen, Dataset, Result, Run, Seed};
 use crate::knn::Search;
 
 const NAME: &str = "ADASYN";
@@ -61,7 +61,7 @@ impl Adasyn {
 impl Sampler for Adasyn {
     /// # Errors
     /// [`Error::OneClass`]; [`Error::InvalidArgument`] if there are more positives than the ratio asks
-    /// for, or no more than neighbours; [`Error::NoParents`] if no positive has a negative neighbour.
+    /// for, or no more than neighbours.
     fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         let totals = data.totals();
         let missing = self.target.n_missing(NAME, data, &totals)?;
@@ -80,12 +80,11 @@ impl Sampler for Adasyn {
             .map(|around| around.iter().filter(|near| !labels[near.row]).count())
             .collect();
         if negatives.iter().all(|&count| count == 0) {
-            let found = format!(
-                "none of {} positives has a negative among its {} nearest rows",
+            return Ok(Resample::identity().note(format!(
+                "{NAME} made no rows: none of {} positives has a negative among its {} nearest rows; ask for more \
+                 neighbours, or use `Smote`, which needs none",
                 totals.positives, self.k
-            );
-            let remedy = "ask for more neighbours, or use Smote, which does not need any";
-            return Err(Error::NoParents { sampler: NAME, found, remedy });
+            )));
         }
         let mut parents = Vec::with_capacity(missing);
         for (&row, count) in positives.iter().zip(shares(&negatives, missing, run.seed())) {

@@ -4,7 +4,7 @@ use super::over::{
     TargetRatio, all_and, allocate_parents, ensure_neighbours, interpolated, rows_of, valid_k,
 };
 use super::{Resample, Sampler};
-use crate::core::{Dataset, Error, Result, Run};
+use crate::core::{Dataset, Result, Run};
 use crate::knn::Search;
 
 const NAME: &str = "Borderline-SMOTE";
@@ -19,7 +19,8 @@ const NAME: &str = "Borderline-SMOTE";
 /// * kind 2 ([`borderline2`](Self::borderline2)): the k nearest rows of either class, each equally likely; towards
 ///   a negative λ is uniform on \[0, ½), so that the new row stays nearer to its parent.
 ///
-/// Everything else, the distortion too, is as in [`Smote`](super::Smote).
+/// Everything else, the distortion too, is as in [`Smote`](super::Smote). If no positive is in danger, the rows stay as
+/// they are, and the report says so.
 ///
 /// Source: H. Han, W.-Y. Wang and B.-H. Mao, *Borderline-SMOTE*, ICIC 2005. Two things differ from the
 /// paper. There each row in danger makes a whole number of new ones; here as many as the ratio asks for,
@@ -130,8 +131,7 @@ impl BorderlineSmote {
 impl Sampler for BorderlineSmote {
     /// # Errors
     /// [`Error::OneClass`]; [`Error::InvalidArgument`] if there are more positives than the ratio asks
-    /// for, no more positives than k (for kind 2, no more rows than k), or no more rows than m;
-    /// [`Error::NoParents`] if no positive is in danger.
+    /// for, no more positives than k (for kind 2, no more rows than k), or no more rows than m.
     fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         let totals = data.totals();
         let missing = self.target.n_missing(NAME, data, &totals)?;
@@ -146,16 +146,14 @@ impl Sampler for BorderlineSmote {
         }
         let BorderlineRegions { safe, danger, noise } = self.regions(data)?;
         if danger.is_empty() {
-            let found = format!(
-                "with m = {} none of {} positives is in danger: {} are safe and {} are noise",
+            return Ok(Resample::identity().note(format!(
+                "{NAME} made no rows: with m = {} none of {} positives is in danger, as {} are safe and {} are \
+                 noise; raise m where they are noise and lower it where they are safe, or use `Smote`",
                 self.m,
                 totals.positives,
                 safe.len(),
                 noise.len()
-            );
-            let remedy =
-                "raise m where they are noise and lower it where they are safe, or use Smote";
-            return Err(Error::NoParents { sampler: NAME, found, remedy });
+            )));
         }
         let candidates = match self.kind {
             Kind::Borderline1 => rows_of(data.labels(), true),

@@ -1,10 +1,11 @@
 //! Standard errors and the corrections for rare events against independent implementations; see
 //! `tests/fixtures/README.md`.
 
+use approx::assert_relative_eq;
 use imbalance::Distortion;
 use imbalance::calibration::Uncalibrated;
 use imbalance::loss::{FocalLoss, LogLoss, WeightedLogLoss};
-use imbalance::model::logistic::Covariance;
+use imbalance::model::logistic::{Collinearity, Covariance};
 use imbalance::model::{
     FittedLogisticRegression, FittedRareEvents, LogisticRegression, Model, Predict, RareEvents,
 };
@@ -672,4 +673,36 @@ fn intervals_cover_as_often_as_they_say() {
             }
         }
     }
+}
+
+#[test]
+fn a_column_far_from_zero_is_not_taken_for_the_intercept() {
+    let n = 400;
+    let label = |i: usize| (i * i + 3 * i) % 11 < 2 + i / 150;
+    let labels: Vec<bool> = (0..n).map(label).collect();
+    let other = |i: usize| (i * 37 % 101) as f64 / 50.0 - 1.0;
+    // Milliseconds since 1970, a second apart, and the same from the middle row on in seconds.
+    let far = Array2::from_shape_fn((n, 2), |(i, j)| [1.7e12 + 1000.0 * i as f64, other(i)][j]);
+    let near = Array2::from_shape_fn((n, 2), |(i, j)| [i as f64 - 200.0, other(i)][j]);
+    let model = LogisticRegression::new().l2(0.0).unwrap();
+    let table = |x: &Array2<f64>| {
+        let data = Dataset::new(x, &labels).unwrap();
+        let fitted = model.fit(&data, &LogLoss, &Run::default()).unwrap();
+        assert_eq!(fitted.diagnostics().collinearity, Collinearity::Absent);
+        fitted.inference(&data, &LogLoss, Covariance::Fisher).unwrap()
+    };
+    let (far, near) = (table(&far), table(&near));
+    let (found, expected) = (far.standard_errors(), near.standard_errors());
+    assert_relative_eq!(found[0], expected[0] / 1000.0, max_relative = 1e-6);
+    assert_relative_eq!(found[1], expected[1], max_relative = 1e-6);
+    assert_relative_eq!(far.z()[0], near.z()[0], max_relative = 1e-6);
+    // The intercept is a logit of the year 1970: its error is that of the slope times 1.7e9 s.
+    assert_relative_eq!(found[2], expected[0] * 1.7e9, max_relative = 1e-3);
+    // A column that does not vary is one with the intercept, wherever it is.
+    let flat = Array2::from_shape_fn((n, 2), |(i, j)| [1.7e12, other(i)][j]);
+    let data = Dataset::new(&flat, &labels).unwrap();
+    let fitted = model.fit(&data, &LogLoss, &Run::default()).unwrap();
+    assert_eq!(fitted.diagnostics().collinearity, Collinearity::Present);
+    let error = fitted.inference(&data, &LogLoss, Covariance::Fisher).unwrap_err();
+    assert!(matches!(error, Error::RankDeficient { .. }), "{error}");
 }

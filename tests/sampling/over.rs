@@ -1060,3 +1060,24 @@ fn a_chain_gives_the_same_rows_whether_or_not_its_second_reads_them() {
         smote.then(Reader { reads }).resample(&data, &run).unwrap();
     }
 }
+
+#[test]
+fn nothing_to_make_rows_from_leaves_the_rows_and_says_so() {
+    // Two groups far from each other: no positive is near a negative.
+    let x = Array2::from_shape_fn((60, 1), |(i, _)| if i < 40 { i as f64 } else { 1e6 + i as f64 });
+    let labels: Vec<bool> = (0..60).map(|i| i >= 40).collect();
+    let data = Dataset::new(&x, labels).unwrap();
+    let samplers: [(&str, Box<dyn Sampler>); 2] = [
+        ("BorderlineSmote", Box::new(BorderlineSmote::borderline1(1.0).unwrap())),
+        ("Adasyn", Box::new(Adasyn::positives_per_negative(1.0).unwrap())),
+    ];
+    for (name, sampler) in samplers {
+        let resample = sampler.resample(&data, &Run::default()).unwrap();
+        assert!(
+            resample.notes[0].starts_with(&format!("{name} made no rows")),
+            "{:?}",
+            resample.notes
+        );
+        assert_eq!(resample.apply(&data).unwrap().rows(), 60);
+    }
+}

@@ -4,11 +4,11 @@ use std::cmp::Reverse;
 use std::ops::Range;
 
 use ndarray::Array2;
-use ndarray::{ArrayView2, Axis};
+use ndarray::{ArrayView1, ArrayView2, Axis};
 
 use super::compact::CompactColumns;
 use super::outer_products::{self, Scratch};
-use crate::core::{Dataset, FeaturesView, Matrix, Scalar, visit};
+use crate::core::{Dataset, FeaturesView, Matrix, Result, Scalar, visit};
 use crate::exec::parallel::{self, sum_block};
 use crate::model::products::{self, TILE, for_tiles};
 use crate::model::row_sums::{Extremes, sum_rows};
@@ -38,6 +38,35 @@ impl<'a> Design<'a> {
             Matrix::Dense(_) => None,
         });
         Self { compact, ..self }
+    }
+
+    /// Dense rows with the mean of each column taken off, and the means, if an intercept takes them up. Beside columns
+    /// that are far from 0 by their spread, an intercept seems to depend on them, where it does not.
+    pub(super) fn centred(&self) -> Result<Option<(Dataset<'a>, Vec<f64>)>> {
+        let data = self.data;
+        let centred = visit!(data.features(), |x| match x {
+            Matrix::Dense(x) if self.intercept => {
+                let mut x = x.mapv(Scalar::to_f64);
+                let n = x.nrows() as f64;
+                let means: Vec<f64> = x
+                    .columns()
+                    .into_iter()
+                    .map(|column| column.iter().map(|v| v / n).sum())
+                    .collect();
+                x.rows_mut().into_iter().for_each(|mut row| row -= &ArrayView1::from(&means));
+                Some((x, means))
+            }
+            _ => None,
+        });
+        let Some((x, means)) = centred else { return Ok(None) };
+        let mut rows = Dataset::new(x, data.labels())?;
+        if let Some(weights) = data.weights() {
+            rows = rows.with_weights(weights)?;
+        }
+        if let Some(offsets) = data.offsets() {
+            rows = rows.with_offsets(offsets)?;
+        }
+        Ok(Some((rows, means)))
     }
 
     pub(in crate::model) fn features(&self) -> FeaturesView<'_> {

@@ -10,6 +10,7 @@ use super::{Cholesky, FittedLogisticRegression, LogisticRegression, Objective, R
 use crate::core::{Dataset, Error, Fixed, Result, Run};
 use crate::exec::parallel::sum_block;
 use crate::loss::Loss;
+use crate::model::ShiftLogits;
 use crate::model::linear::valid_names;
 use crate::model::row_sums::sum_rows;
 use crate::numerics::linalg::sandwich;
@@ -226,6 +227,18 @@ impl Inference {
     #[must_use]
     pub fn standard_errors(&self) -> Vec<f64> {
         self.covariance.diag().iter().map(|variance| variance.sqrt()).collect()
+    }
+
+    /// From columns with their means taken off back to the columns: c = c′ − mᵀβ.
+    fn moved_back(mut self, means: &[f64], estimates: Vec<f64>) -> Self {
+        let k = estimates.len();
+        let back = Array2::from_shape_fn((k, k), |(i, j)| match means.get(j) {
+            Some(mean) if i == k - 1 => -mean,
+            _ => f64::from(u8::from(i == j)),
+        });
+        self.covariance = sandwich(&back.t(), &self.covariance.view());
+        self.estimates = estimates;
+        self
     }
 
     /// Wald's z: estimate over standard error; 0 for a coefficient that is 0 without error.
@@ -526,6 +539,18 @@ impl FittedLogisticRegression {
         weighting: Weighting,
         run: &Run,
     ) -> Result<Inference> {
+        self.inference_on(data, loss, kind, weighting, run, false)
+    }
+
+    fn inference_on(
+        &self,
+        data: &Dataset<'_>,
+        loss: &dyn Loss,
+        kind: Covariance,
+        weighting: Weighting,
+        run: &Run,
+        is_centred: bool,
+    ) -> Result<Inference> {
         data.features().ensure_columns(self.coefficients().len())?;
         let has_intercept = self.details.has_intercept;
         for (name, penalty) in [("l2", self.details.l2), ("l1", self.details.l1)] {
@@ -547,7 +572,18 @@ impl FittedLogisticRegression {
         let theta = self.theta();
         let (value, rows) = objective.rows_at(&theta);
         let names = names(self.feature_names(), self.coefficients().len(), has_intercept);
-        let factor = factor(&objective.design.sum_of_outer_products(|i| rows[i].hessian), &names)?;
+        let hessian = objective.design.sum_of_outer_products(|i| rows[i].hessian);
+        let factor = match factor(&hessian, &names) {
+            Err(error) if !is_centred => {
+                let Some((centred, means)) = objective.design.centred()? else { return Err(error) };
+                let shift = means.iter().zip(self.coefficients()).map(|(m, b)| m * b).sum();
+                let inference = self
+                    .shifted(shift)
+                    .inference_on(&centred, &loss, kind, weighting, run, true)?;
+                return Ok(inference.moved_back(&means, theta));
+            }
+            factor => factor?,
+        };
         // gᵀH⁻¹g is the squared distance to the minimum in standard errors.
         let gradient = objective.design.sum_of_rows(|i| rows[i].gradient);
         let distance: f64 =
