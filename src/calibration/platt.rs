@@ -28,7 +28,8 @@ use crate::numerics::vector::{logit, sigmoid, sigmoids};
 ///
 /// [`on_probabilities`](Self::on_probabilities) is the form as printed, with s = σ(z) in \[0, 1\]. For
 /// rare positives it is a poor one: all scores lie close to 0, and a line through them does not follow the
-/// log-odds. It takes logits of ±∞ too, as s = 0 and 1.
+/// log-odds. It takes logits of ±∞ too, as s = 0 and 1. Where the form is printed as 1/(1 + e^{A s + B}), as in Platt
+/// 1999, both signs are reversed: a = −A and b = −B.
 ///
 /// Source: J. Platt, *Probabilistic outputs for support vector machines and comparisons to regularized
 /// likelihood methods*, 1999.

@@ -84,7 +84,7 @@ impl ClassWeights {
         };
         match self {
             Self::Given { positive: alpha, negative: beta } => {
-                positive("alpha", alpha).and(positive("beta", beta))
+                positive("positive", alpha).and(positive("negative", beta))
             }
             Self::Population { rate } if !(rate > 0.0 && rate < 1.0) => {
                 Err(Error::invalid("rate", rate, "between 0 and 1, both excluded"))

@@ -133,7 +133,11 @@ impl Loss for FocalLoss {
         }
     }
 
+    /// A shift for γ = 0, which is log loss with class weights.
     fn posterior(&self) -> Posterior {
+        if self.gamma == 0.0 {
+            return Posterior::Identity.shifted(-(self.positive / self.negative).ln());
+        }
         Posterior::Focal(*self)
     }
 

@@ -24,13 +24,16 @@ use crate::numerics::log1p_exp;
 pub enum Covariance {
     /// H⁻¹, the inverse Fisher information: right if the model is, and if a weight of 3 means that the
     /// row was observed **three times** (frequency weights). For
-    /// [`LogLoss`](crate::loss::LogLoss) alone.
+    /// [`LogLoss`](crate::loss::LogLoss) alone. A sandwich under frequency weights is that of
+    /// [`RareEvents::covariance`](crate::model::RareEvents::covariance).
     Fisher,
     /// H⁻¹ (Σ gᵢ² xᵢᵀxᵢ) H⁻¹, the sandwich of Huber 1967 and White 1980: right as well if the model is
     /// not, under any loss, and if a weight of 3 means that the row was observed **once** and stands for
     /// three of the population (sampling weights).
     Hc0,
-    /// [`Hc0`](Self::Hc0) times n/(n − k), with n the rows of positive weight and k the coefficients.
+    /// [`Hc0`](Self::Hc0) times n/(n − k), with n the rows of positive weight and k the coefficients, as for linear
+    /// regression (MacKinnon & White 1985). Stata's robust errors of a logit take n/(n − 1), those of statsmodels no
+    /// factor, which is [`Hc0`](Self::Hc0).
     Hc1,
     /// H⁻¹ (Σ (gᵢxᵢ − m)ᵀ(gᵢxᵢ − m)) H⁻¹ with m the mean of gᵢxᵢ in the class of row i: the sandwich of
     /// a sample whose classes weigh what they weigh in the population, whatever their numbers came out

@@ -224,7 +224,8 @@ fn ensure_frequencies(data: &Dataset<'_>) -> Result<()> {
             "weights",
             format!("{weight} at row {row}"),
             "whole numbers: RareEvents counts a weight as that many observations. For sampling weights \
-             use `RareEvents::weighting`, or LogisticRegression with Covariance::Hc0",
+             use LogisticRegression, and its `inference` with Covariance::Hc0; weights by class that come \
+             from a known rate are what `RareEvents::weighting` computes itself, so leave them off the rows",
         )),
     }
 }
