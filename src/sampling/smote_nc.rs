@@ -85,11 +85,10 @@ impl SmoteNc {
             })? = true;
         }
         if mask.iter().all(|&is| is) {
-            let expected =
-                format!(
-                    "fewer than all {columns} columns: distances need a numeric one; for categories alone take \
+            let expected = format!(
+                "fewer than all {columns} columns: distances need a numeric one; for categories alone take \
                      RandomOverSampler, or Smote on one-hot columns"
-                );
+            );
             return Err(Error::invalid("categorical", format!("{:?}", self.categorical), expected));
         }
         Ok(mask)
