@@ -90,8 +90,8 @@ impl BoostedTrees {
             max_trees: 1_000,
             learning_rate: 0.1,
             max_leaves: 16,
-            least_share: 0.002,
-            l2: 0.001,
+            least_share: 0.01,
+            l2: 0.01,
             stop_on: Some(stop_on),
         }
     }
@@ -145,7 +145,7 @@ impl BoostedTrees {
     }
 
     /// The share of Σh that a leaf must hold, in \[0, 1). For log loss and rare positives that is about the share of the
-    /// positives to expect there. Default: 0.002.
+    /// positives to expect there. Default: 0.01.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] outside \[0, 1).
@@ -157,7 +157,7 @@ impl BoostedTrees {
         Ok(self)
     }
 
-    /// λ as a share of Σh. Default: 0.001.
+    /// λ as a share of Σh. Default: 0.01.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] unless 0 or above, and finite.

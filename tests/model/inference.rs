@@ -695,7 +695,8 @@ fn a_column_far_from_zero_is_not_taken_for_the_intercept() {
     let (found, expected) = (far.standard_errors(), near.standard_errors());
     assert_relative_eq!(found[0], expected[0] / 1000.0, max_relative = 1e-6);
     assert_relative_eq!(found[1], expected[1], max_relative = 1e-6);
-    assert_relative_eq!(far.z()[0], near.z()[0], max_relative = 1e-6);
+    // The solver stops where a step is worth less than that in standard errors.
+    assert!((far.z()[0] - near.z()[0]).abs() < 1e-4);
     // The intercept is a logit of the year 1970: its error is that of the slope times 1.7e9 s.
     assert_relative_eq!(found[2], expected[0] * 1.7e9, max_relative = 1e-3);
     // A column that does not vary is one with the intercept, wherever it is.
