@@ -779,17 +779,17 @@ fn errors_name_the_numbers_and_the_way_out() {
             |(row, _)| if row < 6 { row as f64 } else { 1000.0 + row as f64 },
         );
     let apart = Dataset::new(&x_apart, &apart).unwrap();
+    let note = |resample: Result<Resample>| resample.unwrap().notes.concat();
     assert_eq!(
-        message(resample(&adasyn, &apart, 0)),
-        "ADASYN finds no positive to make new ones from: none of 6 positives has a negative among its 1 nearest rows; \
-         ask for more neighbours, or use Smote, which does not need any"
+        note(resample(&adasyn, &apart, 0)),
+        "ADASYN made no rows: none of 6 positives has a negative among its 1 nearest rows; \
+         ask for more neighbours, or use `Smote`, which needs none"
     );
     let border = BorderlineSmote::borderline1(1.0).unwrap().m_neighbours(3).unwrap();
     assert_eq!(
-        message(resample(&border, &apart, 0)),
-        "Borderline-SMOTE finds no positive to make new ones from: with m = 3 none of 6 positives is in \
-         danger: 6 are safe and 0 are noise; raise m where they are noise and lower it where they are safe, \
-         or use Smote"
+        note(resample(&border, &apart, 0)),
+        "Borderline-SMOTE made no rows: with m = 3 none of 6 positives is in danger, as 6 are safe and 0 are noise; \
+         raise m where they are noise and lower it where they are safe, or use `Smote`"
     );
     let border = border.m_neighbours(30).unwrap();
     assert_eq!(

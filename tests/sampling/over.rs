@@ -1068,8 +1068,8 @@ fn nothing_to_make_rows_from_leaves_the_rows_and_says_so() {
     let labels: Vec<bool> = (0..60).map(|i| i >= 40).collect();
     let data = Dataset::new(&x, labels).unwrap();
     let samplers: [(&str, Box<dyn Sampler>); 2] = [
-        ("BorderlineSmote", Box::new(BorderlineSmote::borderline1(1.0).unwrap())),
-        ("Adasyn", Box::new(Adasyn::positives_per_negative(1.0).unwrap())),
+        ("Borderline-SMOTE", Box::new(BorderlineSmote::borderline1(1.0).unwrap())),
+        ("ADASYN", Box::new(Adasyn::positives_per_negative(1.0).unwrap())),
     ];
     for (name, sampler) in samplers {
         let resample = sampler.resample(&data, &Run::default()).unwrap();
