@@ -56,6 +56,7 @@ impl<'a, T: Clone> IntoColumn<'a, T> for Array1<T> {
 /// A column that travels with the rows but is no feature: time stamps, the days since the last visit,
 /// campaigns. Splits and business rules read it.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Attribute<'a> {
     /// Numbers; NaN stands for a missing one.
     Numbers(Cow<'a, [f64]>),

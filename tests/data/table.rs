@@ -39,7 +39,7 @@ fn selected_rows_keep_what_belongs_to_them() {
             assert_eq!(some.weights().unwrap()[i], all.weights().unwrap()[row]);
             let text = |table: &Table, row| match table.attribute("t").unwrap() {
                 Attribute::Categories(texts) => texts.get(row).unwrap().to_owned(),
-                Attribute::Numbers(_) => unreachable!(),
+                _ => unreachable!(),
             };
             assert_eq!(text(&some, i), text(&all, row));
         }
