@@ -49,12 +49,23 @@ struct Clearing(ProgressBar);
 
 impl Clearing {
     fn show(&self, progress: &Progress) {
-        if let Progress::Read { bytes, of, .. } = progress {
-            self.style("{bar:30} {percent:>3} %  {elapsed}  {wide_msg}");
-            self.0.set_length(*of);
-            self.0.set_position(*bytes);
-        } else {
-            self.style("{spinner} {elapsed}  {wide_msg}");
+        let part = match *progress {
+            Progress::Read { bytes, of, .. } => Some((bytes, of)),
+            Progress::Work { done, of, .. } => Some((done, of)),
+            Progress::Learned { rows, of, .. } => Some((rows as u64, of as u64)),
+            _ => None,
+        };
+        match part {
+            Some((done, of)) => {
+                self.style("{bar:30} {percent:>3} %  {elapsed}, {eta} left  {wide_msg}");
+                // Time left is that of the task, which began where the count begins anew.
+                if done < self.0.position() {
+                    self.0.reset_eta();
+                }
+                self.0.set_length(of);
+                self.0.set_position(done);
+            }
+            None => self.style("{spinner} {elapsed}  {wide_msg}"),
         }
         self.0.set_message(progress.to_string());
         self.0.tick();

@@ -8,6 +8,7 @@ mod distortion;
 mod error;
 mod features;
 mod folds;
+mod meter;
 mod rows;
 mod run;
 mod scalar;
@@ -32,7 +33,10 @@ pub(crate) use features::{
 pub use features::{Features, FeaturesView, Matrix, Row};
 pub use folds::Folds;
 pub(crate) use folds::ensure_fold_count;
+pub(crate) use meter::Meter;
 pub(crate) use rows::{Rows, ensure_finite, ensure_weights};
+#[cfg(test)]
+pub(crate) use run::tests::assert_observed;
 pub use run::{Progress, Run};
 pub use scalar::{Precision, Scalar};
 pub use seed::Seed;

@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, TryLockError};
+use std::time::{Duration, Instant};
 
 use super::{Error, Fixed, Result, Seed};
 
@@ -53,6 +54,17 @@ pub enum Progress {
         /// Mean loss of the training rows with these trees.
         loss: f64,
     },
+    /// A part of a task with a known end was done. A stage may have several tasks, one after the other.
+    Work {
+        /// The task, such as `neighbour search`.
+        task: &'static str,
+        /// Units so far.
+        done: u64,
+        /// Units in the whole task.
+        of: u64,
+        /// The unit, such as `pairs of rows`.
+        unit: &'static str,
+    },
     /// Part of a file was read.
     Read {
         /// Bytes of the file read so far (compressed bytes, if the file is compressed).
@@ -66,7 +78,23 @@ pub enum Progress {
 
 type Callback = dyn Fn(&Progress) -> ControlFlow<()> + Send + Sync;
 
+/// Least time between two reports of [`Progress::Work`].
+const INTERVAL: Duration = Duration::from_millis(50);
+
+struct Observer {
+    /// When it last heard of [`Progress::Work`]; locked while it hears of it.
+    heard: Mutex<Option<Instant>>,
+    interval: Duration,
+    callback: Box<Callback>,
+}
+
 /// The seed and the observer of one run of a pipeline or a stage.
+///
+/// The observer hears of every stage, fold, iteration and tree, and at most every 50 ms of the parts of a task that
+/// runs on all cores ([`Progress::Work`]), from one thread at a time. Each thread that works on such a task asks
+/// for a stop between blocks of work of some milliseconds, so that the work ends soon after the observer returned
+/// `Break`, with [`Error::Cancelled`]. Results do not depend on the observer. Sorts and the metrics of one
+/// replicate or one section of a report are not interrupted.
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -81,7 +109,7 @@ type Callback = dyn Fn(&Progress) -> ControlFlow<()> + Send + Sync;
 #[derive(Clone)]
 pub struct Run {
     seed: Seed,
-    observer: Option<Arc<Callback>>,
+    observer: Option<Arc<Observer>>,
 }
 
 impl Run {
@@ -93,10 +121,19 @@ impl Run {
     /// Adds an observer, which may stop the run.
     #[must_use]
     pub fn observed(
-        mut self,
+        self,
         observer: impl Fn(&Progress) -> ControlFlow<()> + Send + Sync + 'static,
     ) -> Self {
-        self.observer = Some(Arc::new(observer));
+        self.observed_every(INTERVAL, observer)
+    }
+
+    fn observed_every(
+        mut self,
+        interval: Duration,
+        observer: impl Fn(&Progress) -> ControlFlow<()> + Send + Sync + 'static,
+    ) -> Self {
+        let (heard, callback) = (Mutex::new(None), Box::new(observer));
+        self.observer = Some(Arc::new(Observer { heard, interval, callback }));
         self
     }
 
@@ -125,11 +162,27 @@ impl Run {
     /// [`Error::Cancelled`] if the observer stops the run.
     pub fn report(&self, progress: &Progress) -> Result<()> {
         match &self.observer {
-            Some(observer) if observer(progress).is_break() => {
+            Some(observer) if (observer.callback)(progress).is_break() => {
                 Err(Error::Cancelled { during: progress.to_string() })
             }
             _ => Ok(()),
         }
+    }
+
+    /// [`report`](Self::report) unless the observer heard less than the interval ago, or hears of another thread now.
+    pub(super) fn report_at_times(&self, progress: impl FnOnce() -> Progress) -> Result<()> {
+        let Some(observer) = &self.observer else { return Ok(()) };
+        let mut heard = match observer.heard.try_lock() {
+            Ok(heard) => heard,
+            Err(TryLockError::Poisoned(heard)) => heard.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(()),
+        };
+        if heard.is_some_and(|heard| heard.elapsed() < observer.interval) {
+            return Ok(());
+        }
+        let result = self.report(&progress());
+        *heard = Some(Instant::now());
+        result
     }
 }
 
@@ -164,6 +217,7 @@ impl fmt::Display for Progress {
             Self::Learned { rows, of, log_loss } => {
                 write!(f, "learned {rows} of {of} rows, log loss {log_loss:.6}")
             }
+            Self::Work { task, done, of, unit } => write!(f, "{task}, {done} of {of} {unit}"),
             Self::Boosted { trees, loss } => write!(f, "{trees} trees, mean loss {loss:.6}"),
             Self::Read { bytes, of, rows } => {
                 write!(f, "reading, {rows} rows, {bytes} of {of} bytes")
@@ -173,8 +227,41 @@ impl fmt::Display for Progress {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// Checks that a task of one thread reports counts that grow, and ends with no more work after the report at
+    /// which it is told to stop, whichever of the first ones that is. Returns the most units between two reports,
+    /// which is the most work after a request.
+    pub(crate) fn assert_observed(name: &str, work: impl Fn(&Run) -> Result<()> + Sync) -> u64 {
+        let parts = |stop: usize| {
+            let seen = Arc::new(Mutex::new(Vec::new()));
+            let heard = Arc::clone(&seen);
+            let run = Run::seeded(1).observed_every(Duration::ZERO, move |progress| {
+                let mut heard = heard.lock().unwrap();
+                if let Progress::Work { task, done, of, .. } = *progress {
+                    heard.push((task, done, of));
+                }
+                if heard.len() == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            let (result, _) = crate::exec::parallel::sorts_during(|| work(&run));
+            let seen = seen.lock().unwrap().clone();
+            (result, seen)
+        };
+        let (result, all) = parts(usize::MAX);
+        assert!(result.is_ok(), "{name}: {result:?}");
+        let pairs = || all.windows(2).map(|pair| (pair[0], pair[1]));
+        assert!(all.iter().all(|&(_, done, of)| done <= of), "{name}: {all:?}");
+        // Counts begin anew with the next task only.
+        assert!(pairs().all(|(a, b)| a.1 <= b.1 || b.1 == 0), "{name}: {all:?}");
+        assert!(pairs().filter(|(a, b)| a.1 < b.1).count() > 1, "{name}: {all:?}");
+        for stop in 1..=all.len().min(5) {
+            let (result, seen) = parts(stop);
+            assert!(matches!(result, Err(Error::Cancelled { .. })), "{name}: {result:?}");
+            assert_eq!(seen, all[..stop], "{name}");
+        }
+        pairs().map(|(a, b)| b.1.saturating_sub(a.1)).max().unwrap_or(0)
+    }
 
     #[test]
     fn the_observer_sees_and_stops() {

@@ -3,7 +3,7 @@
 use ndarray::ArrayView2;
 
 use super::Metric;
-use crate::core::Scalar;
+use crate::core::{Meter, Scalar};
 use crate::exec::parallel;
 
 /// With more rows, the two halves of a split are split in parallel.
@@ -17,9 +17,10 @@ pub(super) fn arranged<F: Scalar, const LANES: usize>(
     x: &ArrayView2<'_, F>,
     rows: &[usize],
     metric: &Metric,
+    meter: &Meter<'_>,
 ) -> Vec<usize> {
     let mut places: Vec<usize> = (0..rows.len()).collect();
-    arrange::<F, LANES>(x, rows, metric, &mut places);
+    arrange::<F, LANES>(x, rows, metric, &mut places, meter);
     places
 }
 
@@ -31,9 +32,11 @@ fn arrange<F: Scalar, const LANES: usize>(
     rows: &[usize],
     metric: &Metric,
     places: &mut [usize],
+    meter: &Meter<'_>,
 ) {
     let leaves = places.len().div_ceil(LANES);
-    if leaves <= 1 {
+    let fork = places.len() > FORK;
+    if leaves <= 1 || (fork && !meter.goes_on(0)) {
         return;
     }
     // The leaves of a full node of the level that is to be split.
@@ -57,11 +60,10 @@ fn arrange<F: Scalar, const LANES: usize>(
         keys.select_nth_unstable_by(cut, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         places.iter_mut().zip(keys).for_each(|(out, (_, place))| *out = place);
     }
-    let fork = places.len() > FORK;
     let (left, right) = places.split_at_mut(cut);
     parallel::join(
         fork,
-        || arrange::<F, LANES>(x, rows, metric, left),
-        || arrange::<F, LANES>(x, rows, metric, right),
+        || arrange::<F, LANES>(x, rows, metric, left, meter),
+        || arrange::<F, LANES>(x, rows, metric, right, meter),
     );
 }

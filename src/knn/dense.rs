@@ -10,7 +10,7 @@ use super::kernels::{
 };
 use super::rounding::Rounding;
 use super::{Goal, Metric, Neighbour, gather, insert, scatter};
-use crate::core::Scalar;
+use crate::core::{Meter, Scalar};
 use crate::exec::parallel;
 
 /// Numbers of points prepared at once: 8 MiB of rounded ones, and up to 16 MiB as they are stored.
@@ -19,6 +19,9 @@ const PREPARED: usize = 1 << 21;
 /// Up to this many columns, boxes around tiles rule out most points. With more, most boxes are as near as the
 /// nearest rows, and products are faster (20,000 and 50,000 rows, measured).
 const FEW_COLUMNS: usize = 10;
+
+/// Blocks of points that a block of queries is compared with before it asks whether to go on.
+const STRIDE: usize = 16;
 
 /// The reach of rows that are not searched for.
 const NO_REACH: [f32; BLOCK] = [f32::NEG_INFINITY; BLOCK];
@@ -118,19 +121,23 @@ impl Dense {
         queries: &[usize],
         (goal, k): (Goal, usize),
         found: &mut [Neighbour],
+        meter: &Meter<'_>,
     ) {
-        let (order, rows) = in_order(x, queries);
+        let (order, rows) = in_order(x, queries, meter);
         let mut sorted = gather(&order, found, k);
         let most = (PREPARED / self.rounding.columns()).max(BLOCK);
         let sample = Block::new(&self.rounding, x, &self.central[..BLOCK.min(self.central.len())]);
         if queries == points && points.len() <= most && !self.few_columns() {
-            self.search_one_another(x, &rows, (goal, k), &mut sorted, &sample);
+            self.search_one_another(x, &rows, (goal, k), (&mut sorted, &sample), meter);
         } else {
             for points in points.chunks(most) {
                 let themselves = points == queries;
-                let points = if themselves { rows.clone() } else { in_order(x, points).1 };
+                let points = if themselves { rows.clone() } else { in_order(x, points, meter).1 };
                 let blocks = Block::of(&self.rounding, x, &points);
                 parallel::map_into(&mut sorted, k, BLOCK, |at, range, found| {
+                    if !meter.goes_on(0) {
+                        return;
+                    }
                     let apart: Block<'_, F>;
                     let block = if themselves {
                         &blocks[at]
@@ -140,11 +147,17 @@ impl Dense {
                     };
                     let found = &mut Found::new(&self.rounding, (goal, k), found);
                     if self.few_columns() {
-                        self.by_boxes((block, found), &blocks);
+                        self.by_boxes((block, found), &blocks, meter);
                     } else {
                         self.bound((block, found), &sample);
-                        for points in &blocks {
-                            self.by_products((block, found), (points, None));
+                        for blocks in blocks.chunks(STRIDE) {
+                            let points: usize = blocks.iter().map(|points| points.rows.len()).sum();
+                            if !meter.goes_on(block.rows.len() * points) {
+                                return;
+                            }
+                            for points in blocks {
+                                self.by_products((block, found), (points, None));
+                            }
                         }
                     }
                 });
@@ -160,8 +173,8 @@ impl Dense {
         x: &ArrayView2<'_, F>,
         rows: &[usize],
         goal: (Goal, usize),
-        found: &mut [Neighbour],
-        sample: &Block<'_, F>,
+        (found, sample): (&mut [Neighbour], &Block<'_, F>),
+        meter: &Meter<'_>,
     ) {
         let blocks = Block::of(&self.rounding, x, rows);
         let found = found.chunks_mut(BLOCK * goal.1);
@@ -179,7 +192,13 @@ impl Dense {
             let nothing = Found::new(&self.rounding, goal, &mut []);
             blocks.push((Block::new(&self.rounding, x, &[]), nothing));
         }
-        for _ in 0..blocks.len() {
+        // Rounds are short: there are no more rows here than are prepared at once.
+        let pairs = rows.len() * rows.len();
+        for round in 0..blocks.len() {
+            let units = pairs * (round + 1) / blocks.len() - pairs * round / blocks.len();
+            if !meter.goes_on(units) {
+                return;
+            }
             let half = blocks.len() / 2;
             let (one, other) = blocks[1..].split_at_mut(half);
             let mut pairs: Vec<_> = one.iter_mut().zip(other.iter_mut().rev()).collect();
@@ -279,14 +298,21 @@ impl Dense {
         &self,
         (own, found): (&Block<'_, F>, &mut Found<'_>),
         blocks: &[Block<'_, F>],
+        meter: &Meter<'_>,
     ) {
         let mut order: Vec<_> = blocks.iter().map(|other| (own.between(other), other)).collect();
         order.sort_by(|a, b| a.0.total_cmp(&b.0));
         if let Some((_, nearest)) = order.first() {
             self.bound((own, found), nearest);
         }
-        for (_, other) in order {
-            kernels::run(ByBoxes { dense: self, own, found: &mut *found, other });
+        for order in order.chunks(STRIDE) {
+            let points: usize = order.iter().map(|(_, other)| other.rows.len()).sum();
+            if !meter.goes_on(own.rows.len() * points) {
+                return;
+            }
+            for (_, other) in order {
+                kernels::run(ByBoxes { dense: self, own, found: &mut *found, other });
+            }
         }
     }
 
@@ -353,8 +379,12 @@ impl<F: Scalar> Kernel for ByBoxes<'_, '_, '_, F> {
 }
 
 /// The rows in an order in which rows that lie together follow each other, after their places.
-fn in_order<F: Scalar>(x: &ArrayView2<'_, F>, rows: &[usize]) -> (Vec<usize>, Vec<usize>) {
-    let order = arranged::<F, LANES>(x, rows, &Metric::euclidean());
+fn in_order<F: Scalar>(
+    x: &ArrayView2<'_, F>,
+    rows: &[usize],
+    meter: &Meter<'_>,
+) -> (Vec<usize>, Vec<usize>) {
+    let order = arranged::<F, LANES>(x, rows, &Metric::euclidean(), meter);
     let rows = order.iter().map(|&at| rows[at]).collect();
     (order, rows)
 }

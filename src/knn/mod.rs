@@ -50,7 +50,7 @@ use std::borrow::Cow;
 use dense::Dense;
 use tree::Tree;
 
-use crate::core::{FeaturesView, Matrix, Scalar};
+use crate::core::{FeaturesView, Matrix, Meter, Result, Run, Scalar};
 use crate::exec::parallel;
 
 /// From this many columns on, the rounding errors of products in `f32` cannot be bounded usefully.
@@ -177,6 +177,7 @@ pub(crate) struct Typed<'a, F: Scalar> {
     x: Matrix<'a, F>,
     points: Cow<'a, [usize]>,
     method: Method<F>,
+    run: &'a Run,
 }
 
 #[derive(Debug)]
@@ -197,12 +198,17 @@ macro_rules! forward {
 }
 
 impl<'a> Search<'a> {
-    /// Prepares the rows `points` of `x`, at least one, for Euclidean searches.
-    pub(crate) fn new(x: FeaturesView<'a>, points: impl Into<Cow<'a, [usize]>>) -> Self {
-        match x {
-            FeaturesView::F32(x) => Self::F32(Typed::new(x, points.into())),
-            FeaturesView::F64(x) => Self::F64(Typed::new(x, points.into())),
-        }
+    /// Prepares the rows `points` of `x`, at least one, for Euclidean searches. This and the searches are errors only
+    /// if the observer of the run stops them.
+    pub(crate) fn new(
+        x: FeaturesView<'a>,
+        points: impl Into<Cow<'a, [usize]>>,
+        run: &'a Run,
+    ) -> Result<Self> {
+        Ok(match x {
+            FeaturesView::F32(x) => Self::F32(Typed::new(x, points.into(), run)?),
+            FeaturesView::F64(x) => Self::F64(Typed::new(x, points.into(), run)?),
+        })
     }
 
     /// Prepares dense rows for searches by another metric. Sparse rows are searched by the Euclidean one.
@@ -210,63 +216,81 @@ impl<'a> Search<'a> {
         x: FeaturesView<'a>,
         points: impl Into<Cow<'a, [usize]>>,
         metric: Metric,
-    ) -> Self {
-        match x {
-            FeaturesView::F32(x) => Self::F32(Typed::by_metric(x, points.into(), metric)),
-            FeaturesView::F64(x) => Self::F64(Typed::by_metric(x, points.into(), metric)),
-        }
+        run: &'a Run,
+    ) -> Result<Self> {
+        Ok(match x {
+            FeaturesView::F32(x) => Self::F32(Typed::by_metric(x, points.into(), metric, run)?),
+            FeaturesView::F64(x) => Self::F64(Typed::by_metric(x, points.into(), metric, run)?),
+        })
     }
 
     /// The `k` nearest points of each query in order, one query after the other; [`Neighbour::NONE`] where there
     /// are fewer. Queries are rows of the matrix; a query is not its own neighbour.
-    pub(crate) fn nearest(&self, queries: &[usize], k: usize) -> Vec<Neighbour> {
+    pub(crate) fn nearest(&self, queries: &[usize], k: usize) -> Result<Vec<Neighbour>> {
         forward!(self, search => search.nearest(queries, k))
     }
 
     /// The `k` farthest points of each query, the farthest first, of equally far ones the first; padded like
     /// [`nearest`](Self::nearest). The points should be few.
-    pub(crate) fn farthest(&self, queries: &[usize], k: usize) -> Vec<Neighbour> {
+    pub(crate) fn farthest(&self, queries: &[usize], k: usize) -> Result<Vec<Neighbour>> {
         forward!(self, search => search.farthest(queries, k))
     }
 
     /// For each query, whether at least `k` points come before its bound.
     ///
     /// Most queries are decided by few points, soonest by those that are the neighbours of most.
-    pub(crate) fn at_least(&self, queries: &[usize], bounds: &[Neighbour], k: usize) -> Vec<bool> {
+    pub(crate) fn at_least(
+        &self,
+        queries: &[usize],
+        bounds: &[Neighbour],
+        k: usize,
+    ) -> Result<Vec<bool>> {
         forward!(self, search => search.at_least(queries, bounds, k))
     }
 }
 
 impl<'a, F: Scalar> Typed<'a, F> {
-    fn new(x: Matrix<'a, F>, points: Cow<'a, [usize]>) -> Self {
-        let method = match &x {
-            Matrix::Dense(x) if (1..MAX_COLUMNS).contains(&x.ncols()) => {
-                Method::Dense(Dense::new(x, &points))
+    fn new(x: Matrix<'a, F>, points: Cow<'a, [usize]>, run: &'a Run) -> Result<Self> {
+        match &x {
+            Matrix::Dense(dense) if (1..MAX_COLUMNS).contains(&dense.ncols()) => {
+                let method = Method::Dense(Dense::new(dense, &points));
+                Ok(Self { x, points, method, run })
             }
-            Matrix::Dense(x) => Method::Tree(Tree::new(x, &points, Metric::euclidean())),
-            Matrix::Sparse(_) => Method::Sparse,
-        };
-        Self { x, points, method }
+            _ => Self::by_metric(x, points, Metric::euclidean(), run),
+        }
     }
 
-    fn by_metric(x: Matrix<'a, F>, points: Cow<'a, [usize]>, metric: Metric) -> Self {
+    fn by_metric(
+        x: Matrix<'a, F>,
+        points: Cow<'a, [usize]>,
+        metric: Metric,
+        run: &'a Run,
+    ) -> Result<Self> {
         let method = match &x {
-            Matrix::Dense(x) => Method::Tree(Tree::new(x, &points, metric)),
+            Matrix::Dense(x) => Method::Tree(Tree::new(x, &points, metric, run)?),
             Matrix::Sparse(_) => Method::Sparse,
         };
-        Self { x, points, method }
+        Ok(Self { x, points, method, run })
     }
 
-    fn nearest(&self, queries: &[usize], k: usize) -> Vec<Neighbour> {
+    /// The work of a search.
+    fn meter(&self, queries: &[usize]) -> Meter<'a> {
+        let pairs = queries.len().saturating_mul(self.points.len());
+        Meter::new(self.run, "neighbour search", "pairs of rows", pairs)
+    }
+
+    fn nearest(&self, queries: &[usize], k: usize) -> Result<Vec<Neighbour>> {
+        let meter = self.meter(queries);
         let mut found = vec![Neighbour::NONE; queries.len() * k];
         for (queries, found) in queries.chunks(QUERIES).zip(found.chunks_mut(QUERIES * k)) {
-            self.search(queries, &self.points, (Goal::Nearest, k), found);
+            self.search(queries, &self.points, (Goal::Nearest, k), found, &meter);
         }
-        found
+        meter.finish().map(|()| found)
     }
 
-    fn farthest(&self, queries: &[usize], k: usize) -> Vec<Neighbour> {
-        /// Queries in a block of work.
+    fn farthest(&self, queries: &[usize], k: usize) -> Result<Vec<Neighbour>> {
+        /// Most pairs, and most queries, in a block of work.
+        const PAIRS: usize = 1 << 18;
         const BLOCK: usize = 64;
         /// Covers squares that underflow.
         const TINY: f64 = 1e-150;
@@ -279,8 +303,13 @@ impl<'a, F: Scalar> Typed<'a, F> {
         parallel::sort_by(&mut points, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         // Covers the rounding of three distances.
         let slack = 1.0 + 8.0 * (self.x.ncols() + 8) as f64 * f64::EPSILON;
+        let meter = self.meter(queries);
+        let block = (PAIRS / points.len()).clamp(1, BLOCK);
         let mut found = vec![Neighbour::NONE; queries.len() * k];
-        parallel::map_into(&mut found, k, BLOCK, |_, range, found| {
+        parallel::map_into(&mut found, k, block, |_, range, found| {
+            if !meter.goes_on(range.len() * points.len()) {
+                return;
+            }
             for (&query, found) in queries[range].iter().zip(found.chunks_exact_mut(k)) {
                 let own = radius(query);
                 // The farthest are the nearest by the negative distance.
@@ -298,7 +327,7 @@ impl<'a, F: Scalar> Typed<'a, F> {
                 }
             }
         });
-        found
+        meter.finish().map(|()| found)
     }
 
     fn squared_distance(&self, a: usize, b: usize) -> f64 {
@@ -318,14 +347,16 @@ impl<'a, F: Scalar> Typed<'a, F> {
         }
     }
 
-    fn at_least(&self, queries: &[usize], bounds: &[Neighbour], k: usize) -> Vec<bool> {
+    fn at_least(&self, queries: &[usize], bounds: &[Neighbour], k: usize) -> Result<Vec<bool>> {
+        let meter = self.meter(queries);
         let mut done = vec![false; queries.len()];
         if let Method::Dense(dense) = &self.method {
-            self.decide(queries, dense.central(), bounds, k, &mut done);
+            self.decide(queries, dense.central(), (bounds, k), &mut done, &meter);
+            meter.skip(done.iter().filter(|&&done| done).count() * self.points.len());
         }
         // The central points are among all points: this search begins anew, so that none counts twice.
-        self.decide(queries, &self.points, bounds, k, &mut done);
-        done
+        self.decide(queries, &self.points, (bounds, k), &mut done, &meter);
+        meter.finish().map(|()| done)
     }
 
     /// Marks the queries with `k` of some points before their bounds. The points are searched part by part, each
@@ -334,9 +365,9 @@ impl<'a, F: Scalar> Typed<'a, F> {
         &self,
         queries: &[usize],
         points: &[usize],
-        bounds: &[Neighbour],
-        k: usize,
+        (bounds, k): (&[Neighbour], usize),
         done: &mut [bool],
+        meter: &Meter<'_>,
     ) {
         let mut open: Vec<usize> = (0..queries.len()).filter(|&at| !done[at]).collect();
         let mut found = vec![Neighbour::NONE; open.len() * k];
@@ -352,9 +383,9 @@ impl<'a, F: Scalar> Typed<'a, F> {
         };
         let first = if by_boxes { n } else { 1 << 14 };
         let (mut start, mut end) = (0, first.min(n));
-        while start < n && !open.is_empty() {
+        while start < n && !open.is_empty() && meter.goes_on(0) {
             let rows: Vec<usize> = open.iter().map(|&at| queries[at]).collect();
-            self.search(&rows, &points[start..end], (Goal::Any, k), &mut found);
+            self.search(&rows, &points[start..end], (Goal::Any, k), &mut found, meter);
             let (mut still, mut still_found) = (Vec::new(), Vec::new());
             for (&at, found) in open.iter().zip(found.chunks_exact(k)) {
                 done[at] = found[k - 1] == Neighbour::NEAREST;
@@ -363,6 +394,7 @@ impl<'a, F: Scalar> Typed<'a, F> {
                     still_found.extend_from_slice(found);
                 }
             }
+            meter.skip((open.len() - still.len()) * (n - end));
             (open, found) = (still, still_found);
             (start, end) = (end, (2 * end).min(n));
         }
@@ -374,13 +406,14 @@ impl<'a, F: Scalar> Typed<'a, F> {
         points: &[usize],
         goal: (Goal, usize),
         found: &mut [Neighbour],
+        meter: &Meter<'_>,
     ) {
         match (&self.x, &self.method) {
-            (Matrix::Dense(x), Method::Tree(tree)) => tree.search(x, queries, goal, found),
+            (Matrix::Dense(x), Method::Tree(tree)) => tree.search(x, queries, goal, found, meter),
             (Matrix::Dense(x), Method::Dense(dense)) => {
-                dense.search(x, points, queries, goal, found);
+                dense.search(x, points, queries, goal, found, meter);
             }
-            (Matrix::Sparse(x), _) => sparse::search(x, points, queries, goal, found),
+            (Matrix::Sparse(x), _) => sparse::search(x, points, queries, goal, found, meter),
             (Matrix::Dense(_), Method::Sparse) => unreachable!("dense rows have an index"),
         }
     }

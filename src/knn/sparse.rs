@@ -3,11 +3,14 @@
 use sprs::CsMatView;
 
 use super::{Goal, Neighbour, insert};
-use crate::core::{Scalar, sparse_row, sparse_union};
+use crate::core::{Meter, Scalar, sparse_row, sparse_union};
 use crate::exec::parallel;
 
 /// Queries in a block: their products with a point fit in a few cache lines.
 const QUERIES: usize = 32;
+
+/// Points that a block is compared with before it asks whether to go on.
+const POINTS: usize = 1 << 12;
 
 /// The columns that the queries of a block store: a hash table with linear probing, nearly empty, so that few columns collide. Its size
 /// depends on what is stored, not on the number of columns.
@@ -64,6 +67,7 @@ pub(super) fn search<F: Scalar>(
     queries: &[usize],
     (goal, k): (Goal, usize),
     found: &mut [Neighbour],
+    meter: &Meter<'_>,
 ) {
     parallel::map_into(found, k, QUERIES, |_, range, found| {
         let queries = &queries[range];
@@ -79,34 +83,40 @@ pub(super) fn search<F: Scalar>(
                 norms[lane] += value * value;
             }
         }
-        for &row in points {
-            let (indices, values) = sparse_row(x, row);
-            let mut norm = 0.0;
-            let mut products = [0.0; QUERIES];
-            for (&column, value) in indices.iter().zip(values) {
-                let value = value.to_f64();
-                norm += value * value;
-                if let Some(column) = columns.get(column) {
-                    for (product, q) in products.iter_mut().zip(column) {
-                        *product += value * q;
+        for points in points.chunks(POINTS) {
+            if !meter.goes_on(queries.len() * points.len()) {
+                return;
+            }
+            for &row in points {
+                let (indices, values) = sparse_row(x, row);
+                let mut norm = 0.0;
+                let mut products = [0.0; QUERIES];
+                for (&column, value) in indices.iter().zip(values) {
+                    let value = value.to_f64();
+                    norm += value * value;
+                    if let Some(column) = columns.get(column) {
+                        for (product, q) in products.iter_mut().zip(column) {
+                            *product += value * q;
+                        }
                     }
                 }
-            }
-            let error = 4.0 * (stored + indices.len() + 8) as f64 * f64::EPSILON / 2.0;
-            for (lane, (&query, best)) in queries.iter().zip(found.chunks_exact_mut(k)).enumerate()
-            {
-                let norms = norms[lane] + norm;
-                // Squares below the normal numbers lose up to 2⁻¹⁰⁷⁴ each.
-                let least = norms - 2.0 * products[lane] - error * norms - f64::MIN_POSITIVE;
-                // Not `<=`: a NaN, from numbers too large, rules nothing out.
-                let ruled_out = least > best[k - 1].squared_distance;
-                let nearest = Neighbour { squared_distance: 0.0, row };
-                if !ruled_out && nearest.before(&best[k - 1]) && row != query {
-                    insert(
-                        goal,
-                        best,
-                        Neighbour { squared_distance: squared_distance(x, query, row), row },
-                    );
+                let error = 4.0 * (stored + indices.len() + 8) as f64 * f64::EPSILON / 2.0;
+                for (lane, (&query, best)) in
+                    queries.iter().zip(found.chunks_exact_mut(k)).enumerate()
+                {
+                    let norms = norms[lane] + norm;
+                    // Squares below the normal numbers lose up to 2⁻¹⁰⁷⁴ each.
+                    let least = norms - 2.0 * products[lane] - error * norms - f64::MIN_POSITIVE;
+                    // Not `<=`: a NaN, from numbers too large, rules nothing out.
+                    let ruled_out = least > best[k - 1].squared_distance;
+                    let nearest = Neighbour { squared_distance: 0.0, row };
+                    if !ruled_out && nearest.before(&best[k - 1]) && row != query {
+                        insert(
+                            goal,
+                            best,
+                            Neighbour { squared_distance: squared_distance(x, query, row), row },
+                        );
+                    }
                 }
             }
         }

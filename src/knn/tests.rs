@@ -5,7 +5,54 @@ use ndarray::Array2;
 use proptest::prelude::*;
 use sprs::{CsMat, TriMat};
 
+use std::sync::LazyLock;
+
 use super::*;
+use crate::core::assert_observed;
+
+/// A run without an observer.
+fn quiet() -> &'static Run {
+    static QUIET: LazyLock<Run> = LazyLock::new(Run::default);
+    &QUIET
+}
+
+/// After a request to stop, a thread does no more than the block that it is at, of a size that does not grow with the
+/// search.
+#[test]
+fn searches_are_observed_and_stop_within_a_block() {
+    let n = 6_000;
+    let all: Vec<usize> = (0..n).collect();
+    let queries: Vec<usize> = (0..n).step_by(4).collect();
+    for columns in [3, 16] {
+        let x = grid(n, columns).mapv(f64::from);
+        let matrix = sparse(&x);
+        let few = Array2::from_shape_fn((n, columns), |(row, column)| x[[row, column]]);
+        let inputs = [
+            ("dense", FeaturesView::F64(Matrix::Dense(few.view())), None),
+            ("sparse", FeaturesView::F64(Matrix::Sparse(matrix.view())), None),
+            ("tree", FeaturesView::F64(Matrix::Dense(few.view())), Some(Metric::euclidean())),
+        ];
+        for (name, x, metric) in inputs {
+            let search = |run: &Run, queries: &[usize]| {
+                let search = match &metric {
+                    None => Search::new(x.clone(), &all, run)?,
+                    Some(metric) => Search::by_metric(x.clone(), &all, metric.clone(), run)?,
+                };
+                search.nearest(queries, 3).map(drop)
+            };
+            let block = assert_observed(name, |run| search(run, &queries));
+            assert!(block <= 1 << 20, "{name}: {block} pairs at a time");
+            // Rows that search one another go on for a round.
+            let round = assert_observed(name, |run| search(run, &all));
+            assert!(round <= 1024 * n as u64, "{name}: {round} pairs at a time");
+        }
+        let far = assert_observed("farthest", |run| {
+            let x = FeaturesView::F64(Matrix::Dense(few.view()));
+            Search::new(x, &all[..500], run)?.farthest(&queries, 3).map(drop)
+        });
+        assert!(far <= 1 << 18, "{far} pairs at a time");
+    }
+}
 
 /// The rows of `points` by distance from `query`, then by row.
 fn brute_force(x: &Array2<f64>, points: &[usize], query: usize) -> Vec<Neighbour> {
@@ -38,9 +85,13 @@ fn methods<'a>(
     let dense = Matrix::Dense(x.view());
     let method = Method::Dense(Dense::new(&x.view(), points));
     [
-        ("tree", Typed::by_metric(Matrix::Dense(x.view()), points.into(), Metric::euclidean())),
-        ("dense", Typed { x: dense, points: points.into(), method }),
-        ("sparse", Typed::new(Matrix::Sparse(sparse.view()), points.into())),
+        (
+            "tree",
+            Typed::by_metric(Matrix::Dense(x.view()), points.into(), Metric::euclidean(), quiet())
+                .unwrap(),
+        ),
+        ("dense", Typed { x: dense, points: points.into(), method, run: quiet() }),
+        ("sparse", Typed::new(Matrix::Sparse(sparse.view()), points.into(), quiet()).unwrap()),
     ]
 }
 
@@ -66,18 +117,18 @@ fn check(x: &Array2<f64>, points: &[usize], queries: &[usize], k: usize) {
         .collect();
     let matrix = sparse(x);
     for (name, search) in methods(x, &matrix, points) {
-        assert_eq!(search.nearest(queries, k), first(&truth, k), "{name}");
+        assert_eq!(search.nearest(queries, k).unwrap(), first(&truth, k), "{name}");
         let mut reversed = truth.clone();
         let far = |a: &Neighbour, b: &Neighbour| {
             b.squared_distance.total_cmp(&a.squared_distance).then(a.row.cmp(&b.row))
         };
         reversed.iter_mut().for_each(|neighbours| neighbours.sort_by(far));
-        assert_eq!(search.farthest(queries, k), first(&reversed, k), "{name}");
+        assert_eq!(search.farthest(queries, k).unwrap(), first(&reversed, k), "{name}");
         let nearer = |(places, bound): (&Vec<Neighbour>, &Neighbour)| {
             places.iter().filter(|place| place.before(bound)).count() >= k
         };
         let expected: Vec<bool> = truth.iter().zip(&bounds).map(nearer).collect();
-        assert_eq!(search.at_least(queries, &bounds, k), expected, "{name}");
+        assert_eq!(search.at_least(queries, &bounds, k).unwrap(), expected, "{name}");
     }
 }
 
@@ -145,9 +196,9 @@ proptest! {
         let all: Vec<usize> = (0..n).collect();
         let k = k.min(n - 1);
         let metric = Metric::mixed(categorical.clone(), penalty);
-        let search = Typed::by_metric(Matrix::Dense(x.view()), (&all).into(), metric);
-        let found = rows_of(search.nearest(&all, k));
-        let farthest = rows_of(search.farthest(&all, k));
+        let search = Typed::by_metric(Matrix::Dense(x.view()), (&all).into(), metric, quiet()).unwrap();
+        let found = rows_of(search.nearest(&all, k).unwrap());
+        let farthest = rows_of(search.farthest(&all, k).unwrap());
         for (query, (found, farthest)) in found.chunks(k).zip(farthest.chunks(k)).enumerate() {
             let distance = |row: usize| (0..4).fold(0.0, |sum, column| {
                 let (a, b) = (x[[query, column]], x[[row, column]]);
@@ -221,13 +272,13 @@ fn searched_one_another<F: Scalar>(x: &Array2<F>, wide: &Array2<f64>) {
         _ => Neighbour { squared_distance: 0.0, row: 9 },
     };
     let bounds: Vec<Neighbour> = all.iter().map(bound).collect();
-    let search = Typed::new(Matrix::Dense(x.view()), (&all).into());
+    let search = Typed::new(Matrix::Dense(x.view()), (&all).into(), quiet()).unwrap();
     assert!(matches!(search.method, Method::Dense(_)));
     for k in [1, 3, 6] {
-        assert_eq!(search.nearest(&all, k), first(&truth, k));
+        assert_eq!(search.nearest(&all, k).unwrap(), first(&truth, k));
         let expected: Vec<bool> =
             truth.iter().zip(&bounds).map(|(places, bound)| places[k - 1].before(bound)).collect();
-        assert_eq!(search.at_least(&all, &bounds, k), expected);
+        assert_eq!(search.at_least(&all, &bounds, k).unwrap(), expected);
     }
 }
 
@@ -246,15 +297,25 @@ fn methods_agree_over_many_blocks() {
     let expected: Vec<Neighbour> =
         queries.iter().flat_map(|&q| brute_force(&wide, &points, q)[..5].to_vec()).collect();
     for (name, search) in methods(&wide, &matrix, &points) {
-        assert_eq!(search.nearest(&queries, 5), expected, "{name}");
-        assert_eq!(search.at_least(&queries, &bounds, 3), vec![true; queries.len()], "{name}");
-        assert_eq!(search.at_least(&queries, &bounds, 4), vec![false; queries.len()], "{name}");
+        assert_eq!(search.nearest(&queries, 5).unwrap(), expected, "{name}");
+        assert_eq!(
+            search.at_least(&queries, &bounds, 3).unwrap(),
+            vec![true; queries.len()],
+            "{name}"
+        );
+        assert_eq!(
+            search.at_least(&queries, &bounds, 4).unwrap(),
+            vec![false; queries.len()],
+            "{name}"
+        );
     }
-    let search = Typed::new(Matrix::Dense(x.view()), (&points).into());
+    let search = Typed::new(Matrix::Dense(x.view()), (&points).into(), quiet()).unwrap();
     assert!(matches!(search.method, Method::Dense(_)));
-    assert_eq!(search.nearest(&queries, 5), expected);
-    let tree = Typed::by_metric(Matrix::Dense(x.view()), (&points).into(), Metric::euclidean());
-    assert_eq!(tree.nearest(&queries, 5), expected);
+    assert_eq!(search.nearest(&queries, 5).unwrap(), expected);
+    let tree =
+        Typed::by_metric(Matrix::Dense(x.view()), (&points).into(), Metric::euclidean(), quiet())
+            .unwrap();
+    assert_eq!(tree.nearest(&queries, 5).unwrap(), expected);
 }
 
 /// All points equal: the tree's boxes are all at distance zero, and only their first rows tell which to
@@ -275,7 +336,7 @@ fn of_equal_points_the_first_are_the_nearest() {
 
 fn found_the_first_of_equals(x: Matrix<'_, f64>) {
     let all: Vec<usize> = (0..x.nrows()).collect();
-    let found = rows_of(Typed::new(x, (&all).into()).nearest(&all, 2));
+    let found = rows_of(Typed::new(x, (&all).into(), quiet()).unwrap().nearest(&all, 2).unwrap());
     assert_eq!(found[..6], [1, 2, 0, 2, 0, 1]);
     assert!(found[6..].chunks(2).all(|pair| pair == [0, 1]));
 }
@@ -286,7 +347,10 @@ fn sparse_rows_may_have_any_number_of_columns() {
     let columns = 1 << 40;
     let indices = vec![0, columns - 1, 1 << 39, columns - 1];
     let x = CsMat::new((4, columns), vec![0, 1, 2, 3, 4], indices, vec![1.0, 2.0, 1.0, 2.5]);
-    let found = Typed::new(Matrix::Sparse(x.view()), vec![0, 1, 2, 3].into()).nearest(&[1, 0], 1);
+    let found = Typed::new(Matrix::Sparse(x.view()), vec![0, 1, 2, 3].into(), quiet())
+        .unwrap()
+        .nearest(&[1, 0], 1)
+        .unwrap();
     assert_eq!(
         found,
         [(3, 0.25), (2, 2.0)].map(|(row, squared_distance)| Neighbour { squared_distance, row })

@@ -5,7 +5,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::arrange::arranged;
 use super::{Goal, Metric, Neighbour, gather, insert, scatter};
-use crate::core::Scalar;
+use crate::core::{Meter, Result, Run, Scalar};
 use crate::exec::parallel;
 
 /// Points in a leaf, and children of a node: as many as are measured side by side.
@@ -49,14 +49,23 @@ struct Node {
 }
 
 impl<F: Scalar> Tree<F> {
-    pub(super) fn new(x: &ArrayView2<'_, F>, points: &[usize], metric: Metric) -> Self {
+    pub(super) fn new(
+        x: &ArrayView2<'_, F>,
+        points: &[usize],
+        metric: Metric,
+        run: &Run,
+    ) -> Result<Self> {
         let columns = x.ncols();
-        let places = arranged::<F, LANES>(x, points, &metric);
+        let meter = Meter::new(run, "neighbour index", "rows", points.len());
+        let places = arranged::<F, LANES>(x, points, &metric, &meter);
         let rows: Vec<usize> = places.iter().map(|&place| points[place]).collect();
         let leaves = rows.len().div_ceil(LANES);
 
         let mut values = vec![[F::default(); LANES]; leaves * columns];
         parallel::map_into(&mut values, columns, BLOCK, |_, range, out| {
+            if !meter.goes_on(range.len() * LANES) {
+                return;
+            }
             let leaves = rows[range.start * LANES..].chunks(LANES);
             for (out, rows) in out.chunks_exact_mut(columns).zip(leaves) {
                 for (lane, &row) in rows.iter().enumerate() {
@@ -64,6 +73,8 @@ impl<F: Scalar> Tree<F> {
                 }
             }
         });
+
+        meter.finish()?;
 
         let lanes = |leaf: usize, column: usize| {
             let used = LANES.min(rows.len() - leaf * LANES);
@@ -80,7 +91,7 @@ impl<F: Scalar> Tree<F> {
             };
             levels.push(Level::enclosing(columns, &below.first, lanes));
         }
-        Self { metric, columns, rows, places, values, levels }
+        Ok(Self { metric, columns, rows, places, values, levels })
     }
 
     pub(super) fn metric(&self) -> &Metric {
@@ -95,15 +106,22 @@ impl<F: Scalar> Tree<F> {
         queries: &[usize],
         (goal, k): (Goal, usize),
         found: &mut [Neighbour],
+        meter: &Meter<'_>,
     ) {
         let same = queries.len() == self.rows.len()
             && self.places.iter().zip(&self.rows).all(|(&place, &row)| queries[place] == row);
-        let order =
-            if same { self.places.clone() } else { arranged::<F, LANES>(x, queries, &self.metric) };
+        let order = if same {
+            self.places.clone()
+        } else {
+            arranged::<F, LANES>(x, queries, &self.metric, meter)
+        };
         let mut sorted = gather(&order, found, k);
         parallel::map_into(&mut sorted, k, BLOCK, |_, range, found| {
             let (mut query, mut stack) = (vec![0.0; self.columns], Vec::new());
             for (&place, found) in order[range].iter().zip(found.chunks_exact_mut(k)) {
+                if !meter.goes_on(self.rows.len()) {
+                    return;
+                }
                 let own = queries[place];
                 query.iter_mut().zip(x.row(own)).for_each(|(out, value)| *out = value.to_f64());
                 let search =

@@ -73,7 +73,7 @@ impl Sampler for Adasyn {
         let positives = rows_of(labels, true);
         let around = {
             let all: Vec<usize> = (0..data.rows()).collect();
-            Search::new(data.features(), all).nearest(&positives, self.k)
+            Search::new(data.features(), all, run)?.nearest(&positives, self.k)?
         };
         let negatives: Vec<usize> = around
             .chunks_exact(self.k)
@@ -90,7 +90,7 @@ impl Sampler for Adasyn {
         for (&row, count) in positives.iter().zip(shares(&negatives, missing, run.seed())) {
             parents.extend(std::iter::repeat_n(row, count));
         }
-        let made = interpolated(data, parents, &positives, self.k, run.seed());
+        let made = interpolated(data, parents, &positives, self.k, run)?;
         all_and(made, NAME, data, &totals)
     }
 

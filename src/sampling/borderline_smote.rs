@@ -107,12 +107,16 @@ impl BorderlineSmote {
     /// # Errors
     /// [`Error::OneClass`], or [`Error::InvalidArgument`] if there are no more than m rows.
     pub fn regions(&self, data: &Dataset<'_>) -> Result<BorderlineRegions> {
+        self.regions_in(data, &Run::default())
+    }
+
+    fn regions_in(&self, data: &Dataset<'_>, run: &Run) -> Result<BorderlineRegions> {
         data.totals().ensure_both(NAME)?;
         ensure_neighbours("m", self.m, data.rows() - 1, "other rows")?;
         let labels = data.labels();
         let positives = rows_of(labels, true);
         let all: Vec<usize> = (0..data.rows()).collect();
-        let around = Search::new(data.features(), &all).nearest(&positives, self.m);
+        let around = Search::new(data.features(), &all, run)?.nearest(&positives, self.m)?;
         let mut regions = BorderlineRegions::default();
         for (&row, around) in positives.iter().zip(around.chunks_exact(self.m)) {
             let negatives = around.iter().filter(|near| !labels[near.row]).count();
@@ -144,7 +148,7 @@ impl Sampler for BorderlineSmote {
             }
             Kind::Borderline2 => ensure_neighbours("k", self.k, data.rows() - 1, "other rows")?,
         }
-        let BorderlineRegions { safe, danger, noise } = self.regions(data)?;
+        let BorderlineRegions { safe, danger, noise } = self.regions_in(data, run)?;
         if danger.is_empty() {
             return Ok(Resample::identity().note(format!(
                 "{NAME} made no rows: with m = {} none of {} positives is in danger, as {} are safe and {} are \
@@ -160,7 +164,7 @@ impl Sampler for BorderlineSmote {
             Kind::Borderline2 => (0..data.rows()).collect(),
         };
         let parents = allocate_parents(&danger, missing, run.seed());
-        let made = interpolated(data, parents, &candidates, self.k, run.seed());
+        let made = interpolated(data, parents, &candidates, self.k, run)?;
         let made = match self.kind {
             Kind::Borderline1 => made,
             // A new row stays nearer to its parent than to a negative.

@@ -136,8 +136,8 @@ impl EditedNearestNeighbours {
         &self,
         x: FeaturesView<'_>,
         labels: &[bool],
-        kept: &[usize],
-        k: usize,
+        (kept, k): (&[usize], usize),
+        run: &Run,
     ) -> Result<Vec<usize>> {
         ensure_neighbours("k", k, kept.len() - 1, "other rows")?;
         let against = match self.vote {
@@ -146,7 +146,7 @@ impl EditedNearestNeighbours {
         };
         let (positives, negatives): (Vec<usize>, Vec<usize>) =
             kept.iter().partition(|&&row| labels[row]);
-        let search = [Search::new(x, &negatives), Search::new(x, &positives)];
+        let search = [Search::new(x, &negatives, run)?, Search::new(x, &positives, run)?];
         let mut survivors = Vec::with_capacity(kept.len());
         for rows in kept.chunks(QUERIES) {
             let mut stays = vec![true; rows.len()];
@@ -156,11 +156,12 @@ impl EditedNearestNeighbours {
                 let queries: Vec<usize> = own.iter().map(|&at| rows[at]).collect();
                 // At least `against` of the k nearest are of the other class unless more than
                 // k − `against` of its own class come before the `against`-th of the other.
-                let others = search[usize::from(!class)].nearest(&queries, against);
+                let others = search[usize::from(!class)].nearest(&queries, against)?;
                 let bounds: Vec<_> =
                     others.into_iter().skip(against - 1).step_by(against).collect();
-                let safe = &search[usize::from(class)].at_least(&queries, &bounds, k - against + 1);
-                own.iter().zip(safe).for_each(|(&at, &safe)| stays[at] = safe);
+                let own_class = &search[usize::from(class)];
+                let safe = own_class.at_least(&queries, &bounds, k - against + 1)?;
+                own.iter().zip(safe).for_each(|(&at, safe)| stays[at] = safe);
             }
             survivors
                 .extend(rows.iter().zip(stays).filter(|(_, stays)| *stays).map(|(&row, _)| row));
@@ -173,7 +174,7 @@ impl Sampler for EditedNearestNeighbours {
     /// # Errors
     /// [`Error::OneClass`], [`Error::InvalidArgument`] if there are no more rows than neighbours, or
     /// [`Error::NothingSelected`] if no row of a class would be left.
-    fn resample(&self, data: &Dataset<'_>, _: &Run) -> Result<Resample> {
+    fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         let totals = data.totals();
         totals.ensure_both(self.method())?;
         ensure_neighbours("k", self.k, data.rows() - 1, "other rows")?;
@@ -181,7 +182,7 @@ impl Sampler for EditedNearestNeighbours {
         let mut kept: Vec<usize> = (0..data.rows()).collect();
         for k in self.passes() {
             let before = kept.len();
-            kept = self.pass(data.features(), labels, &kept, k)?;
+            kept = self.pass(data.features(), labels, (&kept, k), run)?;
             let negatives = kept.iter().filter(|&&row| !labels[row]).count();
             let unchanged = kept.len() == before && self.form != Form::AllKnn;
             if unchanged || negatives < totals.positives || negatives == kept.len() {

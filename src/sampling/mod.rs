@@ -97,3 +97,49 @@ impl<S: Sampler + ?Sized> Sampler for Box<S> {
         (**self).name()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::assert_observed;
+    use ndarray::Array2;
+    use sprs::CsMat;
+
+    #[test]
+    fn samplers_that_search_neighbours_are_observed_and_can_be_stopped() -> Result<()> {
+        let labels: Vec<bool> = (0..3_000).map(|row| row % 8 < 3).collect();
+        let enn = EditedNearestNeighbours::new(3)?.vote(VotingRule::Mode);
+        let near = || NearMiss::negatives_per_positive(1.0);
+        let samplers: [Box<dyn Sampler>; 13] = [
+            Box::new(Smote::positives_per_negative(1.0)?),
+            Box::new(BorderlineSmote::borderline1(1.0)?),
+            Box::new(BorderlineSmote::borderline2(1.0)?),
+            Box::new(Adasyn::positives_per_negative(1.0)?),
+            Box::new(SmoteNc::positives_per_negative(1.0, [0])?),
+            Box::new(TomekLinks::new()),
+            Box::new(enn),
+            Box::new(enn.repeated(3)?),
+            Box::new(enn.all_knn(true)),
+            Box::new(NeighbourhoodCleaning::new(3)?),
+            Box::new(near()?),
+            Box::new(near()?.version(NearMissVersion::FarthestPositives)),
+            Box::new(near()?.version(NearMissVersion::AroundPositives)),
+        ];
+        for columns in [3, 12] {
+            let x = Array2::from_shape_fn((3_000, columns), |(row, column)| {
+                ((row * (column + 3) * 7919) % 1009) as f64 + f64::from(u8::from(row % 8 < 3))
+            });
+            let sparse = CsMat::csr_from_dense(x.view(), 0.0);
+            let (dense, sparse) = (Dataset::new(&x, &labels)?, Dataset::new(&sparse, &labels)?);
+            for sampler in &samplers {
+                let resample = |run: &Run| sampler.resample(&dense, run).map(drop);
+                assert_observed(&format!("{}, dense", sampler.name()), resample);
+                if sampler.name() != "SMOTE-NC" {
+                    let resample = |run: &Run| sampler.resample(&sparse, run).map(drop);
+                    assert_observed(&format!("{}, sparse", sampler.name()), resample);
+                }
+            }
+        }
+        Ok(())
+    }
+}

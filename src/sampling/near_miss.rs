@@ -125,16 +125,16 @@ impl Sampler for NearMiss {
     /// [`Error::OneClass`](crate::Error::OneClass), or
     /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if there are fewer positives than k or, in
     /// version 3, fewer negatives than m, or if the ratio cannot be reached or leaves no negative.
-    fn resample(&self, data: &Dataset<'_>, _: &Run) -> Result<Resample> {
+    fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         let totals = data.totals();
         totals.ensure_both(NAME)?;
         let wanted = self.keep.rounded(&totals)?;
         ensure_neighbours("k", self.k, totals.positives, "positives")?;
         let (positives, mut near) = (rows_of(data.labels(), true), rows_of(data.labels(), false));
-        let search = Search::new(data.features(), &positives);
+        let search = Search::new(data.features(), &positives, run)?;
         if self.version == NearMissVersion::AroundPositives {
             ensure_neighbours("m", self.m, totals.negatives, "negatives")?;
-            let around = Search::new(data.features(), near).nearest(&positives, self.m);
+            let around = Search::new(data.features(), near, run)?.nearest(&positives, self.m)?;
             near = around.iter().map(|negative| negative.row).collect();
             near.sort_unstable();
             near.dedup();
@@ -143,9 +143,9 @@ impl Sampler for NearMiss {
         let mut scores = Vec::with_capacity(near.len());
         for queries in near.chunks(QUERIES) {
             let (found, sign) = match self.version {
-                NearMissVersion::NearestPositives => (search.nearest(queries, self.k), -1.0),
-                NearMissVersion::FarthestPositives => (search.farthest(queries, self.k), -1.0),
-                NearMissVersion::AroundPositives => (search.nearest(queries, self.k), 1.0),
+                NearMissVersion::NearestPositives => (search.nearest(queries, self.k)?, -1.0),
+                NearMissVersion::FarthestPositives => (search.farthest(queries, self.k)?, -1.0),
+                NearMissVersion::AroundPositives => (search.nearest(queries, self.k)?, 1.0),
             };
             let distance = |near: &Neighbour| near.squared_distance.sqrt();
             scores.extend(

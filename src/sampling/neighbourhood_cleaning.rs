@@ -58,16 +58,16 @@ impl Sampler for NeighbourhoodCleaning {
     /// [`Error::OneClass`](crate::Error::OneClass),
     /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if there are no more rows than neighbours, or
     /// [`Error::NothingSelected`](crate::Error::NothingSelected) if no negative would be left.
-    fn resample(&self, data: &Dataset<'_>, _: &Run) -> Result<Resample> {
+    fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         let (k, labels) = (self.k, data.labels());
         data.totals().ensure_both(NAME)?;
         let all: Vec<usize> = (0..data.rows()).collect();
         let editing = EditedNearestNeighbours::new(k)?.vote(VotingRule::Mode);
         let mut removed = vec![true; data.rows()];
-        for row in editing.pass(data.features(), labels, &all, k)? {
+        for row in editing.pass(data.features(), labels, (&all, k), run)? {
             removed[row] = false;
         }
-        let near = Search::new(data.features(), all).nearest(&rows_of(labels, true), k);
+        let near = Search::new(data.features(), all, run)?.nearest(&rows_of(labels, true), k)?;
         for near in near.chunks_exact(k) {
             let negatives = near[..k - 1].iter().filter(|near| !labels[near.row]).count();
             if 2 * negatives >= k {

@@ -3,7 +3,9 @@
 use ndarray_rand::rand::Rng;
 
 use super::{Resample, Synthetic};
-use crate::core::{Chosen, ClassTotals, Dataset, Distortion, Error, Result, Seed, round, visit};
+use crate::core::{
+    Chosen, ClassTotals, Dataset, Distortion, Error, Result, Run, Seed, round, visit,
+};
 use crate::exec::parallel::{self, BLOCK};
 use crate::knn::Search;
 
@@ -107,10 +109,10 @@ pub(super) struct NeighbourTable {
 
 impl NeighbourTable {
     /// Searches for each distinct parent once. Equal parents follow each other.
-    pub(super) fn new(search: &Search<'_>, parents: &[usize], k: usize) -> Self {
+    pub(super) fn new(search: &Search<'_>, parents: &[usize], k: usize) -> Result<Self> {
         let mut queries = parents.to_vec();
         queries.dedup();
-        let nearest = search.nearest(&queries, k);
+        let nearest = search.nearest(&queries, k)?;
         let neighbours = nearest.into_iter().map(|neighbour| neighbour.row).collect();
         let mut place = 0;
         let step = |&parent: &usize| {
@@ -119,7 +121,7 @@ impl NeighbourTable {
             }
             place
         };
-        Self { k, neighbours, parent_index: parents.iter().map(step).collect() }
+        Ok(Self { k, neighbours, parent_index: parents.iter().map(step).collect() })
     }
 
     /// The neighbours of each distinct parent, the nearest first.
@@ -148,11 +150,11 @@ pub(super) fn interpolated(
     parents: Vec<usize>,
     candidates: &[usize],
     k: usize,
-    seed: Seed,
-) -> Synthetic {
-    let search = Search::new(data.features(), candidates);
-    let partners = NeighbourTable::new(&search, &parents, k).partners(seed);
-    Synthetic::interpolated(data.columns(), parents, partners, seed)
+    run: &Run,
+) -> Result<Synthetic> {
+    let search = Search::new(data.features(), candidates, run)?;
+    let partners = NeighbourTable::new(&search, &parents, k)?.partners(run.seed());
+    Ok(Synthetic::interpolated(data.columns(), parents, partners, run.seed()))
 }
 
 /// ln(W₊′/W₊), where each new row has its parent's weight.

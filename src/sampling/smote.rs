@@ -91,7 +91,7 @@ impl Sampler for Smote {
         ensure_neighbours("k", self.k, totals.positives - 1, "other positives")?;
         let positives = rows_of(data.labels(), true);
         let parents = allocate_parents(&positives, missing, run.seed());
-        let made = interpolated(data, parents, &positives, self.k, run.seed());
+        let made = interpolated(data, parents, &positives, self.k, run)?;
         all_and(if self.per_element { made.per_element() } else { made }, NAME, data, &totals)
     }
 

@@ -115,9 +115,9 @@ impl Sampler for SmoteNc {
         ensure_neighbours("k", self.k, totals.positives - 1, "other positives")?;
         let positives = rows_of(data.labels(), true);
         let penalty = visit!(x, |x| penalty(x, &mask, &positives));
-        let search = Search::by_metric(x, &positives, Metric::mixed(mask.clone(), penalty));
+        let search = Search::by_metric(x, &positives, Metric::mixed(mask.clone(), penalty), run)?;
         let parents = allocate_parents(&positives, missing, run.seed());
-        let table = NeighbourTable::new(&search, &parents, self.k);
+        let table = NeighbourTable::new(&search, &parents, self.k)?;
         let partners = table.partners(run.seed());
         let categories = visit!(x, |x| modes(x, &mask, table));
         let made = Synthetic::interpolated(x.ncols(), parents, partners, run.seed());

@@ -58,17 +58,17 @@ impl Sampler for TomekLinks {
     /// # Errors
     /// [`Error::OneClass`](crate::Error::OneClass), or
     /// [`Error::NothingSelected`](crate::Error::NothingSelected) if no row of a class would be left.
-    fn resample(&self, data: &Dataset<'_>, _: &Run) -> Result<Resample> {
+    fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         data.totals().ensure_both(NAME)?;
         let labels = data.labels();
         let all: Vec<usize> = (0..data.rows()).collect();
-        let search = Search::new(data.features(), &all);
+        let search = Search::new(data.features(), &all, run)?;
         let positives = rows_of(labels, true);
-        let nearest = search.nearest(&positives, 1).into_iter().map(|neighbour| neighbour.row);
+        let nearest = search.nearest(&positives, 1)?.into_iter().map(|neighbour| neighbour.row);
         let pairs: Vec<(usize, usize)> =
             positives.into_iter().zip(nearest).filter(|&(_, nearest)| !labels[nearest]).collect();
         let negatives: Vec<usize> = pairs.iter().map(|&(_, negative)| negative).collect();
-        let back = search.nearest(&negatives, 1);
+        let back = search.nearest(&negatives, 1)?;
 
         let mut linked = vec![false; data.rows()];
         for ((positive, negative), back) in pairs.into_iter().zip(back) {
