@@ -49,6 +49,14 @@ impl<'r> Meter<'r> {
         self.begun.fetch_add(units as u64, Ordering::Relaxed);
     }
 
+    /// The result of a unit of work.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`], or that of the work.
+    pub(crate) fn unit<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        if self.goes_on(1) { work() } else { self.finish().and_then(|()| work()) }
+    }
+
     /// # Errors
     /// [`Error::Cancelled`] if the observer stopped the work.
     pub(crate) fn finish(&self) -> Result<()> {

@@ -9,7 +9,9 @@ mod html;
 mod sections;
 mod text;
 
-use crate::core::{Categories, Error, Folds, Result, Seed};
+use std::ops::ControlFlow;
+
+use crate::core::{Categories, Error, Folds, Meter, Progress, Result, Run, Seed};
 use crate::metrics::{
     Bootstrap, BrierDecomposition, Confusion, CorpDecomposition, CrossFittedThreshold, DecileTable,
     Domain, GainCurve, HosmerLemeshow, Interval, Partition, Period, PrecisionRecallCurve,
@@ -52,7 +54,7 @@ pub struct Evaluation<'a> {
     weights: Option<&'a [f64]>,
     models: Vec<Model<'a>>,
     replicates: Option<usize>,
-    seed: Seed,
+    run: Run,
     groups: Option<&'a [u32]>,
     level: f64,
     bins: usize,
@@ -85,6 +87,8 @@ const FOLDS: usize = 5;
 const REPLICATES: usize = 200;
 /// Most slices of one attribute in the report.
 const SLICES: usize = 50;
+/// Sections on each model besides thresholds and slices.
+const SECTIONS: usize = 13;
 /// Shares of the rows, from the top, whose recall and precision the report shows.
 const TOP: [f64; 5] = [0.001, 0.01, 0.05, 0.1, 0.2];
 
@@ -109,7 +113,7 @@ impl<'a> Evaluation<'a> {
             weights: None,
             models: vec![Model { name: "model".into(), scores, domain }],
             replicates: Some(REPLICATES),
-            seed: Seed::new(0),
+            run: Run::default(),
             groups: None,
             level: 0.95,
             bins: 10,
@@ -163,7 +167,18 @@ impl<'a> Evaluation<'a> {
     /// The seed of the bootstrap and of the folds of [`threshold`](Self::threshold). Default: 0.
     #[must_use]
     pub fn seed(mut self, seed: impl Into<Seed>) -> Self {
-        self.seed = seed.into();
+        self.run = self.run.reseeded(seed);
+        self
+    }
+
+    /// Reports to an observer ([`Progress::Work`]) the replicates of the bootstrap, then the sections of the report.
+    /// The observer may stop the evaluation between two of them.
+    #[must_use]
+    pub fn observer(
+        mut self,
+        observer: impl Fn(&Progress) -> ControlFlow<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.run = self.run.observed(observer);
         self
     }
 
@@ -228,6 +243,7 @@ impl<'a> Evaluation<'a> {
     /// - [`Error::InvalidArgument`] for two models of one name, a `level` not between 0 and 1, 0
     ///   `bins`, fewer than 2 replicates, or groups without a bootstrap.
     /// - [`Error::OneClass`] if positives or negatives have no weight.
+    /// - [`Error::Cancelled`] if the observer stops it.
     /// - The [errors common to all metrics](crate::metrics#errors).
     pub fn report(&self) -> Result<EvaluationReport> {
         for (place, Model { name, .. }) in self.models.iter().enumerate() {
@@ -248,8 +264,13 @@ impl<'a> Evaluation<'a> {
         let slicings = self.slicings.iter().map(|(name, by)| Ok((&name[..], by.partition()?)));
         let slicings = slicings.collect::<Result<Vec<(&str, Partition)>>>()?;
         let (resampled, folds) = (resampled.as_ref(), folds.as_ref());
-        let report = |(model, rows)| self.model(model, rows, resampled, folds, &slicings);
-        let differences = (1..models.len()).map(|other| self.difference(&models, other, resampled));
+        let of_model = SECTIONS + self.rules.len() + slicings.len();
+        let sections = models.len() * of_model + models.len() - 1;
+        let meter = &Meter::new(&self.run, "evaluation", "sections", sections);
+        let report =
+            |(model, rows)| self.model((model, rows), (resampled, folds), &slicings, meter);
+        let differences = (1..models.len())
+            .map(|other| meter.unit(|| self.difference(&models, other, resampled)));
         Ok(EvaluationReport {
             rows: rows.rows(),
             positives: rows.positives(),
@@ -266,7 +287,8 @@ impl<'a> Evaluation<'a> {
 
     fn resample(&self, models: &[SortedRows]) -> Result<Option<Resampled>> {
         let Some(replicates) = self.replicates else { return Ok(None) };
-        let mut bootstrap = Bootstrap::new(replicates, self.seed)?.level(self.level)?;
+        let mut bootstrap =
+            Bootstrap::new(replicates, self.run.seed())?.level(self.level)?.in_run(&self.run);
         if let Some(groups) = self.groups {
             bootstrap = bootstrap.by_group(groups);
         }
@@ -286,8 +308,8 @@ impl<'a> Evaluation<'a> {
     /// The folds of the thresholds: two if there are too few positives for five, `None` if too few for two.
     fn folds(&self) -> Result<Option<Folds>> {
         let of = |count| match self.groups {
-            Some(groups) => Folds::by_group(self.labels, groups, count, self.seed),
-            None => Folds::stratified(self.labels, count, self.seed),
+            Some(groups) => Folds::by_group(self.labels, groups, count, self.run.seed()),
+            None => Folds::stratified(self.labels, count, self.run.seed()),
         };
         match possible(of(FOLDS))? {
             None => possible(of(2)),
@@ -297,15 +319,15 @@ impl<'a> Evaluation<'a> {
 
     fn model(
         &self,
-        model: usize,
-        rows: &SortedRows,
-        resampled: Option<&Resampled>,
-        folds: Option<&Folds>,
+        (model, rows): (usize, &SortedRows),
+        (resampled, folds): (Option<&Resampled>, Option<&Folds>),
         slicings: &[(&str, Partition)],
+        meter: &Meter<'_>,
     ) -> Result<ModelReport> {
         let ranked = rows.ranked();
         let thresholds = self.rules.iter().map(|(name, rule)| {
-            let cross_fitted = folds.map(|folds| possible(rule.cross_fitted(rows, folds)));
+            let cross_fitted =
+                folds.map(|folds| meter.unit(|| possible(rule.cross_fitted(rows, folds))));
             let calibrated = possible(rule.choose_calibrated_ranked(ranked))?.map(|expected| {
                 let confusion = ranked.confusion(expected.threshold)?;
                 Ok(CalibratedThreshold { expected, confusion, value: rule.value(&confusion) })
@@ -317,7 +339,7 @@ impl<'a> Evaluation<'a> {
             })
         });
         let slicings = slicings.iter().map(|(by, partition)| {
-            let slices = partition.slices(rows, self.level)?;
+            let slices = meter.unit(|| partition.slices(rows, self.level))?;
             Ok(Slicing { by: (*by).into(), slices })
         });
         let intervals = resampled.map(|of| {
@@ -330,27 +352,27 @@ impl<'a> Evaluation<'a> {
         });
         let roc_auc = match resampled {
             Some(of) if self.groups.is_some() => of.interval(|models| models[model][AUC]),
-            _ => ranked.roc_auc_interval(self.level),
+            _ => meter.unit(|| ranked.roc_auc_interval(self.level)),
         };
         let top = TOP.map(|share| Ok(Top { share, confusion: ranked.top_share(share)? }));
         Ok(ModelReport {
             name: self.models[model].name.clone(),
             logits: self.models[model].domain == Domain::Logits,
-            scorecard: ranked.scorecard()?,
+            scorecard: meter.unit(|| ranked.scorecard())?,
             roc_auc: roc_auc?,
             intervals: intervals.transpose()?,
-            reliability: ranked.reliability_curve(self.bins, self.level)?,
-            corp: ranked.corp()?,
-            brier_decomposition: ranked.brier_decomposition(self.bins)?,
-            mce: ranked.mce(self.bins)?,
-            smooth_ece: ranked.smooth_ece()?,
-            hosmer_lemeshow: ranked.hosmer_lemeshow(self.bins)?,
-            deciles: ranked.deciles(self.bins)?,
+            reliability: meter.unit(|| ranked.reliability_curve(self.bins, self.level))?,
+            corp: meter.unit(|| ranked.corp())?,
+            brier_decomposition: meter.unit(|| ranked.brier_decomposition(self.bins))?,
+            mce: meter.unit(|| ranked.mce(self.bins))?,
+            smooth_ece: meter.unit(|| ranked.smooth_ece())?,
+            hosmer_lemeshow: meter.unit(|| ranked.hosmer_lemeshow(self.bins))?,
+            deciles: meter.unit(|| ranked.deciles(self.bins))?,
             top: top.into_iter().collect::<Result<_>>()?,
-            roc: ranked.thinned_roc_curve(STEPS)?,
-            precision_recall: ranked.thinned_precision_recall_curve(STEPS)?,
-            gain: ranked.thinned_gain_curve(STEPS)?,
-            histogram: ranked.score_histogram(HISTOGRAM, ProbabilityScale::Logit)?,
+            roc: meter.unit(|| ranked.thinned_roc_curve(STEPS))?,
+            precision_recall: meter.unit(|| ranked.thinned_precision_recall_curve(STEPS))?,
+            gain: meter.unit(|| ranked.thinned_gain_curve(STEPS))?,
+            histogram: meter.unit(|| ranked.score_histogram(HISTOGRAM, ProbabilityScale::Logit))?,
             thresholds: thresholds.collect::<Result<_>>()?,
             slicings: slicings.collect::<Result<_>>()?,
         })
@@ -592,6 +614,23 @@ mod tests {
     use super::*;
     use crate::data::SyntheticClicks;
     use crate::exec::parallel;
+
+    #[test]
+    fn an_evaluation_is_observed_and_stops_within_a_section() {
+        let log = SyntheticClicks::new(5_000, 0.02).unwrap().generate(1).unwrap();
+        let halved: Vec<f64> = log.probabilities.iter().map(|p| 0.5 * p).collect();
+        let evaluation = Evaluation::new(log.dataset.labels(), &log.probabilities)
+            .against("halved", &halved)
+            .threshold("share", ThresholdRule::share(0.1).unwrap())
+            .by_period("day", log.dataset.numbers("day").unwrap(), 1.0);
+        for replicates in [None, Some(10)] {
+            let evaluation = evaluation.clone().bootstrap(replicates);
+            let step = crate::core::assert_observed("evaluation", |run| {
+                Evaluation { run: run.clone(), ..evaluation.clone() }.report().map(drop)
+            });
+            assert_eq!(step, 1);
+        }
+    }
 
     #[test]
     fn one_sort_per_model_serves_all_metrics() {

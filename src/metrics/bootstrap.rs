@@ -1,5 +1,7 @@
 //! How sure is any metric? Resample the rows and see.
 
+use std::ops::ControlFlow;
+
 use ndarray_rand::rand::Rng;
 use statrs::function::erf::erfc;
 
@@ -7,8 +9,7 @@ use super::interval::{Interval, ensure_level, student_quantile};
 use super::ranked::RankedScores;
 use super::rows::{Domain, SortedRow};
 use super::sorted_rows::SortedRows;
-use crate::core::same_length;
-use crate::core::{Error, Result, Seed};
+use crate::core::{Error, Meter, Progress, Result, Run, Seed, same_length};
 use crate::exec::parallel;
 
 /// The bootstrap: intervals for any metric, from the metric on rows drawn with replacement.
@@ -71,7 +72,7 @@ use crate::exec::parallel;
 pub struct Bootstrap<'a> {
     replicates: usize,
     level: f64,
-    seed: Seed,
+    run: Run,
     groups: Option<&'a [u32]>,
 }
 
@@ -97,7 +98,7 @@ impl<'a> Bootstrap<'a> {
             let expected = format!("between 2 and {MAX_REPLICATES}; 1000 is usual");
             return Err(Error::invalid("replicates", replicates, expected));
         }
-        Ok(Self { replicates, level: 0.95, seed: seed.into(), groups: None })
+        Ok(Self { replicates, level: 0.95, run: Run::seeded(seed), groups: None })
     }
 
     /// The level of the intervals. Default: 0.95.
@@ -108,6 +109,21 @@ impl<'a> Bootstrap<'a> {
         ensure_level(level)?;
         self.level = level;
         Ok(self)
+    }
+
+    /// Reports the replicates to an observer ([`Progress::Work`]), which may stop the bootstrap.
+    #[must_use]
+    pub fn observer(
+        mut self,
+        observer: impl Fn(&Progress) -> ControlFlow<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.run = self.run.observed(observer);
+        self
+    }
+
+    /// With the seed and the observer of a run.
+    pub(crate) fn in_run(self, run: &Run) -> Self {
+        Self { run: run.clone(), ..self }
     }
 
     /// Draws whole groups: rows of one code are drawn together. Default: every row is a group.
@@ -123,7 +139,8 @@ impl<'a> Bootstrap<'a> {
     ///
     /// # Errors
     /// The errors of the metric, [`Error::LengthMismatch`] if the groups are not one per row,
-    /// [`Error::Numerical`] if a metric is NaN or infinite in a replicate, and the [errors common to all
+    /// [`Error::Numerical`] if a metric is NaN or infinite in a replicate, [`Error::Cancelled`] if the observer stops
+    /// it, and the [errors common to all
     /// metrics](super#errors).
     pub fn intervals<const N: usize>(
         &self,
@@ -183,8 +200,12 @@ impl<'a> Bootstrap<'a> {
         }
         let units = Units::of(self.groups, first.len());
         let estimates = models.iter().map(|rows| metrics(rows.ranked())).collect::<Result<_>>()?;
+        let meter = Meter::new(&self.run, "bootstrap", "replicates", self.replicates);
         let replicates = parallel::map(self.replicates, 1, |replicate, _| {
-            let mut stream = self.seed.stream(replicate);
+            let mut stream = self.run.seed().stream(replicate);
+            if !meter.goes_on(1) {
+                return meter.finish().map(|()| Vec::new());
+            }
             let mut attempt = || {
                 let times = units.draw(&mut stream);
                 models.iter().map(|rows| metrics(&resampled(rows, &times)?)).collect::<Result<_>>()
@@ -199,6 +220,7 @@ impl<'a> Bootstrap<'a> {
             }
             result
         });
+        meter.finish()?;
         let replicates = replicates.into_iter().collect::<Result<_>>()?;
         Ok(Replicates {
             estimates,
@@ -348,7 +370,19 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::expanded_tail;
+    use super::*;
+    use crate::core::assert_observed;
+
+    #[test]
+    fn the_bootstrap_is_observed_and_stops_within_a_replicate() {
+        let labels: Vec<bool> = (0..400).map(|row| row % 8 == 0).collect();
+        let scores: Vec<f64> = (0..400).map(|row| f64::from(row % 37)).collect();
+        let step = assert_observed("bootstrap", |run| {
+            let bootstrap = Bootstrap::new(20, 7)?.in_run(run);
+            bootstrap.intervals(&labels, &scores, None, |rows| Ok([rows.roc_auc()?])).map(drop)
+        });
+        assert_eq!(step, 1);
+    }
 
     #[test]
     fn the_tail_shrinks_with_few_positives() {
