@@ -35,8 +35,8 @@ fn searches_are_observed_and_stop_within_a_block() {
         for (name, x, metric) in inputs {
             let search = |run: &Run, queries: &[usize]| {
                 let search = match &metric {
-                    None => Search::new(x.clone(), &all, run)?,
-                    Some(metric) => Search::by_metric(x.clone(), &all, metric.clone(), run)?,
+                    None => Search::new(x, &all, run)?,
+                    Some(metric) => Search::by_metric(x, &all, metric.clone(), run)?,
                 };
                 search.nearest(queries, 3).map(drop)
             };

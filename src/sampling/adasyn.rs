@@ -42,7 +42,7 @@ impl Adasyn {
     /// Makes positives until there are `ratio` for each negative. With 5 neighbours.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] unless `ratio` is positive and finite.
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) unless `ratio` is positive and finite.
     pub fn positives_per_negative(ratio: f64) -> Result<Self> {
         Ok(Self { target: TargetRatio::new(ratio)?, k: 5 })
     }
@@ -51,7 +51,7 @@ impl Adasyn {
     /// partner. Default: 5.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] if `k` is zero.
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if `k` is zero.
     pub fn neighbours(mut self, k: usize) -> Result<Self> {
         self.k = valid_k("k", k)?;
         Ok(self)
@@ -60,7 +60,7 @@ impl Adasyn {
 
 impl Sampler for Adasyn {
     /// # Errors
-    /// [`Error::OneClass`]; [`Error::InvalidArgument`] if there are more positives than the ratio asks
+    /// [`Error::OneClass`](crate::Error::OneClass); [`Error::InvalidArgument`](crate::Error::InvalidArgument) if there are more positives than the ratio asks
     /// for, or no more than neighbours.
     fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         let totals = data.totals();

@@ -71,7 +71,7 @@ impl BorderlineSmote {
     /// Kind 1, until there are `ratio` positives for each negative. With k = 5 and m = 10.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] unless `ratio` is positive and finite.
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) unless `ratio` is positive and finite.
     pub fn borderline1(ratio: f64) -> Result<Self> {
         Ok(Self { target: TargetRatio::new(ratio)?, kind: Kind::Borderline1, k: 5, m: 10 })
     }
@@ -79,7 +79,7 @@ impl BorderlineSmote {
     /// Kind 2, until there are `ratio` positives for each negative. With k = 5 and m = 10.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] unless `ratio` is positive and finite.
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) unless `ratio` is positive and finite.
     pub fn borderline2(ratio: f64) -> Result<Self> {
         Ok(Self { kind: Kind::Borderline2, ..Self::borderline1(ratio)? })
     }
@@ -87,7 +87,7 @@ impl BorderlineSmote {
     /// How many of the nearest rows may be the partner, k. Default: 5.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] if `k` is zero.
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if `k` is zero.
     pub fn neighbours(mut self, k: usize) -> Result<Self> {
         self.k = valid_k("k", k)?;
         Ok(self)
@@ -96,7 +96,7 @@ impl BorderlineSmote {
     /// How many of the nearest rows tell whether a positive is in danger, m. Default: 10.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] if `m` is zero.
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if `m` is zero.
     pub fn m_neighbours(mut self, m: usize) -> Result<Self> {
         self.m = valid_k("m", m)?;
         Ok(self)
@@ -105,7 +105,7 @@ impl BorderlineSmote {
     /// Which positives are safe, in danger, and noise.
     ///
     /// # Errors
-    /// [`Error::OneClass`], or [`Error::InvalidArgument`] if there are no more than m rows.
+    /// [`Error::OneClass`](crate::Error::OneClass), or [`Error::InvalidArgument`](crate::Error::InvalidArgument) if there are no more than m rows.
     pub fn regions(&self, data: &Dataset<'_>) -> Result<BorderlineRegions> {
         self.regions_in(data, &Run::default())
     }
@@ -134,7 +134,7 @@ impl BorderlineSmote {
 
 impl Sampler for BorderlineSmote {
     /// # Errors
-    /// [`Error::OneClass`]; [`Error::InvalidArgument`] if there are more positives than the ratio asks
+    /// [`Error::OneClass`](crate::Error::OneClass); [`Error::InvalidArgument`](crate::Error::InvalidArgument) if there are more positives than the ratio asks
     /// for, no more positives than k (for kind 2, no more rows than k), or no more rows than m.
     fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         let totals = data.totals();
