@@ -32,7 +32,7 @@ pub enum Covariance {
     /// three of the population (sampling weights).
     Hc0,
     /// [`Hc0`](Self::Hc0) times n/(n − k), with n the rows of positive weight and k the coefficients, as for linear
-    /// regression (MacKinnon & White 1985). Stata's robust errors of a logit take n/(n − 1), those of statsmodels no
+    /// regression (`MacKinnon` & White 1985). Stata's robust errors of a logit take n/(n − 1), those of statsmodels no
     /// factor, which is [`Hc0`](Self::Hc0).
     Hc1,
     /// H⁻¹ (Σ (gᵢxᵢ − m)ᵀ(gᵢxᵢ − m)) H⁻¹ with m the mean of gᵢxᵢ in the class of row i: the sandwich of
