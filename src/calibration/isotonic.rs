@@ -157,7 +157,8 @@ impl Calibrator for IsotonicRegression {
 /// rows is neither 0 nor 1, and the sum over all rows stays.
 pub(super) struct Shrinkage {
     rate: f64,
-    shrinkage: f64,
+    /// What a share and the rate are multiplied with.
+    factors: [f64; 2],
 }
 
 impl Shrinkage {
@@ -167,11 +168,15 @@ impl Shrinkage {
             [positive + tie.positive, negative + tie.negative]
         });
         let rate = positive / (positive + negative);
-        Self { rate, shrinkage: 1.0 / (1.0 + rate * negative * unit) }
+        let rows = rate * negative * unit;
+        let kept = if rows.is_finite() { rows / (1.0 + rows) } else { 1.0 };
+        Self { rate, factors: [kept, 1.0 / (1.0 + rows)] }
     }
 
     pub(super) fn of_share(&self, share: f64) -> f64 {
-        share + self.shrinkage * (self.rate - share)
+        // A sum of products rises with the share, where a difference cancels.
+        let [kept, drawn] = self.factors;
+        (kept * share + drawn * self.rate).min(1.0)
     }
 }
 

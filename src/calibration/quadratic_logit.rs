@@ -112,7 +112,7 @@ impl Calibrator for QuadraticLogit {
             ensure_overlap_both_ways(NAME, rows)?;
             Parabola::line(sample, true)?
         };
-        let (map, solution) = parabola.map(range);
+        let (map, solution) = parabola.map(range)?;
         let report = CalibrationReport::of_logits(NAME, rows, solution, move |z| map.at(z));
         Ok(Calibration::learned(map, report))
     }
@@ -163,12 +163,19 @@ impl Parabola {
         Ok(Self { fit, names, units: [low, length], powers, slopes })
     }
 
-    fn map(self, range: Range) -> (QuadraticMap, Solution) {
+    fn map(self, range: Range) -> Result<(QuadraticMap, Solution)> {
         let Self { fit, names, units, powers, slopes } = self;
         let found: Array1<f64> = fit.coefficients.iter().chain([&fit.intercept]).copied().collect();
         let in_units = powers.dot(&found);
         let map =
             QuadraticMap { units, powers: [in_units[0], in_units[1], in_units[2]], range, slopes };
+        if let Some(value) = [map.a(), map.b(), map.c()].into_iter().find(|x| !x.is_finite()) {
+            return Err(Error::Numerical {
+                what: "a parameter of the parabola".into(),
+                value,
+                remedy: "the scores differ by too much for f64: multiply them by a constant, or clip them",
+            });
+        }
         let covariance = sandwich(&powers.t(), &fit.covariance.view());
         let covariance = sandwich(&map.units_to_scores().t(), &covariance.view());
         let parameter = |(i, (name, value)): (usize, (&str, f64))| {
@@ -178,7 +185,7 @@ impl Parabola {
         let named = [("a", map.a()), ("b", map.b()), ("c", map.c())];
         let parameters = named.into_iter().enumerate().map(parameter).collect();
         let solution = Solution { parameters, falls: map.falls(), ..Solution::of(&fit, names) };
-        (map, solution)
+        Ok((map, solution))
     }
 }
 

@@ -251,11 +251,11 @@ impl fmt::Display for CalibrationReport {
         let (before, after) = (self.before, self.after);
         write!(
             f,
-            "\n  predicted / observed {:.4} before, {:.4} after\n  log loss {:.6} before, {:.6} after",
-            before.predicted_over_observed,
-            after.predicted_over_observed,
-            before.log_loss,
-            after.log_loss
+            "\n  predicted / observed {} before, {} after\n  log loss {} before, {} after",
+            Fixed(before.predicted_over_observed, 4),
+            Fixed(after.predicted_over_observed, 4),
+            Fixed(before.log_loss, 6),
+            Fixed(after.log_loss, 6)
         )
     }
 }

@@ -223,23 +223,26 @@ impl<'a> Dataset<'a> {
     ///
     /// let x = array![[0.5, 0.0, 1.0], [0.1, 0.0, -1.0]];
     /// let data = Dataset::new(&x, vec![true, false])?;
-    /// assert_eq!(data.zero_columns(), [1]);
-    /// assert_eq!(data.drop_columns(&data.zero_columns())?.features().row(0).to_vec(), [0.5, 1.0]);
+    /// assert_eq!(data.zero_columns()?, [1]);
+    /// assert_eq!(data.drop_columns(&data.zero_columns()?)?.features().row(0).to_vec(), [0.5, 1.0]);
     /// # Ok::<(), imbalance::Error>(())
     /// ```
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a column that does not exist.
+    /// [`Error::InvalidArgument`] for a column that does not exist, or for more columns than a list in memory can
+    /// name.
     pub fn drop_columns(&self, columns: &[usize]) -> Result<Dataset<'_>> {
         let kept = columns_without(columns, self.columns())?;
         Ok(Dataset { features: self.features().pick_columns(&kept).into(), ..self.view() })
     }
 
     /// The feature columns that are zero in every row, which no model without a penalty can use.
-    #[must_use]
-    pub fn zero_columns(&self) -> Vec<usize> {
-        let used = self.features().used_columns();
-        (0..used.len()).filter(|&column| !used[column]).collect()
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for more columns than a list in memory can name.
+    pub fn zero_columns(&self) -> Result<Vec<usize>> {
+        let used = self.features().used_columns()?;
+        Ok((0..used.len()).filter(|&column| !used[column]).collect())
     }
 
     /// A data set that borrows all rows of this one.

@@ -6,7 +6,7 @@ use ndarray::{Array2, ArrayBase, ArrayView1, ArrayView2, Axis, Ix1, Ix2, Slice, 
 use sprs::{CsMat, CsMatView};
 
 use super::attribute::Selection;
-use super::{Error, Precision, Result, Scalar, same_length};
+use super::{Error, Precision, Result, Scalar, ensure_columns_fit, same_length};
 use crate::exec::parallel::{self, BLOCK};
 
 /// A feature matrix, rows × columns: borrowed or owned, dense (`ndarray`) or sparse (`sprs`, compressed
@@ -233,8 +233,12 @@ impl<'a, F: Scalar> From<&'a Vec<F>> for Row<'a> {
     }
 }
 
+/// A mark, a place in a list of columns, and the place of each column in that list.
+const COLUMN_LIST_BYTES: usize = 32;
+
 /// Columns to keep of `count`, ascending, if the given ones are dropped.
 pub(crate) fn columns_without(dropped: &[usize], count: usize) -> Result<Vec<usize>> {
+    ensure_columns_fit(count, COLUMN_LIST_BYTES)?;
     let mut keep = vec![true; count];
     for &column in dropped {
         *keep.get_mut(column).ok_or_else(|| unknown_column(column, count))? = false;
@@ -378,14 +382,15 @@ impl<'a> FeaturesView<'a> {
     }
 
     /// Whether each column has an entry that is not 0.
-    pub(crate) fn used_columns(self) -> Vec<bool> {
+    pub(crate) fn used_columns(self) -> Result<Vec<bool>> {
+        ensure_columns_fit(self.ncols(), COLUMN_LIST_BYTES)?;
         let mut used = vec![false; self.ncols()];
         for row in self.rows() {
             row.entries()
                 .filter(|(_, value)| *value != 0.0)
                 .for_each(|(column, _)| used[column] = true);
         }
-        used
+        Ok(used)
     }
 }
 

@@ -45,5 +45,20 @@ pub use split::Split;
 pub(crate) use split::round;
 pub use totals::ClassTotals;
 
+/// Whether the system would give so many bytes; `None` is a number above `usize`. An allocation that fails ends
+/// the process, so large ones are asked for first.
+pub(crate) fn fits_memory(bytes: Option<usize>) -> bool {
+    bytes.is_some_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok())
+}
+
+/// Refuses columns whose vectors, together of so many bytes a column, do not fit into memory.
+pub(crate) fn ensure_columns_fit(columns: usize, bytes: usize) -> Result<()> {
+    if fits_memory(columns.checked_mul(bytes)) {
+        return Ok(());
+    }
+    let expected = format!("fewer: there is no memory for {bytes} bytes a column");
+    Err(Error::invalid("columns", columns, expected))
+}
+
 /// Largest length of a `Vec<f64>`, which has at most `isize::MAX` bytes.
 pub(crate) const MAX_LEN: usize = isize::MAX as usize / size_of::<f64>();

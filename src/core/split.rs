@@ -1,7 +1,7 @@
 //! Which rows train and which rows test.
 
 use super::folds::Groups;
-use super::{Error, MAX_LEN, RandomSubset, Result, Seed, ensure_finite, same_length};
+use super::{Error, RandomSubset, Result, Seed, ensure_finite, fits_memory, same_length};
 
 /// Two disjoint lists of rows: one to train on, one to test on. Both are in ascending row order unless the
 /// split is by time.
@@ -113,8 +113,8 @@ impl Split {
     /// than a `Vec` can list.
     pub fn last(rows: usize, test_share: f64) -> Result<Self> {
         ensure_share(test_share)?;
-        if rows > MAX_LEN {
-            return Err(Error::invalid("rows", rows, format!("at most {MAX_LEN}")));
+        if !fits_memory(rows.checked_mul(size_of::<usize>())) {
+            return Err(Error::invalid("rows", rows, "few enough for memory"));
         }
         let cut = rows - round(test_share, rows);
         Self { train: (0..cut).collect(), test: (cut..rows).collect() }.checked(test_share, rows)

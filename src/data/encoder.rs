@@ -240,7 +240,7 @@ impl FittedEncoder {
     ///
     /// let train = Table::new(vec![false, true])?.with_categorical("channel", ["web", "phone"])?;
     /// let encoder = Encoder::hashing(10)?.fit(&train)?;
-    /// let encoder = encoder.clone().drop_columns(&encoder.encode(&train)?.zero_columns())?;
+    /// let encoder = encoder.clone().drop_columns(&encoder.encode(&train)?.zero_columns()?)?;
     /// assert_eq!((encoder.columns(), encoder.encode(&train)?.columns()), (2, 2));
     /// let mut buffer = EncodedRow::default();
     /// assert_eq!(encoder.encode_row(&[], &[("channel", "web")], &mut buffer)?.columns(), 2);

@@ -6,8 +6,8 @@ use rand_chacha::ChaCha8Rng;
 use sprs::CsMat;
 
 use crate::core::{
-    Attribute, Dataset, Error, Features, MAX_LEN, Matrix, Precision, Result, Scalar, Seed, dense,
-    sparse_row, visit,
+    Attribute, Dataset, Error, Features, Matrix, Precision, Result, Scalar, Seed, dense,
+    fits_memory, sparse_row, visit,
 };
 use crate::exec::parallel::{self, BLOCK};
 use crate::fit::intercept;
@@ -212,12 +212,15 @@ impl SyntheticClicks {
         if self.days == 0 {
             return Err(Error::invalid("days", self.days, "at least 1"));
         }
-        // A longer `Vec` would panic.
+        // An effect, a share and their copies for each column; an index and a value for each stored number; score,
+        // probability, label and attributes for each row.
         let columns = self.levels.iter().fold(self.numeric, |sum, &n| sum.saturating_add(n));
         let stored = self.rows.saturating_mul(self.numeric.saturating_add(self.levels.len()));
-        if columns > MAX_LEN || stored > MAX_LEN {
+        let bytes = [(columns, 32), (stored, 16), (self.rows, 64)];
+        let bytes = bytes.map(|(count, bytes)| count.saturating_mul(bytes));
+        if !fits_memory(Some(bytes.into_iter().fold(0, usize::saturating_add))) {
             let size = format!("{} × {columns}", self.rows);
-            return Err(Error::invalid("rows × columns", size, "small enough for a `Vec`"));
+            return Err(Error::invalid("rows × columns", size, "small enough for memory"));
         }
         Ok(())
     }

@@ -5,8 +5,8 @@ use std::fmt;
 use twox_hash::XxHash64;
 
 use crate::core::{
-    Attribute, ClassTotals, Columns, Cut, Error, IntoColumn, MAX_LEN, Result, Rows, Seed,
-    Selection, Split,
+    Attribute, ClassTotals, Columns, Cut, Error, IntoColumn, Result, Rows, Seed, Selection, Split,
+    fits_memory,
 };
 
 /// Labelled rows of a log, read but not yet encoded: the input of an [`Encoder`](super::Encoder).
@@ -60,8 +60,8 @@ impl Table {
     /// # Errors
     /// [`Error::NoRows`], or [`Error::InvalidArgument`] for more rows than a `Vec` can hold.
     pub fn unlabelled(rows: usize) -> Result<Self> {
-        if rows > MAX_LEN {
-            return Err(Error::invalid("rows", rows, format!("at most {MAX_LEN}")));
+        if !fits_memory(Some(rows)) {
+            return Err(Error::invalid("rows", rows, "few enough for memory"));
         }
         Self::new(vec![false; rows])
     }

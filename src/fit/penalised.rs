@@ -9,7 +9,7 @@ use super::bounded_logit::{
     BoundedLogit, Features, Likelihood, LogitForm, Source, Standardised, Statistic, Summary, gather,
 };
 use super::newton::Minimum;
-use crate::core::Result;
+use crate::core::{Error, Result};
 use crate::exec::simd::LANES;
 use crate::numerics::vector::sigmoid;
 
@@ -56,7 +56,15 @@ impl Penalised {
                 }
             }
         }
-        Ok(Self { fit: rows.in_columns(&found).ensure_finite()?, lambda, effective_df })
+        let fit = rows.in_columns(&found).ensure_finite()?;
+        if !effective_df.is_finite() {
+            return Err(Error::Numerical {
+                what: "the effective degrees of freedom".into(),
+                value: effective_df,
+                remedy: "weights or scores differ by hundreds of orders of magnitude: scale or clip them",
+            });
+        }
+        Ok(Self { fit, lambda, effective_df })
     }
 }
 

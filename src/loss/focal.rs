@@ -129,7 +129,8 @@ impl Loss for FocalLoss {
         Derivatives {
             value: -focus * log_p,
             gradient: if label { slope } else { -slope },
-            hessian: focus * p * ((1.0 + 2.0 * gamma) * q + gamma * log_p * (q - gamma * p)),
+            // p ln p is finite where γ ln p is not.
+            hessian: focus * ((1.0 + 2.0 * gamma) * p * q + gamma * (p * log_p) * (q - gamma * p)),
         }
     }
 

@@ -324,10 +324,12 @@ impl OutOfFold {
     fn check(&self, is_rate_given: bool) -> Option<SelfCheck> {
         let (predicted, all) =
             self.folds.iter().fold((0.0, 0.0), |sums, fold| (sums.0 + fold.0, sums.1 + fold.1));
+        // As shares of what is predicted, because squares of small weights vanish.
+        let share = |sum: f64| if predicted > 0.0 { sum / predicted } else { 0.0 };
         // The folds' models differ by what each has learned and by the draw of its sample.
         let count = self.folds.len() as f64;
-        let off = |&(own, weight): &(f64, f64)| (own - weight * predicted / all).powi(2);
-        let between = if count > 1.0 {
+        let off = |&(own, weight): &(f64, f64)| (share(own) - weight / all).powi(2);
+        let between = if count > 1.0 && predicted > 0.0 {
             count / (count - 1.0) * self.folds.iter().map(off).sum::<f64>()
         } else {
             0.0
@@ -338,7 +340,7 @@ impl OutOfFold {
             labels: &self.labels,
             weights: (!self.weights.is_empty()).then_some(&self.weights),
             drawn: None,
-            relative_variance: (self.error.powi(2) + between) / predicted.powi(2),
+            relative_error: share(self.error).hypot(between.sqrt()),
             is_rate_given,
         };
         self.labels.contains(&true).then(|| rows.check())

@@ -20,8 +20,8 @@ pub(super) struct Judged<'a> {
     pub(super) weights: Option<&'a [f64]>,
     /// Which of the rows the sampler kept, if it left some out.
     pub(super) drawn: Option<&'a Drawn>,
-    /// Variance of what is predicted, as a share of its square, beyond that of the labels of these rows.
-    pub(super) relative_variance: f64,
+    /// Standard error of what is predicted, as a share of it, beyond that of the labels of these rows.
+    pub(super) relative_error: f64,
     pub(super) is_rate_given: bool,
 }
 
@@ -121,7 +121,7 @@ impl Judged<'_> {
         // Where each row was drawn on its own, their number varies too.
         let by_row = self.drawn.is_some_and(|drawn| matches!(drawn.inclusion, Inclusion::Each(_)));
         let sampling = around(if by_row { 0.0 } else { mean }) + sums.odds_of_positives;
-        let model = self.relative_variance * sums.predicted.powi(2);
+        let model = (self.relative_error * sums.predicted).powi(2);
         let left_out = compared.then(|| {
             let left_out = sums.left_out[1] / all.left_out[0];
             LeftOut {

@@ -374,7 +374,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         C: Calibrator,
     {
         let is_rate_given = self.is_rate_given(training.prior_corrected);
-        let mut relative_variance = 0.0;
+        let mut relative_error = 0.0;
         // A calibrator that learns makes up for what the model has memorised.
         if !self.calibrator.needs_rows() && !train.distortion().is_by_features() {
             run.report(&Progress::Stage { name: "checking", rows: train.rows() })?;
@@ -384,11 +384,11 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
                 labels: train.labels(),
                 weights: train.weights(),
                 drawn: drawn.as_ref(),
-                relative_variance,
+                relative_error,
                 is_rate_given,
             };
             let check = rows.check();
-            relative_variance = (check.overall.standard_error / check.overall.observed).powi(2);
+            relative_error = check.overall.standard_error / check.overall.observed;
             fitted.add_check(check);
         }
         if let Some(set) = set.filter(|set| set.ensure_representative("the check").is_ok()) {
@@ -398,7 +398,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
                 labels: set.labels(),
                 weights: set.weights(),
                 drawn: None,
-                relative_variance,
+                relative_error,
                 is_rate_given,
             };
             fitted.add_check(rows.check());

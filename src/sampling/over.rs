@@ -4,7 +4,7 @@ use ndarray_rand::rand::Rng;
 
 use super::{Resample, Synthetic};
 use crate::core::{
-    Chosen, ClassTotals, Dataset, Distortion, Error, Result, Run, Seed, round, visit,
+    Chosen, ClassTotals, Dataset, Distortion, Error, Result, Run, Seed, fits_memory, round, visit,
 };
 use crate::exec::parallel::{self, BLOCK};
 use crate::knn::Search;
@@ -40,7 +40,7 @@ impl TargetRatio {
             );
             Error::invalid("ratio", self.0, expected)
         })?;
-        if !fits_memory(data, missing) {
+        if !has_room(data, missing) {
             let expected = format!("small enough that {wanted} positives fit into memory");
             return Err(Error::invalid("ratio", self.0, expected));
         }
@@ -48,9 +48,8 @@ impl TargetRatio {
     }
 }
 
-/// Tries to reserve the memory of all rows and `new` more, so that running out of memory is an error and not
-/// an abort.
-fn fits_memory(data: &Dataset<'_>, new: usize) -> bool {
+/// Whether there is memory for all rows and `new` more.
+fn has_room(data: &Dataset<'_>, new: usize) -> bool {
     let x = data.source();
     let number = visit!(x, |x| x.entry_size());
     let entry = number + if x.is_sparse() { size_of::<usize>() } else { 0 };
@@ -60,7 +59,7 @@ fn fits_memory(data: &Dataset<'_>, new: usize) -> bool {
     let width = stored.checked_mul(entry).and_then(|width| width.checked_add(columns * 8));
     let rows = data.rows().checked_add(new);
     let bytes = rows.zip(width).and_then(|(rows, width)| rows.checked_mul(width));
-    bytes.is_some_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok())
+    fits_memory(bytes)
 }
 
 /// A configured number of neighbours, at least 1.

@@ -140,3 +140,53 @@ fn a_calibration_line_of_weights_and_probabilities_of_any_size() {
         }
     }
 }
+
+#[test]
+fn a_spline_of_weights_and_scores_far_apart_has_finite_degrees_of_freedom() {
+    let scores: Vec<f64> = (0..40)
+        .map(|i| if i == 3 { 1e308 } else { ((i * 7919 + 13) % 1009) as f64 / 504.0 - 1.0 })
+        .collect();
+    let labels: Vec<bool> = (0..40).map(|i| i % 5 == 0).collect();
+    for weight in [1.0, 1e-300, 1e300] {
+        let set = CalibrationSet::from_logits(&scores, &labels).unwrap();
+        let set = set.with_weights(vec![weight; 40]).unwrap();
+        match SplineCalibration::new().learn(&set) {
+            Ok(fitted) => assert!(fitted.map().effective_df().is_finite(), "{weight:e}"),
+            Err(error) => assert!(matches!(error, Error::Numerical { .. }), "{error}"),
+        }
+    }
+}
+
+/// Found by fuzzing: tiny weights let the difference of a share and the rate cancel.
+#[test]
+fn shrunk_shares_rise_with_the_score_whatever_the_weights() {
+    let scores = [0.0, 1.0, 2.0, 3.0];
+    let labels = [false, true, false, true];
+    for weights in [[1e-3, 1e-307, 1e-3, 1e-250], [1e-300; 4], [5e-324, 1.0, 1e-200, 1e-320]] {
+        let set = CalibrationSet::from_logits(&scores, &labels).unwrap();
+        let set = set.with_weights(weights.to_vec()).unwrap();
+        let p = IsotonicRegression::new().learn(&set).unwrap().probabilities(&scores).unwrap();
+        assert!(p.is_sorted() && p.iter().all(|&p| p > 0.0 && p <= 1.0), "{weights:?}: {p:?}");
+    }
+}
+
+/// Found by fuzzing: the length of the range overflowed, and b was 0 · ∞.
+#[test]
+fn a_parabola_over_all_of_f64_is_an_error() {
+    let scores = [f64::MIN, 0.0, f64::MAX, 1.0];
+    let set = CalibrationSet::from_logits(&scores, &[true, false, false, true]).unwrap();
+    for monotone in [false, true] {
+        match QuadraticLogit::new().monotone(monotone).learn(&set) {
+            Ok(fitted) => {
+                let map = fitted.map();
+                assert!([map.a(), map.b(), map.c()].iter().all(|x| x.is_finite()), "{map:?}");
+                let text = fitted.report().unwrap().to_string();
+                assert!(text.lines().all(|line| line.len() < 200), "{text}");
+            }
+            Err(error) => assert!(
+                matches!(error, Error::Numerical { .. } | Error::SeparatedScores { .. }),
+                "{error}"
+            ),
+        }
+    }
+}

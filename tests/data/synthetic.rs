@@ -252,3 +252,18 @@ fn settings_out_of_range_are_refused() {
         assert!(message.contains("small enough for a `Vec`"), "{message}");
     }
 }
+
+#[test]
+fn sizes_beyond_memory_are_refused() {
+    use imbalance::Split;
+    use imbalance::data::Table;
+    let log = |rows: usize| SyntheticClicks::new(rows, 0.1).unwrap();
+    for huge in [1 << 45, isize::MAX as usize / 8, usize::MAX] {
+        for log in [log(huge), log(9).numeric(huge), log(9).categorical(&[3, huge])] {
+            let found = log.generate(1).map(drop);
+            assert!(matches!(found, Err(Error::InvalidArgument { .. })), "{huge}: {found:?}");
+        }
+        assert!(matches!(Table::unlabelled(huge), Err(Error::InvalidArgument { .. })));
+        assert!(matches!(Split::last(huge, 0.5), Err(Error::InvalidArgument { .. })));
+    }
+}

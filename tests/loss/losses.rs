@@ -581,3 +581,24 @@ proptest! {
         }
     }
 }
+
+/// Where (1 − p) ln p has no product with γ in the range of f64, the curvature is 0 and not 0 · ∞.
+#[test]
+fn derivatives_of_the_largest_logits_are_numbers() {
+    let losses: [Box<dyn Loss>; 4] = [
+        Box::new(FocalLoss::new(2.0).unwrap()),
+        Box::new(FocalLoss::new(100.0).unwrap().alpha(0.25).unwrap()),
+        Box::new(AsymmetricLoss::new(2.0, 4.0, 0.0).unwrap()),
+        Box::new(AsymmetricLoss::new(50.0, 4.0, 0.05).unwrap()),
+    ];
+    for loss in losses {
+        for z in [f64::MIN, -1e308, 1e308, f64::MAX] {
+            for label in [false, true] {
+                let at = loss.at(z, label);
+                let certain_and_right = label == (z > 0.0);
+                assert!(at.value >= 0.0 && at.hessian == 0.0, "{loss:?}, {z:e}, {label}: {at:?}");
+                assert_eq!(at.gradient == 0.0, certain_and_right || at.value == 0.0, "{loss:?}");
+            }
+        }
+    }
+}

@@ -483,3 +483,20 @@ fn a_constant_stream_keeps_its_rate() {
     assert!(learner.later_validation().excess().unwrap().abs() < 1.0);
     assert_eq!(learner.later_validation().rows(), 6 * 16_384 + 3392);
 }
+
+/// Found by fuzzing: the row counts of a saved state may add up to more than `u64` holds.
+#[test]
+fn counts_of_a_saved_state_that_overflow_do_not_panic() {
+    let x = array![[1.0, 0.0], [0.5, 0.1]];
+    let data = Dataset::new(&x, vec![true, false]).unwrap();
+    let mut learner = FtrlProximal::new().learner(2, LogLoss).unwrap();
+    learner.partial_fit(&data).unwrap();
+    let saved = serde_json::to_string(learner.state()).unwrap();
+    let most = saved.replace("\"rows\":2", &format!("\"rows\":{}", u64::MAX));
+    assert_ne!(most, saved, "{saved}");
+    if let Ok(state) = serde_json::from_str(&most) {
+        let mut learner = FtrlLearner::resume(state, LogLoss).unwrap();
+        learner.partial_fit(&data).unwrap();
+        assert_eq!(learner.validation().rows(), u64::MAX);
+    }
+}

@@ -2,6 +2,7 @@
 //! error, to the ends of `f64`.
 
 use imbalance::loss::{Derivatives, LogLoss, Loss, Posterior, WeightedLogLoss};
+use imbalance::model::logistic::Objective;
 use imbalance::model::{FitWarning, FtrlProximal, LogisticRegression, Model, Predict, RareEvents};
 use imbalance::ndarray::Array2;
 use imbalance::sprs::CsMat;
@@ -326,4 +327,41 @@ fn separation_names_the_column_that_does_it() {
         3 => -1.0,
         _ => base(i, j),
     }));
+}
+
+/// So many columns that no machine has memory for a number each.
+#[test]
+fn more_columns_than_memory_are_refused_before_anything_is_made() {
+    for columns in [1 << 45, 1 << 59, (1 << 60) - 1] {
+        let x = CsMat::new((4, columns), vec![0, 1, 1, 1, 1], vec![columns - 1], vec![1.0]);
+        let data = Dataset::new(x, vec![true, false, false, true]).unwrap();
+        let is_named =
+            |error: Error| matches!(error, Error::InvalidArgument { argument: "columns", .. });
+        let run = Run::default();
+        let ridge = LogisticRegression::new();
+        let lasso = LogisticRegression::new().l1(0.1).unwrap();
+        assert!(is_named(ridge.fit(&data, &LogLoss, &run).unwrap_err()), "{columns}");
+        assert!(is_named(lasso.fit(&data, &LogLoss, &run).unwrap_err()), "{columns}");
+        assert!(is_named(FtrlProximal::new().fit(&data, &LogLoss, &run).unwrap_err()));
+        assert!(is_named(FtrlProximal::new().learner(columns, LogLoss).unwrap_err()));
+        assert!(is_named(data.zero_columns().unwrap_err()));
+        assert!(is_named(data.drop_columns(&[0]).unwrap_err()));
+        let rare = RareEvents::new().fit(&data, &LogLoss, &run);
+        assert!(matches!(rare, Err(Error::Unsupported { stage: "RareEvents", .. })), "{rare:?}");
+    }
+}
+
+#[test]
+fn an_objective_that_overflows_is_an_error() {
+    let x = Array2::from_shape_fn((8, 1), |(i, _)| if i % 2 == 0 { f64::MAX } else { f64::MIN });
+    let labels: Vec<bool> = (0..8).map(|i| i < 3).collect();
+    let data = Dataset::new(&x, labels).unwrap().with_weights(vec![1e300; 8]).unwrap();
+    let objective = Objective::new(&data, &LogLoss, 1.0, true).unwrap();
+    // The terms of the gradient are ∞ and −∞.
+    let found = objective.value_and_gradient(&[0.0, 0.0]);
+    assert!(matches!(found, Err(Error::Numerical { .. })), "{found:?}");
+    for bad in [f64::NAN, f64::INFINITY] {
+        let found = objective.value_and_gradient(&[0.0, bad]);
+        assert!(matches!(found, Err(Error::NonFinite { row: 1, .. })), "{found:?}");
+    }
 }

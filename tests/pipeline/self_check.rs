@@ -457,3 +457,27 @@ fn valid_pipelines_hardly_ever_warn() {
         }
     }
 }
+
+/// The unit of the weights changes sums alone: ratios and distances in standard errors stay, and nothing is NaN.
+#[test]
+fn weights_of_any_unit_give_the_same_check() {
+    let data = log(2_000, 0.1, &[], 3);
+    let check = |unit: f64| {
+        let weights: Vec<f64> = (0..data.rows()).map(|row| unit * (1 + row % 3) as f64).collect();
+        let data = data.view().with_weights(weights).unwrap();
+        let model = LogisticRegression::new().l2(unit).unwrap();
+        Pipeline::new(model).check(&data, &Cut::InOrder, 3).unwrap()
+    };
+    let plain = check(1.0);
+    for power in [-900, -600, -500, 500, 900] {
+        let unit = 2_f64.powi(power);
+        let found = check(unit);
+        let pairs = found.deciles.iter().zip(&plain.deciles);
+        for (found, plain) in pairs.chain([(&found.overall, &plain.overall)]) {
+            let [found_ratio, ratio] = [found, plain].map(|agreement| agreement.ratio());
+            assert!((found_ratio - ratio).abs() < 1e-6, "{found_ratio} for {ratio} at {unit:e}");
+            let [found, plain] = [found, plain].map(|agreement| agreement.standard_errors());
+            assert!((found - plain).abs() < 1e-6, "{found} for {plain} at {unit:e}");
+        }
+    }
+}

@@ -14,7 +14,9 @@ use validation::{Curve, Gain, Movement};
 
 use super::linear::{FitDetails, FittedLinear, LinearModel};
 use super::{FitWarning, Model, ShiftLogits, logits_of, valid_not_negative, valid_positive};
-use crate::core::{Dataset, Error, Matrix, Progress, Result, Run, Scalar, sparse_row, visit};
+use crate::core::{
+    Dataset, Error, Matrix, Progress, Result, Run, Scalar, ensure_columns_fit, sparse_row, visit,
+};
 use crate::loss::{Loss, Posterior, ensure_resolved};
 
 /// FTRL-Proximal (McMahan et al. 2013, Algorithm 1): a linear logit learned from one row after the other,
@@ -180,7 +182,7 @@ impl FtrlProximal {
     /// # Errors
     /// [`Error::InvalidArgument`] for a loss whose constants depend on the training rows and are not
     /// known yet ([`Loss::is_resolved`]): `loss.resolve(&totals)` gives one that has them; and for more columns
-    /// than there is memory for, at 16 bytes each.
+    /// than there is memory for, at 32 bytes each.
     pub fn learner(self, columns: usize, loss: impl Loss + 'static) -> Result<FtrlLearner> {
         ensure_resolved(&loss)?;
         let state = FtrlState {
@@ -262,14 +264,9 @@ fn valid_rate(rate: f64) -> Result<f64> {
 
 /// Coordinates that no row has moved, in memory that the system gives when it is first written.
 fn untouched(columns: usize) -> Result<Vec<[f64; 2]>> {
-    // An allocation that fails ends the process, so the memory is asked for first.
-    match Vec::<[f64; 2]>::new().try_reserve_exact(columns) {
-        Ok(()) => Ok(vec![[0.0; 2]; columns]),
-        Err(_) => {
-            let expected = "fewer: there is no memory for 16 bytes a column";
-            Err(Error::invalid("columns", columns, expected))
-        }
-    }
+    // A coordinate, its coefficient, and a copy of the coefficients for the fitted model.
+    ensure_columns_fit(columns, 32)?;
+    Ok(vec![[0.0; 2]; columns])
 }
 
 /// zᵢ and √nᵢ, side by side so that one cache line serves both. The root is kept rather than nᵢ because

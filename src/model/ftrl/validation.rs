@@ -30,7 +30,7 @@ pub struct ProgressiveValidation {
 impl ProgressiveValidation {
     #[inline]
     pub(super) fn add(&mut self, logit: f64, label: bool, weight: f64) {
-        self.rows += 1;
+        self.rows = self.rows.saturating_add(1);
         // The smallest positive number stands for a probability of zero, so that sums stay finite.
         let at = LogLoss.at(logit.clamp(-745.0, 745.0), label);
         // The log loss's gradient is p − y.
@@ -47,7 +47,7 @@ impl ProgressiveValidation {
 
     /// These rows and those.
     fn plus(mut self, other: &Self) -> Self {
-        self.rows += other.rows;
+        self.rows = self.rows.saturating_add(other.rows);
         self.positive_weight += other.positive_weight;
         self.negative_weight += other.negative_weight;
         self.log_loss += other.log_loss;

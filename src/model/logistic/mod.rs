@@ -26,7 +26,7 @@ use trust_region::{GAP, Solution};
 
 use super::linear::{FitDetails, FittedLinear, LinearModel};
 use super::{Model, ShiftLogits, valid_not_negative};
-use crate::core::{Dataset, Error, Fixed, Result, Run};
+use crate::core::{Dataset, Error, Fixed, Result, Run, ensure_columns_fit};
 use crate::loss::Loss;
 
 /// Logistic regression: a logit that is linear in the features,
@@ -263,6 +263,8 @@ impl Model for LogisticRegression {
     fn fit(&self, train: &Dataset<'_>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
         let totals = train.totals();
         totals.ensure_both("logistic regression")?;
+        // Coefficients, their units, the gradient, and the vectors of the solvers.
+        ensure_columns_fit(train.columns(), 128)?;
         if let Some(units) = Units::of(train)
             && let Some(fitted) = self.fit_in(units, train, loss, run)?
         {

@@ -7,7 +7,7 @@ use ndarray::Array2;
 
 use super::design::{Design, signed};
 use super::outer_products::{Scratch, symmetric_product};
-use crate::core::{Dataset, Error, Result, same_length};
+use crate::core::{Dataset, Error, Result, ensure_finite, same_length};
 use crate::exec::parallel::{self, sum_block};
 use crate::loss::{Block, Loss};
 use crate::model::products::{TILE, for_tiles};
@@ -119,11 +119,22 @@ impl<'a> Objective<'a> {
     /// The objective and its gradient at θ.
     ///
     /// # Errors
-    /// [`Error::LengthMismatch`] unless θ has [`parameters`](Self::parameters) entries.
+    /// - [`Error::LengthMismatch`] unless θ has [`parameters`](Self::parameters) entries, [`Error::NonFinite`] unless
+    ///   all are finite.
+    /// - [`Error::Numerical`] if the objective or its gradient overflows.
     pub fn value_and_gradient(&self, theta: &[f64]) -> Result<(f64, Vec<f64>)> {
         same_length("theta", theta.len(), "the objective", self.parameters())?;
-        let at = self.at_without_curvature(theta);
-        Ok((at.value, at.gradient))
+        ensure_finite("theta", theta)?;
+        let At { value, gradient, .. } = self.at_without_curvature(theta);
+        let bad = gradient.iter().copied().chain([value]).find(|number| !number.is_finite());
+        match bad {
+            None => Ok((value, gradient)),
+            Some(value) => Err(Error::Numerical {
+                what: "the objective or its gradient".into(),
+                value,
+                remedy: "offsets, weights, features or coefficients are too large to add up; scale them",
+            }),
+        }
     }
 
     /// Whether the Hessian is formed rather than multiplied with vectors.

@@ -7,7 +7,7 @@
 use ndarray::Array2;
 
 use super::objective::{Objective, RowAt, ensure_slopes};
-use super::trust_region::{GAP, ROUNDING, Solution, norm};
+use super::trust_region::{GAP, ROUNDING, Solution, finite_norm};
 use super::{Diagnostics, StopReason, collinearity};
 use crate::core::{Error, FeaturesView, Matrix, Progress, Result, Run, Scalar, sparse_row, visit};
 
@@ -116,7 +116,7 @@ pub(super) fn minimise(
     // (Tibshirani 2013): the others are zero in every solution.
     const NEARLY: f64 = 1.0 - 1e-4;
     let collinearity = collinearity::look(objective, |j| at.gradient[j].abs() >= NEARLY * l1);
-    let gradient_norm = norm(subgradient(&at, penalised, l1));
+    let gradient_norm = finite_norm(subgradient(&at, penalised, l1))?;
     let diagnostics =
         Diagnostics { objective: at.value, gradient_norm, iterations, passes, collinearity, stop };
     Ok(Solution { theta: at.theta, diagnostics })

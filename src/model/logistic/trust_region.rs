@@ -151,7 +151,7 @@ pub(super) fn minimise(
         Kind::Cholesky(_) => Collinearity::Absent,
         _ => collinearity::look(objective, |_| true),
     };
-    let gradient_norm = norm(at.gradient.iter().copied());
+    let gradient_norm = finite_norm(at.gradient.iter().copied())?;
     let diagnostics =
         Diagnostics { objective: at.value, gradient_norm, iterations, passes, collinearity, stop };
     Ok(Solution { theta, diagnostics })
@@ -353,7 +353,19 @@ fn add(sum: &mut [f64], factor: f64, term: &[f64]) {
 }
 
 /// The Euclidean norm, also of numbers whose squares leave the range of `f64`.
-pub(super) fn norm(v: impl Iterator<Item = f64> + Clone) -> f64 {
+pub(super) fn finite_norm(gradient: impl Iterator<Item = f64> + Clone) -> Result<f64> {
+    let norm = norm(gradient);
+    if norm.is_finite() {
+        return Ok(norm);
+    }
+    Err(Error::Numerical {
+        what: "the norm of the gradient at the last step".into(),
+        value: norm,
+        remedy: "weights or features are too large to add up; scale them",
+    })
+}
+
+fn norm(v: impl Iterator<Item = f64> + Clone) -> f64 {
     let largest = v.clone().fold(0.0_f64, |largest, x| largest.max(x.abs()));
     if largest == 0.0 {
         0.0

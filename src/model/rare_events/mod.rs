@@ -311,8 +311,8 @@ impl RareEvents {
             return Err(Error::invalid("loss", format!("{loss:?}"), expected));
         }
         ensure_frequencies(train)?;
-        ensure_ordinary_columns(train)?;
         Objective::new(train, &LogLoss, 0.0, true)?.ensure_products_fit("RareEvents")?;
+        ensure_ordinary_columns(train)?;
         if self.population.is_some() {
             ensure_sampled_by_class(train.distortion())?;
         }
