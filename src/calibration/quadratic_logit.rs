@@ -169,7 +169,7 @@ impl Parabola {
         let in_units = powers.dot(&found);
         let map =
             QuadraticMap { units, powers: [in_units[0], in_units[1], in_units[2]], range, slopes };
-        if let Some(value) = [map.a(), map.b(), map.c()].into_iter().find(|x| !x.is_finite()) {
+        if let Some(value) = [map.a(), map.b(), map.c()].into_iter().find(|x| x.is_nan()) {
             return Err(Error::Numerical {
                 what: "a parameter of the parabola".into(),
                 value,

@@ -43,12 +43,11 @@ impl AsymmetricLoss {
     /// γ₊ for positives, γ₋ for negatives, and the margin m. Usual: 0, 4 and 0.05.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] unless γ₊ and γ₋ are finite and not negative and 0 ≤ m < 1; with m > 0,
+    /// [`Error::InvalidArgument`] unless 0 ≤ γ₊, γ₋ ≤ 1e100 and 0 ≤ m < 1; with m > 0,
     /// γ₋ must be at least 1, as otherwise the curvature is unbounded above the margin.
     pub fn new(gamma_positive: f64, gamma_negative: f64, margin: f64) -> Result<Self> {
         let focal = |argument, gamma| {
-            FocalLoss::new(gamma)
-                .map_err(|_| Error::invalid(argument, gamma, "finite and not negative"))
+            FocalLoss::new(gamma).map_err(|_| Error::invalid(argument, gamma, "from 0 to 1e100"))
         };
         let positive = focal("gamma_positive", gamma_positive)?;
         let negative = focal("gamma_negative", gamma_negative)?;

@@ -44,12 +44,12 @@ impl FocalLoss {
     /// Focal loss with focusing parameter γ, without α. Usual: γ = 2.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] unless γ is finite and not negative.
+    /// [`Error::InvalidArgument`] unless 0 ≤ γ ≤ 1e100, so that γ² is a number.
     pub fn new(gamma: f64) -> Result<Self> {
-        if gamma >= 0.0 && gamma.is_finite() {
+        if (0.0..=1e100).contains(&gamma) {
             Ok(Self { gamma, positive: 1.0, negative: 1.0 })
         } else {
-            Err(Error::invalid("gamma", gamma, "finite and not negative"))
+            Err(Error::invalid("gamma", gamma, "from 0 to 1e100"))
         }
     }
 

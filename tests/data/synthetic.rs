@@ -249,7 +249,7 @@ fn settings_out_of_range_are_refused() {
     {
         let settings = log(rows, 0.1).numeric(numeric).categorical(&[levels]);
         let message = message(settings.generate(1));
-        assert!(message.contains("small enough for a `Vec`"), "{message}");
+        assert!(message.contains("small enough for memory"), "{message}");
     }
 }
 
