@@ -9,6 +9,8 @@
 //! cargo run --profile test --example hostile -- --every 1   # all cells
 //! ```
 
+#![allow(clippy::type_complexity)] // Tables of functions.
+
 #[path = "../combinations/mod.rs"]
 #[allow(dead_code)] // What theory promises for a combination is not asked here.
 mod combinations;

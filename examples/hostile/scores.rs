@@ -323,7 +323,7 @@ fn lengths_and_arguments(tally: &mut Tally) {
         });
         tally.cell(name, || slices_by_period(&vec![x; 40], 1.0, &labels, p, None));
         tally.cell(name, || {
-            slices_by_period(&(0..40).map(|r| r as f64).collect::<Vec<_>>(), x, &labels, p, None)
+            slices_by_period(&(0..40).map(f64::from).collect::<Vec<_>>(), x, &labels, p, None)
         });
         let rules: [fn(f64) -> Result<ThresholdRule>; 8] = [
             |x| ThresholdRule::cost(x, 1.0),

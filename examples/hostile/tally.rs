@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use imbalance::Result;
@@ -13,7 +13,7 @@ static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
 /// Keeps messages of panics for [`Tally`] instead of printing them.
 pub(crate) fn silence_panics() {
     std::panic::set_hook(Box::new(|info| {
-        *LAST_PANIC.lock().unwrap_or_else(|e| e.into_inner()) = info.to_string();
+        *LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = info.to_string();
     }));
 }
 
@@ -61,12 +61,12 @@ impl Tally {
         }));
         match outcome {
             Ok(Ok(text)) if has_nan(&text) => {
-                self.nans.push(format!("{}: {}", name(), around_nan(&text)))
+                self.nans.push(format!("{}: {}", name(), around_nan(&text)));
             }
             Ok(Ok(_)) => self.values += 1,
             Ok(Err(_)) => self.errors += 1,
             Err(_) => {
-                let last = LAST_PANIC.lock().unwrap_or_else(|e| e.into_inner()).clone();
+                let last = LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 self.panics.push(format!("{}: {last}", name()));
             }
         }
