@@ -144,7 +144,7 @@ fn a_calibration_line_of_weights_and_probabilities_of_any_size() {
 #[test]
 fn a_spline_of_weights_and_scores_far_apart_has_finite_degrees_of_freedom() {
     let scores: Vec<f64> = (0..40)
-        .map(|i| if i == 3 { 1e308 } else { ((i * 7919 + 13) % 1009) as f64 / 504.0 - 1.0 })
+        .map(|i| if i == 3 { 1e308 } else { f64::from((i * 7919 + 13) % 1009) / 504.0 - 1.0 })
         .collect();
     let labels: Vec<bool> = (0..40).map(|i| i % 5 == 0).collect();
     for weight in [1.0, 1e-300, 1e300] {
