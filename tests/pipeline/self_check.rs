@@ -474,9 +474,10 @@ fn weights_of_any_unit_give_the_same_check() {
         let found = check(unit);
         let pairs = found.deciles.iter().zip(&plain.deciles);
         for (found, plain) in pairs.chain([(&found.overall, &plain.overall)]) {
-            let [found_ratio, ratio] = [found, plain].map(|agreement| agreement.ratio());
+            let [found_ratio, ratio] = [found, plain].map(imbalance::pipeline::Agreement::ratio);
             assert!((found_ratio - ratio).abs() < 1e-6, "{found_ratio} for {ratio} at {unit:e}");
-            let [found, plain] = [found, plain].map(|agreement| agreement.standard_errors());
+            let [found, plain] =
+                [found, plain].map(imbalance::pipeline::Agreement::standard_errors);
             assert!((found - plain).abs() < 1e-6, "{found} for {plain} at {unit:e}");
         }
     }
