@@ -57,8 +57,9 @@ enum Again {
     Within(f64),
 }
 
-/// A parabola of a parabola is a new shape, whose parameter may gain as much as noise gives one in 256 samples.
-const QUADRATIC_AGAIN: Again = Again::Within(3.0);
+/// A parabola of a parabola is a new shape, and so is a beta of a beta: its parameter may gain as much as noise gives one
+/// in 256 samples.
+const NEW_SHAPE: Again = Again::Within(3.0);
 
 fn cases() -> Vec<Case> {
     fn case(name: &'static str, calibrator: impl Calibrator<Map: 'static> + 'static) -> Case {
@@ -129,7 +130,7 @@ fn cases() -> Vec<Case> {
             again: Again::Same,
             ..case("isotonic, bounded", IsotonicRegression::new().bounds(0.05, 0.9).unwrap())
         },
-        case("beta abm", BetaCalibration::abm()),
+        Case { again: NEW_SHAPE, ..case("beta abm", BetaCalibration::abm()) },
         Case { again: Again::Same, ..case("beta am", BetaCalibration::am()) },
         Case {
             balanced: false,
@@ -141,11 +142,11 @@ fn cases() -> Vec<Case> {
             monotone: false,
             reversed: Reversed::Free,
             peaks: true,
-            again: QUADRATIC_AGAIN,
+            again: NEW_SHAPE,
             ..case("quadratic logit", QuadraticLogit::new())
         },
         Case {
-            again: QUADRATIC_AGAIN,
+            again: NEW_SHAPE,
             ..case("quadratic logit, monotone", QuadraticLogit::new().monotone(true))
         },
         Case {

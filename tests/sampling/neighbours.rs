@@ -806,7 +806,8 @@ fn errors_name_the_numbers_and_the_way_out() {
     );
     assert_eq!(
         message(resample(&nc(&[1, 0]), &data, 0)),
-        "`categorical` is [1, 0], but it must be fewer than all 2 columns: distances need a numeric one"
+        "`categorical` is [1, 0], but it must be fewer than all 2 columns: distances need a numeric one; for categories alone \
+         take RandomOverSampler, or Smote on one-hot columns"
     );
     assert!(message(resample(&nc(&[1]), &sparse, 0)).contains("`features` is sparse"));
     let noisy = RandomOverSampler::positives_per_negative(1.0).unwrap().shrinkage(1.0).unwrap();
