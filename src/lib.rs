@@ -63,6 +63,8 @@ pub mod plot;
 #[cfg(feature = "progress")]
 pub mod progress;
 pub mod sampling;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use ndarray;
 pub use sprs;

@@ -193,6 +193,10 @@ impl PosteriorMap for OfGradients {
         let logit = logit.clamp(f64::MIN, f64::MAX);
         let down = self.0.at(logit, false).gradient.max(0.0);
         let up = (-self.0.at(logit, true).gradient).max(0.0);
+        if down == 0.0 && up == 0.0 {
+            // Both are below the range of f64, as those of a squared error far from 0: a certain answer.
+            return logit.signum() * f64::INFINITY;
+        }
         down.ln() - up.ln()
     }
 }
