@@ -55,6 +55,12 @@ pub enum Law {
     Monotone,
     /// The probabilities of the rows learned from add up to the positives.
     Balanced,
+    /// A second fit, on the first one's outcome, changes no more than promised.
+    SecondFit,
+    /// Scores that rank the wrong way round get the promised constant.
+    Reversed,
+    /// Equal scores get the promised share of positives.
+    EqualScores,
     /// The report says what the probabilities are.
     Report,
 }

@@ -15,11 +15,13 @@
 //! Inputs are made from fixed seeds, so a result repeats. Laws in which chance has a part allow 4.5 standard errors; a
 //! right implementation breaks one with a probability of 10⁻⁵. A panic of the implementation is not caught.
 
+mod calibrator;
 mod findings;
 mod inputs;
 mod loss;
 mod sampler;
 
+pub use calibrator::{CalibratorSuite, ReversedScores, SecondFit};
 pub use findings::{BrokenLaw, Law};
 pub use loss::LossSuite;
 pub use sampler::{SamplerSuite, SparseRows};
