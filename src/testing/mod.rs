@@ -19,9 +19,11 @@ mod calibrator;
 mod findings;
 mod inputs;
 mod loss;
+mod model;
 mod sampler;
 
 pub use calibrator::{CalibratorSuite, ReversedScores, SecondFit};
 pub use findings::{BrokenLaw, Law};
 pub use loss::LossSuite;
+pub use model::ModelSuite;
 pub use sampler::{SamplerSuite, SparseRows};

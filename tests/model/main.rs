@@ -1,5 +1,6 @@
 //! Models.
 
+mod conformance;
 mod ftrl;
 mod gbdt;
 mod inference;
