@@ -62,7 +62,9 @@ const FAR: [f64; 4] = [f64::NEG_INFINITY, f64::INFINITY, 1e300, -1e300];
 ///         rows: Option<&CalibrationSet<'_>>,
 ///     ) -> imbalance::Result<Calibration<Constant>> {
 ///         let rows = CalibrationSet::representative(rows, "BaseRate")?;
-///         Ok(Calibration::new(Constant { log_odds: rows.totals().log_odds() }))
+///         let totals = rows.totals();
+///         let log_odds = (totals.positive_weight / totals.negative_weight).ln();
+///         Ok(Calibration::new(Constant { log_odds }))
 ///     }
 /// }
 ///

@@ -96,11 +96,7 @@ fn cases() -> Vec<Case> {
                 ..isotonic()
             },
         ),
-        case(
-            "beta abm",
-            BetaCalibration::abm(),
-            CalibratorSuite { again: NEW_SHAPE, ..plain() },
-        ),
+        case("beta abm", BetaCalibration::abm(), CalibratorSuite { again: NEW_SHAPE, ..plain() }),
         case("beta am", BetaCalibration::am(), line()),
         case(
             "beta ab",
