@@ -63,6 +63,8 @@ pub mod plot;
 #[cfg(feature = "progress")]
 pub mod progress;
 pub mod sampling;
+#[cfg(feature = "serde")]
+pub mod saved;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -71,8 +73,8 @@ pub use sprs;
 
 pub use crate::core::{
     Attribute, Categories, ClassTotals, Cut, Dataset, Distortion, Error, Features, FeaturesView,
-    Folds, IntoColumn, Matrix, Precision, Progress, Result, Row, Run, Scalar, Seed, Separation,
-    Split,
+    Folds, IntoColumn, Matrix, Precision, Progress, Result, Row, Run, SavedProblem, Scalar, Seed,
+    Separation, Split,
 };
 pub use evaluation::{Evaluation, EvaluationReport};
 pub use pipeline::{CrossFit, DynPipeline, FittedPipeline, HoldOut, Pipeline};

@@ -1,6 +1,7 @@
 //! Loops that replace scores by probabilities.
 
 use super::Scale;
+use crate::core::{Error, Result};
 use crate::exec::simd::{TILE, Work, vectorised};
 use crate::numerics::vector::{logit, sigmoids};
 
@@ -12,6 +13,14 @@ pub(super) struct Line {
 }
 
 impl Line {
+    /// A line that does not fall.
+    pub(super) fn rising(slope: f64, intercept: f64) -> Result<Self> {
+        if !(slope >= 0.0 && slope.is_finite()) {
+            return Err(Error::invalid("slope", slope, "finite and not negative"));
+        }
+        Ok(Self { slope, intercept: finite("intercept", intercept)? })
+    }
+
     #[inline(always)]
     pub(super) fn at(self, z: f64) -> f64 {
         times(self.slope, z) + self.intercept
@@ -24,6 +33,10 @@ impl Line {
             Scale::Probability => apply_log_odds(scores, move |p| self.at(logit(p))),
         }
     }
+}
+
+pub(super) fn finite(argument: &'static str, value: f64) -> Result<f64> {
+    if value.is_finite() { Ok(value) } else { Err(Error::invalid(argument, value, "finite")) }
 }
 
 /// A term of log-odds, which is 0 where its coefficient is: 0 · ∞ would be NaN.

@@ -4,7 +4,7 @@
 use super::prior_correction::{ensure_not_corrected, valid_rate, valid_shift};
 use super::report::Solution;
 use super::{BuiltInMap, Calibration, CalibrationMap, CalibrationSet, Calibrator, TrainingContext};
-use crate::core::Result;
+use crate::core::{Error, Result, saved_as_part, stored};
 use crate::loss::Posterior;
 use crate::numerics::logit;
 
@@ -77,6 +77,8 @@ impl Calibrator for LinearPriorScaling {
         let map = LinearPriorMap { posterior: training.posterior.clone(), factor: self.factor };
         Ok(Calibration::in_closed_form(NAME, map, Solution::default(), rows))
     }
+
+    saved_as_part!();
 }
 
 /// The map of a [`LinearPriorScaling`].
@@ -86,7 +88,23 @@ pub struct LinearPriorMap {
     factor: f64,
 }
 
+fn valid_factor(factor: f64) -> Result<f64> {
+    if (0.0..=1.0).contains(&factor) {
+        Ok(factor)
+    } else {
+        Err(Error::invalid("factor", factor, "from 0 to 1"))
+    }
+}
+
 impl LinearPriorMap {
+    /// The map that multiplies the probability of the posterior by a factor.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::Error::InvalidArgument) unless 0 ≤ `factor` ≤ 1.
+    pub fn new(posterior: Posterior, factor: f64) -> Result<Self> {
+        Ok(Self { posterior, factor: valid_factor(factor)? })
+    }
+
     /// The factor on the probabilities.
     #[must_use]
     pub fn factor(&self) -> f64 {
@@ -111,4 +129,15 @@ impl CalibrationMap for LinearPriorMap {
     fn built_in(&self) -> Option<BuiltInMap> {
         Some(self.clone().into())
     }
+
+    saved_as_part!();
 }
+
+stored!(LinearPriorScaling as "linear_prior_scaling", |scaling| {
+    factor: f64 = scaling.factor,
+} => valid_factor(factor).map(|factor| Self { factor }));
+
+stored!(LinearPriorMap as "linear_prior", |map| {
+    posterior: Posterior = map.posterior,
+    factor: f64 = map.factor,
+} => Self::new(posterior, factor));

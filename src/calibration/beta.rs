@@ -2,14 +2,14 @@
 
 use std::f64::consts::LN_2;
 
-use super::apply::{Line, LogOdds, apply_log_odds, times};
+use super::apply::{Line, LogOdds, apply_log_odds, finite, times};
 use super::monotone_line::{MonotoneLine, ensure_finite, ensure_overlap};
 use super::report::{Solution, says_nothing};
 use super::{
     BuiltInMap, Calibration, CalibrationMap, CalibrationReport, CalibrationSet, Calibrator, Scale,
     TrainingContext,
 };
-use crate::core::{Error, Result};
+use crate::core::{Error, Result, saved_as_part, stored};
 use crate::exec::simd::LANES;
 use crate::fit::{BoundedLogit, Features, Logit, LogitForm};
 use crate::numerics::vector::{ln, ln_1m, log_parts, sigmoid};
@@ -64,6 +64,8 @@ pub struct BetaCalibration {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 enum Form {
     Abm,
     Am,
@@ -133,6 +135,8 @@ impl Calibrator for BetaCalibration {
         };
         Ok(Calibration::learned(map, report))
     }
+
+    saved_as_part!();
 }
 
 fn abm(rows: &CalibrationSet<'_>) -> Result<(BetaMap, Solution)> {
@@ -226,6 +230,29 @@ pub struct BetaMap {
 }
 
 impl BetaMap {
+    /// The map σ(a ln p − b ln(1 − p) + c) of the probability p.
+    ///
+    /// ```
+    /// use imbalance::calibration::{BetaMap, Calibration};
+    ///
+    /// let calibration = Calibration::new(BetaMap::new(1.0, 1.0, 0.5)?);
+    /// assert_eq!(calibration.logit(-2.0), -1.5);
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless a and b are finite and not negative and c is finite.
+    pub fn new(a: f64, b: f64, c: f64) -> Result<Self> {
+        let coefficient = |argument, value: f64| {
+            if value >= 0.0 && value.is_finite() {
+                Ok(value)
+            } else {
+                Err(Error::invalid(argument, value, "finite and not negative"))
+            }
+        };
+        Ok(Self { a: coefficient("a", a)?, b: coefficient("b", b)?, c: finite("c", c)? })
+    }
+
     /// The coefficient of ln p, at least 0.
     #[must_use]
     pub fn a(&self) -> f64 {
@@ -300,4 +327,16 @@ impl CalibrationMap for BetaMap {
     fn built_in(&self) -> Option<BuiltInMap> {
         Some((*self).into())
     }
+
+    saved_as_part!();
 }
+
+stored!(BetaCalibration as "beta_calibration", |beta| {
+    form: Form = beta.form,
+} => Ok(Self { form }));
+
+stored!(BetaMap as "beta", |map| {
+    a: f64 = map.a,
+    b: f64 = map.b,
+    c: f64 = map.c,
+} => Self::new(a, b, c));

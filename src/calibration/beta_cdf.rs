@@ -4,6 +4,7 @@
 
 use ndarray::Array2;
 
+use super::apply::finite;
 use super::apply::to_logits;
 use super::monotone_line::{ensure_finite, ensure_overlap};
 use super::report::{Parameter, Solution};
@@ -11,7 +12,7 @@ use super::{
     BuiltInMap, Calibration, CalibrationMap, CalibrationReport, CalibrationSet, Calibrator, Scale,
     TrainingContext,
 };
-use crate::core::{Error, Result};
+use crate::core::{Error, Result, saved_as_part, stored};
 use crate::exec::parallel;
 use crate::exec::simd::{TILE, Work, vectorised};
 use crate::fit::mean_and_deviation;
@@ -118,6 +119,8 @@ impl Calibrator for BetaCdf {
         let report = CalibrationReport::of_logits(NAME, rows, solution, |z| map.logit(z));
         Ok(Calibration::learned(map, report))
     }
+
+    saved_as_part!();
 }
 
 /// Refuses scores that hardly differ: α and β grow like the inverse of their spread, and the terms of the fraction
@@ -326,6 +329,36 @@ impl Sums {
 pub struct BetaCdfMap(Form);
 
 impl BetaCdfMap {
+    /// The map I_p(α, β) of the probability p.
+    ///
+    /// ```
+    /// use imbalance::calibration::{BetaCdfMap, Calibration};
+    ///
+    /// let calibration = Calibration::new(BetaCdfMap::new(2.0, 1.0)?);
+    /// assert!((calibration.probability_of(0.5) - 0.25).abs() < 1e-15);
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) unless both are from 10⁻³⁰⁰ to 10³⁰⁰.
+    pub fn new(alpha: f64, beta: f64) -> Result<Self> {
+        for (argument, value) in [("alpha", alpha), ("beta", beta)] {
+            if !(1e-300..=1e300).contains(&value) {
+                return Err(Error::invalid(argument, value, "from 1e-300 to 1e300"));
+            }
+        }
+        Ok(Self(Form::beta(alpha, beta)))
+    }
+
+    /// The log-odds of the limit that is constant.
+    #[cfg(feature = "serde")]
+    fn constant(&self) -> Option<f64> {
+        match self.0 {
+            Form::Constant { logit } => Some(logit),
+            Form::Beta { .. } => None,
+        }
+    }
+
     /// α; 0 in the limit that is constant.
     #[must_use]
     pub fn alpha(&self) -> f64 {
@@ -371,6 +404,8 @@ impl CalibrationMap for BetaCdfMap {
     fn built_in(&self) -> Option<BuiltInMap> {
         Some((*self).into())
     }
+
+    saved_as_part!();
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -465,6 +500,19 @@ fn write([lower, upper]: [&LnBetaReg; 2], mirrored: bool, logits: &[f64], out: &
 fn ln_complement(x: f64) -> f64 {
     if x < -std::f64::consts::LN_2 { (-x.exp()).ln_1p() } else { (-x.exp_m1()).ln() }
 }
+
+stored!(BetaCdf as "beta_cdf_calibration", |_| {} => Ok(Self));
+
+stored!(BetaCdfMap as "beta_cdf", |map| {
+    alpha: f64 = map.alpha(),
+    beta: f64 = map.beta(),
+    constant: Option<f64> = map.constant(),
+} => match constant {
+    Some(logit) if alpha == 0.0 && beta == 0.0 => {
+        finite("constant", logit).map(|logit| Self(Form::Constant { logit }))
+    }
+    _ => Self::new(alpha, beta),
+});
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@ use super::{
     BuiltInMap, Calibration, CalibrationMap, CalibrationReport, CalibrationSet, Calibrator, Scale,
     TrainingContext,
 };
-use crate::core::{Error, Result};
+use crate::core::{Error, Result, saved_as_part, stored};
 
 /// A calibrator that works on the outcome of another; made by [`Calibrator::then`].
 ///
@@ -84,6 +84,8 @@ impl<A: Calibrator, B: Calibrator> Calibrator for Chain<A, B> {
             }
         })
     }
+
+    saved_as_part!();
 }
 
 fn ensure_no_new_infinity(rows: &CalibrationSet<'_>, mapped: &CalibrationSet<'_>) -> Result<()> {
@@ -104,6 +106,11 @@ pub struct ChainMap<A, B> {
 }
 
 impl<A, B> ChainMap<A, B> {
+    /// The first map, then the second.
+    pub fn new(first: Calibration<A>, second: Calibration<B>) -> Self {
+        Self { first, second }
+    }
+
     /// The calibration that comes first.
     pub fn first(&self) -> &Calibration<A> {
         &self.first
@@ -156,6 +163,8 @@ impl<A: CalibrationMap, B: CalibrationMap> CalibrationMap for ChainMap<A, B> {
         let maps = [self.first.map().built_in()?, self.second.map().built_in()?];
         Some(BuiltInMap::Chain(Box::new(maps)))
     }
+
+    saved_as_part!();
 }
 
 impl<A: Into<BuiltInMap>, B: Into<BuiltInMap>> From<ChainMap<A, B>> for BuiltInMap {
@@ -180,3 +189,13 @@ pub(super) fn apply(
 pub(super) fn describe(first: &impl CalibrationMap, second: &impl CalibrationMap) -> String {
     format!("{}; then {}", first.describe(), second.describe())
 }
+
+stored!(<A: Calibrator, B: Calibrator> Chain<A, B> as "chain_calibration", |chain| {
+    first: PartOf<A> = as_part(chain.first.saved(), &chain.first),
+    second: PartOf<B> = as_part(chain.second.saved(), &chain.second),
+} => Ok(Self::new(first.0, second.0)));
+
+stored!(<A: CalibrationMap, B: CalibrationMap> ChainMap<A, B> as "chain", |map| {
+    first: Calibration<A> = map.first,
+    second: Calibration<B> = map.second,
+} => Ok(Self::new(first, second)));

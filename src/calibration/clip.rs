@@ -2,7 +2,7 @@
 
 use super::report::Solution;
 use super::{BuiltInMap, Calibration, CalibrationMap, CalibrationSet, Calibrator, TrainingContext};
-use crate::core::{Error, Result};
+use crate::core::{Error, Result, saved_as_part, stored};
 use crate::numerics::logit;
 
 /// Moves probabilities below a bound ε to ε, and those above 1 − ε to 1 − ε: for scores of exactly 0 or 1, which
@@ -59,12 +59,14 @@ impl Calibrator for Clip {
         _: &TrainingContext,
         rows: Option<&CalibrationSet<'_>>,
     ) -> Result<Calibration<Self::Map>> {
-        let map = ClipMap { bound: self.bound, most: -logit(self.bound) };
+        let map = ClipMap::new(self.bound)?;
         let clipped =
             rows.map_or(0, |rows| rows.sample().rows().filter(|(z, _)| z.abs() > map.most).count());
         let solution = Solution { clipped, ..Solution::default() };
         Ok(Calibration::in_closed_form(NAME, map, solution, rows))
     }
+
+    saved_as_part!();
 }
 
 /// The map of a [`Clip`].
@@ -73,6 +75,16 @@ pub struct ClipMap {
     bound: f64,
     /// The largest logit.
     most: f64,
+}
+
+impl ClipMap {
+    /// The map to probabilities from `bound` to 1 − `bound`.
+    ///
+    /// # Errors
+    /// As for [`Clip::new`].
+    pub fn new(bound: f64) -> Result<Self> {
+        Clip::new(bound).map(|Clip { bound }| Self { bound, most: -logit(bound) })
+    }
 }
 
 impl CalibrationMap for ClipMap {
@@ -88,4 +100,10 @@ impl CalibrationMap for ClipMap {
     fn built_in(&self) -> Option<BuiltInMap> {
         Some((*self).into())
     }
+
+    saved_as_part!();
 }
+
+stored!(Clip as "clip_calibration", |clip| { bound: f64 = clip.bound } => Self::new(bound));
+
+stored!(ClipMap as "clip", |map| { bound: f64 = map.bound } => Self::new(bound));

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use super::report::Solution;
 use super::set::{no_logit, not_in_unit};
 use super::{CalibrationMap, CalibrationReport, CalibrationSet, Scale};
-use crate::core::{Error, Result, same_length};
+use crate::core::{Error, Result, same_length, stored};
 use crate::exec::parallel::{self, BLOCK, position_in};
 
 /// A fitted calibration: a map from scores to probabilities, and what its calibrator reports of it.
@@ -172,3 +172,8 @@ pub(crate) fn no_probability(row: usize, p: f64) -> Error {
     let problem = format!("it gives row {row} the probability {p}");
     Error::Contract { stage: "the calibrator".into(), problem }
 }
+
+stored!(<M: CalibrationMap> Calibration<M> as "calibration", |calibration| {
+    map: PartOf<M> = as_part(calibration.map.saved(), &calibration.map),
+    report: Option<CalibrationReport> = calibration.report,
+} => Ok(Self { map: map.0, report }));

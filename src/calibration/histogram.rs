@@ -1,12 +1,13 @@
 //! Histogram binning.
 
-use super::isotonic::{Shrinkage, middle};
+use super::fitted::is_probability;
+use super::isotonic::{Shrinkage, ensure_ascending, middle};
 use super::report::Solution;
 use super::{
     BuiltInMap, Calibration, CalibrationMap, CalibrationReport, CalibrationSet, Calibrator,
     TrainingContext,
 };
-use crate::core::{Error, Result};
+use crate::core::{Error, Result, saved_as_part, stored};
 use crate::metrics::{ScoreGroup, score_groups};
 use crate::numerics::bucket_index::BucketIndex;
 use crate::numerics::logit;
@@ -108,6 +109,8 @@ impl Calibrator for HistogramBinning {
             CalibrationReport::of_probabilities(NAME, rows, Solution::default(), probability);
         Ok(Calibration::learned(map, report))
     }
+
+    saved_as_part!();
 }
 
 /// The map of a [`HistogramBinning`].
@@ -125,6 +128,30 @@ fn share(ties: &[ScoreGroup], shrinkage: &Shrinkage) -> Option<f64> {
 }
 
 impl HistogramMap {
+    /// The map that gives the logits from each of the ascending `edges` on, and those below the first, one of `values`.
+    ///
+    /// ```
+    /// use imbalance::calibration::{Calibration, HistogramMap};
+    ///
+    /// let calibration = Calibration::new(HistogramMap::new(vec![0.0], vec![0.1, 0.3])?);
+    /// assert_eq!((calibration.probability(-1.0), calibration.probability(0.0)), (0.1, 0.3));
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless edges, which may be infinite, ascend, and there is one probability more than edges.
+    pub fn new(edges: Vec<f64>, values: Vec<f64>) -> Result<Self> {
+        ensure_ascending("edges", &edges, f64::NEG_INFINITY, f64::INFINITY)?;
+        if values.len() != edges.len() + 1 {
+            let expected = format!("{}, one more than edges", edges.len() + 1);
+            return Err(Error::invalid("values", values.len(), expected));
+        }
+        if let Some(value) = values.iter().find(|value| !is_probability(**value)) {
+            return Err(Error::invalid("values", value, "from 0 to 1"));
+        }
+        Ok(Self { edges: BucketIndex::new(edges), values })
+    }
+
     /// The logits at which a new bin begins; one fewer than bins. A bin holds its lower edge.
     #[must_use]
     pub fn edges(&self) -> &[f64] {
@@ -193,4 +220,16 @@ impl CalibrationMap for HistogramMap {
     fn built_in(&self) -> Option<BuiltInMap> {
         Some(self.clone().into())
     }
+
+    saved_as_part!();
 }
+
+stored!(HistogramBinning as "histogram_binning", |binning| {
+    bins: usize = binning.bins,
+    equal_width: bool = binning.equal_width,
+} => Self::new(bins, equal_width));
+
+stored!(HistogramMap as "histogram", |map| {
+    edges: Vec<Number> = map.edges().iter().copied().map(Number).collect::<Vec<_>>(),
+    values: Vec<f64> = map.values,
+} => Self::new(edges.into_iter().map(|edge| edge.0).collect(), values));

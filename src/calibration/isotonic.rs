@@ -5,7 +5,7 @@ use super::{
     BuiltInMap, Calibration, CalibrationMap, CalibrationReport, CalibrationSet, Calibrator,
     TrainingContext,
 };
-use crate::core::{Error, Result};
+use crate::core::{Error, Result, saved_as_part, stored};
 use crate::metrics::{ScoreGroup, score_groups};
 use crate::numerics::bucket_index::BucketIndex;
 use crate::numerics::isotonic::{Pool, pool_adjacent_violators};
@@ -64,6 +64,8 @@ pub struct IsotonicRegression {
 /// The map of an [`IsotonicRegression`] between two blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Interpolation {
     /// Linear in the logit.
     #[default]
@@ -151,6 +153,8 @@ impl Calibrator for IsotonicRegression {
         let report = CalibrationReport::of_probabilities(NAME, rows, solution, probability);
         Ok(Calibration::learned(map, report))
     }
+
+    saved_as_part!();
 }
 
 /// Draws shares of positives towards that of all rows by the weight of one row of each class: so a share of few
@@ -199,6 +203,41 @@ pub struct IsotonicMap {
 }
 
 impl IsotonicMap {
+    /// The map through corners (logit, probability).
+    ///
+    /// ```
+    /// use imbalance::calibration::{Calibration, Interpolation, IsotonicMap};
+    ///
+    /// let map = IsotonicMap::new([(-1.0, 0.1), (1.0, 0.3)], Interpolation::LinearInLogit)?;
+    /// assert!((Calibration::new(map).probability(0.0) - 0.2).abs() < 1e-15);
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless there is a corner and neither logits, which may be infinite, nor probabilities
+    /// fall.
+    pub fn new(
+        corners: impl IntoIterator<Item = (f64, f64)>,
+        interpolation: Interpolation,
+    ) -> Result<Self> {
+        let (x, y): (Vec<f64>, Vec<f64>) = corners.into_iter().unzip();
+        let blocks = y.chunk_by(|a, b| a == b).count();
+        Self::of(x, y, interpolation == Interpolation::LinearInProbability, blocks)
+    }
+
+    fn of(x: Vec<f64>, y: Vec<f64>, in_probability: bool, blocks: usize) -> Result<Self> {
+        if x.is_empty() || x.len() != y.len() {
+            let found = format!("{} logits and {} probabilities", x.len(), y.len());
+            return Err(Error::invalid("corners", found, "one probability for each logit"));
+        }
+        ensure_ascending("logits", &x, f64::NEG_INFINITY, f64::INFINITY)?;
+        ensure_ascending("probabilities", &y, 0.0, 1.0)?;
+        if !(1..=x.len()).contains(&blocks) {
+            return Err(Error::invalid("blocks", blocks, format!("from 1 to {}", x.len())));
+        }
+        Ok(Self { x: BucketIndex::new(x), y, in_probability, blocks })
+    }
+
     /// Number of blocks, that is of distinct means.
     #[must_use]
     pub fn blocks(&self) -> usize {
@@ -278,6 +317,27 @@ impl CalibrationMap for IsotonicMap {
     fn built_in(&self) -> Option<BuiltInMap> {
         Some(self.clone().into())
     }
+
+    saved_as_part!();
+}
+
+/// Checks that numbers lie between two others and do not fall.
+pub(super) fn ensure_ascending(
+    argument: &'static str,
+    numbers: &[f64],
+    least: f64,
+    most: f64,
+) -> Result<()> {
+    if let Some(number) = numbers.iter().find(|number| !(least..=most).contains(*number)) {
+        return Err(Error::invalid(argument, number, format!("from {least} to {most}")));
+    }
+    match numbers.windows(2).find(|pair| pair[0] > pair[1]) {
+        None => Ok(()),
+        Some(pair) => {
+            let found = format!("{} then {}", pair[0], pair[1]);
+            Err(Error::invalid(argument, found, "in ascending order"))
+        }
+    }
 }
 
 /// The share of the way from `x0` to `x1` at which `z` lies.
@@ -310,3 +370,18 @@ pub(super) fn middle(below: f64, above: f64) -> f64 {
         (false, false) => 0.0,
     }
 }
+
+stored!(IsotonicRegression as "isotonic_regression", |isotonic| {
+    interpolation: Interpolation = isotonic.interpolation,
+    bounds: Option<(f64, f64)> = isotonic.bounds.map(|[lower, upper]| (lower, upper)),
+} => {
+    let isotonic = Self::new().interpolation(interpolation);
+    bounds.map_or(Ok(isotonic), |(lower, upper)| isotonic.bounds(lower, upper))
+});
+
+stored!(IsotonicMap as "isotonic", |map| {
+    logits: Vec<Number> = map.x.edges().iter().copied().map(Number).collect::<Vec<_>>(),
+    probabilities: Vec<f64> = map.y,
+    in_probability: bool = map.in_probability,
+    blocks: usize = map.blocks,
+} => Self::of(logits.into_iter().map(|x| x.0).collect(), probabilities, in_probability, blocks));

@@ -50,6 +50,8 @@ pub use venn_abers::{VennAbers, VennAbersMap};
 
 use crate::core::Result;
 use crate::numerics::sigmoid;
+#[cfg(feature = "serde")]
+use crate::saved::Part;
 
 /// Learns or derives a map from logits to probabilities.
 ///
@@ -153,6 +155,12 @@ pub trait Calibrator: Debug + Send + Sync {
         self.fit(&TrainingContext::default(), Some(rows))
     }
 
+    /// How this calibrator is saved. Default: it cannot be.
+    #[cfg(feature = "serde")]
+    fn saved(&self) -> Option<Part<'_>> {
+        None
+    }
+
     /// This calibrator followed by another, which is fitted to the outcome of this one.
     ///
     /// ```
@@ -227,6 +235,12 @@ pub trait CalibrationMap: Debug + Send + Sync {
     fn built_in(&self) -> Option<BuiltInMap> {
         None
     }
+
+    /// How this map is saved. Default: it cannot be.
+    #[cfg(feature = "serde")]
+    fn saved(&self) -> Option<Part<'_>> {
+        None
+    }
 }
 
 impl<C: Calibrator + ?Sized> Calibrator for Box<C> {
@@ -257,6 +271,10 @@ impl<C: Calibrator + ?Sized> Calibrator for Box<C> {
     fn learn(&self, rows: &CalibrationSet<'_>) -> Result<Calibration<Self::Map>> {
         (**self).learn(rows)
     }
+    #[cfg(feature = "serde")]
+    fn saved(&self) -> Option<Part<'_>> {
+        (**self).saved()
+    }
 }
 
 impl<M: CalibrationMap + ?Sized> CalibrationMap for Box<M> {
@@ -274,6 +292,10 @@ impl<M: CalibrationMap + ?Sized> CalibrationMap for Box<M> {
     }
     fn built_in(&self) -> Option<BuiltInMap> {
         (**self).built_in()
+    }
+    #[cfg(feature = "serde")]
+    fn saved(&self) -> Option<Part<'_>> {
+        (**self).saved()
     }
 }
 
@@ -312,4 +334,63 @@ where
     fn learn(&self, rows: &CalibrationSet<'_>) -> Result<Calibration<Self::Map>> {
         Ok(self.0.learn(rows)?.boxed())
     }
+    #[cfg(feature = "serde")]
+    fn saved(&self) -> Option<Part<'_>> {
+        self.0.saved()
+    }
 }
+
+/// The calibrators that files know.
+#[cfg(feature = "serde")]
+mod kinds {
+    use super::as_printed::LinearPriorScaling;
+    use super::*;
+
+    crate::saved::stage!(Calibrator<Map: 'static>, BoxCalibrator, "calibrator", Calibrator::boxed, [
+        Uncalibrated,
+        Clip,
+        PriorCorrection,
+        PlattScaling,
+        TemperatureScaling,
+        BetaCalibration,
+        BetaCdf,
+        QuadraticLogit,
+        SplineCalibration,
+        IsotonicRegression,
+        HistogramBinning,
+        VennAbers,
+        LinearPriorScaling,
+        Chain<BoxCalibrator, BoxCalibrator>,
+    ]);
+}
+
+/// The maps that files know.
+#[cfg(feature = "serde")]
+mod map_kinds {
+    use super::as_printed::LinearPriorMap;
+    use super::*;
+
+    type BoxMap = Box<dyn CalibrationMap>;
+
+    crate::saved::stage!(CalibrationMap, BoxMap, "calibration map", |map| Box::new(map) as _, [
+        Uncalibrated,
+        ClipMap,
+        PriorMap,
+        PlattMap,
+        TemperatureMap,
+        BetaMap,
+        BetaCdfMap,
+        QuadraticMap,
+        SplineMap,
+        IsotonicMap,
+        HistogramMap,
+        VennAbersMap,
+        LinearPriorMap,
+        ChainMap<BoxMap, BoxMap>,
+    ]);
+}
+
+#[cfg(feature = "serde")]
+pub use kinds::register;
+#[cfg(feature = "serde")]
+pub use map_kinds::register as register_map;

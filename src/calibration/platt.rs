@@ -6,7 +6,7 @@ use super::{
     BuiltInMap, Calibration, CalibrationMap, CalibrationReport, CalibrationSet, Calibrator, Scale,
     TrainingContext,
 };
-use crate::core::Result;
+use crate::core::{Result, saved_as_part, stored};
 use crate::exec::simd::LANES;
 use crate::fit::{Features, Logit};
 use crate::numerics::vector::{logit, sigmoid, sigmoids};
@@ -123,6 +123,8 @@ impl Calibrator for PlattScaling {
         let map = PlattMap { line, on_probabilities: self.on_probabilities };
         Ok(Calibration::learned(map, report))
     }
+
+    saved_as_part!();
 }
 
 /// The map of a [`PlattScaling`].
@@ -133,6 +135,28 @@ pub struct PlattMap {
 }
 
 impl PlattMap {
+    /// The map σ(a z + b) of logits z.
+    ///
+    /// ```
+    /// use imbalance::calibration::{Calibration, PlattMap};
+    ///
+    /// let calibration = Calibration::new(PlattMap::new(0.5, -1.0)?);
+    /// assert_eq!(calibration.logit(2.0), 0.0);
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) unless a is finite and not negative and b is finite.
+    pub fn new(slope: f64, intercept: f64) -> Result<Self> {
+        Ok(Self { line: Line::rising(slope, intercept)?, on_probabilities: false })
+    }
+
+    /// The same line on s = σ(z) in place of z. Default: false.
+    #[must_use]
+    pub fn on_probabilities(self, on_probabilities: bool) -> Self {
+        Self { on_probabilities, ..self }
+    }
+
     /// The slope a ≥ 0; below 1, the scores were too far from one half.
     #[must_use]
     pub fn slope(&self) -> f64 {
@@ -179,6 +203,8 @@ impl CalibrationMap for PlattMap {
     fn built_in(&self) -> Option<BuiltInMap> {
         Some((*self).into())
     }
+
+    saved_as_part!();
 }
 
 /// s = σ(z).
@@ -195,3 +221,14 @@ impl Features for Probability {
         sigmoids(&mut x[0]);
     }
 }
+
+stored!(PlattScaling as "platt_scaling", |platt| {
+    on_probabilities: bool = platt.on_probabilities,
+    plain_targets: bool = platt.plain_targets,
+} => Ok(Self { on_probabilities, plain_targets }));
+
+stored!(PlattMap as "platt", |map| {
+    slope: f64 = map.line.slope,
+    intercept: f64 = map.line.intercept,
+    on_probabilities: bool = map.on_probabilities,
+} => Self::new(slope, intercept).map(|map| map.on_probabilities(on_probabilities)));

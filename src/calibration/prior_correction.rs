@@ -1,8 +1,9 @@
 //! The closed-form correction of sampling and loss.
 
+use super::apply::finite;
 use super::report::Solution;
 use super::{BuiltInMap, Calibration, CalibrationMap, CalibrationSet, Calibrator, TrainingContext};
-use crate::core::{Distortion, Error, Result};
+use crate::core::{Distortion, Error, Result, saved_as_part, stored};
 use crate::loss::Posterior;
 use crate::model::ShiftLogits;
 use crate::numerics::logit;
@@ -152,6 +153,8 @@ impl Calibrator for PriorCorrection {
         let map = PriorMap { posterior: training.posterior.clone(), log_odds };
         Ok(Calibration::in_closed_form(NAME, map, Solution::default(), rows))
     }
+
+    saved_as_part!();
 }
 
 /// The map of a [`PriorCorrection`]: the posterior of the loss, then the shift.
@@ -162,6 +165,23 @@ pub struct PriorMap {
 }
 
 impl PriorMap {
+    /// The map from a logit to the log-odds of the posterior less a shift.
+    ///
+    /// ```
+    /// use imbalance::calibration::{Calibration, PriorMap};
+    /// use imbalance::loss::Posterior;
+    ///
+    /// let calibration = Calibration::new(PriorMap::new(Posterior::Identity, 10_f64.ln())?);
+    /// assert!((calibration.probability(0.0) - 1.0 / 11.0).abs() < 1e-15);
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless the shift is finite.
+    pub fn new(posterior: Posterior, log_odds: f64) -> Result<Self> {
+        Ok(Self { posterior, log_odds: finite("log_odds", log_odds)? })
+    }
+
     /// The map of the loss that the model minimised.
     #[must_use]
     pub fn posterior(&self) -> &Posterior {
@@ -222,4 +242,15 @@ impl CalibrationMap for PriorMap {
     fn built_in(&self) -> Option<BuiltInMap> {
         Some(self.clone().into())
     }
+
+    saved_as_part!();
 }
+
+stored!(PriorCorrection as "prior_correction", |correction| {
+    shift: Option<f64> = correction.given,
+} => shift.map(|shift| finite("shift", shift)).transpose().map(|given| Self { given }));
+
+stored!(PriorMap as "prior", |map| {
+    posterior: Posterior = map.posterior,
+    log_odds: f64 = map.log_odds,
+} => Self::new(posterior, log_odds));

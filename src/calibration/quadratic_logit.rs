@@ -2,14 +2,14 @@
 
 use ndarray::{Array1, Array2, array};
 
-use super::apply::{apply_log_odds, times};
+use super::apply::{apply_log_odds, finite, times};
 use super::monotone_line::{ensure_finite, ensure_overlap, ensure_overlap_both_ways};
 use super::report::{Parameter, Solution};
 use super::{
     BuiltInMap, Calibration, CalibrationMap, CalibrationReport, CalibrationSet, Calibrator, Scale,
     TrainingContext,
 };
-use crate::core::{Error, Result};
+use crate::core::{Error, Result, saved_as_part, stored};
 use crate::exec::simd::LANES;
 use crate::fit::{BoundedLogit, Features, Logit, LogitForm, Range, Sample, mean_and_deviation};
 use crate::numerics::linalg::sandwich;
@@ -116,6 +116,8 @@ impl Calibrator for QuadraticLogit {
         let report = CalibrationReport::of_logits(NAME, rows, solution, move |z| map.at(z));
         Ok(Calibration::learned(map, report))
     }
+
+    saved_as_part!();
 }
 
 /// A fitted parabola of t = (z − centre)/scale.
@@ -258,6 +260,47 @@ pub struct QuadraticMap {
 }
 
 impl QuadraticMap {
+    /// The map σ(a z² + b z + c) for logits z from `range.0` to `range.1`, continued by its tangents beyond them.
+    ///
+    /// ```
+    /// use imbalance::calibration::{Calibration, QuadraticMap};
+    ///
+    /// let calibration = Calibration::new(QuadraticMap::new(0.5, 1.0, 0.0, (-1.0, 2.0))?);
+    /// assert_eq!(calibration.logit(2.0), 4.0);
+    /// assert_eq!(calibration.logit(3.0), 4.0 + 3.0); // the slope at 2 is 3
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless all numbers, the slopes and the values at both ends are finite and the range ascends.
+    pub fn new(a: f64, b: f64, c: f64, range: (f64, f64)) -> Result<Self> {
+        let slopes = [range.0, range.1].map(|z| 2.0 * a * z + b);
+        Self::from_units([0.0, 1.0], [a, b, c], range, slopes)
+    }
+
+    /// The same, in units (z − centre)/scale.
+    fn from_units(
+        units: [f64; 2],
+        powers: [f64; 3],
+        (low, high): (f64, f64),
+        slopes: [f64; 2],
+    ) -> Result<Self> {
+        finite("centre", units[0])?;
+        if !(units[1] > 0.0 && units[1].is_finite()) {
+            return Err(Error::invalid("scale", units[1], "positive and finite"));
+        }
+        if !(low <= high && low.is_finite() && high.is_finite()) {
+            let expected = "two finite numbers in ascending order";
+            return Err(Error::invalid("range", format!("({low}, {high})"), expected));
+        }
+        let map = Self { units, powers, range: Range { low, high }, slopes };
+        let ends = [map.at(low), map.at(high)];
+        powers.iter().try_for_each(|power| finite("coefficients", *power).map(drop))?;
+        slopes.iter().try_for_each(|slope| finite("slopes", *slope).map(drop))?;
+        ends.iter().try_for_each(|end| finite("value at an end", *end).map(drop))?;
+        Ok(map)
+    }
+
     /// The coefficient of z².
     #[must_use]
     pub fn a(&self) -> f64 {
@@ -345,4 +388,18 @@ impl CalibrationMap for QuadraticMap {
     fn built_in(&self) -> Option<BuiltInMap> {
         Some((*self).into())
     }
+
+    saved_as_part!();
 }
+
+stored!(QuadraticLogit as "quadratic_logit", |quadratic| {
+    monotone: bool = quadratic.monotone,
+} => Ok(Self { monotone }));
+
+stored!(QuadraticMap as "quadratic", |map| {
+    centre: f64 = map.units[0],
+    scale: f64 = map.units[1],
+    powers: [f64; 3] = map.powers,
+    range: (f64, f64) = map.range(),
+    slopes: [f64; 2] = map.slopes,
+} => Self::from_units([centre, scale], powers, range, slopes));

@@ -20,6 +20,8 @@ use crate::numerics::vector::probability_and_loss;
 /// succeeded, not how well the map will do on new rows. A map with a free intercept has
 /// `after.predicted_over_observed` = 1 there by construction.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct CalibrationReport {
     /// The calibrator's name.
@@ -32,6 +34,7 @@ pub struct CalibrationReport {
     pub iterations: usize,
     /// Intervals of logits, which may be infinite, on which the map falls; none for a monotone map. In a chain they are
     /// those of both maps, each on the scale of its own scores.
+    #[cfg_attr(feature = "serde", serde(with = "crate::saved::number::pairs"))]
     pub falls: Vec<(f64, f64)>,
     /// Rows that have weight.
     pub rows: usize,
@@ -45,27 +48,35 @@ pub struct CalibrationReport {
 
 /// One parameter of a calibration map.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Parameter {
     /// Its name in the calibrator's formula.
     pub name: String,
     /// Its value.
+    #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))]
     pub value: f64,
     /// Its standard error from the Fisher information, weights taken as counts of rows: a row of weight 10
     /// counts as ten. Where weights correct a resampling instead, as 1/π of the few rows kept, it is too small by a factor
     /// of about √(W/n̂), with W = Σw and n̂ = (Σw)²/Σw² the effective number of rows. None for
     /// a parameter at a bound.
+    #[cfg_attr(feature = "serde", serde(with = "crate::saved::number::option"))]
     pub standard_error: Option<f64>,
 }
 
 /// How well probabilities agree with the labels.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Fitness {
     /// Σ w p / Σ w y; 1 is right on the whole.
+    #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))]
     pub predicted_over_observed: f64,
     /// Mean −ln of the probability given to what happened, in nats; ∞ if something impossible did. The
     /// loss of a map with log-odds of its own is computed from them, so it is finite also where p rounds to 1.
+    #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))]
     pub log_loss: f64,
 }
 

@@ -1,13 +1,13 @@
 //! Spline calibration.
 
-use super::apply::{apply_log_odds, times};
+use super::apply::{apply_log_odds, finite, times};
 use super::monotone_line::{ensure_finite, ensure_overlap, ensure_overlap_both_ways};
 use super::report::{Parameter, Solution};
 use super::{
     BuiltInMap, Calibration, CalibrationMap, CalibrationReport, CalibrationSet, Calibrator, Scale,
     TrainingContext,
 };
-use crate::core::{Error, Result};
+use crate::core::{Error, Result, saved_as_part, stored};
 use crate::fit::{
     BoundedLogit, Cubic, Logit, LogitForm, MAX_COLUMNS, NaturalSpline, Penalised, interval, value,
 };
@@ -152,6 +152,8 @@ impl Calibrator for SplineCalibration {
         let report = CalibrationReport::of_logits(NAME, rows, solution, |z| map.at(z));
         Ok(Calibration::learned(map, report))
     }
+
+    saved_as_part!();
 }
 
 impl SplineCalibration {
@@ -236,6 +238,55 @@ pub struct SplineMap {
 }
 
 impl SplineMap {
+    /// The map whose log-odds are, on each interval between ascending `knots`, `cubics` in t = z − its left knot: one
+    /// before the first knot (from the first knot) and one behind the last, which are lines.
+    ///
+    /// ```
+    /// use imbalance::calibration::{Calibration, SplineMap};
+    ///
+    /// let map = SplineMap::new(vec![0.0], vec![[0.5, 1.0, 0.0, 0.0], [0.5, 2.0, 0.0, 0.0]])?;
+    /// let calibration = Calibration::new(map);
+    /// assert_eq!((calibration.logit(-1.0), calibration.logit(1.0)), (-0.5, 2.5));
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless there is a knot, knots ascend, there is one cubic more than knots, all numbers
+    /// are finite, and the first and the last cubic are lines.
+    pub fn new(knots: Vec<f64>, cubics: Vec<[f64; 4]>) -> Result<Self> {
+        let effective_df = knots.len() as f64;
+        Self { knots, cubics, length: 1.0, intercept: 0.0, effective_df, lambda: 0.0 }.valid()
+    }
+
+    fn valid(self) -> Result<Self> {
+        let Self { knots, cubics, .. } = &self;
+        let ascending = knots.windows(2).all(|pair| pair[0] < pair[1]);
+        if knots.is_empty() || !ascending || !knots.iter().all(|knot| knot.is_finite()) {
+            return Err(Error::invalid(
+                "knots",
+                format!("{knots:?}"),
+                "finite and ascending, at least one",
+            ));
+        }
+        if cubics.len() != knots.len() + 1 {
+            let expected = format!("{}, one more than knots", knots.len() + 1);
+            return Err(Error::invalid("cubics", cubics.len(), expected));
+        }
+        cubics.iter().flatten().try_for_each(|number| finite("cubics", *number).map(drop))?;
+        let is_line = |cubic: &Cubic| cubic[2] == 0.0 && cubic[3] == 0.0;
+        if !(is_line(&cubics[0]) && is_line(&cubics[knots.len()])) {
+            return Err(Error::invalid("cubics", "a curve beyond the knots", "lines there"));
+        }
+        if !(self.length > 0.0 && self.length.is_finite()) {
+            return Err(Error::invalid("length", self.length, "positive and finite"));
+        }
+        finite("intercept", self.intercept)?;
+        if !(self.effective_df >= 0.0 && self.lambda >= 0.0) {
+            return Err(Error::invalid("lambda", self.lambda, "not negative"));
+        }
+        Ok(self)
+    }
+
     /// The knots, ascending, between which the map is cubic; none for a line.
     #[must_use]
     pub fn knots(&self) -> &[f64] {
@@ -322,4 +373,24 @@ impl CalibrationMap for SplineMap {
     fn built_in(&self) -> Option<BuiltInMap> {
         Some(self.clone().into())
     }
+
+    saved_as_part!();
 }
+
+stored!(SplineCalibration as "spline_calibration", |spline| {
+    knots: usize = spline.knots,
+    lambda: Option<f64> = spline.lambda,
+    monotone: bool = spline.monotone,
+} => {
+    let spline = Self::new().monotone(monotone).knots(knots);
+    lambda.into_iter().fold(spline, |spline, lambda| spline?.lambda(lambda))
+});
+
+stored!(SplineMap as "spline", |map| {
+    knots: Vec<f64> = map.knots,
+    cubics: Vec<Cubic> = map.cubics,
+    length: f64 = map.length,
+    intercept: f64 = map.intercept,
+    effective_df: f64 = map.effective_df,
+    lambda: Number = Number(map.lambda),
+} => Self { knots, cubics, length, intercept, effective_df, lambda: lambda.0 }.valid());

@@ -8,7 +8,7 @@ use super::{
     BuiltInMap, Calibration, CalibrationMap, CalibrationReport, CalibrationSet, Calibrator, Scale,
     TrainingContext,
 };
-use crate::core::Result;
+use crate::core::{Error, Result, saved_as_part, stored};
 use crate::fit::{BoundedLogit, Logit, LogitForm};
 use crate::numerics::vector::sigmoid;
 
@@ -99,6 +99,8 @@ impl Calibrator for TemperatureScaling {
         let report = CalibrationReport::of_logits(NAME, rows, solution, move |z| line.at(z));
         Ok(Calibration::learned(TemperatureMap { line }, report))
     }
+
+    saved_as_part!();
 }
 
 /// The map of a [`TemperatureScaling`] of two classes.
@@ -109,6 +111,25 @@ pub struct TemperatureMap {
 }
 
 impl TemperatureMap {
+    /// The map σ(z/T + b).
+    ///
+    /// ```
+    /// use imbalance::calibration::{Calibration, TemperatureMap};
+    ///
+    /// let calibration = Calibration::new(TemperatureMap::new(2.0, 0.0)?);
+    /// assert_eq!(calibration.logit(3.0), 1.5);
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless T is positive and b is finite. T = ∞ is the constant σ(b).
+    pub fn new(temperature: f64, offset: f64) -> Result<Self> {
+        if !(temperature > 0.0 && (1.0 / temperature).is_finite()) {
+            return Err(Error::invalid("temperature", temperature, "positive"));
+        }
+        Ok(Self { line: Line::rising(1.0 / temperature, offset)? })
+    }
+
     /// T; ∞ if the optimum lies at that bound.
     #[must_use]
     pub fn temperature(&self) -> f64 {
@@ -147,4 +168,15 @@ impl CalibrationMap for TemperatureMap {
     fn built_in(&self) -> Option<BuiltInMap> {
         Some((*self).into())
     }
+
+    saved_as_part!();
 }
+
+stored!(TemperatureScaling as "temperature_scaling", |scaling| {
+    bias_corrected: bool = scaling.bias_corrected,
+} => Ok(Self { bias_corrected }));
+
+stored!(TemperatureMap as "temperature", |map| {
+    slope: f64 = map.line.slope,
+    offset: f64 = map.line.intercept,
+} => Line::rising(slope, offset).map(|line| Self { line }));

@@ -1,7 +1,7 @@
 //! The identity among the calibrators.
 
 use super::{BuiltInMap, Calibration, CalibrationMap, CalibrationSet, Calibrator, TrainingContext};
-use crate::core::Result;
+use crate::core::{Result, saved_as_part, stored};
 
 /// Undoes nothing: the probability is σ(z), right or wrong. It is its own map.
 ///
@@ -24,6 +24,8 @@ impl Calibrator for Uncalibrated {
     ) -> Result<Calibration<Self>> {
         Ok(Calibration::new(*self))
     }
+
+    saved_as_part!();
 }
 
 impl CalibrationMap for Uncalibrated {
@@ -39,4 +41,8 @@ impl CalibrationMap for Uncalibrated {
     fn built_in(&self) -> Option<BuiltInMap> {
         Some((*self).into())
     }
+
+    saved_as_part!();
 }
+
+stored!(Uncalibrated as "uncalibrated", |_| {} => Ok(Self));

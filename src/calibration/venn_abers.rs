@@ -1,11 +1,12 @@
 //! Venn–Abers prediction.
 
+use super::isotonic::ensure_ascending;
 use super::report::Solution;
 use super::{
     BuiltInMap, Calibration, CalibrationMap, CalibrationReport, CalibrationSet, Calibrator,
     TrainingContext,
 };
-use crate::core::Result;
+use crate::core::{Error, Result, saved_as_part, stored};
 use crate::metrics::{ScoreGroup, score_groups};
 use crate::numerics::bucket_index::BucketIndex;
 use crate::numerics::logit;
@@ -64,6 +65,8 @@ impl Calibrator for VennAbers {
             CalibrationReport::of_probabilities(NAME, rows, Solution::default(), probability);
         Ok(Calibration::learned(map, report))
     }
+
+    saved_as_part!();
 }
 
 /// The map of [`VennAbers`]: p₀ and p₁ as functions of the score.
@@ -88,7 +91,53 @@ struct Steps {
     values: Vec<f64>,
 }
 
+#[cfg(feature = "serde")]
+impl Levels {
+    fn stored(&self) -> (Vec<crate::saved::number::Number>, &[f64]) {
+        let edges = self.edges.edges().iter().copied().map(crate::saved::number::Number);
+        (edges.collect(), &self.values)
+    }
+}
+
 impl VennAbersMap {
+    /// The map of two step functions of the logit, p₀ and p₁, each given by its ascending edges and its values, one
+    /// more than edges. A logit at an edge of p₀ has the value above it, at an edge of p₁ the value below it.
+    ///
+    /// ```
+    /// use imbalance::calibration::VennAbersMap;
+    ///
+    /// let map = VennAbersMap::new((vec![0.0], vec![0.0, 0.2]), (vec![0.0], vec![0.3, 1.0]))?;
+    /// assert_eq!(map.interval(0.0), (0.2, 0.3));
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) unless edges and values ascend, values are
+    /// probabilities, p₀ ≤ p₁ everywhere, and nowhere are p₀ = 1 and p₁ = 0.
+    pub fn new(p0: (Vec<f64>, Vec<f64>), p1: (Vec<f64>, Vec<f64>)) -> Result<Self> {
+        let levels = |argument, (edges, values): (Vec<f64>, Vec<f64>)| {
+            ensure_ascending(argument, &edges, f64::NEG_INFINITY, f64::INFINITY)?;
+            ensure_ascending(argument, &values, 0.0, 1.0)?;
+            if values.len() != edges.len() + 1 {
+                let found = format!("{} edges and {} values", edges.len(), values.len());
+                return Err(Error::invalid(argument, found, "one value more than edges"));
+            }
+            Ok(Levels { edges: BucketIndex::new(edges), values })
+        };
+        let map = Self { p0: levels("p0", p0)?, p1: levels("p1", p1)? };
+        // Both functions are constant between these logits.
+        let edges = map.p0.edges.edges().iter().chain(map.p1.edges.edges());
+        let beside = edges.flat_map(|edge| [*edge, edge.next_up(), edge.next_down()]);
+        for logit in beside.chain([f64::NEG_INFINITY, f64::INFINITY]) {
+            let (low, high) = map.interval(logit);
+            if low > high {
+                let found = format!("{low} at the logit {logit}");
+                return Err(Error::invalid("p0", found, format!("at most p1, which is {high}")));
+            }
+        }
+        Ok(map)
+    }
+
     /// p₀ ≤ p₁: the probabilities if a score that is a logit is added as a negative and as a positive. NaN for
     /// NaN.
     #[must_use]
@@ -151,6 +200,8 @@ impl CalibrationMap for VennAbersMap {
     fn built_in(&self) -> Option<BuiltInMap> {
         Some(self.clone().into())
     }
+
+    saved_as_part!();
 }
 
 impl Steps {
@@ -236,3 +287,13 @@ fn difference(a: [f64; 2], b: [f64; 2]) -> [f64; 2] {
 fn cross(a: [f64; 2], b: [f64; 2]) -> f64 {
     a[0] * b[1] - a[1] * b[0]
 }
+
+stored!(VennAbers as "venn_abers_calibration", |_| {} => Ok(Self));
+
+stored!(VennAbersMap as "venn_abers", |map| {
+    p0: (Vec<Number>, Vec<f64>) = map.p0.stored(),
+    p1: (Vec<Number>, Vec<f64>) = map.p1.stored(),
+} => {
+    let edges = |edges: Vec<Number>| edges.into_iter().map(|edge| edge.0).collect();
+    Self::new((edges(p0.0), p0.1), (edges(p1.0), p1.1))
+});

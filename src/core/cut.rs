@@ -17,6 +17,8 @@ use super::{Attribute, Folds, Result, Rows, Seed, Split};
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case", deny_unknown_fields))]
 #[non_exhaustive]
 pub enum Cut {
     /// At random, with an equal share of each class: for rows that do not depend on each other.

@@ -17,6 +17,8 @@ use super::{Error, Result};
 /// assert_eq!(twice.log_odds(), Some(2.0 * 10_f64.ln()));
 /// ```
 #[derive(Debug, Clone, PartialEq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case", deny_unknown_fields))]
 #[non_exhaustive]
 pub enum Distortion {
     /// The rows are a representative sample of the population, perhaps through their weights.
@@ -26,6 +28,7 @@ pub enum Distortion {
     /// under-sampling `log_odds` is ln\[(N̂₊/N₊) / (N̂₋/N₋)\] from the realised, weighted counts.
     PriorShift {
         /// Logarithm of the factor on the odds.
+        #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::saved::number::finite"))]
         log_odds: f64,
     },
     /// Rows were chosen or made by their features: no closed form undoes the change of the odds.
@@ -33,6 +36,7 @@ pub enum Distortion {
         /// The sampler that did it, or several joined by `then`.
         sampler: Cow<'static, str>,
         /// The shift of the overall log-odds, where it is known.
+        #[cfg_attr(feature = "serde", serde(with = "crate::saved::number::option"))]
         nominal_log_odds: Option<f64>,
     },
     /// Rows were chosen by their features, and their offsets say how. A model that learns with the offsets
@@ -43,6 +47,7 @@ pub enum Distortion {
         /// The sampler that did it, or several joined by `then`.
         sampler: Cow<'static, str>,
         /// Logarithm of the factor on the odds, given the offsets.
+        #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::saved::number::finite"))]
         log_odds: f64,
     },
 }

@@ -390,6 +390,24 @@ pub enum Error {
         source: std::io::Error,
     },
 
+    /// A value cannot be saved.
+    #[error("the {kind} cannot be saved: {why}")]
+    NotSavable {
+        /// Its kind.
+        kind: &'static str,
+        /// The reason, and the way out.
+        why: String,
+    },
+
+    /// What was saved cannot be read.
+    #[error("{place} cannot be read: {problem}")]
+    Saved {
+        /// The file, or the text or bytes given.
+        place: String,
+        /// What is wrong with it.
+        problem: SavedProblem,
+    },
+
     /// A picture cannot be drawn or encoded.
     #[error("the {what} picture cannot be drawn: {problem}")]
     Drawing {
@@ -405,6 +423,69 @@ pub enum Error {
         /// The work that was interrupted.
         during: String,
     },
+}
+
+/// What is wrong with a file that was to be read as a saved value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SavedProblem {
+    /// It has no envelope: it is of another format, cut off, or changed.
+    #[error("it is no saved value ({message})")]
+    Syntax {
+        /// What the parser says.
+        message: String,
+    },
+    /// Another program wrote it.
+    #[error("its format is `{found}`, but `imbalance` is needed")]
+    Format {
+        /// The format it names.
+        found: String,
+    },
+    /// A later version of this crate wrote it.
+    #[error(
+        "it is of version {found}, but this version of the crate reads version {known}; take a later one"
+    )]
+    Version {
+        /// The version it names.
+        found: u32,
+        /// The version that can be read.
+        known: u32,
+    },
+    /// It holds something else.
+    #[error("it holds `{found}`, but `{expected}` was asked for")]
+    Kind {
+        /// The kind it names.
+        found: String,
+        /// The kind of the type that was to be read.
+        expected: &'static str,
+    },
+    /// A value does not pass the check of its constructor.
+    #[error("{message}")]
+    Content {
+        /// What is wrong.
+        message: String,
+    },
+    /// The values are valid, but they are not those that were written.
+    #[error(
+        "its content has the fingerprint {computed}, but {found} was written: it was changed after it was saved"
+    )]
+    Fingerprint {
+        /// The fingerprint it names.
+        found: String,
+        /// The fingerprint of its content.
+        computed: String,
+    },
+}
+
+#[cfg(feature = "serde")]
+impl SavedProblem {
+    pub(crate) fn syntax(message: impl fmt::Display) -> Self {
+        Self::Syntax { message: message.to_string() }
+    }
+
+    pub(crate) fn content(message: impl fmt::Display) -> Self {
+        Self::Content { message: message.to_string() }
+    }
 }
 
 /// How far features or scores separate the classes (Albert & Anderson 1984).

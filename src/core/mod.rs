@@ -15,6 +15,7 @@ mod scalar;
 mod seed;
 mod selected;
 mod split;
+mod stored;
 mod totals;
 
 pub use attribute::{Attribute, Categories, IntoColumn};
@@ -26,7 +27,7 @@ pub use dataset::Dataset;
 pub(crate) use display::{Fixed, brief};
 pub use distortion::Distortion;
 pub(crate) use error::same_length;
-pub use error::{Error, Result, Separation};
+pub use error::{Error, Result, SavedProblem, Separation};
 pub(crate) use features::{
     CsrRows, columns_without, dense, gather_into, sparse_row, sparse_union, visit,
 };
@@ -43,6 +44,7 @@ pub use seed::Seed;
 pub(crate) use seed::{RandomSubset, RandomSubset as Chosen};
 pub use split::Split;
 pub(crate) use split::round;
+pub(crate) use stored::{saved_as_part, stored};
 pub use totals::ClassTotals;
 
 /// Whether the system would give so many bytes; `None` is a number above `usize`. An allocation that fails ends

@@ -4,14 +4,18 @@ use super::{Error, Result};
 
 /// Number and weight of the rows of each class.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct ClassTotals {
     /// Number of positive rows.
     pub positives: usize,
     /// Number of negative rows.
     pub negatives: usize,
     /// Total weight of the positive rows; without weights, their number.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::saved::number::not_negative"))]
     pub positive_weight: f64,
     /// Total weight of the negative rows; without weights, their number.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::saved::number::not_negative"))]
     pub negative_weight: f64,
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Derivatives, FocalLoss, Loss, Posterior};
-use crate::core::{Error, Result};
+use crate::core::{Error, Result, saved_as_part, stored};
 use crate::numerics::Logistic;
 
 /// Asymmetric loss (Ridnik et al. 2021): focal with a γ for each class, and a margin below which
@@ -140,4 +140,12 @@ impl Loss for AsymmetricLoss {
     fn shared(&self) -> Arc<dyn Loss> {
         Arc::new(*self)
     }
+
+    saved_as_part!();
 }
+
+stored!(AsymmetricLoss as "asymmetric_loss", |loss| {
+    gamma_positive: f64 = loss.positive.gamma(),
+    gamma_negative: f64 = loss.negative.gamma(),
+    margin: f64 = loss.margin,
+} => Self::new(gamma_positive, gamma_negative, margin));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Block, Derivatives, LogLoss, Loss, Posterior, TILE};
-use crate::core::{ClassTotals, Error, Result};
+use crate::core::{ClassTotals, Error, Result, saved_as_part, stored};
 
 /// Any loss with a weight for each class: α ℓ(z, 1) on positives, β ℓ(z, 0) on negatives
 /// (equations 8–10, where ℓ is the cross-entropy: [`WeightedLogLoss`]).
@@ -48,6 +48,8 @@ pub type WeightedLogLoss = ClassWeighted<LogLoss>;
 /// W₊, W₋ and W are the weights of the positive, the negative and all rows trained on (their numbers,
 /// without sample weights).
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case", deny_unknown_fields))]
 #[non_exhaustive]
 pub enum ClassWeights {
     /// α and β as given, both positive.
@@ -134,6 +136,14 @@ impl<L: Loss> ClassWeighted<L> {
         Ok(Self { loss, from: weights, positive, negative, resolved })
     }
 
+    /// This loss with the weights of the rows it was resolved for.
+    #[cfg(feature = "serde")]
+    fn resolved_as(self, weights: Option<(f64, f64)>) -> Result<Self> {
+        let Some((positive, negative)) = weights else { return Ok(self) };
+        ClassWeights::Given { positive, negative }.ensure_valid()?;
+        Ok(Self { positive, negative, resolved: true, ..self })
+    }
+
     /// The weights α and β.
     #[must_use]
     pub fn weights(&self) -> (f64, f64) {
@@ -216,4 +226,12 @@ impl<L: Loss> Loss for ClassWeighted<L> {
     fn is_resolved(&self) -> bool {
         self.resolved && self.loss.is_resolved()
     }
+
+    saved_as_part!();
 }
+
+stored!(<L: Loss> ClassWeighted<L> as "class_weighted", |this| {
+    loss: PartOf<L> = as_part(this.loss.saved(), &this.loss),
+    weights: ClassWeights = this.from,
+    resolved: Option<(f64, f64)> = this.resolved.then_some((this.positive, this.negative)),
+} => Self::new(loss.0, weights).and_then(|loss| loss.resolved_as(resolved)));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Derivatives, Loss, Posterior};
-use crate::core::{Error, Result};
+use crate::core::{Error, Result, saved_as_part, stored};
 use crate::numerics::Logistic;
 
 /// Focal loss, `−α_t (1 − p_t)^γ ln p_t` (equations 11–13; Lin et al. 2017), with `p_t` the probability of
@@ -77,6 +77,14 @@ impl FocalLoss {
         }
     }
 
+    /// The two factors, as they are stored.
+    #[cfg(feature = "serde")]
+    fn weighted(self, positive: f64, negative: f64) -> Result<Self> {
+        let positive = self.uniform_alpha(positive)?.positive;
+        let negative = self.uniform_alpha(negative)?.negative;
+        Ok(Self { positive, negative, ..self })
+    }
+
     pub(super) fn gamma(&self) -> f64 {
         self.gamma
     }
@@ -145,4 +153,12 @@ impl Loss for FocalLoss {
     fn shared(&self) -> Arc<dyn Loss> {
         Arc::new(*self)
     }
+
+    saved_as_part!();
 }
+
+stored!(FocalLoss as "focal_loss", |loss| {
+    gamma: f64 = loss.gamma,
+    positive: f64 = loss.positive,
+    negative: f64 = loss.negative,
+} => Self::new(gamma).and_then(|loss| loss.weighted(positive, negative)));

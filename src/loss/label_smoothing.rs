@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Block, Derivatives, Loss, Posterior, TILE};
-use crate::core::{ClassTotals, Error, Result};
+use crate::core::{ClassTotals, Error, Result, saved_as_part, stored};
 
 /// Any loss with smoothed labels: (1 − ε/2) ℓ(z, y) + (ε/2) ℓ(z, 1 − y), that is targets ε/2 and
 /// 1 − ε/2 in place of 0 and 1 (Szegedy et al. 2016, §7, for two classes). Domain: that of ℓ. Convex
@@ -36,11 +36,15 @@ impl<L: Loss> LabelSmoothing<L> {
     /// # Errors
     /// [`Error::InvalidArgument`] unless 0 ≤ ε < 1.
     pub fn new(loss: L, epsilon: f64) -> Result<Self> {
-        if (0.0..1.0).contains(&epsilon) {
-            Ok(Self { loss, epsilon })
-        } else {
-            Err(Error::invalid("epsilon", epsilon, "at least 0 and below 1"))
-        }
+        Ok(Self { loss, epsilon: valid_epsilon(epsilon)? })
+    }
+}
+
+pub(super) fn valid_epsilon(epsilon: f64) -> Result<f64> {
+    if (0.0..1.0).contains(&epsilon) {
+        Ok(epsilon)
+    } else {
+        Err(Error::invalid("epsilon", epsilon, "at least 0 and below 1"))
     }
 }
 
@@ -114,4 +118,11 @@ impl<L: Loss> Loss for LabelSmoothing<L> {
         }
         total
     }
+
+    saved_as_part!();
 }
+
+stored!(<L: Loss> LabelSmoothing<L> as "label_smoothing", |this| {
+    loss: PartOf<L> = as_part(this.loss.saved(), &this.loss),
+    epsilon: f64 = this.epsilon,
+} => Self::new(loss.0, epsilon));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Derivatives, Loss, Posterior};
+use crate::core::{saved_as_part, stored};
 use crate::numerics::vector::{exp_of_negative, ln_1p_of_share};
 
 /// Binary cross-entropy on logits, ℓ(z, y) = ln(1 + eᶻ) − y z (equation 7): the negative
@@ -44,4 +45,8 @@ impl Loss for LogLoss {
     fn shared(&self) -> Arc<dyn Loss> {
         Arc::new(*self)
     }
+
+    saved_as_part!();
 }
+
+stored!(LogLoss as "log_loss", |_| {} => Ok(LogLoss));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Derivatives, LogLoss, Loss, Posterior};
-use crate::core::{ClassTotals, Error, Result};
+use crate::core::{ClassTotals, Error, Result, saved_as_part, stored};
 
 /// Logit-adjusted cross-entropy, ℓ(z + τ ln(π₁/π₀), y) with π the class shares of the rows trained on
 /// (Menon et al. 2021, equation 10, for two classes).
@@ -43,6 +43,16 @@ impl LogitAdjusted {
             Err(Error::invalid("tau", tau, "finite and not negative"))
         }
     }
+
+    /// This loss with the shift of the rows it was resolved for.
+    #[cfg(feature = "serde")]
+    fn resolved_as(self, shift: Option<f64>) -> Result<Self> {
+        match shift {
+            None => Ok(self),
+            Some(shift) if shift.is_finite() => Ok(Self { shift, resolved: true, ..self }),
+            Some(shift) => Err(Error::invalid("shift", shift, "finite")),
+        }
+    }
 }
 
 impl Loss for LogitAdjusted {
@@ -68,4 +78,11 @@ impl Loss for LogitAdjusted {
     fn is_resolved(&self) -> bool {
         self.resolved
     }
+
+    saved_as_part!();
 }
+
+stored!(LogitAdjusted as "logit_adjusted", |loss| {
+    tau: f64 = loss.tau,
+    shift: Option<f64> = loss.resolved.then_some(loss.shift),
+} => Self::new(tau).and_then(|loss| loss.resolved_as(shift)));

@@ -21,6 +21,8 @@ pub use posterior::{Posterior, PosteriorMap};
 
 use crate::core::{ClassTotals, Error, Result, same_length};
 use crate::exec::simd::{LANES, TILE, Work, total, vectorised};
+#[cfg(feature = "serde")]
+use crate::saved::Part;
 
 /// A loss at one logit, with its first two derivatives there.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -118,6 +120,12 @@ pub trait Loss: Debug + Send + Sync {
     /// Whether all constants are known. If not, the loss must be [resolved](Self::resolve) first. Default: true.
     fn is_resolved(&self) -> bool {
         true
+    }
+
+    /// How this loss is saved. Default: it cannot be.
+    #[cfg(feature = "serde")]
+    fn saved(&self) -> Option<Part<'_>> {
+        None
     }
 }
 
@@ -261,8 +269,22 @@ macro_rules! delegate {
             fn is_resolved(&self) -> bool {
                 (**self).is_resolved()
             }
+            #[cfg(feature = "serde")]
+            fn saved(&self) -> Option<Part<'_>> {
+                (**self).saved()
+            }
         }
     )*};
 }
 
 delegate!(Box, Arc);
+
+#[cfg(feature = "serde")]
+crate::saved::stage!(Loss, Box<dyn Loss>, "loss", |loss| Box::new(loss) as _, [
+    LogLoss,
+    ClassWeighted<Box<dyn Loss>>,
+    FocalLoss,
+    LogitAdjusted,
+    AsymmetricLoss,
+    LabelSmoothing<Box<dyn Loss>>,
+]);

@@ -30,12 +30,17 @@ use crate::numerics::{root, sigmoid};
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case", deny_unknown_fields))]
 #[non_exhaustive]
 pub enum Posterior {
     /// The logit itself: log loss.
     Identity,
     /// The logit plus a constant: class weights and logit adjustment of log loss.
-    Shift(f64),
+    Shift(
+        #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::saved::number::finite"))]
+        f64,
+    ),
     /// The map of this focal loss, with its weights of the classes.
     Focal(FocalLoss),
     /// The map of this asymmetric loss.
@@ -43,18 +48,23 @@ pub enum Posterior {
     /// The map of a loss whose labels were smoothed by ε, which turned η into η(1 − ε) + ε/2.
     Smoothed {
         /// The map of the loss that was smoothed.
+        #[cfg_attr(feature = "serde", serde(deserialize_with = "stored_inner"))]
         inner: Box<Posterior>,
         /// ε.
+        #[cfg_attr(feature = "serde", serde(deserialize_with = "stored_epsilon"))]
         epsilon: f64,
     },
     /// Another map plus a constant: class weights on any loss.
     Shifted {
         /// The other map.
+        #[cfg_attr(feature = "serde", serde(deserialize_with = "stored_inner"))]
         inner: Box<Posterior>,
         /// The constant.
+        #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::saved::number::finite"))]
         by: f64,
     },
-    /// A map of your own. Equal to itself and its clones alone.
+    /// A map of your own. Equal to itself and its clones alone. It cannot be saved.
+    #[cfg_attr(feature = "serde", serde(skip))]
     Custom(Arc<dyn PosteriorMap>),
 }
 
@@ -215,4 +225,15 @@ fn invert(g: impl Fn(f64) -> f64, start: f64, target: f64) -> f64 {
     // A slope below 1 leaves the first step short. Doubled 60 times, it has left any range of logits.
     let Ok(distance) = root::search(-at_start.abs(), at_start.abs(), 2.0, accuracy, rising);
     at(distance.unwrap_or(f64::MAX))
+}
+
+#[cfg(feature = "serde")]
+fn stored_inner<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Box<Posterior>, D::Error> {
+    crate::saved::nested(|| serde::Deserialize::deserialize(from)).map(Box::new)
+}
+
+#[cfg(feature = "serde")]
+fn stored_epsilon<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    let epsilon = serde::Deserialize::deserialize(from)?;
+    super::label_smoothing::valid_epsilon(epsilon).map_err(serde::de::Error::custom)
 }

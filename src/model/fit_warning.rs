@@ -4,6 +4,8 @@ use std::fmt;
 
 /// Why the probabilities of a fitted model cannot be relied on, as far as the fit itself can tell.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case", deny_unknown_fields))]
 #[non_exhaustive]
 pub enum FitWarning {
     /// The coefficients of [`FtrlProximal`](super::FtrlProximal) were still on their way when the last pass ended: in its
@@ -13,8 +15,10 @@ pub enum FitWarning {
         /// Passes over the rows.
         passes: usize,
         /// The share of the loss that the best step in that direction would gain, to second order.
+        #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))]
         gain: f64,
         /// How sure that direction is, in standard errors.
+        #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))]
         standard_errors: f64,
     },
     /// The intercept of [`FtrlProximal`](super::FtrlProximal), on a stream or on rows whose order matters, has not arrived
@@ -22,14 +26,17 @@ pub enum FitWarning {
     /// positives than predicted, by more than three standard errors.
     MeanNotConverged {
         /// Predicted / observed over the later half of the rows.
+        #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))]
         predicted_over_observed: f64,
         /// How far the number predicted is off, in standard errors.
+        #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))]
         standard_errors: f64,
     },
     /// The finite-sample correction of [`RareEvents`](super::RareEvents) is larger than the estimate it corrects: so few
     /// events do not allow its expansion, and the corrected model may rank the wrong way round.
     CorrectionExceedsEstimate {
         /// The spread that the correction gives to the logits of the rows, over that of the estimate.
+        #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))]
         share: f64,
         /// Number of events.
         positives: usize,

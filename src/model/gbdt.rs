@@ -16,7 +16,8 @@ use sprs::CsMat;
 use super::row_sums::sum_rows;
 use super::{FittedLogisticRegression, LogisticRegression, Model, Predict};
 use crate::core::{
-    Cut, Dataset, Error, Features, FeaturesView, Progress, Result, Run, same_length,
+    Cut, Dataset, Error, Features, FeaturesView, Progress, Result, Run, ensure_finite, same_length,
+    saved_as_part, stored,
 };
 use crate::exec::parallel::{self, BLOCK};
 use crate::loss::{Derivatives, Loss};
@@ -305,6 +306,8 @@ impl Model for BoostedTrees {
         }
         Ok(FittedBoostedTrees { columns: train.columns(), base, trees })
     }
+
+    saved_as_part!();
 }
 
 fn trainer<'a>(
@@ -549,17 +552,21 @@ struct Node {
     right: usize,
 }
 
+impl Node {
+    const EMPTY: Self = Self {
+        value: 0.0,
+        leaf: None,
+        column: 0,
+        threshold: 0.0,
+        zero_to_left: true,
+        left: 0,
+        right: 0,
+    };
+}
+
 impl Tree {
     fn new(tree: &RegTree, columns: &Columns) -> Self {
-        let empty = Node {
-            value: 0.0,
-            leaf: Some(0),
-            column: 0,
-            threshold: 0.0,
-            zero_to_left: true,
-            left: 0,
-            right: 0,
-        };
+        let empty = Node { leaf: Some(0), ..Node::EMPTY };
         let mut flat = Self { nodes: vec![empty], leaves: 0 };
         let mut open = vec![(0, 0)];
         while let Some((number, place)) = open.pop() {
@@ -690,6 +697,8 @@ impl Predict for FittedBoostedTrees {
         let (trees, leaves) = (self.trees(), self.leaf_count());
         format!("boosted trees, {} columns: {trees} trees with {leaves} leaves", self.columns)
     }
+
+    saved_as_part!();
 }
 
 /// A logistic regression on the leaves of boosted trees (He et al. 2014, §3.1): the trees find the
@@ -735,6 +744,8 @@ impl Model for BoostedLeaves {
         let regression = self.regression.fit(&leaves, &loss, &run.child("regression"))?;
         Ok(FittedBoostedLeaves { trees, regression })
     }
+
+    saved_as_part!();
 }
 
 /// A fitted [`BoostedLeaves`].
@@ -768,7 +779,128 @@ impl Predict for FittedBoostedLeaves {
         let trees = Predict::describe(&self.trees);
         format!("{trees}; on them {}", Predict::describe(&self.regression))
     }
+
+    saved_as_part!();
 }
+
+stored!(StopOn as "stop_on", |stop_on| {
+    share: f64 = stop_on.share,
+    cut: Cut = stop_on.cut,
+    patience: usize = stop_on.patience,
+} => Ok(Self { share, cut, patience }));
+
+stored!(BoostedTrees as "boosted_trees", |trees| {
+    max_trees: usize = trees.max_trees,
+    learning_rate: f64 = trees.learning_rate,
+    max_leaves: usize = trees.max_leaves,
+    least_share: f64 = trees.least_share,
+    l2: f64 = trees.l2,
+    stop_on: Option<StopOn> = trees.stop_on,
+} => Self::new().trees(max_trees).and_then(|trees| {
+    let trees = trees.learning_rate(learning_rate)?.max_leaves(max_leaves)?;
+    let trees = trees.least_share(least_share)?.l2(l2)?;
+    match stop_on {
+        None => Ok(trees),
+        Some(StopOn { share, cut, patience }) => trees.stop_on(share, cut, patience),
+    }
+}));
+
+stored!(BoostedLeaves as "boosted_leaves", |model| {
+    trees: BoostedTrees = model.trees,
+    regression: LogisticRegression = model.regression,
+} => Ok(Self { trees, regression }));
+
+/// A node as it is stored: the right child stands behind the left one.
+#[cfg(feature = "serde")]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum StoredNode {
+    Leaf(f64),
+    Split { column: usize, threshold: f64, zero_to_left: bool, left: usize },
+}
+
+#[cfg(feature = "serde")]
+impl Tree {
+    fn stored(&self) -> Vec<StoredNode> {
+        let node = |node: &Node| {
+            let Node { value, leaf, column, threshold, zero_to_left, left, .. } = *node;
+            match leaf {
+                Some(_) => StoredNode::Leaf(value),
+                None => StoredNode::Split { column, threshold, zero_to_left, left },
+            }
+        };
+        self.nodes.iter().map(node).collect()
+    }
+
+    /// The tree of these nodes, which must be one, and reads no more than these columns.
+    fn restored(stored: &[StoredNode], columns: usize) -> Result<Self> {
+        let wrong = |node: usize, problem: &str| {
+            Err(Error::invalid(
+                "trees",
+                format!("node {node}, which {problem}"),
+                "trees of whole nodes",
+            ))
+        };
+        let mut nodes = Vec::with_capacity(stored.len());
+        for (place, node) in stored.iter().enumerate() {
+            nodes.push(match *node {
+                StoredNode::Leaf(value) if !value.is_finite() => {
+                    return wrong(place, "has no finite score");
+                }
+                StoredNode::Leaf(value) => Node { value, leaf: Some(0), ..Node::EMPTY },
+                StoredNode::Split { column, .. } if column >= columns => {
+                    return wrong(place, "splits a column that does not exist");
+                }
+                StoredNode::Split { threshold, .. } if threshold.is_nan() => {
+                    return wrong(place, "has no threshold");
+                }
+                StoredNode::Split { left, .. } if left <= place || left + 1 >= stored.len() => {
+                    return wrong(place, "has no children behind it");
+                }
+                StoredNode::Split { column, threshold, zero_to_left, left } => {
+                    Node { column, threshold, zero_to_left, left, right: left + 1, ..Node::EMPTY }
+                }
+            });
+        }
+        let mut tree = Self { nodes, leaves: 0 };
+        let (mut open, mut reached) = (vec![0], 0);
+        while let Some(place) = open.pop() {
+            reached += 1;
+            let Some(node) = tree.nodes.get_mut(place) else { return wrong(place, "is missing") };
+            if node.leaf.is_some() {
+                node.leaf = Some(tree.leaves);
+                tree.leaves += 1;
+            } else {
+                open.extend([node.right, node.left]);
+            }
+            if reached > stored.len() {
+                break;
+            }
+        }
+        if reached == stored.len() { Ok(tree) } else { wrong(reached, "is reached twice or never") }
+    }
+}
+
+stored!(FittedBoostedTrees as "fitted_boosted_trees", |model| {
+    columns: usize = model.columns,
+    base: f64 = model.base,
+    trees: Vec<Vec<StoredNode>> = model.trees.iter().map(Tree::stored).collect::<Vec<_>>(),
+} => ensure_finite("base", &[base]).and_then(|()| {
+    let trees = trees.iter().map(|tree| Tree::restored(tree, columns));
+    Ok(Self { columns, base, trees: trees.collect::<Result<Vec<_>>>()? })
+}));
+
+stored!(FittedBoostedLeaves as "fitted_boosted_leaves", |model| {
+    trees: FittedBoostedTrees = model.trees,
+    regression: FittedLogisticRegression = model.regression,
+} => {
+    let (leaves, coefficients) = (trees.leaf_count(), regression.coefficients().len());
+    if leaves == coefficients {
+        Ok(Self { trees, regression })
+    } else {
+        Err(Error::invalid("coefficients", coefficients, format!("{leaves}, one for each leaf")))
+    }
+});
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Predict;
-use crate::core::{Error, FeaturesView, Result, Row, same_length};
+use crate::core::{Error, FeaturesView, Result, Row, same_length, saved_as_part, stored};
 use crate::exec::parallel::{self, BLOCK};
 use crate::numerics::logit;
 
@@ -133,4 +133,10 @@ impl Predict for GivenLogits {
     fn describe(&self) -> String {
         format!("{} logits computed elsewhere", self.logits.len())
     }
+
+    saved_as_part!();
 }
+
+stored!(GivenLogits as "given_logits", |given| {
+    logits: Vec<Number> = given.logits.iter().copied().map(Number).collect::<Vec<_>>(),
+} => Self::new(logits.into_iter().map(|logit| logit.0).collect()));

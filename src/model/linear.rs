@@ -4,8 +4,12 @@ use std::fmt::Debug;
 
 use super::products::add_products;
 use super::{FitWarning, Predict, ShiftLogits};
-use crate::core::{Error, FeaturesView, Result, Row, ensure_finite, same_length};
+use crate::core::{
+    Error, FeaturesView, Result, Row, ensure_finite, same_length, saved_as_part, stored,
+};
 use crate::exec::parallel::{self, BLOCK};
+#[cfg(feature = "serde")]
+use crate::saved::Part;
 
 /// A linear logit, xβ + b.
 ///
@@ -116,7 +120,18 @@ impl Predict for LinearModel {
     fn describe(&self) -> String {
         format!("linear model, {} columns", self.coefficients.len())
     }
+
+    saved_as_part!();
 }
+
+stored!(LinearModel as "linear", |model| {
+    coefficients: Vec<f64> = model.coefficients,
+    intercept: f64 = model.intercept,
+    feature_names: Option<Vec<String>> = model.feature_names,
+} => Self::new(coefficients, intercept).and_then(|model| match feature_names {
+    None => Ok(model),
+    Some(names) => model.with_feature_names(names),
+}));
 
 impl ShiftLogits for LinearModel {
     fn shifted(&self, shift: f64) -> Self {
@@ -169,6 +184,15 @@ pub trait FitDetails: Debug + Send + Sync {
     fn adjust(&self, x: FeaturesView<'_>, logits: &mut [f64]) -> Result<()> {
         let _ = (x, logits);
         Ok(())
+    }
+
+    /// How a model with these details is saved. Default: it cannot be.
+    #[cfg(feature = "serde")]
+    fn saved(_model: &FittedLinear<Self>) -> Option<Part<'_>>
+    where
+        Self: Sized,
+    {
+        None
     }
 
     /// Takes over the names of the columns.
@@ -238,5 +262,10 @@ impl<D: FitDetails> Predict for FittedLinear<D> {
 
     fn warning(&self) -> Option<FitWarning> {
         self.details.warning()
+    }
+
+    #[cfg(feature = "serde")]
+    fn saved(&self) -> Option<Part<'_>> {
+        D::saved(self)
     }
 }

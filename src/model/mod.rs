@@ -27,6 +27,8 @@ pub use rare_events::{FittedRareEvents, RareEvents};
 
 use crate::core::{Dataset, Error, FeaturesView, Result, Row, Run};
 use crate::loss::Loss;
+#[cfg(feature = "serde")]
+use crate::saved::Part;
 
 /// Something that learns a logit from rows.
 pub trait Model: Debug + Send + Sync {
@@ -38,6 +40,12 @@ pub trait Model: Debug + Send + Sync {
     /// # Errors
     /// Depends on the model.
     fn fit(&self, train: &Dataset<'_>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted>;
+
+    /// How this model, not yet fitted, is saved. Default: it cannot be.
+    #[cfg(feature = "serde")]
+    fn saved(&self) -> Option<Part<'_>> {
+        None
+    }
 
     /// This model with its fitted type erased, to be chosen while the program runs.
     ///
@@ -95,6 +103,12 @@ pub trait Predict: Debug + Send + Sync {
     fn warning(&self) -> Option<FitWarning> {
         None
     }
+
+    /// How this fitted model is saved. Default: it cannot be.
+    #[cfg(feature = "serde")]
+    fn saved(&self) -> Option<Part<'_>> {
+        None
+    }
 }
 
 /// A fitted model with an intercept, so that a constant can be added to all its logits at no cost in
@@ -114,6 +128,10 @@ macro_rules! delegate {
             fn fit(&self, train: &Dataset<'_>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
                 (**self).fit(train, loss, run)
             }
+            #[cfg(feature = "serde")]
+            fn saved(&self) -> Option<Part<'_>> {
+                (**self).saved()
+            }
         }
 
         impl<P: Predict + ?Sized> Predict for $pointer<P> {
@@ -131,6 +149,10 @@ macro_rules! delegate {
             }
             fn warning(&self) -> Option<FitWarning> {
                 (**self).warning()
+            }
+            #[cfg(feature = "serde")]
+            fn saved(&self) -> Option<Part<'_>> {
+                (**self).saved()
             }
         }
     )*};
@@ -151,6 +173,11 @@ where
     fn fit(&self, train: &Dataset<'_>, loss: &dyn Loss, run: &Run) -> Result<Self::Fitted> {
         Ok(Box::new(self.0.fit(train, loss, run)?))
     }
+
+    #[cfg(feature = "serde")]
+    fn saved(&self) -> Option<Part<'_>> {
+        self.0.saved()
+    }
 }
 
 fn valid_positive(argument: &'static str, value: f64) -> Result<f64> {
@@ -168,3 +195,50 @@ fn valid_not_negative(argument: &'static str, value: f64) -> Result<f64> {
         Err(Error::invalid(argument, value, "finite and not negative"))
     }
 }
+
+/// The models that files know.
+#[cfg(feature = "serde")]
+mod kinds {
+    use super::*;
+
+    crate::saved::stage!(Model<Fitted: 'static>, BoxModel, "model", Model::boxed, [
+        LogisticRegression,
+        RareEvents,
+        FtrlProximal,
+        #[cfg(feature = "gbdt")]
+        BoostedTrees,
+        #[cfg(feature = "gbdt")]
+        BoostedLeaves,
+    ]);
+}
+
+/// The fitted models that files know.
+#[cfg(feature = "serde")]
+mod fitted_kinds {
+    use super::*;
+
+    type BoxPredict = Box<dyn Predict>;
+
+    crate::saved::stage!(
+        Predict,
+        BoxPredict,
+        "fitted model",
+        |model| Box::new(model) as _,
+        [
+            LinearModel,
+            FittedLogisticRegression,
+            FittedRareEvents,
+            FittedFtrl,
+            GivenLogits,
+            #[cfg(feature = "gbdt")]
+            FittedBoostedTrees,
+            #[cfg(feature = "gbdt")]
+            FittedBoostedLeaves,
+        ]
+    );
+}
+
+#[cfg(feature = "serde")]
+pub use fitted_kinds::register as register_fitted;
+#[cfg(feature = "serde")]
+pub use kinds::register;

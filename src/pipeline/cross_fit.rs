@@ -5,7 +5,7 @@ use std::fmt;
 use super::{CheckedOn, FittedPipeline, Judged, Pipeline, Report, SelfCheck, Trained};
 use crate::calibration::{CalibrationSet, Calibrator, TrainingContext};
 use crate::core::{
-    ClassTotals, Cut, Dataset, Distortion, Error, Progress, Result, Run, ensure_fold_count,
+    ClassTotals, Cut, Dataset, Distortion, Error, Progress, Result, Run, ensure_fold_count, stored,
 };
 use crate::loss::Loss;
 use crate::metrics::predicted_over_observed;
@@ -99,8 +99,16 @@ impl CrossFit {
     }
 }
 
+stored!(CrossFit as "cross_fit", |cross_fit| {
+    folds: usize = cross_fit.folds,
+    cut: Cut = cross_fit.cut,
+    ensemble: bool = cross_fit.ensemble,
+} => Self::new(folds, cut).and_then(|own| if ensemble { own.ensemble() } else { Ok(own) }));
+
 /// What happened in one fold of a cross-fit.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct FoldReport {
     /// The rows that went into the sampler.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Report, SelfCheck};
 use crate::calibration::{Calibration, CalibrationMap, Scale, is_probability, no_probability};
-use crate::core::{Dataset, Distortion, Error, Features, FeaturesView, Result, Row};
+use crate::core::{Dataset, Distortion, Error, Features, FeaturesView, Result, Row, stored};
 use crate::exec::parallel::{self, BLOCK};
 use crate::model::{Predict, add, ensure_numbers, logits_into};
 use crate::numerics::{logit, sigmoid};
@@ -31,7 +31,61 @@ pub struct FittedPipeline<P, K> {
     report: Report,
 }
 
+stored!(<P: Predict, K: CalibrationMap> FittedPipeline<P, K> as "fitted_pipeline", |this| {
+    members: Vec<(PartOf<P>, Calibration<K>)> = this
+        .members()
+        .map(|(model, calibration)| (as_part(model.saved(), model), calibration))
+        .collect::<Vec<_>>(),
+    report: Report = this.report,
+} => Self::reported(members.into_iter().map(|(model, calibration)| (model.0, calibration)), report));
+
 impl<P, K: CalibrationMap> FittedPipeline<P, K> {
+    /// A pipeline of parts that were made elsewhere: a model and its calibration, or several as an ensemble, whose
+    /// probabilities are the mean of theirs. Its report says that nothing is known of their training.
+    ///
+    /// ```
+    /// use imbalance::calibration::{Calibration, PlattMap};
+    /// use imbalance::model::LinearModel;
+    /// use imbalance::FittedPipeline;
+    ///
+    /// let model = LinearModel::new(vec![2.0, -1.0], -4.0)?;
+    /// let calibration = Calibration::new(PlattMap::new(0.5, -1.0)?);
+    /// let pipeline = FittedPipeline::from_parts([(model, calibration)])?;
+    /// assert_eq!(pipeline.probability(&[3.0, 0.0])?, 0.5);
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] unless there is a member.
+    pub fn from_parts(members: impl IntoIterator<Item = (P, Calibration<K>)>) -> Result<Self>
+    where
+        P: Predict,
+    {
+        let members: Vec<_> = members.into_iter().collect();
+        let (model, calibration) = members
+            .first()
+            .map_or_else(Default::default, |member| (member.0.describe(), member.1.describe()));
+        let report = Report::of_parts(members.len(), model, calibration);
+        Self::reported(members, report)
+    }
+
+    /// These members, with the report of how they were made.
+    fn reported(
+        members: impl IntoIterator<Item = (P, Calibration<K>)>,
+        report: Report,
+    ) -> Result<Self> {
+        let mut members = members.into_iter();
+        let Some((model, calibration)) = members.next() else {
+            return Err(Error::invalid("members", 0, "at least 1"));
+        };
+        let others: Vec<_> = members.collect();
+        if 1 + others.len() != report.members {
+            let expected = format!("{}, as the report tells", report.members);
+            return Err(Error::invalid("members", 1 + others.len(), expected));
+        }
+        Ok(Self { model, calibration, others, report })
+    }
+
     pub(super) fn new(model: P, calibration: Calibration<K>, report: Report) -> Self {
         Self { model, calibration, others: Vec::new(), report }
     }

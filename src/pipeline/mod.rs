@@ -22,7 +22,9 @@ use crate::calibration::{
     BoxCalibrator, Calibration, CalibrationMap, CalibrationSet, Calibrator, TrainingContext,
     Uncalibrated,
 };
-use crate::core::{ClassTotals, Cut, Dataset, Distortion, Error, Progress, Result, Run, Seed};
+use crate::core::{
+    ClassTotals, Cut, Dataset, Distortion, Error, Progress, Result, Run, Seed, stored,
+};
 use crate::loss::{LogLoss, Loss};
 use crate::model::{BoxModel, FitWarning, Model, Predict, logits_of};
 use crate::sampling::{NoSampling, Sampler};
@@ -65,6 +67,8 @@ pub type DynPipeline = Pipeline<Box<dyn Sampler>, Box<dyn Loss>, BoxModel, BoxCa
 
 /// Where a calibrator that learns gets its rows.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 enum CalibrationRows {
     HoldOut(HoldOut),
     CrossFit(CrossFit),
@@ -106,12 +110,33 @@ impl HoldOut {
     }
 }
 
+stored!(HoldOut as "hold_out", |hold_out| {
+    share: f64 = hold_out.share,
+    cut: Cut = hold_out.cut,
+} => Self::new(share, cut));
+
 impl Default for HoldOut {
     /// A fifth of each class.
     fn default() -> Self {
         Self { share: 0.2, cut: Cut::Stratified }
     }
 }
+
+stored!(<S: Sampler, L: Loss, M: Model, C: Calibrator> Pipeline<S, L, M, C> as "pipeline", |this| {
+    sampler: PartOf<S> = as_part(this.sampler.saved(), &this.sampler),
+    loss: PartOf<L> = as_part(this.loss.saved(), &this.loss),
+    model: PartOf<M> = as_part(this.model.saved(), &this.model),
+    calibrator: PartOf<C> = as_part(this.calibrator.saved(), &this.calibrator),
+    calibration_rows: Option<CalibrationRows> = this.calibration_rows,
+    seed: u64 = this.run.seed().value(),
+} => Ok(Pipeline {
+    sampler: sampler.0,
+    loss: loss.0,
+    model: model.0,
+    calibrator: calibrator.0,
+    calibration_rows,
+    run: Run::seeded(seed),
+}));
 
 impl<M> Pipeline<NoSampling, LogLoss, M, Uncalibrated> {
     /// A pipeline of this model with no sampling, log loss and no calibration.

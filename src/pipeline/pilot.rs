@@ -3,12 +3,18 @@
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(feature = "serde")]
+use super::DynPipeline;
 use super::{FittedPipeline, Pipeline};
 use crate::calibration::{CalibrationMap, Calibrator, PriorCorrection};
 use crate::core::{Dataset, Distortion, Result, Run};
 use crate::loss::Loss;
 use crate::model::{Model, Predict};
 use crate::sampling::{Pilot, PilotModel, RandomUnderSampler, Sampler};
+#[cfg(feature = "serde")]
+use crate::saved::{FromPart, Kind, Part};
+#[cfg(feature = "serde")]
+use erased_serde::Deserializer as Erased;
 
 impl Pilot {
     /// A fitted pipeline, with its calibration.
@@ -53,6 +59,11 @@ impl<P: Predict, K: CalibrationMap> PilotModel for Fitted<P, K> {
     fn probabilities(&self, data: &Dataset<'_>, _: &Run) -> Result<Vec<f64>> {
         self.0.probabilities_as_sampled(data)
     }
+
+    #[cfg(feature = "serde")]
+    fn saved(&self) -> Option<Part<'_>> {
+        Some(Part::of(&*self.0))
+    }
 }
 
 impl<P, K> fmt::Debug for Fitted<P, K> {
@@ -78,7 +89,32 @@ where
         };
         self.0.fit_in(&rows, run, false)?.probabilities_as_sampled(&rows)
     }
+
+    #[cfg(feature = "serde")]
+    fn saved(&self) -> Option<Part<'_>> {
+        Some(Part::of(&self.0))
+    }
 }
+
+/// Here, because a sampler knows no pipelines.
+#[cfg(feature = "serde")]
+impl FromPart for Pilot {
+    fn from_part(kind: &str, content: &mut dyn Erased<'_>) -> Result<Self, erased_serde::Error> {
+        use serde::de::Error as _;
+        if kind == Self::GIVEN {
+            Self::read_given(content)
+        } else if kind == DynPipeline::KIND {
+            erased_serde::deserialize::<DynPipeline>(content).map(Self::pipeline)
+        } else if kind == DynFitted::KIND {
+            erased_serde::deserialize::<DynFitted>(content).map(Self::fitted)
+        } else {
+            Err(erased_serde::Error::custom(format!("there is no pilot `{kind}`")))
+        }
+    }
+}
+
+#[cfg(feature = "serde")]
+type DynFitted = FittedPipeline<Box<dyn Predict>, Box<dyn CalibrationMap>>;
 
 impl<S: fmt::Debug, L: fmt::Debug, M: fmt::Debug, C: fmt::Debug> fmt::Debug
     for Trained<S, L, M, C>

@@ -8,6 +8,8 @@ use crate::core::{ClassTotals, Distortion, Fixed};
 
 /// What each stage of a pipeline did; printed as a table.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Report {
     /// The rows that went into the sampler.
@@ -43,6 +45,29 @@ pub struct Report {
 }
 
 impl Report {
+    /// Of parts that were made elsewhere.
+    pub(super) fn of_parts(members: usize, model: String, calibrator: String) -> Self {
+        let none = ClassTotals::of(&[], None);
+        let unknown = || "unknown: the pipeline was made from parts".to_owned();
+        Self {
+            train: none,
+            sample: none,
+            calibration: None,
+            learned: false,
+            folds: Vec::new(),
+            members,
+            sampler: unknown(),
+            distortion: Distortion::None,
+            loss: unknown(),
+            model,
+            calibrator,
+            calibration_report: None,
+            notes: Vec::new(),
+            checks: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
     /// Adds a check, and warnings of it.
     pub(super) fn add_check(&mut self, check: SelfCheck) {
         // That the mean is off is known where nothing undoes the training.

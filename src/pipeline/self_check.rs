@@ -17,6 +17,8 @@ use std::fmt;
 /// Rows are taken as independent: where the rows of one user go together, standard errors are too small.
 /// `docs/reliability.md` has the derivation, and the simulated rates of false alarms and of detection.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct SelfCheck {
     /// The rows.
@@ -27,6 +29,7 @@ pub struct SelfCheck {
     /// decile may be missing. Of more than 65,536 rows the limits are those of evenly spaced ones.
     pub deciles: Vec<Agreement>,
     /// The area under the ROC curve by deciles, and its standard error if the probabilities told nothing.
+    #[cfg_attr(feature = "serde", serde(with = "crate::saved::number::pair"))]
     pub ranking: (f64, f64),
     /// Whether the population's rate was given by hand: then predicted and observed may differ on these rows,
     /// and only negatives left out are compared with negatives kept.
@@ -37,6 +40,8 @@ pub struct SelfCheck {
 
 /// The rows of a [`SelfCheck`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case", deny_unknown_fields))]
 #[non_exhaustive]
 pub enum CheckedOn {
     /// The rows that went into the sampler: those it kept taught the model.
@@ -49,17 +54,23 @@ pub enum CheckedOn {
 
 /// Predicted and observed positives among some rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Agreement {
     /// Number of rows.
     pub rows: usize,
     /// The probabilities are at most this; those of the next decile are above it.
+    #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))]
     pub up_to: f64,
     /// Σ w p.
+    #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))]
     pub predicted: f64,
     /// Σ w y.
+    #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))]
     pub observed: f64,
     /// Standard error of their difference.
+    #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))]
     pub standard_error: f64,
     /// Negatives left out by the sampler against negatives kept, if they can be compared.
     pub left_out: Option<LeftOut>,
@@ -75,13 +86,18 @@ pub struct Agreement {
 /// that is s√(1/k + 1/m) for k kept and m left out with the common standard deviation s. In a decile, the
 /// numbers are its share of the two means.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct LeftOut {
     /// The mean probability of negatives kept.
+    #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))]
     pub kept: f64,
     /// The mean probability of negatives left out.
+    #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))]
     pub left_out: f64,
     /// Standard error of their difference.
+    #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))]
     pub standard_error: f64,
 }
 

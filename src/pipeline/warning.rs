@@ -19,6 +19,8 @@ const FEW_POSITIVES: f64 = 50.0;
 ///
 /// Whoever leaves out the calibrator gets what was asked for, σ of the model's logit, and this.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case", deny_unknown_fields))]
 #[non_exhaustive]
 pub enum Warning {
     /// The model's fit knows that something is wrong.
@@ -26,6 +28,7 @@ pub enum Warning {
     /// The calibrator undoes nothing, though sampler or loss distort the odds.
     NotUndone {
         /// The odds of a positive over the population's; none where the shift is not known.
+        #[cfg_attr(feature = "serde", serde(with = "crate::saved::number::option"))]
         odds: Option<f64>,
         /// Whether that is the factor for every row; otherwise it is the one at the sample's mean rate.
         constant: bool,
@@ -35,8 +38,10 @@ pub enum Warning {
         /// The rows.
         on: CheckedOn,
         /// Predicted / observed on those rows.
+        #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))]
         predicted_over_observed: f64,
         /// The standard error of that ratio around 1; see [`SelfCheck`](super::SelfCheck).
+        #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))]
         standard_error: f64,
     },
     /// Negatives that the sampler left out get higher probabilities than negatives that the model was trained on,
@@ -59,8 +64,10 @@ pub enum Warning {
         /// The rows.
         on: CheckedOn,
         /// The area under the ROC curve, by deciles.
+        #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))]
         area: f64,
         /// Its standard error if the probabilities told nothing.
+        #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))]
         standard_error: f64,
     },
     /// The sampler left more than two positives for each negative, where negatives were the more frequent class.

@@ -2,7 +2,7 @@
 
 use super::over::{TargetRatio, all_and, ensure_neighbours, interpolated, rows_of, valid_k};
 use super::{Resample, Sampler};
-use crate::core::{Chosen, Dataset, Result, Run, Seed};
+use crate::core::{Chosen, Dataset, Result, Run, Seed, saved_as_part, stored};
 use crate::knn::Search;
 
 const NAME: &str = "ADASYN";
@@ -97,6 +97,8 @@ impl Sampler for Adasyn {
     fn name(&self) -> String {
         NAME.into()
     }
+
+    saved_as_part!();
 }
 
 /// `total` in proportion to `parts`, by the method of largest remainders, in whole numbers.
@@ -118,3 +120,8 @@ fn shares(parts: &[usize], total: usize, seed: Seed) -> Vec<usize> {
     order[..above].iter().copied().chain(served).for_each(|at| shares[at] += 1);
     shares
 }
+
+stored!(Adasyn as "adasyn", |adasyn| {
+    ratio: f64 = adasyn.target.ratio(),
+    neighbours: usize = adasyn.k,
+} => Self::positives_per_negative(ratio).and_then(|adasyn| adasyn.neighbours(neighbours)));

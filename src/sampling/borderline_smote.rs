@@ -4,7 +4,7 @@ use super::over::{
     TargetRatio, all_and, allocate_parents, ensure_neighbours, interpolated, rows_of, valid_k,
 };
 use super::{Resample, Sampler};
-use crate::core::{Dataset, Result, Run};
+use crate::core::{Dataset, Result, Run, saved_as_part, stored};
 use crate::knn::Search;
 
 const NAME: &str = "Borderline-SMOTE";
@@ -50,6 +50,8 @@ pub struct BorderlineSmote {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case", deny_unknown_fields))]
 enum Kind {
     Borderline1,
     Borderline2,
@@ -176,4 +178,17 @@ impl Sampler for BorderlineSmote {
     fn name(&self) -> String {
         NAME.into()
     }
+
+    saved_as_part!();
 }
+
+stored!(BorderlineSmote as "borderline_smote", |smote| {
+    kind: Kind = smote.kind,
+    ratio: f64 = smote.target.ratio(),
+    neighbours: usize = smote.k,
+    m_neighbours: usize = smote.m,
+} => match kind {
+    Kind::Borderline1 => Self::borderline1(ratio),
+    Kind::Borderline2 => Self::borderline2(ratio),
+}
+.and_then(|smote| smote.neighbours(neighbours)?.m_neighbours(m_neighbours)));

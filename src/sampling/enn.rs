@@ -3,7 +3,7 @@
 use super::kept::cleaned;
 use super::over::{ensure_neighbours, valid_k};
 use super::{Resample, Sampler};
-use crate::core::{Dataset, Error, FeaturesView, Result, Run};
+use crate::core::{Dataset, Error, FeaturesView, Result, Run, saved_as_part, stored};
 use crate::knn::{QUERIES, Search};
 
 /// Removes negatives whose k nearest neighbours among all rows are not negative enough.
@@ -51,6 +51,8 @@ pub struct EditedNearestNeighbours {
 
 /// How many neighbours of its own class keep a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case", deny_unknown_fields))]
 #[non_exhaustive]
 pub enum VotingRule {
     /// All of them.
@@ -61,6 +63,8 @@ pub enum VotingRule {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case", deny_unknown_fields))]
 enum Form {
     Once,
     Repeated { passes: usize },
@@ -197,4 +201,20 @@ impl Sampler for EditedNearestNeighbours {
     fn name(&self) -> String {
         self.method().into()
     }
+
+    saved_as_part!();
 }
+
+stored!(EditedNearestNeighbours as "edited_nearest_neighbours", |enn| {
+    neighbours: usize = enn.k,
+    vote: VotingRule = enn.vote,
+    form: Form = enn.form,
+    both_classes: bool = enn.both_classes,
+} => {
+    let enn = Self::new(neighbours).map(|enn| enn.vote(vote).both_classes(both_classes));
+    match form {
+        Form::Once => enn,
+        Form::Repeated { passes } => enn.and_then(|enn| enn.repeated(passes)),
+        Form::AllKnn => enn.map(|enn| enn.all_knn(true)),
+    }
+});

@@ -3,7 +3,7 @@
 use super::kept::{TopK, kept_by_features, poisson};
 use super::under::NegativesToKeep;
 use super::{Pilot, Resample, Sampler};
-use crate::core::{Chosen, Dataset, Error, Result, Run, round};
+use crate::core::{Chosen, Dataset, Error, Result, Run, round, saved_as_part, stored};
 use crate::exec::parallel::{self, BLOCK};
 use crate::numerics::root::Bracket;
 
@@ -17,6 +17,8 @@ const POISSON: &str = "Poisson sampling of hard negatives";
 pub struct HardnessBand(Kind);
 
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case", deny_unknown_fields))]
 enum Kind {
     Window { centre: f64, epsilon: f64 },
     Hardest(usize),
@@ -181,6 +183,8 @@ impl Sampler for HardNegativeMining {
     fn name(&self) -> String {
         MINING.into()
     }
+
+    saved_as_part!();
 }
 
 /// Keeps every positive and draws each negative on its own (Poisson sampling), hard negatives with a higher
@@ -214,6 +218,8 @@ pub struct PoissonHardNegatives {
 
 /// Inclusion probabilities of the negatives.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case", deny_unknown_fields))]
 enum Inclusion {
     Band(HardnessBand),
     Proportional { negatives_per_positive: f64 },
@@ -360,6 +366,8 @@ impl Sampler for PoissonHardNegatives {
     fn name(&self) -> String {
         POISSON.into()
     }
+
+    saved_as_part!();
 }
 
 /// The band is empty: says where the scores are, and what to do.
@@ -380,3 +388,28 @@ fn empty_band(sampler: &'static str, labels: &[bool], scores: &[f64], band: Hard
     );
     Error::NothingSelected { sampler, class: "negative", why }
 }
+
+stored!(HardnessBand as "hardness_band", |band| { band: Kind = band.0 } => match band {
+    Kind::Window { centre, epsilon } => Self::window(centre, epsilon),
+    Kind::Hardest(count) => Self::hardest(count),
+    Kind::Quantiles { low, high } => Self::quantiles(low, high),
+});
+
+stored!(HardNegativeMining as "hard_negative_mining", |mining| {
+    pilot: PartOf<Pilot> = as_part(mining.pilot.saved(), &mining.pilot),
+    band: HardnessBand = mining.band,
+    random_share: f64 = mining.random_share,
+} => Self::new(pilot.0, band).random_share(random_share));
+
+stored!(PoissonHardNegatives as "poisson_hard_negatives", |poisson| {
+    pilot: PartOf<Pilot> = as_part(poisson.pilot.saved(), &poisson.pilot),
+    inclusion: Inclusion = poisson.inclusion,
+    floor: f64 = poisson.floor,
+    reweight: bool = poisson.reweight,
+} => match inclusion {
+    Inclusion::Band(band) => Self::band(pilot.0, band, floor),
+    Inclusion::Proportional { negatives_per_positive } => {
+        Self::proportional(pilot.0, negatives_per_positive, floor)
+    }
+}
+.map(|poisson| poisson.reweight(reweight)));

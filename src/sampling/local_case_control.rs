@@ -2,7 +2,7 @@
 
 use super::kept::{independently, kept_totals};
 use super::{Inclusion, Pilot, Resample, Sampler};
-use crate::core::{Dataset, Distortion, Error, Result, Run};
+use crate::core::{Dataset, Distortion, Error, Result, Run, saved_as_part, stored};
 use crate::exec::parallel::{self, BLOCK};
 use crate::numerics::{logit, sigmoid};
 
@@ -109,4 +109,11 @@ impl Sampler for LocalCaseControl {
     fn name(&self) -> String {
         NAME.into()
     }
+
+    saved_as_part!();
 }
+
+stored!(LocalCaseControl as "local_case_control", |control| {
+    pilot: PartOf<Pilot> = as_part(control.pilot.saved(), &control.pilot),
+    scale: f64 = control.scale,
+} => Self::new(pilot.0).scale(scale));

@@ -47,6 +47,8 @@ pub use then::Then;
 pub use tomek::TomekLinks;
 
 use crate::core::{Dataset, Result, Run};
+#[cfg(feature = "serde")]
+use crate::saved::Part;
 
 /// Chooses, repeats or makes rows, and says what that did to the odds.
 ///
@@ -63,6 +65,12 @@ pub trait Sampler: Debug + Send + Sync {
     /// [`Debug`].
     fn name(&self) -> String {
         format!("{self:?}")
+    }
+
+    /// How this sampler is saved. Default: it cannot be.
+    #[cfg(feature = "serde")]
+    fn saved(&self) -> Option<Part<'_>> {
+        None
     }
 
     /// This sampler, then another on the rows that result.
@@ -96,7 +104,33 @@ impl<S: Sampler + ?Sized> Sampler for Box<S> {
     fn name(&self) -> String {
         (**self).name()
     }
+
+    #[cfg(feature = "serde")]
+    fn saved(&self) -> Option<Part<'_>> {
+        (**self).saved()
+    }
 }
+
+#[cfg(feature = "serde")]
+crate::saved::stage!(Sampler, Box<dyn Sampler>, "sampler", |sampler| Box::new(sampler) as _, [
+    NoSampling,
+    RandomUnderSampler,
+    HardNegativeMining,
+    PoissonHardNegatives,
+    LocalCaseControl,
+    RuleSampler,
+    PoissonRuleSampler,
+    RandomOverSampler,
+    Smote,
+    BorderlineSmote,
+    Adasyn,
+    SmoteNc,
+    TomekLinks,
+    EditedNearestNeighbours,
+    NeighbourhoodCleaning,
+    NearMiss,
+    Then<Box<dyn Sampler>, Box<dyn Sampler>>,
+]);
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,7 @@ use super::kept::{TopK, kept_by_features};
 use super::over::{ensure_neighbours, rows_of, valid_k};
 use super::under::NegativesToKeep;
 use super::{Resample, Sampler};
-use crate::core::{Dataset, Result, Run};
+use crate::core::{Dataset, Result, Run, saved_as_part, stored};
 use crate::knn::{Neighbour, QUERIES, Search};
 
 const NAME: &str = "NearMiss";
@@ -52,6 +52,8 @@ pub struct NearMiss {
 
 /// Which negatives [`NearMiss`] takes for near.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case", deny_unknown_fields))]
 pub enum NearMissVersion {
     /// Version 1: nearest on average to their k nearest positives.
     #[default]
@@ -167,4 +169,16 @@ impl Sampler for NearMiss {
     fn name(&self) -> String {
         NAME.into()
     }
+
+    saved_as_part!();
 }
+
+stored!(NearMiss as "near_miss", |near| {
+    keep: NegativesToKeep = near.keep,
+    version: NearMissVersion = near.version,
+    neighbours: usize = near.k,
+    m_neighbours: usize = near.m,
+} => keep.checked().and_then(|keep| {
+    let near = Self { keep, version, k: neighbours, m: m_neighbours };
+    near.neighbours(neighbours)?.m_neighbours(m_neighbours)
+}));

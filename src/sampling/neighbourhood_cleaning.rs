@@ -3,7 +3,7 @@
 use super::kept::cleaned;
 use super::over::{rows_of, valid_k};
 use super::{EditedNearestNeighbours, Resample, Sampler, VotingRule};
-use crate::core::{Dataset, Result, Run};
+use crate::core::{Dataset, Result, Run, saved_as_part, stored};
 use crate::knn::Search;
 
 const NAME: &str = "neighbourhood cleaning rule";
@@ -80,4 +80,10 @@ impl Sampler for NeighbourhoodCleaning {
     fn name(&self) -> String {
         NAME.into()
     }
+
+    saved_as_part!();
 }
+
+stored!(NeighbourhoodCleaning as "neighbourhood_cleaning", |cleaning| {
+    neighbours: usize = cleaning.k,
+} => Self::new(neighbours));

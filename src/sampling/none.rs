@@ -1,7 +1,7 @@
 //! The identity among the samplers.
 
 use super::{Resample, Sampler};
-use crate::core::{Dataset, Result, Run};
+use crate::core::{Dataset, Result, Run, saved_as_part, stored};
 
 /// Keeps every row as it is. Nothing is copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -15,4 +15,8 @@ impl Sampler for NoSampling {
     fn name(&self) -> String {
         "no sampling".into()
     }
+
+    saved_as_part!();
 }
+
+stored!(NoSampling as "no_sampling", |_| {} => Ok(Self));

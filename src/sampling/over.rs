@@ -22,6 +22,11 @@ impl TargetRatio {
         }
     }
 
+    #[cfg(feature = "serde")]
+    pub(super) fn ratio(self) -> f64 {
+        self.0
+    }
+
     /// How many positives are missing from round(ratio · N₋). Checks that there are rows of both classes.
     pub(super) fn n_missing(
         self,

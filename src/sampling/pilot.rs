@@ -3,9 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::core::{Dataset, Error, Result, Run};
+use crate::core::{Dataset, Error, Result, Run, saved_as_part, stored};
 use crate::model::{Predict, logits_of};
 use crate::numerics::sigmoid;
+#[cfg(feature = "serde")]
+use crate::saved::{Kind, Part};
+#[cfg(feature = "serde")]
+use erased_serde::Deserializer as Erased;
 
 /// A pilot model: it gives each row a first guess p̂ of its probability, and a sampler chooses rows by
 /// it. It is either given, or trained on the rows to be sampled.
@@ -67,6 +71,21 @@ impl Pilot {
     }
 }
 
+#[cfg(feature = "serde")]
+impl Pilot {
+    pub(super) fn saved(&self) -> Option<Part<'_>> {
+        self.0.saved()
+    }
+
+    /// Reads the model of [`given`](Self::given).
+    pub(crate) fn read_given(content: &mut dyn Erased<'_>) -> Result<Self, erased_serde::Error> {
+        erased_serde::deserialize::<Given<Box<dyn Predict>>>(content).map(Self::new)
+    }
+
+    /// The kind of such a pilot.
+    pub(crate) const GIVEN: &str = <Given<Box<dyn Predict>> as Kind>::KIND;
+}
+
 impl fmt::Debug for Pilot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Pilot({:?})", self.0)
@@ -76,7 +95,14 @@ impl fmt::Debug for Pilot {
 /// Gives each row its probability in the population.
 pub(crate) trait PilotModel: fmt::Debug + Send + Sync {
     fn probabilities(&self, data: &Dataset<'_>, run: &Run) -> Result<Vec<f64>>;
+
+    #[cfg(feature = "serde")]
+    fn saved(&self) -> Option<Part<'_>>;
 }
+
+stored!(<P: Predict> Given<P> as "given_model", |given| {
+    model: PartOf<P> = as_part(given.0.saved(), given),
+} => Ok(Self(model.0)));
 
 struct Given<P>(P);
 
@@ -86,6 +112,8 @@ impl<P: Predict> PilotModel for Given<P> {
         out.iter_mut().for_each(|z| *z = sigmoid(*z));
         Ok(out)
     }
+
+    saved_as_part!();
 }
 
 // A fitted model may hold millions of coefficients, so the model is not printed.

@@ -2,7 +2,9 @@
 
 use super::over::{TargetRatio, all_and, allocate_parents, log_gain, rows_of};
 use super::{Inclusion, Resample, Sampler, Synthetic};
-use crate::core::{Dataset, Distortion, Error, Matrix, Result, Run, Scalar, visit};
+use crate::core::{
+    Dataset, Distortion, Error, Matrix, Result, Run, Scalar, saved_as_part, stored, visit,
+};
 
 /// Repeats positives, as they are or with noise.
 ///
@@ -104,6 +106,8 @@ impl Sampler for RandomOverSampler {
     fn name(&self) -> String {
         self.method().into()
     }
+
+    saved_as_part!();
 }
 
 /// The standard deviation of the noise in each column.
@@ -120,3 +124,8 @@ pub(super) fn deviation<F: Scalar>(x: Matrix<'_, F>, column: usize, rows: &[usiz
     let variance = rows.iter().map(|&row| (x.get(row, column) - mean).powi(2)).sum::<f64>() / n;
     variance.sqrt()
 }
+
+stored!(RandomOverSampler as "random_over_sampler", |over| {
+    ratio: f64 = over.target.ratio(),
+    shrinkage: f64 = over.shrinkage,
+} => Self::positives_per_negative(ratio).and_then(|over| over.shrinkage(shrinkage)));

@@ -5,7 +5,9 @@ use ndarray_rand::rand::Rng;
 use super::kept::{independently, kept_totals};
 use super::under::NegativesToKeep;
 use super::{Inclusion, Resample, Sampler};
-use crate::core::{Chosen, ClassTotals, Dataset, Distortion, Error, Result, Run, Seed};
+use crate::core::{
+    Chosen, ClassTotals, Dataset, Distortion, Error, Result, Run, Seed, saved_as_part, stored,
+};
 
 const NAME: &str = "random under-sampling";
 
@@ -54,6 +56,8 @@ pub struct RandomUnderSampler {
 
 /// How [`RandomUnderSampler`] draws negatives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case", deny_unknown_fields))]
 #[non_exhaustive]
 pub enum DrawMode {
     /// Exactly N̂₋ of the negatives, each subset of that size equally likely.
@@ -207,4 +211,12 @@ impl Sampler for RandomUnderSampler {
     fn name(&self) -> String {
         NAME.into()
     }
+
+    saved_as_part!();
 }
+
+stored!(RandomUnderSampler as "random_under_sampler", |under| {
+    keep: NegativesToKeep = under.keep,
+    draw: DrawMode = under.draw,
+    reweight: bool = under.reweight,
+} => keep.checked().map(|keep| Self { keep, draw, reweight }));

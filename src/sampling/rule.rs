@@ -31,25 +31,46 @@ pub struct Rule(Arc<Node>);
 
 type Custom = dyn Fn(&RuleRow<'_>) -> Result<bool> + Send + Sync;
 
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case", deny_unknown_fields))]
 enum Node {
-    Number { column: String, test: Test },
-    Numbers { column: String, any_of: Vec<f64> },
-    Text { column: String, any_of: Vec<String> },
+    Number {
+        column: String,
+        test: Test,
+    },
+    Numbers {
+        column: String,
+        #[cfg_attr(feature = "serde", serde(with = "crate::saved::number::list"))]
+        any_of: Vec<f64>,
+    },
+    Text {
+        column: String,
+        any_of: Vec<String>,
+    },
     And(Rule, Rule),
     Or(Rule, Rule),
     Not(Rule),
-    Custom { name: String, holds: Box<Custom> },
+    #[cfg_attr(feature = "serde", serde(skip))]
+    Custom {
+        name: String,
+        holds: Box<Custom>,
+    },
 }
 
 /// A test of a number; false for NaN, but for `Missing`.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case", deny_unknown_fields))]
 enum Test {
-    AtMost(f64),
-    AtLeast(f64),
-    Below(f64),
-    Above(f64),
-    Equals(f64),
-    Between(f64, f64),
+    AtMost(#[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))] f64),
+    AtLeast(#[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))] f64),
+    Below(#[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))] f64),
+    Above(#[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))] f64),
+    Equals(#[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))] f64),
+    Between(
+        #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))] f64,
+        #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))] f64,
+    ),
     Missing,
 }
 
@@ -85,6 +106,26 @@ impl Test {
             }
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Rule {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        if let Node::Custom { name, .. } = &*self.0 {
+            let why = format!(
+                "the rule `{name}` is a closure; make it of comparisons, which can be saved"
+            );
+            return Err(serde::ser::Error::custom(why));
+        }
+        self.0.serialize(to)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for Rule {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        crate::saved::nested(|| Node::deserialize(from)).map(Self::of)
     }
 }
 

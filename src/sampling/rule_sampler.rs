@@ -6,7 +6,7 @@ use ndarray_rand::rand_distr::Exp1;
 use super::kept::{TopK, kept_by_features, poisson};
 use super::rule::first_that_holds;
 use super::{Resample, Rule, Sampler};
-use crate::core::{Chosen, Dataset, Error, Result, Run, round};
+use crate::core::{Chosen, Dataset, Error, Result, Run, round, saved_as_part, stored};
 use crate::exec::parallel::{self, BLOCK};
 
 const RULES: &str = "sampling by rules";
@@ -52,6 +52,8 @@ pub struct RuleSampler {
 }
 
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case", deny_unknown_fields))]
 enum Form {
     Filter(Tiers),
     Shares(Tiers),
@@ -60,6 +62,8 @@ enum Form {
 
 /// A value for the rows of each rule, and one for the rows of no rule.
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 struct Tiers {
     rules: Vec<(Rule, f64)>,
     otherwise: f64,
@@ -210,6 +214,8 @@ impl Sampler for RuleSampler {
     fn name(&self) -> String {
         RULES.into()
     }
+
+    saved_as_part!();
 }
 
 impl RuleSampler {
@@ -300,4 +306,24 @@ impl Sampler for PoissonRuleSampler {
     fn name(&self) -> String {
         POISSON.into()
     }
+
+    saved_as_part!();
 }
+
+stored!(RuleSampler as "rule_sampler", |sampler| {
+    form: Form = sampler.form,
+    on_all_rows: bool = sampler.on_all_rows,
+} => match form {
+    Form::Filter(Tiers { mut rules, .. }) if rules.len() == 1 => Self::filter(rules.remove(0).0),
+    Form::Filter(Tiers { rules, .. }) => Err(Error::invalid("rules", rules.len(), "one, to filter by")),
+    Form::Shares(Tiers { rules, otherwise }) => Self::shares(rules, otherwise),
+    Form::Priorities(Tiers { rules, .. }, rate) => Self::priorities(rules, rate),
+}
+.map(|sampler| sampler.on_all_rows(on_all_rows)));
+
+stored!(PoissonRuleSampler as "poisson_rule_sampler", |sampler| {
+    tiers: Tiers = sampler.tiers,
+    on_all_rows: bool = sampler.on_all_rows,
+    reweight: bool = sampler.reweight,
+} => Self::new(tiers.rules, tiers.otherwise)
+    .map(|sampler| sampler.on_all_rows(on_all_rows).reweight(reweight)));

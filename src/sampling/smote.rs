@@ -4,7 +4,7 @@ use super::over::{
     TargetRatio, all_and, allocate_parents, ensure_neighbours, interpolated, rows_of, valid_k,
 };
 use super::{Resample, Sampler};
-use crate::core::{Dataset, Result, Run};
+use crate::core::{Dataset, Result, Run, saved_as_part, stored};
 
 const NAME: &str = "SMOTE";
 
@@ -98,4 +98,13 @@ impl Sampler for Smote {
     fn name(&self) -> String {
         NAME.into()
     }
+
+    saved_as_part!();
 }
+
+stored!(Smote as "smote", |smote| {
+    ratio: f64 = smote.target.ratio(),
+    neighbours: usize = smote.k,
+    per_element: bool = smote.per_element,
+} => Self::positives_per_negative(ratio)
+    .and_then(|smote| Ok(smote.neighbours(neighbours)?.per_element(per_element))));

@@ -6,7 +6,7 @@ use super::over::{
 use super::random_over::deviation;
 use super::synthetic::Categories;
 use super::{Resample, Sampler, Synthetic};
-use crate::core::{Dataset, Error, Matrix, Result, Run, Scalar, visit};
+use crate::core::{Dataset, Error, Matrix, Result, Run, Scalar, saved_as_part, stored, visit};
 use crate::exec::parallel::{self, BLOCK};
 use crate::knn::{Metric, Search};
 
@@ -127,6 +127,8 @@ impl Sampler for SmoteNc {
     fn name(&self) -> String {
         NAME.into()
     }
+
+    saved_as_part!();
 }
 
 /// The values that new rows have in columns of categories: the most frequent among the neighbours of their
@@ -166,3 +168,9 @@ fn penalty<F: Scalar>(x: Matrix<'_, F>, mask: &[bool], positives: &[usize]) -> f
     let median = f64::midpoint(deviations[(n - 1) / 2], deviations[n / 2]);
     if median > 0.0 { median * median } else { 1.0 }
 }
+
+stored!(SmoteNc as "smote_nc", |smote| {
+    ratio: f64 = smote.target.ratio(),
+    categorical: Vec<usize> = smote.categorical,
+    neighbours: usize = smote.k,
+} => Self::positives_per_negative(ratio, categorical).and_then(|smote| smote.neighbours(neighbours)));

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::{Add, Mul};
 
 use super::{Resample, Rows, Sampler, Synthetic};
-use crate::core::{Dataset, Result, Run};
+use crate::core::{Dataset, Result, Run, saved_as_part, stored};
 
 /// One sampler, then another on the rows that result; made by [`Sampler::then`].
 ///
@@ -44,6 +44,8 @@ impl<A: Sampler, B: Sampler> Sampler for Then<A, B> {
     fn name(&self) -> String {
         format!("{} then {}", self.first.name(), self.second.name())
     }
+
+    saved_as_part!();
 }
 
 /// Both resamples as one of the original data; `sample` is the result of the first.
@@ -130,3 +132,8 @@ fn combined(
         (first, second) => first.or(second),
     }
 }
+
+stored!(<A: Sampler, B: Sampler> Then<A, B> as "then", |then| {
+    first: PartOf<A> = as_part(then.first.saved(), &then.first),
+    second: PartOf<B> = as_part(then.second.saved(), &then.second),
+} => Ok(Self::new(first.0, second.0)));

@@ -3,7 +3,7 @@
 use super::kept::cleaned;
 use super::over::rows_of;
 use super::{Resample, Sampler};
-use crate::core::{Dataset, Result, Run};
+use crate::core::{Dataset, Result, Run, saved_as_part, stored};
 use crate::knn::Search;
 
 const NAME: &str = "Tomek links";
@@ -83,4 +83,10 @@ impl Sampler for TomekLinks {
     fn name(&self) -> String {
         NAME.into()
     }
+
+    saved_as_part!();
 }
+
+stored!(TomekLinks as "tomek_links", |tomek| {
+    both_classes: bool = tomek.both_classes,
+} => Ok(Self { both_classes }));

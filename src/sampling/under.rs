@@ -5,6 +5,8 @@ use crate::core::{ClassTotals, Error, Result};
 
 /// How many negatives are kept, N̂₋, of N₋ beside N₊ positives.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case", deny_unknown_fields))]
 pub(super) enum NegativesToKeep {
     /// ratio · N₊.
     PerPositive(f64),
@@ -36,6 +38,16 @@ impl NegativesToKeep {
             Ok(Self::PositivesPerNegative(ratio))
         } else {
             Err(Error::invalid("ratio", ratio, "positive and finite: positives per negative"))
+        }
+    }
+
+    /// The same, by the constructor that it belongs to.
+    #[cfg(feature = "serde")]
+    pub(super) fn checked(self) -> Result<Self> {
+        match self {
+            Self::PerPositive(ratio) => Self::per_positive(ratio),
+            Self::Rate(rate) => Self::rate(rate),
+            Self::PositivesPerNegative(ratio) => Self::positives_per_negative(ratio),
         }
     }
 

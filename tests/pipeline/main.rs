@@ -3,6 +3,7 @@
 mod combinations;
 mod cross_fitting;
 mod losses;
+mod saved;
 mod self_check;
 mod stages;
 #[path = "../../examples/combinations/mod.rs"]

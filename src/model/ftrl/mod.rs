@@ -15,7 +15,8 @@ use validation::{Curve, Gain, Movement};
 use super::linear::{FitDetails, FittedLinear, LinearModel};
 use super::{FitWarning, Model, ShiftLogits, logits_of, valid_not_negative, valid_positive};
 use crate::core::{
-    Dataset, Error, Matrix, Progress, Result, Run, Scalar, ensure_columns_fit, sparse_row, visit,
+    Dataset, Error, Matrix, Progress, Result, Run, Scalar, ensure_columns_fit, saved_as_part,
+    sparse_row, stored, visit,
 };
 use crate::loss::{Loss, Posterior, ensure_resolved};
 
@@ -252,6 +253,8 @@ impl Model for FtrlProximal {
         }
         Ok(FittedLinear { details, ..learner.fitted() })
     }
+
+    saved_as_part!();
 }
 
 fn valid_rate(rate: f64) -> Result<f64> {
@@ -604,6 +607,11 @@ impl FitDetails for FtrlFit {
         )
     }
 
+    #[cfg(feature = "serde")]
+    fn saved(model: &FittedLinear<Self>) -> Option<crate::saved::Part<'_>> {
+        Some(crate::saved::Part::of(model))
+    }
+
     fn warning(&self) -> Option<FitWarning> {
         let passes = self.passes;
         let gain = self.gain.filter(|gain| gain.exceeds(3.0, 0.01));
@@ -624,3 +632,27 @@ impl ShiftLogits for FittedFtrl {
         Self { linear: self.linear.shifted(shift), details: self.details.clone() }
     }
 }
+
+#[cfg(feature = "serde")]
+impl crate::saved::Kind for FtrlProximal {
+    const KIND: &'static str = "ftrl_proximal";
+}
+
+#[cfg(feature = "serde")]
+impl crate::saved::Kind for FtrlState {
+    const KIND: &'static str = "ftrl_state";
+}
+
+stored!(FtrlLearner as "ftrl_learner", |learner| {
+    state: FtrlState = learner.state,
+    loss: PartOf<Box<dyn Loss>> = as_part(learner.loss.saved(), &learner.loss),
+} => Self::resume(state, loss.0));
+
+stored!(FittedFtrl as "fitted_ftrl", |model| {
+    linear: LinearModel = model.linear,
+    passes: usize = model.details.passes,
+    validation: ProgressiveValidation = model.details.validation,
+    later: ProgressiveValidation = model.details.later,
+    gain: Option<Gain> = model.details.gain,
+    mean_fitted: bool = model.details.mean_fitted,
+} => Ok(Self { linear, details: FtrlFit { passes, validation, later, gain, mean_fitted } }));

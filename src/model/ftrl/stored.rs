@@ -9,9 +9,6 @@ use super::{
 use crate::core::{Error, Result};
 use crate::model::{valid_not_negative, valid_positive};
 
-/// Raised when the fields or their meaning change.
-const VERSION: u32 = 2;
-
 /// Functions that read the number of a field and check it.
 macro_rules! checked {
     ($($field:ident: $check:ident),*) => {$(
@@ -77,7 +74,6 @@ fn valid_finite(argument: &'static str, value: f64) -> Result<f64> {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Stored {
-    version: u32,
     settings: FtrlProximal,
     loss: String,
     #[serde(deserialize_with = "start")]
@@ -94,7 +90,7 @@ impl From<FtrlState> for Stored {
         let columns = coordinates.len();
         let moved = coordinates.into_iter().enumerate().filter(|(_, at)| *at != [0.0; 2]);
         let coordinates = moved.map(|(column, at)| (column, at.into())).collect();
-        Self { version: VERSION, settings, loss, start, columns, coordinates, bias, validation }
+        Self { settings, loss, start, columns, coordinates, bias, validation }
     }
 }
 
@@ -102,19 +98,8 @@ impl TryFrom<Stored> for FtrlState {
     type Error = Error;
 
     fn try_from(stored: Stored) -> Result<Self> {
-        let Stored {
-            version,
-            settings,
-            loss,
-            start,
-            columns,
-            coordinates: moved,
-            bias,
-            validation,
-        } = stored;
-        if version != VERSION {
-            return Err(Error::invalid("version", version, VERSION.to_string()));
-        }
+        let Stored { settings, loss, start, columns, coordinates: moved, bias, validation } =
+            stored;
         if let Some(pair) = moved.windows(2).find(|pair| pair[0].0 >= pair[1].0) {
             let pair = format!("{} then {}", pair[0].0, pair[1].0);
             return Err(Error::invalid("coordinates", pair, "strictly rising"));

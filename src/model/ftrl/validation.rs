@@ -186,10 +186,14 @@ impl Movement {
 
 /// What going on as in the last quarter of a pass would gain.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub(super) struct Gain {
     /// S over its standard error, √Σ (v ℓ′ Δ)².
+    #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))]
     pub(super) standard_errors: f64,
     /// The share of the loss that the best step along Δ would gain, S²/(2 Σ v ℓ″ Δ²) over Σ v ℓ.
+    #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))]
     pub(super) share: f64,
 }
 

@@ -1,5 +1,6 @@
 //! How sure the coefficients are: covariance, standard errors, tests, intervals.
 
+use std::borrow::Cow;
 use std::f64::consts::SQRT_2;
 use std::fmt;
 
@@ -7,7 +8,7 @@ use ndarray::{Array2, ArrayView2};
 use statrs::function::erf::{erfc, erfc_inv};
 
 use super::{Cholesky, FittedLogisticRegression, LogisticRegression, Objective, RowAt};
-use crate::core::{Dataset, Error, Fixed, Result, Run};
+use crate::core::{Dataset, Error, Fixed, Result, Run, ensure_finite, stored};
 use crate::exec::parallel::sum_block;
 use crate::loss::Loss;
 use crate::model::ShiftLogits;
@@ -20,6 +21,8 @@ use crate::numerics::log1p_exp;
 ///
 /// H = Σ hᵢ xᵢᵀxᵢ with hᵢ = wᵢ ∂²ℓ/∂z² is the Hessian at the minimum, gᵢ = wᵢ ∂ℓ/∂z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case", deny_unknown_fields))]
 #[non_exhaustive]
 pub enum Covariance {
     /// H⁻¹, the inverse Fisher information: right if the model is, and if a weight of 3 means that the
@@ -72,6 +75,8 @@ impl fmt::Display for Covariance {
 
 /// What a fit applied, and what the numbers of an [`Inference`] mean.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case", deny_unknown_fields))]
 #[non_exhaustive]
 pub enum Note {
     /// How the covariance was estimated.
@@ -83,10 +88,13 @@ pub enum Note {
     /// The classes were weighted to the population's rate, so that the log-likelihood is a pseudo-likelihood.
     Weighting {
         /// The population's rate.
+        #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))]
         rate: f64,
         /// The weight of an event.
+        #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))]
         event_weight: f64,
         /// The weight of every other row.
+        #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))]
         other_weight: f64,
     },
     /// The variance that the numbers of events and others add to the intercept's was subtracted.
@@ -102,10 +110,13 @@ pub enum Note {
     /// The intercept was taken to the population's rate.
     PriorCorrection {
         /// What was added to the intercept.
+        #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))]
         shift: f64,
         /// The rate of the rows.
+        #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))]
         sample_rate: f64,
         /// The population's rate.
+        #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))]
         rate: f64,
     },
     /// Predictions are averaged over the uncertainty of the coefficients.
@@ -180,7 +191,7 @@ pub(in crate::model) enum Weighting {
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inference {
-    pub(in crate::model) title: &'static str,
+    pub(in crate::model) title: Cow<'static, str>,
     pub(in crate::model) notes: Vec<Note>,
     pub(in crate::model) names: Vec<String>,
     pub(in crate::model) has_intercept: bool,
@@ -195,6 +206,8 @@ pub struct Inference {
 
 /// Intervals and tests by profile likelihood.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub(in crate::model) struct Profile {
     pub(in crate::model) level: f64,
     pub(in crate::model) intervals: Vec<[f64; 2]>,
@@ -604,7 +617,7 @@ impl FittedLogisticRegression {
         }
         let totals = data.totals();
         Ok(Inference {
-            title: "Logistic regression, maximum likelihood",
+            title: "Logistic regression, maximum likelihood".into(),
             notes,
             names,
             has_intercept,
@@ -638,3 +651,44 @@ fn subtract_between_classes(
         }
     }
 }
+
+stored!(Inference as "inference", |inference| {
+    title: Cow<'static, str> = inference.title,
+    notes: Vec<Note> = inference.notes,
+    names: Vec<String> = inference.names,
+    has_intercept: bool = inference.has_intercept,
+    estimates: Vec<f64> = inference.estimates,
+    covariance: Vec<f64> = inference.covariance.iter().copied().collect::<Vec<_>>(),
+    profile: Option<Profile> = inference.profile,
+    rows: usize = inference.rows,
+    positives: usize = inference.positives,
+    log_likelihood: f64 = inference.log_likelihood,
+    null_log_likelihood: f64 = inference.null_log_likelihood,
+} => {
+    let k = estimates.len();
+    let numbers = estimates.iter().chain(&covariance).copied();
+    let numbers: Vec<f64> = numbers.chain([log_likelihood, null_log_likelihood]).collect();
+    ensure_finite("inference", &numbers).and_then(|()| {
+        let lengths = profile.as_ref().map_or([k, k], |profile| {
+            [profile.intervals.len(), profile.p_values.len()]
+        });
+        if names.len() != k || lengths != [k, k] || k.checked_mul(k) != Some(covariance.len()) {
+            let expected = format!("one of each for the {k} estimates");
+            return Err(Error::invalid("inference", "names, covariances or intervals", expected));
+        }
+        let covariance = Array2::from_shape_fn((k, k), |(i, j)| covariance[i * k + j]);
+        Ok(Self {
+            title,
+            notes,
+            names,
+            has_intercept,
+            estimates,
+            covariance,
+            profile,
+            rows,
+            positives,
+            log_likelihood,
+            null_log_likelihood,
+        })
+    })
+});

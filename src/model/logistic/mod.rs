@@ -26,7 +26,7 @@ use trust_region::{GAP, Solution};
 
 use super::linear::{FitDetails, FittedLinear, LinearModel};
 use super::{Model, ShiftLogits, valid_not_negative};
-use crate::core::{Dataset, Error, Fixed, Result, Run, ensure_columns_fit};
+use crate::core::{Dataset, Error, Fixed, Result, Run, ensure_columns_fit, saved_as_part, stored};
 use crate::loss::Loss;
 
 /// Logistic regression: a logit that is linear in the features,
@@ -272,6 +272,8 @@ impl Model for LogisticRegression {
         }
         self.fit_ordinary(train, loss, run)
     }
+
+    saved_as_part!();
 }
 
 /// Coefficients of 0 and about the intercept that is best without features: the log-odds less the mean offset.
@@ -286,6 +288,8 @@ pub(super) fn without_features(data: &Dataset<'_>) -> LinearModel {
 
 /// Why the solver stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case", deny_unknown_fields))]
 #[non_exhaustive]
 pub enum StopReason {
     /// The objective is within its tolerance of the minimum.
@@ -302,6 +306,8 @@ pub enum StopReason {
 /// Whether collinear columns (a repeated one, one of zeros, a constant beside the intercept, more columns
 /// than rows) leave the coefficients open. The probabilities are the same for every choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case", deny_unknown_fields))]
 #[non_exhaustive]
 pub enum Collinearity {
     /// They do not: the columns have full rank, or λ > 0 chooses among the solutions.
@@ -315,11 +321,15 @@ pub enum Collinearity {
 
 /// How a fit went.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Diagnostics {
     /// The objective reached: weighted sum of losses and penalty.
+    #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))]
     pub objective: f64,
     /// Euclidean norm of its gradient; under an L1 penalty, of its shortest subgradient.
+    #[cfg_attr(feature = "serde", serde(with = "crate::saved::number"))]
     pub gradient_norm: f64,
     /// Iterations of the solver.
     pub iterations: usize,
@@ -397,6 +407,11 @@ impl FitDetails for LogisticFit {
     fn describe(&self, model: &LinearModel) -> String {
         format!("logistic regression, {} columns: {}", model.coefficients().len(), self.diagnostics)
     }
+
+    #[cfg(feature = "serde")]
+    fn saved(model: &FittedLinear<Self>) -> Option<crate::saved::Part<'_>> {
+        Some(crate::saved::Part::of(model))
+    }
 }
 
 impl ShiftLogits for FittedLogisticRegression {
@@ -404,3 +419,26 @@ impl ShiftLogits for FittedLogisticRegression {
         Self { linear: self.linear.shifted(shift), details: self.details.clone() }
     }
 }
+
+stored!(LogisticRegression as "logistic_regression", |model| {
+    l2: f64 = model.l2,
+    l1: f64 = model.l1,
+    intercept: bool = model.intercept,
+    max_iterations: usize = model.max_iterations,
+    start: Option<LinearModel> = model.start,
+} => Self::new()
+    .intercept(intercept)
+    .l2(l2)
+    .and_then(|model| model.l1(l1)?.max_iterations(max_iterations))
+    .map(|model| Self { start, ..model }));
+
+stored!(FittedLogisticRegression as "fitted_logistic_regression", |model| {
+    linear: LinearModel = model.linear,
+    has_intercept: bool = model.details.has_intercept,
+    l2: f64 = model.details.l2,
+    l1: f64 = model.details.l1,
+    diagnostics: Diagnostics = model.details.diagnostics,
+} => valid_not_negative("l2", l2).and_then(|l2| {
+    let l1 = valid_not_negative("l1", l1)?;
+    Ok(Self { linear, details: LogisticFit { has_intercept, l2, l1, diagnostics } })
+}));

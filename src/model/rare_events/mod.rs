@@ -17,7 +17,7 @@ use super::logistic::{
     quadratic_forms, without_features,
 };
 use super::{FitWarning, Model};
-use crate::core::{Dataset, Distortion, Error, FeaturesView, Result, Run};
+use crate::core::{Dataset, Distortion, Error, FeaturesView, Result, Run, saved_as_part, stored};
 use crate::loss::{LogLoss, Loss, WeightedLogLoss};
 use crate::numerics::{logit, sigmoid};
 use firth::{At, Firth};
@@ -86,6 +86,8 @@ pub struct RareEvents {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case", deny_unknown_fields))]
 enum Estimator {
     MaximumLikelihood,
     BiasCorrected,
@@ -94,6 +96,8 @@ enum Estimator {
 
 /// How the sample is taken back to a population of the rate τ.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case", deny_unknown_fields))]
 enum Population {
     PriorCorrection(f64),
     Weighting(f64),
@@ -298,6 +302,8 @@ impl Model for RareEvents {
             RareEventsFit { diagnostics, inference, bias, warning, averaged, is_prior_corrected };
         Ok(FittedLinear { linear, details })
     }
+
+    saved_as_part!();
 }
 
 impl RareEvents {
@@ -352,7 +358,7 @@ impl RareEvents {
 
         let fitted = LogisticRegression::new().l2(0.0)?.fit(train, loss, run)?;
         let mut inference = fitted.inference_with(train, loss, kind, Weighting::Frequency, run)?;
-        inference.title = "Logistic regression for rare events, maximum likelihood";
+        inference.title = "Logistic regression for rare events, maximum likelihood".into();
         inference.notes = weighting.iter().map(ClassWeighting::note).collect();
         inference.notes.push(Note::FrequencyCovariance(kind));
         if self.subtracts_counts() {
@@ -388,7 +394,7 @@ impl RareEvents {
         let best = firth.maximise(null.theta, &all, run)?;
 
         let mut inference = Inference {
-            title: "Logistic regression for rare events, Firth's penalised likelihood",
+            title: "Logistic regression for rare events, Firth's penalised likelihood".into(),
             notes: vec![
                 Note::PenalisedLikelihood,
                 Note::FrequencyCovariance(Covariance::Fisher),
@@ -592,6 +598,11 @@ impl FitDetails for RareEventsFit {
         self.is_prior_corrected
     }
 
+    #[cfg(feature = "serde")]
+    fn saved(model: &FittedLinear<Self>) -> Option<crate::saved::Part<'_>> {
+        Some(crate::saved::Part::of(model))
+    }
+
     fn adjust(&self, x: FeaturesView<'_>, logits: &mut [f64]) -> Result<()> {
         if !self.averaged {
             return Ok(());
@@ -625,3 +636,42 @@ impl fmt::Display for FittedRareEvents {
         self.inference().fmt(f)
     }
 }
+
+stored!(RareEvents as "rare_events", |model| {
+    estimator: Estimator = model.estimator,
+    population: Option<Population> = model.population,
+    covariance: Option<Covariance> = model.covariance,
+    corrected_probabilities: bool = model.corrected_probabilities,
+} => {
+    let model = Self { covariance, corrected_probabilities, ..Self::new() };
+    let model = match estimator {
+        Estimator::MaximumLikelihood => Ok(model.maximum_likelihood()),
+        Estimator::BiasCorrected => Ok(model.bias_correction()),
+        Estimator::Firth { profile } => model.firth_with_intervals(profile),
+    };
+    model.and_then(|model| match population {
+        None => Ok(model),
+        Some(Population::PriorCorrection(rate)) => model.prior_correction(rate),
+        Some(Population::Weighting(rate)) => model.weighting(rate),
+    })
+});
+
+stored!(FittedRareEvents as "fitted_rare_events", |model| {
+    linear: LinearModel = model.linear,
+    diagnostics: Diagnostics = model.details.diagnostics,
+    inference: Inference = model.details.inference,
+    bias: Option<Vec<f64>> = model.details.bias,
+    warning: Option<FitWarning> = model.details.warning,
+    averaged: bool = model.details.averaged,
+    is_prior_corrected: bool = model.details.is_prior_corrected,
+} => {
+    let coefficients = linear.coefficients().len() + 1;
+    if inference.estimates.len() == coefficients {
+        let details =
+            RareEventsFit { diagnostics, inference, bias, warning, averaged, is_prior_corrected };
+        Ok(Self { linear, details })
+    } else {
+        let expected = format!("{coefficients}, as many as coefficients and the intercept");
+        Err(Error::invalid("estimates", inference.estimates.len(), expected))
+    }
+});
