@@ -77,7 +77,7 @@ pub use crate::core::{
     Separation, Split,
 };
 pub use evaluation::{Evaluation, EvaluationReport};
-pub use pipeline::{CrossFit, DynPipeline, FittedPipeline, HoldOut, Pipeline};
+pub use pipeline::{CrossFit, DynFittedPipeline, DynPipeline, FittedPipeline, HoldOut, Pipeline};
 
 #[cfg(all(doctest, feature = "csv"))]
 #[doc = include_str!("../README.md")]

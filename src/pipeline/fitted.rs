@@ -31,6 +31,10 @@ pub struct FittedPipeline<P, K> {
     report: Report,
 }
 
+/// A fitted pipeline whose model and calibration were chosen while the program ran. A saved pipeline of any stages can
+/// be read as one.
+pub type DynFittedPipeline = FittedPipeline<Box<dyn Predict>, Box<dyn CalibrationMap>>;
+
 stored!(<P: Predict, K: CalibrationMap> FittedPipeline<P, K> as "fitted_pipeline", |this| {
     members: Vec<(PartOf<P>, Calibration<K>)> = this
         .members()

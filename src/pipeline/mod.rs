@@ -12,7 +12,7 @@ use std::fmt::Debug;
 use std::ops::ControlFlow;
 
 pub use cross_fit::{CrossFit, FoldReport};
-pub use fitted::FittedPipeline;
+pub use fitted::{DynFittedPipeline, FittedPipeline};
 use judged::{Drawn, Judged};
 pub use report::Report;
 pub use self_check::{Agreement, CheckedOn, LeftOut, SelfCheck};

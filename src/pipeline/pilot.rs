@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 #[cfg(feature = "serde")]
-use super::DynPipeline;
+use super::{DynFittedPipeline, DynPipeline};
 use super::{FittedPipeline, Pipeline};
 use crate::calibration::{CalibrationMap, Calibrator, PriorCorrection};
 use crate::core::{Dataset, Distortion, Result, Run};
@@ -105,16 +105,13 @@ impl FromPart for Pilot {
             Self::read_given(content)
         } else if kind == DynPipeline::KIND {
             erased_serde::deserialize::<DynPipeline>(content).map(Self::pipeline)
-        } else if kind == DynFitted::KIND {
-            erased_serde::deserialize::<DynFitted>(content).map(Self::fitted)
+        } else if kind == DynFittedPipeline::KIND {
+            erased_serde::deserialize::<DynFittedPipeline>(content).map(Self::fitted)
         } else {
             Err(erased_serde::Error::custom(format!("there is no pilot `{kind}`")))
         }
     }
 }
-
-#[cfg(feature = "serde")]
-type DynFitted = FittedPipeline<Box<dyn Predict>, Box<dyn CalibrationMap>>;
 
 impl<S: fmt::Debug, L: fmt::Debug, M: fmt::Debug, C: fmt::Debug> fmt::Debug
     for Trained<S, L, M, C>

@@ -8,18 +8,15 @@ use std::{env, fs};
 
 use imbalance::calibration::as_printed::LinearPriorScaling;
 use imbalance::calibration::{
-    BetaCalibration, BetaCdf, BoxCalibrator, CalibrationMap, Clip, HistogramBinning,
-    IsotonicRegression, QuadraticLogit, SplineCalibration, TemperatureScaling, Uncalibrated,
-    VennAbers,
+    BetaCalibration, BetaCdf, BoxCalibrator, Clip, HistogramBinning, IsotonicRegression,
+    QuadraticLogit, SplineCalibration, TemperatureScaling, Uncalibrated, VennAbers,
 };
 use imbalance::loss::{Derivatives, FocalLoss, LabelSmoothing, WeightedLogLoss};
 use imbalance::model::{BoxModel, FtrlProximal, RareEvents};
 use imbalance::prelude::*;
 use imbalance::saved::{Kind, Part, Saved};
-use imbalance::{FittedPipeline, SavedProblem};
+use imbalance::{DynFittedPipeline, SavedProblem};
 use serde::{Deserialize, Serialize};
-
-type Fitted = FittedPipeline<Box<dyn Predict>, Box<dyn CalibrationMap>>;
 
 fn log() -> Dataset<'static> {
     let clicks = SyntheticClicks::new(4_000, 0.05).unwrap().numeric(3).categorical(&[]);
@@ -55,7 +52,7 @@ fn calibrators() -> Vec<(&'static str, BoxCalibrator)> {
         ("linear", LinearPriorScaling::from_rates(0.05, 0.2).unwrap().boxed()),
         ("clip", Clip::new(0.01).unwrap().boxed()),
         ("platt", PlattScaling::new().boxed()),
-        ("platt on probabilities", PlattScaling::on_probabilities().boxed()),
+        ("platt on probabilities", PlattScaling::new().on_probabilities(true).boxed()),
         ("temperature", TemperatureScaling::new().bias_corrected(true).boxed()),
         ("beta", BetaCalibration::abm().boxed()),
         ("beta cdf", BetaCdf.boxed()),
@@ -79,7 +76,7 @@ fn losses() -> Vec<Box<dyn Loss>> {
 }
 
 /// Every model with every calibrator, and every loss with the first of both.
-fn fitted(data: &Dataset<'_>) -> Vec<(String, Fitted)> {
+fn fitted(data: &Dataset<'_>) -> Vec<(String, DynFittedPipeline)> {
     let sampler = RandomUnderSampler::negatives_per_positive(5.0).unwrap();
     let mut all = Vec::new();
     for (model_name, model) in models() {
@@ -116,7 +113,7 @@ fn a_process_that_only_loads() {
         if !file.exists() {
             break;
         }
-        let loaded = Fitted::load(&file).unwrap();
+        let loaded = DynFittedPipeline::load(&file).unwrap();
         let p = loaded.probabilities(data.features()).unwrap();
         let text: Vec<String> = bits(&p).iter().map(|bits| format!("{bits:x}")).collect();
         fs::write(file.with_extension("bits"), text.join("\n")).unwrap();
@@ -129,8 +126,8 @@ fn every_fitted_pipeline_gives_the_same_bits_in_another_process() {
     let all = fitted(&data);
     for (number, (name, fitted)) in all.iter().enumerate() {
         fitted.save(folder.path().join(format!("{number}.json"))).unwrap();
-        let json = Fitted::from_json(&fitted.to_json().unwrap()).unwrap();
-        let bytes = Fitted::from_bytes(&fitted.to_bytes().unwrap()).unwrap();
+        let json = DynFittedPipeline::from_json(&fitted.to_json().unwrap()).unwrap();
+        let bytes = DynFittedPipeline::from_bytes(&fitted.to_bytes().unwrap()).unwrap();
         for again in [json, bytes] {
             assert_eq!(again.report(), fitted.report(), "{name}");
             assert_eq!(again.to_string(), fitted.to_string(), "{name}");
@@ -158,7 +155,7 @@ fn static_and_boxed_pipelines_read_each_others_files() {
     let (own, boxed) = (pipeline.fit(&data).unwrap(), pipeline.clone().boxed().fit(&data).unwrap());
     assert_eq!(own.to_json().unwrap(), boxed.to_json().unwrap());
     let p = bits(&own.probabilities(data.features()).unwrap());
-    let read: Fitted = Saved::from_json(&own.to_json().unwrap()).unwrap();
+    let read = DynFittedPipeline::from_json(&own.to_json().unwrap()).unwrap();
     assert_eq!(bits(&read.probabilities(data.features()).unwrap()), p);
     let mut same = own.clone();
     assert_eq!(bits(&same.probabilities(data.features()).unwrap()), p);
@@ -188,8 +185,8 @@ fn a_loaded_pipeline_refuses_what_the_fitted_one_refused() {
     let data = log().with_distortion(imbalance::Distortion::PriorShift { log_odds: 1.0 });
     let fitted = Pipeline::new(LogisticRegression::new()).fit(&data).unwrap();
     assert!(!fitted.report().warnings.is_empty());
-    let loaded = Saved::from_json(&fitted.to_json().unwrap()).unwrap();
-    assert_eq!(fitted.report(), FittedPipeline::report(&loaded));
+    let loaded = DynFittedPipeline::from_json(&fitted.to_json().unwrap()).unwrap();
+    assert_eq!(loaded.report(), fitted.report());
     let wrong = imbalance::ndarray::array![[1.0, 2.0]];
     assert_eq!(
         loaded.probabilities(&wrong).unwrap_err().to_string(),
@@ -232,7 +229,7 @@ fn stages_of_ones_own_are_registered_or_refused() {
     // A fitted pipeline holds no loss, but the map of one.
     let data = log();
     let fitted = pipeline.fit(&data).unwrap();
-    assert!(Fitted::from_json(&fitted.to_json().unwrap()).is_ok());
+    assert!(DynFittedPipeline::from_json(&fitted.to_json().unwrap()).is_ok());
     let corrected = pipeline.calibrator(PriorCorrection::new().boxed()).fit(&data).unwrap();
     let refused = corrected.to_json().unwrap_err().to_string();
     assert!(refused.contains("fitted_pipeline cannot be saved"), "{refused}");
