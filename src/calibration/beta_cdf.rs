@@ -4,7 +4,6 @@
 
 use ndarray::Array2;
 
-use super::apply::finite;
 use super::apply::to_logits;
 use super::monotone_line::{ensure_finite, ensure_overlap};
 use super::report::{Parameter, Solution};
@@ -329,7 +328,7 @@ impl Sums {
 pub struct BetaCdfMap(Form);
 
 impl BetaCdfMap {
-    /// The map I_p(α, β) of the probability p.
+    /// The map `I_p(α, β)` of the probability p.
     ///
     /// ```
     /// use imbalance::calibration::{BetaCdfMap, Calibration};
@@ -509,7 +508,7 @@ stored!(BetaCdfMap as "beta_cdf", |map| {
     constant: Option<f64> = map.constant(),
 } => match constant {
     Some(logit) if alpha == 0.0 && beta == 0.0 => {
-        finite("constant", logit).map(|logit| Self(Form::Constant { logit }))
+        super::apply::finite("constant", logit).map(|logit| Self(Form::Constant { logit }))
     }
     _ => Self::new(alpha, beta),
 });

@@ -344,7 +344,11 @@ where
 #[cfg(feature = "serde")]
 mod kinds {
     use super::as_printed::LinearPriorScaling;
-    use super::*;
+    use super::{
+        BetaCalibration, BetaCdf, BoxCalibrator, Calibrator, Chain, Clip, HistogramBinning,
+        IsotonicRegression, PlattScaling, PriorCorrection, QuadraticLogit, SplineCalibration,
+        TemperatureScaling, Uncalibrated, VennAbers,
+    };
 
     crate::saved::stage!(Calibrator<Map: 'static>, BoxCalibrator, "calibrator", Calibrator::boxed, [
         Uncalibrated,
@@ -368,7 +372,10 @@ mod kinds {
 #[cfg(feature = "serde")]
 mod map_kinds {
     use super::as_printed::LinearPriorMap;
-    use super::*;
+    use super::{
+        BetaCdfMap, BetaMap, CalibrationMap, ChainMap, ClipMap, HistogramMap, IsotonicMap,
+        PlattMap, PriorMap, QuadraticMap, SplineMap, TemperatureMap, Uncalibrated, VennAbersMap,
+    };
 
     type BoxMap = Box<dyn CalibrationMap>;
 

@@ -16,8 +16,8 @@ use sprs::CsMat;
 use super::row_sums::sum_rows;
 use super::{FittedLogisticRegression, LogisticRegression, Model, Predict};
 use crate::core::{
-    Cut, Dataset, Error, Features, FeaturesView, Progress, Result, Run, ensure_finite, same_length,
-    saved_as_part, stored,
+    Cut, Dataset, Error, Features, FeaturesView, Progress, Result, Run, same_length, saved_as_part,
+    stored,
 };
 use crate::exec::parallel::{self, BLOCK};
 use crate::loss::{Derivatives, Loss};
@@ -885,7 +885,7 @@ stored!(FittedBoostedTrees as "fitted_boosted_trees", |model| {
     columns: usize = model.columns,
     base: f64 = model.base,
     trees: Vec<Vec<StoredNode>> = model.trees.iter().map(Tree::stored).collect::<Vec<_>>(),
-} => ensure_finite("base", &[base]).and_then(|()| {
+} => crate::core::ensure_finite("base", &[base]).and_then(|()| {
     let trees = trees.iter().map(|tree| Tree::restored(tree, columns));
     Ok(Self { columns, base, trees: trees.collect::<Result<Vec<_>>>()? })
 }));

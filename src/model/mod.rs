@@ -199,7 +199,9 @@ fn valid_not_negative(argument: &'static str, value: f64) -> Result<f64> {
 /// The models that files know.
 #[cfg(feature = "serde")]
 mod kinds {
-    use super::*;
+    #[cfg(feature = "gbdt")]
+    use super::{BoostedLeaves, BoostedTrees};
+    use super::{BoxModel, FtrlProximal, LogisticRegression, Model, RareEvents};
 
     crate::saved::stage!(Model<Fitted: 'static>, BoxModel, "model", Model::boxed, [
         LogisticRegression,
@@ -215,7 +217,11 @@ mod kinds {
 /// The fitted models that files know.
 #[cfg(feature = "serde")]
 mod fitted_kinds {
-    use super::*;
+    #[cfg(feature = "gbdt")]
+    use super::{FittedBoostedLeaves, FittedBoostedTrees};
+    use super::{
+        FittedFtrl, FittedLogisticRegression, FittedRareEvents, GivenLogits, LinearModel, Predict,
+    };
 
     type BoxPredict = Box<dyn Predict>;
 

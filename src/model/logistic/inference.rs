@@ -8,7 +8,7 @@ use ndarray::{Array2, ArrayView2};
 use statrs::function::erf::{erfc, erfc_inv};
 
 use super::{Cholesky, FittedLogisticRegression, LogisticRegression, Objective, RowAt};
-use crate::core::{Dataset, Error, Fixed, Result, Run, ensure_finite, stored};
+use crate::core::{Dataset, Error, Fixed, Result, Run, stored};
 use crate::exec::parallel::sum_block;
 use crate::loss::Loss;
 use crate::model::ShiftLogits;
@@ -668,7 +668,7 @@ stored!(Inference as "inference", |inference| {
     let k = estimates.len();
     let numbers = estimates.iter().chain(&covariance).copied();
     let numbers: Vec<f64> = numbers.chain([log_likelihood, null_log_likelihood]).collect();
-    ensure_finite("inference", &numbers).and_then(|()| {
+    crate::core::ensure_finite("inference", &numbers).and_then(|()| {
         let lengths = profile.as_ref().map_or([k, k], |profile| {
             [profile.intervals.len(), profile.p_values.len()]
         });
