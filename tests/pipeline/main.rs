@@ -8,3 +8,4 @@ mod self_check;
 mod stages;
 #[path = "../../examples/combinations/mod.rs"]
 mod table;
+mod untrusted;

@@ -326,6 +326,14 @@ pub struct FtrlState {
     validation: Curve,
 }
 
+impl FtrlState {
+    /// Number of columns of the rows it learns from.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.coordinates.len()
+    }
+}
+
 /// An [`FtrlProximal`] that learns from a stream.
 #[derive(Debug, Clone)]
 pub struct FtrlLearner {
