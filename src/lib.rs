@@ -77,7 +77,9 @@ pub use crate::core::{
     Separation, Split,
 };
 pub use evaluation::{Evaluation, EvaluationReport};
-pub use pipeline::{CrossFit, DynFittedPipeline, DynPipeline, FittedPipeline, HoldOut, Pipeline};
+pub use pipeline::{
+    CrossFit, DynFittedPipeline, DynPipeline, FittedPipeline, HoldOut, Pipeline, Scorer,
+};
 
 #[cfg(all(doctest, feature = "csv"))]
 #[doc = include_str!("../README.md")]

@@ -1,6 +1,6 @@
 //! Files, tables, encoders and saved states.
 
-use imbalance::data::{CsvReader, EncodedRow, Encoder, LibSvmReader, Table, TimeFormat};
+use imbalance::data::{CsvReader, EncodedRow, Encoder, LibSvmReader, Table, TimeFormat, Value};
 use imbalance::loss::LogLoss;
 use imbalance::model::{FtrlLearner, FtrlProximal, FtrlState, Predict};
 use imbalance::{Dataset, Precision, Result};
@@ -213,9 +213,10 @@ fn tables(tally: &mut Tally) {
                 || {
                     let encoder = Encoder::hashing(3)?.fit(&table()?)?;
                     let names: Vec<String> = encoder.numeric_names().map(Into::into).collect();
-                    let numbers: Vec<_> = names.iter().map(|name| (name.as_str(), x)).collect();
+                    let numbers = names.iter().map(|name| (name.as_str(), Value::from(x)));
+                    let record: Vec<_> = numbers.chain([("c", "none".into())]).collect();
                     let mut buffer = EncodedRow::default();
-                    let row = encoder.encode_row(&numbers, &[("c", "none")], &mut buffer)?;
+                    let row = encoder.encode_record(&record, &mut buffer)?;
                     Ok(row.entries().collect::<Vec<_>>())
                 },
             );

@@ -189,28 +189,12 @@ impl<C> Columns<C> {
         Self { kind, columns: columns.into_iter().collect() }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.columns.len()
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.columns.is_empty()
-    }
-
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &C)> + Clone {
         self.columns.iter().map(|(name, column)| (name.as_str(), column))
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> + Clone {
         self.iter().map(|(name, _)| name)
-    }
-
-    pub(crate) fn columns(&self) -> impl Iterator<Item = &C> + Clone {
-        self.iter().map(|(_, column)| column)
-    }
-
-    pub(crate) fn columns_mut(&mut self) -> impl Iterator<Item = &mut C> {
-        self.columns.iter_mut().map(|(_, column)| column)
     }
 
     /// Adds a column of `entries` entries, which needs one for each of the `rows` rows of `reference`.

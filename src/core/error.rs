@@ -164,7 +164,7 @@ pub enum Error {
     },
 
     /// An attribute column holds texts where numbers are needed, or numbers where texts are needed.
-    #[error("the attribute column `{column}` holds {found}, but {expected} are needed here")]
+    #[error("the column `{column}` holds {found}, but {expected} are needed here")]
     ColumnKind {
         /// The column.
         column: String,

@@ -10,6 +10,8 @@ use super::{Features, FeaturesView, Matrix, Row};
 
 /// How precisely features are stored. All arithmetic is done in `f64`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Precision {
     /// `f32`: half the memory, 7 decimal digits.
     F32,

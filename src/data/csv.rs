@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Table;
 use super::records::{Layout, Observe, Records, read_file, shorten, utf8};
-use super::table::{column_seed, value_hash};
+use super::texts::TextsBuilder;
 use super::time::{TimeFormat, Times};
 use crate::core::{Attribute, CategoriesBuilder, Error, Result, Run, ensure_new_name};
 
@@ -466,7 +466,7 @@ enum Cells {
     Weights(Vec<f64>),
     Offsets(Vec<f64>),
     Numeric(Vec<f64>),
-    Categorical { seed: u64, hashes: Vec<u64> },
+    Categorical(TextsBuilder),
     Numbers(Vec<f64>),
     Texts(CategoriesBuilder),
     Times(Times),
@@ -479,7 +479,7 @@ impl Cells {
             Role::Weight => Self::Weights(Vec::new()),
             Role::Offset => Self::Offsets(Vec::new()),
             Role::Numeric => Self::Numeric(Vec::new()),
-            Role::Categorical => Self::Categorical { seed: column_seed(name), hashes: Vec::new() },
+            Role::Categorical => Self::Categorical(TextsBuilder::new(name)),
             Role::Numbers => Self::Numbers(Vec::new()),
             Role::Texts => Self::Texts(CategoriesBuilder::default()),
             Role::Time => {
@@ -500,7 +500,7 @@ impl Cells {
             Self::Numeric(numbers) | Self::Numbers(numbers) => {
                 numbers.push(reader.parse_number(cell)?);
             }
-            Self::Categorical { seed, hashes } => hashes.push(value_hash(*seed, cell)),
+            Self::Categorical(texts) => texts.push(cell),
             Self::Texts(texts) => texts.push(utf8(cell)?),
             Self::Times(times) => match cell.trim_ascii() {
                 cell if reader.is_missing(cell) => times.push_missing(),
@@ -528,7 +528,7 @@ fn assemble(mut columns: Vec<Column<'_>>, rows: usize, records: &Records<'_>) ->
                 }),
                 Cells::Offsets(offsets) => table.with_offsets(offsets),
                 Cells::Numeric(numbers) => table.with_numeric(name, numbers),
-                Cells::Categorical { hashes, .. } => table.with_hashes(name.into(), hashes),
+                Cells::Categorical(texts) => table.with_texts(name.into(), texts.finish()),
                 Cells::Numbers(values) => table.with_attribute(name, Attribute::numbers(values)),
                 Cells::Times(times) => {
                     let times = times.finish().map_err(|problem| {

@@ -9,12 +9,16 @@ mod libsvm;
 mod records;
 mod synthetic;
 mod table;
+mod texts;
 #[cfg(feature = "csv")]
 mod time;
 
 #[cfg(feature = "csv")]
 pub use self::csv::CsvReader;
-pub use encoder::{EncodedRow, Encoder, FittedEncoder};
+pub use encoder::{
+    Bins, DatePart, DateParts, EncodedRow, Encoder, Encoding, FittedEncoder, LevelOrder,
+    NumberForm, OneHot, Ordinal, TargetEncoding, Value,
+};
 #[cfg(feature = "csv")]
 pub use libsvm::LibSvmReader;
 pub use synthetic::{SyntheticClicks, SyntheticLog};

@@ -4,6 +4,7 @@ use std::fmt;
 
 use twox_hash::XxHash64;
 
+use super::texts::{Texts, TextsBuilder};
 use crate::core::{
     Attribute, ClassTotals, Columns, Cut, Error, IntoColumn, Result, Rows, Seed, Selection, Split,
     fits_memory,
@@ -17,7 +18,8 @@ use crate::core::{
 ///
 /// A categorical value is stored as its hash h(value; s) with s = h(column name; 0), where h(·; seed) is
 /// XXH64 of the UTF-8 bytes. Because of the seed, equal values of different columns have different hashes.
-/// The empty text is a value like any other, so a missing category is a category of its own.
+/// The empty text is a value like any other, so a missing category is a category of its own. The values themselves are
+/// kept beside the hashes, for names, in columns of up to 100,000 different ones.
 ///
 /// `CsvReader` (feature `csv`) reads tables from files; in memory they are built like this:
 ///
@@ -39,8 +41,7 @@ use crate::core::{
 pub struct Table {
     pub(super) rows: Rows<'static>,
     pub(super) numeric: Columns<Vec<f64>>,
-    /// The hashes of categorical values.
-    pub(super) categorical: Columns<Vec<u64>>,
+    pub(super) categorical: Columns<Texts>,
 }
 
 impl Table {
@@ -95,14 +96,14 @@ impl Table {
         values: impl IntoIterator<Item = S>,
     ) -> Result<Self> {
         let name = name.into();
-        let seed = column_seed(&name);
-        let hashes = values.into_iter().map(|value| value_hash(seed, value.as_ref().as_bytes()));
-        self.with_hashes(name, hashes.collect())
+        let mut texts = TextsBuilder::new(&name);
+        values.into_iter().for_each(|value| texts.push(value.as_ref().as_bytes()));
+        self.with_texts(name, texts.finish())
     }
 
-    pub(crate) fn with_hashes(mut self, name: String, hashes: Vec<u64>) -> Result<Self> {
-        let entries = hashes.len();
-        self.categorical.push(name, (hashes, entries), ("the table", self.rows.len()))?;
+    pub(super) fn with_texts(mut self, name: String, texts: Texts) -> Result<Self> {
+        let entries = texts.hashes.len();
+        self.categorical.push(name, (texts, entries), ("the table", self.rows.len()))?;
         Ok(self)
     }
 
@@ -271,7 +272,10 @@ impl Table {
         Ok(Self {
             rows: self.rows.select(&rows).into_owned(),
             numeric: self.numeric.map(|values| rows.column(values).into_owned()),
-            categorical: self.categorical.map(|hashes| rows.column(hashes).into_owned()),
+            categorical: self.categorical.map(|texts| Texts {
+                hashes: rows.column(&texts.hashes).into_owned(),
+                names: texts.names.clone(),
+            }),
         })
     }
 

@@ -106,6 +106,20 @@ impl<P, K: CalibrationMap> FittedPipeline<P, K> {
         self.report.add_check(check);
     }
 
+    /// This pipeline with the types of its model and its calibration erased.
+    pub fn boxed(self) -> DynFittedPipeline
+    where
+        P: Predict + 'static,
+        K: 'static,
+    {
+        let boxed = |(model, calibration): (P, Calibration<K>)| {
+            (Box::new(model) as Box<dyn Predict>, calibration.boxed())
+        };
+        let (model, calibration) = boxed((self.model, self.calibration));
+        let others = self.others.into_iter().map(boxed).collect();
+        FittedPipeline { model, calibration, others, report: self.report }
+    }
+
     /// Each model with its calibration: one pair, unless an ensemble was asked for.
     pub fn members(&self) -> impl Iterator<Item = (&P, &Calibration<K>)> {
         let others = self.others.iter().map(|(model, calibration)| (model, calibration));

@@ -5,6 +5,7 @@ mod fitted;
 mod judged;
 mod pilot;
 mod report;
+mod scorer;
 mod self_check;
 mod warning;
 
@@ -15,6 +16,7 @@ pub use cross_fit::{CrossFit, FoldReport};
 pub use fitted::{DynFittedPipeline, FittedPipeline};
 use judged::{Drawn, Judged};
 pub use report::Report;
+pub use scorer::Scorer;
 pub use self_check::{Agreement, CheckedOn, LeftOut, SelfCheck};
 pub use warning::Warning;
 

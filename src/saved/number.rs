@@ -142,3 +142,13 @@ pub(crate) mod list {
         Ok(Vec::<Number>::deserialize(from)?.into_iter().map(|number| number.0).collect())
     }
 }
+
+/// Reads a number that is finite and positive.
+pub(crate) fn positive<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    let number = finite(from)?;
+    if number > 0.0 {
+        Ok(number)
+    } else {
+        Err(D::Error::custom(format!("{number} stands where a positive number is needed")))
+    }
+}

@@ -365,10 +365,7 @@ fn attributes_are_validated_and_looked_up_by_name() {
 
     let error = data.numbers("device").unwrap_err();
     assert!(matches!(error, Error::ColumnKind { found: "texts", expected: "numbers", .. }));
-    assert_eq!(
-        error.to_string(),
-        "the attribute column `device` holds texts, but numbers are needed here"
-    );
+    assert_eq!(error.to_string(), "the column `device` holds texts, but numbers are needed here");
     let error = data.categories("day").unwrap_err();
     assert!(matches!(error, Error::ColumnKind { found: "numbers", expected: "texts", .. }));
 }

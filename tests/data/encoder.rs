@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use imbalance::data::{EncodedRow, Encoder, FittedEncoder, Table};
+use imbalance::data::{EncodedRow, Encoder, FittedEncoder, Table, Value};
 use imbalance::{Attribute, Error, FeaturesView, Result, Row, Split};
 use proptest::prelude::*;
 
@@ -178,26 +178,37 @@ fn what_cannot_be_encoded_is_refused() {
     ));
 
     let mut buffer = EncodedRow::default();
-    let mut message = |numbers: &[(&str, f64)], categories: &[(&str, &str)]| {
-        encoder.encode_row(numbers, categories, &mut buffer).unwrap_err().to_string()
+    let mut message = |record: &[(&str, Value<'_>)]| {
+        encoder.encode_record(record, &mut buffer).unwrap_err().to_string()
     };
     assert_eq!(
-        message(&[("x", 1.0), ("x", 2.0)], &[("c", "a")]),
-        "`numbers` is a row with more than one value of `x`, but it must be with one value of each of the \
-         columns x"
+        message(&[("x", 1.0.into()), ("x", 2.0.into()), ("c", "a".into())]),
+        "`record` is a record with more than one value of `x`, but it must be with one value of each of the \
+         columns x, c"
     );
     assert_eq!(
-        message(&[("x", 1.0)], &[]),
-        "`categories` is a row without `c`, but it must be with one value of each of the columns c"
+        message(&[("x", 1.0.into())]),
+        "`record` is a record without `c`, but it must be with one value of each of the columns x, c"
     );
     assert_eq!(
-        message(&[("x", 1.0)], &[("d", "a")]),
-        "there is no fitted categorical column `d`; there are: c"
+        message(&[("x", 1.0.into()), ("d", "a".into())]),
+        "there is no fitted column `d`; there are: x, c"
     );
     assert_eq!(
-        message(&[("x", f64::INFINITY)], &[("c", "a")]),
-        "the encoded row holds inf at row 0, column 0: finite numbers are needed; fill in what is missing, as \
-         `data::Encoder` does, or leave the row out"
+        message(&[("x", 1.0.into()), ("c", "a".into()), ("d", "a".into())]),
+        "there is no fitted column `d`; there are: x, c"
+    );
+    assert_eq!(
+        message(&[("x", f64::INFINITY.into()), ("c", "a".into())]),
+        "the column `x` of the record holds inf at row 0: finite numbers are needed; replace it, or drop the row"
+    );
+    assert_eq!(
+        message(&[("x", "a".into()), ("c", "a".into())]),
+        "the column `x` holds a text, but numbers are needed here"
+    );
+    assert_eq!(
+        message(&[("x", 1.0.into()), ("c", 2.into())]),
+        "the column `c` holds a number, but texts are needed here"
     );
 }
 
@@ -286,14 +297,14 @@ proptest! {
             // By name, in any order.
             let names: Vec<String> = (0..numbers.len()).map(|i| format!("n{i}")).collect();
             let labels: Vec<String> = (0..texts.len()).map(|i| format!("c{i}")).collect();
-            let mut numbers: Vec<_> = names.iter().map(String::as_str).zip(numbers).collect();
-            let mut texts: Vec<_> = labels.iter().map(String::as_str).zip(texts).collect();
+            let numbers = names.iter().map(String::as_str).zip(numbers.into_iter().map(Value::from));
+            let texts = labels.iter().map(String::as_str).zip(texts.into_iter().map(Value::from));
+            let mut record: Vec<(&str, Value<'_>)> = numbers.chain(texts).collect();
             if row % 2 == 1 {
-                numbers.reverse();
-                let half = texts.len() / 2;
-                texts.rotate_left(half);
+                let half = record.len() / 2;
+                record.rotate_left(half);
             }
-            let served = encoder.encode_row(&numbers, &texts, &mut buffer).unwrap();
+            let served = encoder.encode_record(&record, &mut buffer).unwrap();
             let stored = if is_sparse { encoded[row].len() } else { data.columns() };
             prop_assert_eq!((served.columns(), served.entries().count()), (data.columns(), stored));
             prop_assert_eq!(&row_entries(served), &encoded[row]);
@@ -329,11 +340,10 @@ fn dropped_columns_are_dropped_everywhere() {
         let mut buffer = EncodedRow::default();
         let categorical = all.categorical_names().count() > 0;
         for (row, text) in texts.into_iter().enumerate() {
-            let numbers =
-                [("x", train.numeric("x").unwrap()[row]), ("y", train.numeric("y").unwrap()[row])];
-            let text = [("c", text)];
-            let text = if categorical { &text[..] } else { &[] };
-            let served = few.encode_row(&numbers, text, &mut buffer).unwrap();
+            let number = |name: &str| Value::from(train.numeric(name).unwrap()[row]);
+            let record = [("x", number("x")), ("y", number("y")), ("c", text.into())];
+            let record = if categorical { &record[..] } else { &record[..2] };
+            let served = few.encode_record(record, &mut buffer).unwrap();
             assert_eq!(served.columns(), few.columns());
             assert_eq!(served.to_vec(), encoded.features().row(row).to_vec());
         }

@@ -5,5 +5,6 @@ mod common;
 mod csv;
 mod dataset;
 mod encoder;
+mod encodings;
 mod synthetic;
 mod table;

@@ -502,11 +502,11 @@ fn bad_rules_are_refused() {
     );
     assert_eq!(
         message(Rule::number("device").at_most(7.0)),
-        "the attribute column `device` holds texts, but numbers are needed here"
+        "the column `device` holds texts, but numbers are needed here"
     );
     assert_eq!(
         message(Rule::text("impressions").is("5")),
-        "the attribute column `impressions` holds numbers, but texts are needed here"
+        "the column `impressions` holds numbers, but texts are needed here"
     );
     let custom = Rule::custom("typo", |row| Ok(row.number("impresions")? > 8.0));
     assert!(message(custom).starts_with("there is no attribute column `impresions`"));

@@ -1,0 +1,77 @@
+//! A categorical column: the hashes of its values, and the values by hash.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+use super::table::{column_seed, value_hash};
+
+/// A column with more different values than this keeps none of them, only their hashes.
+pub(super) const NAMED_VALUES: usize = 100_000;
+
+/// The hashes of a column's values, and the values by hash.
+#[derive(Debug, Clone)]
+pub(crate) struct Texts {
+    pub(super) hashes: Vec<u64>,
+    /// None where there are too many.
+    pub(super) names: Option<Arc<Names>>,
+}
+
+pub(crate) type Names = HashMap<u64, Box<str>, BuildHasherDefault<Same>>;
+
+/// Keys are hashes already.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Same(u64);
+
+impl Hasher for Same {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {}
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+/// A column in the making.
+#[derive(Debug)]
+pub(super) struct TextsBuilder {
+    seed: u64,
+    hashes: Vec<u64>,
+    names: Option<Names>,
+}
+
+impl TextsBuilder {
+    pub(super) fn new(column: &str) -> Self {
+        Self { seed: column_seed(column), hashes: Vec::new(), names: Some(Names::default()) }
+    }
+
+    /// Adds the value of the next row. Bytes that are no UTF-8 have a name in which they are replaced.
+    pub(super) fn push(&mut self, value: &[u8]) {
+        let hash = value_hash(self.seed, value);
+        self.hashes.push(hash);
+        let Some(names) = &mut self.names else { return };
+        if names.contains_key(&hash) {
+            return;
+        }
+        if names.len() == NAMED_VALUES {
+            self.names = None;
+        } else {
+            names.insert(hash, String::from_utf8_lossy(value).into());
+        }
+    }
+
+    pub(super) fn finish(self) -> Texts {
+        Texts { hashes: self.hashes, names: self.names.map(Arc::new) }
+    }
+}
+
+impl Texts {
+    /// The value of a hash; where it is not known, the hash itself.
+    pub(super) fn name(&self, hash: u64) -> String {
+        let known = self.names.as_ref().and_then(|names| names.get(&hash));
+        known.map_or_else(|| format!("#{hash:016x}"), ToString::to_string)
+    }
+}

@@ -1,0 +1,178 @@
+//! From a named record to a probability.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use super::{DynFittedPipeline, FittedPipeline};
+use crate::calibration::CalibrationMap;
+use crate::core::{Result, Row, stored};
+use crate::data::{EncodedRow, FittedEncoder, Table, Value};
+use crate::model::Predict;
+
+/// An encoder and the pipeline that was trained on what it encodes: one value, and with the feature `serde` one file,
+/// from a named record to a probability.
+///
+/// ```
+/// use imbalance::Scorer;
+/// use imbalance::prelude::*;
+///
+/// let train = Table::new((0..300).map(|i| i % 9 == 0).collect::<Vec<_>>())?
+///     .with_numeric("price", (0..300).map(|i| f64::from(i % 7)).collect::<Vec<_>>())?
+///     .with_categorical("country", (0..300).map(|i| if i % 3 == 0 { "FR" } else { "DE" }))?;
+/// let encoder = Encoder::hashing(8)?.fit(&train)?;
+/// let fitted = Pipeline::new(LogisticRegression::new()).fit(&encoder.encode(&train)?)?;
+///
+/// let scorer = Scorer::new(encoder, fitted)?;
+/// let p = scorer.probability(&[("country", "FR".into()), ("price", 3.5.into())])?;
+/// assert!(p > 0.2);
+/// // A column that is missing is an error that names it.
+/// let error = scorer.probability(&[("country", "FR".into())]).unwrap_err();
+/// assert!(error.to_string().contains("price"));
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Scorer {
+    encoder: FittedEncoder,
+    pipeline: DynFittedPipeline,
+}
+
+thread_local! {
+    /// Reused from record to record, so that the steady state allocates nothing.
+    static BUFFER: RefCell<EncodedRow> = RefCell::default();
+}
+
+impl Scorer {
+    /// This encoder, then this pipeline.
+    ///
+    /// # Errors
+    /// [`Error::ColumnMismatch`](crate::Error::ColumnMismatch) for a pipeline that was trained on other columns than
+    /// the encoder makes.
+    pub fn new<P, K>(encoder: FittedEncoder, pipeline: FittedPipeline<P, K>) -> Result<Self>
+    where
+        P: Predict + 'static,
+        K: CalibrationMap + 'static,
+    {
+        Self::of(encoder, pipeline.boxed())
+    }
+
+    fn of(encoder: FittedEncoder, pipeline: DynFittedPipeline) -> Result<Self> {
+        for (model, _) in pipeline.members() {
+            model.logit(Row::sparse::<f64>(encoder.columns(), &[], &[])?)?;
+        }
+        Ok(Self { encoder, pipeline })
+    }
+
+    /// The encoder.
+    #[must_use]
+    pub fn encoder(&self) -> &FittedEncoder {
+        &self.encoder
+    }
+
+    /// The pipeline, with its report.
+    #[must_use]
+    pub fn pipeline(&self) -> &DynFittedPipeline {
+        &self.pipeline
+    }
+
+    /// The probability of a record, given as values by column name, in any order; in the order of
+    /// [`FittedEncoder::record_names`] columns are found at once. After the first record of a thread nothing is
+    /// allocated.
+    ///
+    /// A level that was not seen in training is encoded as the [encoder](crate::data::Encoder) says.
+    ///
+    /// # Errors
+    /// As for [`FittedEncoder::encode_record`] and [`FittedPipeline::probability`].
+    pub fn probability(&self, record: &[(&str, Value<'_>)]) -> Result<f64> {
+        BUFFER.with_borrow_mut(|buffer| {
+            self.pipeline.probability(self.encoder.encode_record(record, buffer)?)
+        })
+    }
+
+    /// The probability of each row of a table, which needs the columns of the training table.
+    ///
+    /// # Errors
+    /// As for [`FittedEncoder::features`] and [`FittedPipeline::probabilities`].
+    pub fn probabilities(&self, table: &Table) -> Result<Vec<f64>> {
+        self.pipeline.probabilities(&self.encoder.features(table)?)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl Scorer {
+    /// The probability of a record that `serde` can write: a structure, or a map from names to numbers, texts,
+    /// booleans and nothing, which is missing.
+    ///
+    /// ```
+    /// # use imbalance::Scorer;
+    /// # use imbalance::prelude::*;
+    /// #[derive(serde::Serialize)]
+    /// struct Visit {
+    ///     country: &'static str,
+    /// }
+    /// # let train = Table::new(vec![true, false, false, true])?
+    /// #     .with_categorical("country", ["FR", "DE", "FR", "DE"])?;
+    /// # let encoder = Encoder::hashing(8)?.fit(&train)?;
+    /// # let fitted = Pipeline::new(LogisticRegression::new()).fit(&encoder.encode(&train)?)?;
+    /// # let scorer = Scorer::new(encoder, fitted)?;
+    /// let p = scorer.probability_of(&Visit { country: "FR" })?;
+    /// assert_eq!(p, scorer.probability(&[("country", "FR".into())])?);
+    /// assert_eq!(p, scorer.probability_of_json(r#"{"country": "FR"}"#)?);
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`probability`](Self::probability), and [`Error::InvalidArgument`](crate::Error::InvalidArgument) for
+    /// what is no record, or has records inside.
+    pub fn probability_of<T: serde::Serialize + ?Sized>(&self, record: &T) -> Result<f64> {
+        match serde_json::to_value(record) {
+            Ok(record) => self.probability_of_value(&record),
+            Err(error) => Err(no_record(&error)),
+        }
+    }
+
+    /// The probability of a record that is a JSON object.
+    ///
+    /// # Errors
+    /// As for [`probability_of`](Self::probability_of).
+    pub fn probability_of_json(&self, record: &str) -> Result<f64> {
+        match serde_json::from_str(record) {
+            Ok(record) => self.probability_of_value(&record),
+            Err(error) => Err(no_record(&error)),
+        }
+    }
+
+    fn probability_of_value(&self, record: &serde_json::Value) -> Result<f64> {
+        let Some(record) = record.as_object() else { return Err(no_record(record)) };
+        let values = record.iter().map(|(name, value)| {
+            use serde_json::Value as Json;
+            let value = match value {
+                Json::Null => Value::Missing,
+                Json::Bool(is) => (*is).into(),
+                Json::Number(number) => Value::Number(number.as_f64().unwrap_or(f64::NAN)),
+                Json::String(text) => Value::Text(text),
+                Json::Array(_) | Json::Object(_) => {
+                    return Err(no_record(&format!("{name}: {value}")));
+                }
+            };
+            Ok((name.as_str(), value))
+        });
+        self.probability(&values.collect::<Result<Vec<_>>>()?)
+    }
+}
+
+#[cfg(feature = "serde")]
+fn no_record(found: &impl fmt::Display) -> crate::Error {
+    crate::Error::invalid("record", found, "values by name: numbers, texts, booleans or null")
+}
+
+impl fmt::Display for Scorer {
+    /// The encoder in a line, then the pipeline's report.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<12} {}\n{}", "encoder", self.encoder, self.pipeline)
+    }
+}
+
+stored!(Scorer as "scorer", |scorer| {
+    encoder: FittedEncoder = scorer.encoder,
+    pipeline: DynFittedPipeline = scorer.pipeline,
+} => Self::of(encoder, pipeline));

@@ -1,0 +1,369 @@
+//! The encodings of columns: agreement with scikit-learn, names, levels that training did not see, and no leaks.
+
+use imbalance::data::{
+    Bins, DatePart, DateParts, EncodedRow, Encoder, Encoding, FittedEncoder, LevelOrder,
+    NumberForm, OneHot, Ordinal, Table, TargetEncoding, Value,
+};
+use imbalance::metrics::roc_auc;
+use imbalance::saved::Saved;
+use imbalance::{Attribute, Cut, Dataset, Error, Seed};
+use serde_json::Value as Json;
+
+fn fixture() -> Json {
+    serde_json::from_str(include_str!("../fixtures/encodings.json")).unwrap()
+}
+
+fn texts(json: &Json) -> Vec<String> {
+    json.as_array().unwrap().iter().map(|text| text.as_str().unwrap().into()).collect()
+}
+
+fn numbers(json: &Json) -> Vec<f64> {
+    json.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+}
+
+fn reference() -> (Json, Table) {
+    let json = fixture();
+    let labels: Vec<bool> =
+        json["labels"].as_array().unwrap().iter().map(|y| y.as_bool().unwrap()).collect();
+    let table = Table::new(labels)
+        .unwrap()
+        .with_categorical("c", texts(&json["texts"]))
+        .unwrap()
+        .with_numeric("x", numbers(&json["numbers"]))
+        .unwrap();
+    (json, table)
+}
+
+fn dense(data: &Dataset<'_>) -> Vec<Vec<f64>> {
+    data.features().rows().map(|row| row.to_vec()).collect()
+}
+
+#[test]
+fn levels_are_those_of_scikit_learn() {
+    let (json, table) = reference();
+    let encoder = Encoder::only().column("c", OneHot::new().min_count(20)).fit(&table).unwrap();
+    let names = texts(&json["frequent"]).into_iter().map(|level| format!("c={level}"));
+    assert!(encoder.column_names().eq(names.chain(["c other".into()])));
+    let rows: Vec<Vec<f64>> = json["one_hot"].as_array().unwrap().iter().map(numbers).collect();
+    assert_eq!(dense(&encoder.encode(&table).unwrap()), rows);
+
+    let encoder = Encoder::only().column("c", Ordinal::new()).fit(&table).unwrap();
+    let codes: Vec<f64> = dense(&encoder.encode(&table).unwrap()).concat();
+    assert_eq!(codes, numbers(&json["ordinal"]));
+
+    let levels = texts(&json["categories"]);
+    for (smooth, expected) in json["target"].as_object().unwrap() {
+        let target = TargetEncoding::new().shrinkage(smooth.parse().unwrap()).unwrap().rate(true);
+        let encoder = Encoder::only().column("c", target).fit(&table).unwrap();
+        let mut buffer = EncodedRow::default();
+        for (level, expected) in levels.iter().zip(numbers(expected)) {
+            let row = encoder.encode_record(&[("c", level.into())], &mut buffer).unwrap();
+            assert!((row.get(0) - expected).abs() < 1e-15, "{level}: {} {expected}", row.get(0));
+        }
+    }
+
+    let encoder = Encoder::only().column("x", NumberForm::Log).fit(&table).unwrap();
+    let (mean, scale) = encoder.standardisation("x").unwrap();
+    assert!((mean - json["log_mean"].as_f64().unwrap()).abs() < 1e-14);
+    assert!((scale - json["log_scale"].as_f64().unwrap()).abs() < 1e-14);
+}
+
+/// A log with every kind of column, and missing values.
+fn log(n: usize) -> Table {
+    let number =
+        |i: usize, of: &str| (Seed::new(i as u64).child(of).value() >> 11) as f64 / 2_f64.powi(53);
+    let missing = |i: usize, x: f64| if i % 11 == 3 { f64::NAN } else { x };
+    let level = |i: usize, of: &str, levels: f64| {
+        let u = number(i, of);
+        format!("{of}{}", (u * u * levels) as usize)
+    };
+    let some = |i: usize, text: String| if i % 13 == 5 { String::new() } else { text };
+    Table::new((0..n).map(|i| number(i, "y") < 0.1).collect::<Vec<_>>())
+        .unwrap()
+        .with_numeric(
+            "amount",
+            (0..n).map(|i| missing(i, (8.0 * number(i, "amount")).exp() - 5.0)).collect::<Vec<_>>(),
+        )
+        .unwrap()
+        .with_numeric(
+            "age",
+            (0..n).map(|i| missing(i + 1, (80.0 * number(i, "age")).floor())).collect::<Vec<_>>(),
+        )
+        .unwrap()
+        .with_categorical("country", (0..n).map(|i| some(i, level(i, "country", 9.0))))
+        .unwrap()
+        .with_categorical("device", (0..n).map(|i| level(i, "device", 3.0)))
+        .unwrap()
+        .with_categorical("merchant", (0..n).map(|i| level(i, "merchant", n as f64 / 4.0)))
+        .unwrap()
+        .with_attribute(
+            "time",
+            Attribute::numbers(
+                (0..n).map(|i| missing(i, 1.7e9 + 1e4 * i as f64)).collect::<Vec<_>>(),
+            ),
+        )
+        .unwrap()
+}
+
+fn encoders() -> Vec<Encoder> {
+    let dates = DateParts::new([DatePart::Weekday, DatePart::Hour]).unwrap();
+    let short = Encoder::only()
+        .column("amount", NumberForm::Log)
+        .column("age", Bins::quantiles(5).unwrap())
+        .column("country", OneHot::new().min_count(5).drop_first(true))
+        .cross(["country", "device"], OneHot::new().order(LevelOrder::Count))
+        .column("device", Ordinal::new())
+        .column("merchant", TargetEncoding::new())
+        .date("time", dates.clone().cyclic(true));
+    vec![
+        short.clone(),
+        short.clone().sparse(true),
+        short.cross(["merchant", "device"], Encoding::Hashed),
+        Encoder::hashing(6).unwrap(),
+        Encoder::hashing(6)
+            .unwrap()
+            .precision(imbalance::Precision::F32)
+            .column("age", NumberForm::Plain)
+            .column("merchant", Encoding::Frequency)
+            .remember_values(true)
+            .date("time", dates.utc_offset(-5.0).unwrap()),
+    ]
+}
+
+fn record(
+    table: &Table,
+    row: usize,
+    texts: &[Vec<String>; 3],
+) -> Vec<(&'static str, f64, Option<String>)> {
+    let mut record: Vec<_> =
+        ["amount", "age"].map(|name| (name, table.numeric(name).unwrap()[row], None)).to_vec();
+    let named = ["country", "device", "merchant"].iter().zip(texts);
+    record.extend(named.map(|(name, texts)| (*name, 0.0, Some(texts[row].clone()))));
+    record.push(("time", table.numbers("time").unwrap()[row], None));
+    record
+}
+
+#[test]
+fn a_table_and_its_records_agree_and_so_does_the_saved_encoder() {
+    let table = log(300);
+    let level = |i: usize, of: &str, levels: f64| {
+        let u = (Seed::new(i as u64).child(of).value() >> 11) as f64 / 2_f64.powi(53);
+        format!("{of}{}", (u * u * levels) as usize)
+    };
+    let texts = [
+        (0..300)
+            .map(|i| if i % 13 == 5 { String::new() } else { level(i, "country", 9.0) })
+            .collect(),
+        (0..300).map(|i| level(i, "device", 3.0)).collect(),
+        (0..300).map(|i| level(i, "merchant", 75.0)).collect(),
+    ];
+    for (number, encoder) in encoders().into_iter().enumerate() {
+        assert_eq!(Encoder::from_json(&encoder.to_json().unwrap()).unwrap(), encoder);
+        let fitted = encoder.fit(&table).unwrap();
+        assert_eq!(fitted.column_names().count(), fitted.columns(), "encoder {number}");
+        let again = FittedEncoder::from_json(&fitted.to_json().unwrap()).unwrap();
+        assert_eq!(again, fitted);
+        assert_eq!(FittedEncoder::from_bytes(&fitted.to_bytes().unwrap()).unwrap(), fitted);
+        let data = fitted.encode(&table).unwrap();
+        let read: Vec<&str> = fitted.record_names().collect();
+        let mut buffer = EncodedRow::default();
+        for row in 0..table.rows() {
+            let record = record(&table, row, &texts);
+            let values = record.iter().filter(|(name, ..)| read.contains(name));
+            let values: Vec<(&str, Value<'_>)> = values
+                .map(|(name, number, text)| {
+                    (*name, text.as_ref().map_or(Value::Number(*number), Value::from))
+                })
+                .collect();
+            let served = again.encode_record(&values, &mut buffer).unwrap();
+            assert_eq!(
+                served.to_vec(),
+                data.features().row(row).to_vec(),
+                "encoder {number}, row {row}"
+            );
+        }
+    }
+}
+
+#[test]
+fn weights_are_repeats_and_the_order_of_rows_is_nothing() {
+    let table = log(200);
+    let weights: Vec<f64> = (0..200).map(|i| f64::from(i % 4)).collect();
+    let repeated: Vec<usize> =
+        (0..200).flat_map(|i| std::iter::repeat_n(i, weights[i] as usize)).collect();
+    let reversed: Vec<usize> = repeated.iter().rev().copied().collect();
+    let weighted = table.clone().with_weights(weights).unwrap();
+    for encoder in [
+        Encoder::only().column("merchant", TargetEncoding::new()),
+        Encoder::only().column("merchant", Encoding::Frequency),
+        Encoder::only().column("age", Bins::quantiles(4).unwrap()),
+        Encoder::only().column("amount", NumberForm::Log).column("country", Ordinal::new()),
+    ] {
+        let one = encoder.fit(&weighted).unwrap().encode(&table).unwrap();
+        let names: Vec<String> = encoder.fit(&weighted).unwrap().column_names().collect();
+        for rows in [&repeated, &reversed] {
+            let other = encoder.fit(&table.select(rows).unwrap()).unwrap();
+            let same = other.encode(&table).unwrap();
+            for (row, (a, b)) in dense(&one).iter().zip(dense(&same)).enumerate() {
+                // A level of weight 0 is known to one of them, and has no rows in the other.
+                for (a, b) in a.iter().zip(b) {
+                    assert!((a - b).abs() < 1e-12, "{names:?}, row {row}: {a} {b}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn levels_that_training_did_not_see_are_as_documented() {
+    let (json, table) = reference();
+    let mut buffer = EncodedRow::default();
+    let mut of = |encoding: Encoding| -> Vec<f64> {
+        let encoder = Encoder::only().column("c", encoding).fit(&table).unwrap();
+        encoder.encode_record(&[("c", "new".into())], &mut buffer).unwrap().to_vec()
+    };
+    let levels = texts(&json["categories"]).len();
+    assert_eq!(of(OneHot::new().into()), vec![0.0; levels]);
+    assert_eq!(of(OneHot::new().other(true).into())[levels], 1.0);
+    assert_eq!(of(Ordinal::new().into()), [-1.0]);
+    assert_eq!(of(Encoding::Frequency), [0.0]);
+    assert_eq!(of(TargetEncoding::new().into()), [0.0]);
+    let rate = table.totals().rate();
+    assert_eq!(of(TargetEncoding::new().rate(true).into()), [rate]);
+    let given = LevelOrder::Given(vec!["c".into(), "a".into()]);
+    let encoder = Encoder::only().column("c", Ordinal::new().order(given)).fit(&table).unwrap();
+    let mut code =
+        |text: &str| encoder.encode_record(&[("c", text.into())], &mut buffer).unwrap().get(0);
+    assert_eq!([code("c"), code("a"), code("b")], [0.0, 1.0, -1.0]);
+}
+
+/// Labels that have nothing to do with a column of 2,000 levels in 8,000 rows.
+#[test]
+fn rates_out_of_fold_do_not_leak() {
+    let n = 8_000;
+    let random = |i: usize, of: &str| Seed::new(i as u64).child(of).value();
+    let train = Table::new((0..n).map(|i| random(i, "y") % 50 == 0).collect::<Vec<_>>())
+        .unwrap()
+        .with_categorical("user", (0..n).map(|i| (random(i, "user") % 2_000).to_string()))
+        .unwrap();
+    let target = TargetEncoding::new().shrinkage(5.0).unwrap();
+    let encoder = Encoder::only().column("user", target);
+    let (fitted, data) = encoder.fit_encode(&train, 7).unwrap();
+    let auc = |data: &Dataset<'_>| roc_auc(data.labels(), &dense(data).concat(), None).unwrap();
+    // Under no association, with m positives the standard error is 1/√(12 m).
+    let standard_error = 1.0 / (12.0 * train.totals().positive_weight).sqrt();
+    let (honest, leaking) = (auc(&data), auc(&fitted.encode(&train).unwrap()));
+    assert!((honest - 0.5).abs() < 3.0 * standard_error, "{honest}");
+    assert!(leaking > 0.9, "{leaking}");
+    // By time, the first rows have no rows before them.
+    let train =
+        train.with_attribute("t", Attribute::numbers((0..n).map(|i| i as f64).collect::<Vec<_>>()));
+    let forward = TargetEncoding::new().folds(4, Cut::by_time("t")).unwrap();
+    let (_, data) = Encoder::only()
+        .column("user", forward.shrinkage(5.0).unwrap())
+        .fit_encode(&train.unwrap(), 7)
+        .unwrap();
+    let rows = dense(&data).concat();
+    assert!(rows[..n / 5].iter().all(|x| *x == 0.0) && rows[n / 5..].iter().any(|x| *x != 0.0));
+    assert!((auc(&data) - 0.5).abs() < 3.0 * standard_error);
+}
+
+/// Levels whose rates are drawn around 0.1 with the spread of 60 rows: k is found; levels that differ by chance alone
+/// are shrunk entirely.
+#[test]
+fn the_shrinkage_is_what_the_levels_say() {
+    let uniform =
+        |i: usize, of: &str| (Seed::new(i as u64).child(of).value() >> 11) as f64 / 2_f64.powi(53);
+    let (levels, rows) = (400, 100);
+    // Two rates, 0.1 ± τ, with τ² = p̄(1 − p̄)/(k + 1).
+    let k = 60.0;
+    let tau = (0.1 * 0.9 / (k + 1.0_f64)).sqrt();
+    let made = |spread: f64| {
+        let rate = |level: usize| if level % 2 == 0 { 0.1 + spread } else { 0.1 - spread };
+        let labels = (0..levels * rows).map(|i| uniform(i, "y") < rate(i % levels));
+        Table::new(labels.collect::<Vec<_>>())
+            .unwrap()
+            .with_categorical("c", (0..levels * rows).map(|i| (i % levels).to_string()))
+            .unwrap()
+    };
+    let shrunk = |train: &Table| {
+        let target = Encoder::only().column("c", TargetEncoding::new().rate(true));
+        dense(&target.fit(train).unwrap().encode(train).unwrap()).concat()
+    };
+    let train = made(tau);
+    let rates = shrunk(&train);
+    let p = train.totals().rate();
+    // (Σy + k p̄)/(n + k) solved for k, from the level that is farthest off.
+    let raw = |level: usize| {
+        let mine = (0..rows).filter(|row| train.labels()[row * levels + level]).count();
+        mine as f64 / rows as f64
+    };
+    let far =
+        (0..levels).max_by(|a, b| (raw(*a) - p).abs().total_cmp(&(raw(*b) - p).abs())).unwrap();
+    let found = rows as f64 * ((raw(far) - p) / (rates[far] - p) - 1.0);
+    // τ² is found from 400 levels with a relative error of about √(2/400)(1 + k/n) = 0.11; three of it.
+    assert!((found / k - 1.0).abs() < 0.35, "{found}");
+    let train = made(0.0);
+    let p = train.totals().rate();
+    assert!(shrunk(&train).iter().all(|rate| (rate - p).abs() < 0.01));
+}
+
+#[test]
+fn quantiles_hold_equal_shares_and_ranges_have_names() {
+    let n = 1_000;
+    let train = Table::new((0..n).map(|i| i % 5 == 0).collect::<Vec<_>>())
+        .unwrap()
+        .with_numeric("x", (0..n).map(|i| f64::from((i * 7919) % n)).collect::<Vec<_>>())
+        .unwrap();
+    let encoder = Encoder::only().column("x", Bins::quantiles(8).unwrap()).fit(&train).unwrap();
+    let data = encoder.encode(&train).unwrap();
+    for column in 0..8 {
+        let rows = dense(&data).iter().filter(|row| row[column] == 1.0).count();
+        assert_eq!(rows, 125);
+    }
+    assert_eq!(encoder.column_names().nth(1).as_deref(), Some("x in [125, 250)"));
+    // A constant has one range; a number that is missing later is in none.
+    let constant =
+        Table::new(vec![true, false]).unwrap().with_numeric("x", vec![2.0, 2.0]).unwrap();
+    let encoder = Encoder::only().column("x", Bins::quantiles(8).unwrap()).fit(&constant).unwrap();
+    assert_eq!(encoder.column_names().collect::<Vec<_>>(), ["x known"]);
+    let mut buffer = EncodedRow::default();
+    let row = encoder.encode_record(&[("x", Value::Missing)], &mut buffer).unwrap();
+    assert_eq!(row.to_vec(), [0.0]);
+}
+
+#[test]
+fn hashed_columns_have_names_if_they_are_remembered() {
+    let table = log(50);
+    let encoder = Encoder::hashing(4).unwrap().remember_values(true).fit(&table).unwrap();
+    let (column, _) = encoder.hashed("device", "device1").unwrap().unwrap();
+    let values: Vec<&str> = encoder.values_of(column).unwrap().collect();
+    assert!(values.contains(&"device=device1"), "{values:?}");
+    assert!(Encoder::hashing(4).unwrap().fit(&table).unwrap().values_of(column).is_none());
+}
+
+#[test]
+fn what_does_not_fit_is_an_error_that_names_the_column() {
+    let table = log(60);
+    let error = |encoder: Encoder| encoder.fit(&table).unwrap_err().to_string();
+    let only = Encoder::only;
+    assert!(
+        error(only().column("country", NumberForm::Log)).contains("no numeric column `country`")
+    );
+    assert!(error(only().column("age", OneHot::new())).contains("no categorical column `age`"));
+    let twice = only().column("age", NumberForm::Log).column("age", Bins::quantiles(2).unwrap());
+    assert!(error(twice).contains("`age` is named twice"));
+    assert!(error(only()).contains("without numeric and categorical columns"));
+    let crossed = only().cross(["age", "country"], NumberForm::Log);
+    assert!(error(crossed).contains("age × country"));
+    assert!(matches!(Bins::quantiles(1), Err(Error::InvalidArgument { argument: "bins", .. })));
+    assert!(TargetEncoding::new().shrinkage(f64::NAN).is_err());
+    assert!(TargetEncoding::new().folds(1, Cut::Stratified).is_err());
+    // Columns that are not named may be there, or not.
+    let encoder = only().column("age", NumberForm::Plain).fit(&table).unwrap();
+    let few = table.clone().pick_features(["age"]).unwrap();
+    assert_eq!(dense(&encoder.encode(&few).unwrap()), dense(&encoder.encode(&table).unwrap()));
+    let mut buffer = EncodedRow::default();
+    let record = [("other", "x".into()), ("age", 3.0.into())];
+    assert_eq!(encoder.encode_record(&record, &mut buffer).unwrap().to_vec(), [3.0]);
+}
