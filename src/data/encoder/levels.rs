@@ -225,12 +225,11 @@ fn by_moments(tallies: &Tallies, all: &Tally, rate: f64) -> f64 {
         squares += tally.weight * tally.weight;
         levels += 1.0;
     }
-    // Weights count as rows: their mean is the unit.
-    let unit = all.weight / all.rows as f64;
-    let spread = (all.weight - squares / all.weight) / unit;
-    let variance = (between / unit - (levels - 1.0) * binomial) / (spread - (levels - 1.0));
+    // Weights count as rows.
+    let spread = all.weight - squares / all.weight - (levels - 1.0);
+    let variance = (between - (levels - 1.0) * binomial) / spread;
     if variance > 0.0 && variance.is_finite() {
-        unit * (binomial / variance - 1.0).max(1e-3)
+        (binomial / variance - 1.0).max(1e-3)
     } else {
         f64::INFINITY
     }
