@@ -75,7 +75,7 @@ impl Calibrator for LinearPriorScaling {
     ) -> Result<Calibration<Self::Map>> {
         self.ensure_reversible(training)?;
         let map = LinearPriorMap { posterior: training.posterior.clone(), factor: self.factor };
-        Ok(Calibration::in_closed_form(NAME, map, Solution::default(), rows))
+        Calibration::in_closed_form(NAME, map, Solution::default(), rows)
     }
 
     saved_as_part!();

@@ -130,8 +130,8 @@ impl Calibrator for BetaCalibration {
             Form::Ab => ab(rows)?,
         };
         let report = match map.line() {
-            Some(line) => CalibrationReport::of_logits(NAME, rows, solution, move |z| line.at(z)),
-            None => CalibrationReport::of_logits(NAME, rows, solution, Bent(map)),
+            Some(line) => CalibrationReport::of_logits(NAME, rows, solution, move |z| line.at(z))?,
+            None => CalibrationReport::of_logits(NAME, rows, solution, Bent(map))?,
         };
         Ok(Calibration::learned(map, report))
     }

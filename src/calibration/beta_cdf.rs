@@ -11,7 +11,7 @@ use super::{
     BuiltInMap, Calibration, CalibrationMap, CalibrationReport, CalibrationSet, Calibrator, Scale,
     TrainingContext,
 };
-use crate::core::{Error, Result, saved_as_part, stored};
+use crate::core::{Error, Meter, Result, Run, attempted, saved_as_part, stored};
 use crate::exec::parallel;
 use crate::exec::simd::{TILE, Work, vectorised};
 use crate::fit::mean_and_deviation;
@@ -115,7 +115,7 @@ impl Calibrator for BetaCdf {
             )
         };
         let map = BetaCdfMap(map);
-        let report = CalibrationReport::of_logits(NAME, rows, solution, |z| map.logit(z));
+        let report = CalibrationReport::of_logits(NAME, rows, solution, |z| map.logit(z))?;
         Ok(Calibration::learned(map, report))
     }
 
@@ -125,7 +125,7 @@ impl Calibrator for BetaCdf {
 /// Refuses scores that hardly differ: α and β grow like the inverse of their spread, and the terms of the fraction
 /// with them.
 fn ensure_spread(rows: &CalibrationSet<'_>) -> Result<()> {
-    let [_, deviation] = mean_and_deviation(rows.sample());
+    let [_, deviation] = mean_and_deviation(rows.sample())?;
     if deviation >= 1e-4 {
         return Ok(());
     }
@@ -162,12 +162,14 @@ fn rises(scored: &CalibrationSet<'_>) -> bool {
 
 /// The maximum of the likelihood, which lies at finite α and β.
 fn fitted(scored: &CalibrationSet<'_>) -> Result<(Form, Solution)> {
-    let (ties, unit) = score_groups(scored.labels(), scored.logits(), scored.weights())?;
-    let near = summary(&ties).and_then(|few| maximum(&few, vec![0.0; 2]).ok());
-    let found = near.map_or_else(
-        || maximum(&ties, vec![0.0; 2]),
-        |near| maximum(&ties, near.theta).or_else(|_| maximum(&ties, vec![0.0; 2])),
-    )?;
+    let (ties, unit) = score_groups(scored.sample())?;
+    let (run, cold, mut found) = (scored.run(), vec![0.0; 2], None);
+    if let Some(few) = summary(&ties)
+        && let Some(near) = attempted(maximum(&few, cold.clone(), run))?
+    {
+        found = attempted(maximum(&ties, near.theta, run))?;
+    }
+    let found = found.map_or_else(|| maximum(&ties, cold, run), Ok)?;
     let [alpha, beta] = [0, 1].map(|i| found.theta[i].exp());
     let parameter = |name: &str, i: usize, value: f64| {
         let error = value * (found.covariance[(i, i)] / unit).sqrt();
@@ -180,8 +182,8 @@ fn fitted(scored: &CalibrationSet<'_>) -> Result<(Form, Solution)> {
 }
 
 /// The maximum of the likelihood, as a point (ln α, ln β).
-fn maximum(ties: &[ScoreGroup], start: Vec<f64>) -> Result<Minimum> {
-    fisher_scoring(SCORING, start, |theta| objective(ties, theta))
+fn maximum(ties: &[ScoreGroup], start: Vec<f64>, run: &Run) -> Result<Minimum> {
+    fisher_scoring(SCORING, start, |theta| objective(ties, theta, run))
 }
 
 /// A few rows that stand for many: the mean score of each class in each of many narrow bins, by scores in
@@ -220,22 +222,23 @@ fn means(bin: &[ScoreGroup]) -> impl Iterator<Item = ScoreGroup> + use<> {
 }
 
 /// The negative log-likelihood at (ln α, ln β), with the expected information as curvature.
-fn objective(ties: &[ScoreGroup], theta: &[f64]) -> At {
+fn objective(ties: &[ScoreGroup], theta: &[f64], run: &Run) -> Result<At> {
+    let meter = Meter::new(run, "calibration", "scores", ties.len());
     let [alpha, beta] = [theta[0].exp(), theta[1].exp()];
     let (lower, upper) = (LnBetaReg::new(alpha, beta), LnBetaReg::new(beta, alpha));
     let (below, above) = ties.split_at(ties.partition_point(|tie| lower.contains(tie.score)));
-    let mut blocks = losses(&lower, below, false);
-    blocks.extend(losses(&upper, above, true));
-    At::sum(2, blocks)
+    let mut blocks = losses(&lower, below, false, &meter);
+    blocks.extend(losses(&upper, above, true, &meter));
+    meter.finish().map(|()| At::sum(2, blocks))
 }
 
 /// The negative log-likelihood of the rows on one side of the mean, block by block. Above it they are
 /// `mirrored`: 1 − `I_p(α, β)` of p is `I_{1−p}(β, α)`.
-fn losses(tail: &LnBetaReg, ties: &[ScoreGroup], mirrored: bool) -> Vec<At> {
+fn losses(tail: &LnBetaReg, ties: &[ScoreGroup], mirrored: bool, meter: &Meter<'_>) -> Vec<At> {
     let n = ties.len();
     parallel::map(n, parallel::sum_block(n, 1), |_, rows| {
         let mut sums = Sums::default();
-        for ties in ties[rows].chunks(TILE) {
+        for ties in ties[rows].chunks(TILE).take_while(|ties| meter.goes_on(ties.len())) {
             let innermost = if mirrored { -ties[0].score } else { ties[ties.len() - 1].score };
             let terms = &tail.terms(innermost);
             vectorised(Piece { tail, ties, mirrored, terms, sums: &mut sums });
@@ -517,6 +520,7 @@ stored!(BetaCdfMap as "beta_cdf", |map| {
 mod tests {
     use super::*;
     use crate::Seed;
+    use crate::fit::Sample;
 
     #[test]
     fn both_tails_agree_with_mpmath() {
@@ -557,7 +561,7 @@ mod tests {
                     let (ln_q, ln_rest) = Form::beta(alpha * u.exp(), beta * v.exp()).logs(z);
                     -ln_q - 2.0 * ln_rest
                 };
-                let found = objective(&ties, &[alpha.ln(), beta.ln()]);
+                let found = objective(&ties, &[alpha.ln(), beta.ln()], &Run::default()).unwrap();
                 assert!((found.value - loss(0.0, 0.0)).abs() < 1e-13 * (1.0 + found.value));
                 // Central differences of fourth order: h⁴ and rounding over h, both of the size of the terms.
                 let h = 1e-3;
@@ -625,11 +629,14 @@ mod tests {
         let bent = |i: usize| uniform(2 * i + 1) < sigmoid(0.7 * z[i] - 0.5);
         let exchanged = |i: usize| (z[i] > 0.0) != (z[i].abs() < 5e-3);
         for labels in [(0..n).map(bent).collect(), (0..n).map(exchanged).collect::<Vec<bool>>()] {
-            let (ties, _) = score_groups(&labels, &z, None).unwrap();
+            let run = &Run::default();
+            let sample = Sample { scores: &z, labels: &labels, weights: None, run };
+            let (ties, _) = score_groups(sample).unwrap();
+            let maximum = |ties: &[ScoreGroup], start| maximum(ties, start, run).unwrap();
             let few = summary(&ties).unwrap();
             assert!(few.is_sorted_by_key(|tie| tie.score) && few.len() <= 6 * BINS);
-            let cold = maximum(&ties, vec![0.0; 2]).unwrap();
-            let near = maximum(&ties, maximum(&few, vec![0.0; 2]).unwrap().theta).unwrap();
+            let cold = maximum(&ties, vec![0.0; 2]);
+            let near = maximum(&ties, maximum(&few, vec![0.0; 2]).theta);
             for (near, cold) in near.theta.iter().zip(&cold.theta) {
                 assert!((near - cold).abs() <= 1e-8, "{near} {cold}");
             }

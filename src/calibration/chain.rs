@@ -79,7 +79,7 @@ impl<A: Calibrator, B: Calibrator> Calibrator for Chain<A, B> {
             Err(_) => Calibration::new(map),
             Ok(rows) => {
                 let log_odds = |z| map.logit(z);
-                let report = CalibrationReport::of_logits(NAME, rows, map.solution(), log_odds);
+                let report = CalibrationReport::of_logits(NAME, rows, map.solution(), log_odds)?;
                 Calibration::learned(map, report)
             }
         })

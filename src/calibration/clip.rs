@@ -63,7 +63,7 @@ impl Calibrator for Clip {
         let clipped =
             rows.map_or(0, |rows| rows.sample().rows().filter(|(z, _)| z.abs() > map.most).count());
         let solution = Solution { clipped, ..Solution::default() };
-        Ok(Calibration::in_closed_form(NAME, map, solution, rows))
+        Calibration::in_closed_form(NAME, map, solution, rows)
     }
 
     saved_as_part!();

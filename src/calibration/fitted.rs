@@ -66,12 +66,12 @@ impl<M: CalibrationMap> Calibration<M> {
         map: M,
         solution: Solution,
         rows: Option<&CalibrationSet<'_>>,
-    ) -> Self {
+    ) -> Result<Self> {
         let rows = CalibrationSet::representative(rows, calibrator).ok();
         let report = rows.map(|rows| {
             CalibrationReport::of_probabilities(calibrator, rows, solution, |z| map.probability(z))
         });
-        Self { map, report }
+        Ok(Self { report: report.transpose()?, map })
     }
 
     /// The probability of a score that is a logit.

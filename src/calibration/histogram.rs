@@ -7,7 +7,7 @@ use super::{
     BuiltInMap, Calibration, CalibrationMap, CalibrationReport, CalibrationSet, Calibrator,
     TrainingContext,
 };
-use crate::core::{Error, Result, saved_as_part, stored};
+use crate::core::{Error, Meter, Result, saved_as_part, stored};
 use crate::metrics::{ScoreGroup, score_groups};
 use crate::numerics::bucket_index::BucketIndex;
 use crate::numerics::logit;
@@ -97,16 +97,18 @@ impl Calibrator for HistogramBinning {
     ) -> Result<Calibration<Self::Map>> {
         let rows = CalibrationSet::representative(rows, NAME)?;
         // In the unit of the weights no sum or product of theirs overflows.
-        let (ties, unit) = score_groups(rows.labels(), rows.logits(), rows.weights())?;
+        let (ties, unit) = score_groups(rows.sample())?;
         let shrinkage = Shrinkage::of(&ties, unit);
+        let meter = rows.meter("histogram", 1);
         let map = if self.equal_width {
             HistogramMap::equal_width(&ties, self.bins, &shrinkage)
         } else {
-            HistogramMap::quantiles(&ties, self.bins, &shrinkage)
+            HistogramMap::quantiles(&ties, self.bins, &shrinkage, &meter)
         };
+        meter.finish()?;
         let probability = |z| map.probability(z);
         let report =
-            CalibrationReport::of_probabilities(NAME, rows, Solution::default(), probability);
+            CalibrationReport::of_probabilities(NAME, rows, Solution::default(), probability)?;
         Ok(Calibration::learned(map, report))
     }
 
@@ -164,11 +166,17 @@ impl HistogramMap {
         &self.values
     }
 
-    fn quantiles(ties: &[ScoreGroup], bins: usize, shrinkage: &Shrinkage) -> Self {
+    fn quantiles(
+        ties: &[ScoreGroup],
+        bins: usize,
+        shrinkage: &Shrinkage,
+        meter: &Meter<'_>,
+    ) -> Self {
         let total: f64 = ties.iter().map(ScoreGroup::weight).sum();
         let mut below = 0.0;
-        let placed: Vec<usize> = ties
-            .iter()
+        let placed: Vec<usize> = meter
+            .parts(ties)
+            .flatten()
             .map(|tie| {
                 let centre = below + 0.5 * tie.weight();
                 below += tie.weight();

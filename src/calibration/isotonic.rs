@@ -124,8 +124,11 @@ impl Calibrator for IsotonicRegression {
     ) -> Result<Calibration<Self::Map>> {
         let rows = CalibrationSet::representative(rows, NAME)?;
         // In the unit of the weights no sum or product of theirs overflows.
-        let (ties, unit) = score_groups(rows.labels(), rows.logits(), rows.weights())?;
-        let pools = pool_adjacent_violators(ties.iter().map(|tie| [tie.positive, tie.negative]));
+        let (ties, unit) = score_groups(rows.sample())?;
+        let meter = rows.meter("isotonic regression", 1);
+        let groups = meter.parts(&ties).flatten().map(|tie| [tie.positive, tie.negative]);
+        let pools = pool_adjacent_violators(groups);
+        meter.finish()?;
         let block = |pool: &Pool| Block {
             first: ties[pool.groups.start].score,
             last: ties[pool.groups.end - 1].score,
@@ -150,7 +153,7 @@ impl Calibrator for IsotonicRegression {
             }
         }
         let probability = |z| map.probability(z);
-        let report = CalibrationReport::of_probabilities(NAME, rows, solution, probability);
+        let report = CalibrationReport::of_probabilities(NAME, rows, solution, probability)?;
         Ok(Calibration::learned(map, report))
     }
 

@@ -116,9 +116,9 @@ impl Calibrator for PlattScaling {
         let line = Line { slope: fit.slope, intercept: fit.intercept };
         let report = if self.on_probabilities {
             let log_odds = move |z| line.at(sigmoid(z));
-            CalibrationReport::of_logits(NAME, rows, fit.solution, log_odds)
+            CalibrationReport::of_logits(NAME, rows, fit.solution, log_odds)?
         } else {
-            CalibrationReport::of_logits(NAME, rows, fit.solution, move |z| line.at(z))
+            CalibrationReport::of_logits(NAME, rows, fit.solution, move |z| line.at(z))?
         };
         let map = PlattMap { line, on_probabilities: self.on_probabilities };
         Ok(Calibration::learned(map, report))

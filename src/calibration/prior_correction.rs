@@ -151,7 +151,7 @@ impl Calibrator for PriorCorrection {
         self.ensure_reversible(training)?;
         let log_odds = self.given.map_or_else(|| valid_shift(training, NAME), Ok)?;
         let map = PriorMap { posterior: training.posterior.clone(), log_odds };
-        Ok(Calibration::in_closed_form(NAME, map, Solution::default(), rows))
+        Calibration::in_closed_form(NAME, map, Solution::default(), rows)
     }
 
     saved_as_part!();

@@ -113,7 +113,7 @@ impl Calibrator for QuadraticLogit {
             Parabola::line(sample, true)?
         };
         let (map, solution) = parabola.map(range)?;
-        let report = CalibrationReport::of_logits(NAME, rows, solution, move |z| map.at(z));
+        let report = CalibrationReport::of_logits(NAME, rows, solution, move |z| map.at(z))?;
         Ok(Calibration::learned(map, report))
     }
 
@@ -142,7 +142,7 @@ impl Parabola {
     }
 
     fn free(sample: Sample<'_>, range: Range) -> Result<Self> {
-        let [centre, scale] = mean_and_deviation(sample);
+        let [centre, scale] = mean_and_deviation(sample)?;
         let form = LogitForm { free: true, ..LogitForm::RISING };
         let fit = BoundedLogit::fit(sample, form, &Powers { centre, scale })?;
         let [linear, square] = [fit.coefficients[0], fit.coefficients[1]];

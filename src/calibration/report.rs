@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::CalibrationSet;
 use super::apply::LogOdds;
-use crate::core::Fixed;
+use crate::core::{Fixed, Meter, Result};
 use crate::exec::accumulate::{Accumulate, accumulate};
 use crate::exec::parallel;
 use crate::exec::simd::{LANES, Work, lanes, total, vectorised};
@@ -105,7 +105,7 @@ impl CalibrationReport {
         rows: &CalibrationSet<'_>,
         solution: Solution,
         log_odds: impl LogOdds,
-    ) -> Self {
+    ) -> Result<Self> {
         Self::measure(calibrator, rows, solution, &OfLogOdds(log_odds))
     }
 
@@ -115,7 +115,7 @@ impl CalibrationReport {
         rows: &CalibrationSet<'_>,
         solution: Solution,
         probability: impl Fn(f64) -> f64 + Sync,
-    ) -> Self {
+    ) -> Result<Self> {
         Self::measure(calibrator, rows, solution, &OfProbability(probability))
     }
 
@@ -124,19 +124,20 @@ impl CalibrationReport {
         rows: &CalibrationSet<'_>,
         solution: Solution,
         after: &impl Outcome,
-    ) -> Self {
-        let n = rows.rows();
+    ) -> Result<Self> {
+        let (n, meter) = (rows.rows(), &rows.meter("calibration report", 1));
         let size = parallel::sum_block(n, 1).next_multiple_of(LANES);
-        let empty = || Tally { rows, after, counted: 0, sums: [0.0; 6] };
+        let empty = || Tally { rows, after, meter, counted: 0, sums: [0.0; 6] };
         let Tally { counted, sums, .. } =
             accumulate(n, size, empty, |range| range).unwrap_or_else(empty);
+        meter.finish()?;
         let [weight, observed, p_before, loss_before, p_after, loss_after] = sums;
         let fitness = |predicted: f64, loss: f64| Fitness {
             predicted_over_observed: predicted / observed,
             log_loss: loss / weight,
         };
         let Solution { parameters, bounds, iterations, falls, clipped } = solution;
-        Self {
+        Ok(Self {
             calibrator: calibrator.into(),
             parameters,
             bounds,
@@ -146,7 +147,7 @@ impl CalibrationReport {
             clipped,
             before: fitness(p_before, loss_before),
             after: fitness(p_after, loss_after),
-        }
+        })
     }
 
     /// The value of the parameter of that name.
@@ -187,6 +188,7 @@ impl<F: Fn(f64) -> f64 + Sync> Outcome for OfProbability<F> {
 struct Tally<'a, O> {
     rows: &'a CalibrationSet<'a>,
     after: &'a O,
+    meter: &'a Meter<'a>,
     counted: usize,
     sums: [f64; 6],
 }
@@ -196,6 +198,9 @@ impl<O: Outcome> Accumulate for Tally<'_, O> {
     type Block<'b> = Range<usize>;
 
     fn add(&mut self, range: Range<usize>) {
+        if !self.meter.goes_on(range.len()) {
+            return;
+        }
         let (counted, sums) = vectorised(TallyBlock { rows: self.rows, after: self.after, range });
         self.counted += counted;
         self.sums.iter_mut().zip(sums).for_each(|(sum, term)| *sum += term);

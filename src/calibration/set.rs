@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::apply::to_logits;
 use crate::core::{
-    ClassTotals, Distortion, Error, IntoColumn, Result, ensure_weights, same_length,
+    ClassTotals, Distortion, Error, IntoColumn, Meter, Result, Run, ensure_weights, same_length,
 };
 use crate::exec::parallel::{self, BLOCK, position_in};
 use crate::exec::simd::{LANES, lanes};
@@ -30,6 +30,7 @@ pub struct CalibrationSet<'a> {
     labels: Cow<'a, [bool]>,
     weights: Option<Cow<'a, [f64]>>,
     distortion: Distortion,
+    run: Run,
 }
 
 impl<'a> CalibrationSet<'a> {
@@ -46,7 +47,8 @@ impl<'a> CalibrationSet<'a> {
         if let Some(row) = parallel::position(&logits, |logit| logit.is_nan()) {
             return Err(no_logit("the scores", row));
         }
-        Ok(Self { logits, labels, weights: None, distortion: Distortion::None })
+        let (distortion, run) = (Distortion::None, Run::default());
+        Ok(Self { logits, labels, weights: None, distortion, run })
     }
 
     /// Scores that are probabilities, in \[0, 1\]; 0 and 1 become logits of ∓∞.
@@ -78,11 +80,52 @@ impl<'a> CalibrationSet<'a> {
         self
     }
 
+    /// These scores in a run, whose observer hears of the passes over them and may stop the fit with
+    /// [`Error::Cancelled`]. A pipeline passes its own on. Default: no observer.
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    /// use imbalance::calibration::{CalibrationSet, Calibrator, PlattScaling};
+    /// use imbalance::{Error, Run};
+    ///
+    /// let run = Run::default().observed(|progress| {
+    ///     eprintln!("{progress}");
+    ///     ControlFlow::Break(())
+    /// });
+    /// let set = CalibrationSet::from_logits(&[-1.0, 0.0, 2.0], &[false, true, true])?.with_run(&run);
+    /// assert!(matches!(PlattScaling::new().learn(&set), Err(Error::Cancelled { .. })));
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_run(mut self, run: &Run) -> Self {
+        self.run = run.clone();
+        self
+    }
+
+    /// The run, for [`Run::report`] in a calibrator of your own.
+    #[must_use]
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// A task of so many passes over the rows.
+    pub(super) fn meter(&self, task: &'static str, passes: usize) -> Meter<'_> {
+        Meter::new(&self.run, task, "rows", passes * self.rows())
+    }
+
     /// These rows with each logit replaced by its image under `map`.
-    pub(super) fn mapped(&self, map: impl Fn(f64) -> f64) -> Result<CalibrationSet<'_>> {
-        let logits: Vec<f64> = self.logits.iter().map(|&logit| map(logit)).collect();
+    pub(super) fn mapped(&self, map: impl Fn(f64) -> f64 + Sync) -> Result<CalibrationSet<'_>> {
+        let meter = self.meter("scores of the chain", 1);
+        let mut logits = self.logits.to_vec();
+        parallel::map_into(&mut logits, 1, BLOCK, |_, rows, logits| {
+            if meter.goes_on(rows.len()) {
+                logits.iter_mut().for_each(|logit| *logit = map(*logit));
+            }
+        });
+        meter.finish()?;
         let mut mapped = CalibrationSet::from_logits(logits, &self.labels[..])?
-            .with_distortion(self.distortion.clone());
+            .with_distortion(self.distortion.clone())
+            .with_run(&self.run);
         mapped.weights = self.weights.as_deref().map(Cow::Borrowed);
         Ok(mapped)
     }
@@ -113,7 +156,8 @@ impl<'a> CalibrationSet<'a> {
 
     /// Scores, labels and weights alone.
     pub(super) fn sample(&self) -> Sample<'_> {
-        Sample { scores: &self.logits, labels: &self.labels, weights: self.weights() }
+        let Self { logits, labels, run, .. } = self;
+        Sample { scores: logits, labels, weights: self.weights(), run }
     }
 
     /// The weight of a row.
@@ -138,7 +182,8 @@ impl<'a> CalibrationSet<'a> {
         let pick = |column: &[f64]| -> Vec<f64> { rows.iter().map(|&row| column[row]).collect() };
         let labels: Vec<bool> = rows.iter().map(|&row| self.labels[row]).collect();
         let selected = CalibrationSet::from_logits(pick(&self.logits), labels)?
-            .with_distortion(self.distortion.clone());
+            .with_distortion(self.distortion.clone())
+            .with_run(&self.run);
         match self.weights() {
             None => Ok(selected),
             Some(weights) => selected.with_weights(pick(weights)),

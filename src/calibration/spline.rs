@@ -7,7 +7,7 @@ use super::{
     BuiltInMap, Calibration, CalibrationMap, CalibrationReport, CalibrationSet, Calibrator, Scale,
     TrainingContext,
 };
-use crate::core::{Error, Result, saved_as_part, stored};
+use crate::core::{Error, Meter, Result, saved_as_part, stored};
 use crate::fit::{
     BoundedLogit, Cubic, Logit, LogitForm, MAX_COLUMNS, NaturalSpline, Penalised, interval, value,
 };
@@ -140,7 +140,7 @@ impl Calibrator for SplineCalibration {
         } else {
             ensure_overlap_both_ways(NAME, rows)?;
         }
-        let (map, mut solution) = match quantiles(rows, self.knots) {
+        let (map, mut solution) = match quantiles(rows, self.knots)? {
             knots if knots.len() > 2 => {
                 self.spline(rows, &NaturalSpline::new(knots, !self.monotone))?
             }
@@ -149,7 +149,7 @@ impl Calibrator for SplineCalibration {
         if !self.monotone {
             solution.falls = map.falls();
         }
-        let report = CalibrationReport::of_logits(NAME, rows, solution, |z| map.at(z));
+        let report = CalibrationReport::of_logits(NAME, rows, solution, |z| map.at(z))?;
         Ok(Calibration::learned(map, report))
     }
 
@@ -204,13 +204,15 @@ impl SplineCalibration {
 
 /// The different numbers among the quantiles (k − ½)/K of the positives' scores, k = 1 … K: each is the lowest score up
 /// to which at least that share of the weight lies.
-fn quantiles(rows: &CalibrationSet<'_>, n: usize) -> Vec<f64> {
+fn quantiles(rows: &CalibrationSet<'_>, n: usize) -> Result<Vec<f64>> {
     let labelled = rows.logits().iter().zip(rows.labels()).enumerate();
     let mut positives: Vec<(f64, f64)> = labelled
         .filter(|&(row, (_, &label))| label && rows.weight(row) > 0.0)
         .map(|(row, (&z, _))| (z, rows.weight(row)))
         .collect();
-    positives.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    let meter = Meter::new(rows.run(), "sort by score", "rows", positives.len());
+    meter.sort_by(&mut positives, |a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    meter.finish()?;
     let total: f64 = positives.iter().map(|row| row.1).sum();
     let mut knots: Vec<f64> = Vec::with_capacity(n);
     let mut below = 0.0;
@@ -221,7 +223,7 @@ fn quantiles(rows: &CalibrationSet<'_>, n: usize) -> Vec<f64> {
         }
     }
     knots.dedup();
-    knots
+    Ok(knots)
 }
 
 /// The map of a [`SplineCalibration`].

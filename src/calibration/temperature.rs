@@ -96,7 +96,7 @@ impl Calibrator for TemperatureScaling {
             let line = Line { slope: fit.coefficients[0], intercept: 0.0 };
             (line, Solution::of(&fit, &["1/T"]))
         };
-        let report = CalibrationReport::of_logits(NAME, rows, solution, move |z| line.at(z));
+        let report = CalibrationReport::of_logits(NAME, rows, solution, move |z| line.at(z))?;
         Ok(Calibration::learned(TemperatureMap { line }, report))
     }
 

@@ -6,7 +6,7 @@ use super::{
     BuiltInMap, Calibration, CalibrationMap, CalibrationReport, CalibrationSet, Calibrator,
     TrainingContext,
 };
-use crate::core::{Error, Result, saved_as_part, stored};
+use crate::core::{Error, Meter, Result, saved_as_part, stored};
 use crate::metrics::{ScoreGroup, score_groups};
 use crate::numerics::bucket_index::BucketIndex;
 use crate::numerics::logit;
@@ -58,11 +58,13 @@ impl Calibrator for VennAbers {
         rows: Option<&CalibrationSet<'_>>,
     ) -> Result<Calibration<Self::Map>> {
         let rows = CalibrationSet::representative(rows, NAME)?;
-        let (ties, unit) = score_groups(rows.labels(), rows.logits(), rows.weights())?;
-        let map = VennAbersMap::of(&ties, 1.0 / unit);
+        let (ties, unit) = score_groups(rows.sample())?;
+        let meter = rows.meter("Venn–Abers", 6);
+        let map = VennAbersMap::of(&ties, 1.0 / unit, &meter);
+        meter.finish()?;
         let probability = |z| map.probability(z);
         let report =
-            CalibrationReport::of_probabilities(NAME, rows, Solution::default(), probability);
+            CalibrationReport::of_probabilities(NAME, rows, Solution::default(), probability)?;
         Ok(Calibration::learned(map, report))
     }
 
@@ -161,20 +163,21 @@ impl VennAbersMap {
     }
 
     /// From rows whose weights are in a unit, in which an added row weighs `one`.
-    fn of(ties: &[ScoreGroup], one: f64) -> Self {
+    fn of(ties: &[ScoreGroup], one: f64, meter: &Meter<'_>) -> Self {
         // An added positive pools with the next score above, an added negative with the next below:
         // so the values at the scores tell those between them.
-        let upward = ties.iter().map(|tie| [tie.negative, tie.positive]);
+        let upward = meter.parts(ties).flatten().map(|tie| [tie.negative, tie.positive]);
         let mut p1 = Steps { edges: Vec::new(), values: Vec::new() };
-        for ([negative, positive], tie) in added_at_each(upward, one).into_iter().zip(ties) {
+        for ([negative, positive], tie) in added_at_each(upward, one, meter).into_iter().zip(ties) {
             p1.push_until(tie.score, positive / (negative + positive));
         }
         p1.values.push(1.0);
 
         // Seen from above with the classes exchanged, an added negative is an added positive.
-        let downward = ties.iter().rev().map(|tie| [tie.positive, tie.negative]);
+        let downward = meter.parts_from_the_end(ties).flat_map(|part| part.iter().rev());
+        let downward = downward.map(|tie| [tie.positive, tie.negative]);
         let mut p0 = Steps { edges: Vec::new(), values: vec![0.0] };
-        let found = added_at_each(downward, one);
+        let found = added_at_each(downward, one, meter);
         for ([positive, negative], tie) in found.into_iter().rev().zip(ties) {
             p0.push_from(tie.score, positive / (negative + positive));
         }
@@ -238,8 +241,14 @@ impl Steps {
 /// row is a piece (0, `one`) of that path, first before group 1, then behind it, and so on: points behind
 /// it stay, points before it are lower by that piece. Each move lowers one point, so a stack holds the
 /// hull, and every point enters and leaves it once.
-fn added_at_each(groups: impl ExactSizeIterator<Item = [f64; 2]>, one: f64) -> Vec<[f64; 2]> {
-    let mut points = Vec::with_capacity(groups.len() + 1);
+///
+/// A part of the groups only, of no use, if the observer stops the work.
+fn added_at_each(
+    groups: impl Iterator<Item = [f64; 2]>,
+    one: f64,
+    meter: &Meter<'_>,
+) -> Vec<[f64; 2]> {
+    let mut points = Vec::new();
     let mut at = [0.0; 2];
     points.push(at);
     for [negative, positive] in groups {
@@ -249,13 +258,13 @@ fn added_at_each(groups: impl ExactSizeIterator<Item = [f64; 2]>, one: f64) -> V
     let lowered = |[negative, positive]: [f64; 2]| [negative, positive - one];
     // The minorant from the right, its leftmost corner on top.
     let mut hull: Vec<[f64; 2]> = Vec::new();
-    for &point in points.iter().rev() {
+    for &point in meter.parts_from_the_end(&points).flat_map(|part| part.iter().rev()) {
         push_corner(&mut hull, point);
     }
     push_corner(&mut hull, lowered(points[0]));
 
     let mut found = Vec::with_capacity(points.len() - 1);
-    for &point in &points[1..] {
+    for &point in meter.parts(&points[1..]).flatten() {
         let (left, right) = (hull[hull.len() - 1], hull[hull.len() - 2]);
         found.push(difference(right, left));
         let next = lowered(point);

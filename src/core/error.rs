@@ -518,6 +518,16 @@ impl Error {
     }
 }
 
+/// The result of an attempt that another can replace: none where it failed. A request to stop is no failure, and
+/// passes on.
+pub(crate) fn attempted<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error @ Error::Cancelled { .. }) => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
 /// Checks that an input has one entry for each of the `expected` rows of `reference`.
 pub(crate) fn same_length(
     what: &str,

@@ -26,8 +26,8 @@ pub use cut::Cut;
 pub use dataset::Dataset;
 pub(crate) use display::{Fixed, brief};
 pub use distortion::Distortion;
-pub(crate) use error::same_length;
 pub use error::{Error, Result, SavedProblem, Separation};
+pub(crate) use error::{attempted, same_length};
 pub(crate) use features::{
     CsrRows, columns_without, dense, gather_into, sparse_row, sparse_union, visit,
 };

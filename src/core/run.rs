@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::{Error, Fixed, Result, Seed};
@@ -90,11 +90,11 @@ struct Observer {
 
 /// The seed and the observer of one run of a pipeline or a stage.
 ///
-/// The observer hears of every stage, fold, iteration and tree, and at most every 50 ms of the parts of a task that
-/// runs on all cores ([`Progress::Work`]), from one thread at a time. Each thread that works on such a task asks
+/// The observer hears of every stage, fold, iteration and tree, and at most every 50 ms, and at the end, of the parts
+/// of a task that runs on all cores ([`Progress::Work`]), from one thread at a time. Each thread that works on such a task asks
 /// for a stop between blocks of work of some milliseconds, so that the work ends soon after the observer returned
-/// `Break`, with [`Error::Cancelled`]. Results do not depend on the observer. Sorts and the metrics of one
-/// replicate or one section of a report are not interrupted.
+/// `Break`, with [`Error::Cancelled`]. Results do not depend on the observer. The metrics of one replicate or
+/// one section of a report are not interrupted.
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -169,18 +169,32 @@ impl Run {
         }
     }
 
+    pub(super) fn is_observed(&self) -> bool {
+        self.observer.is_some()
+    }
+
     /// [`report`](Self::report) unless the observer heard less than the interval ago, or hears of another thread now.
-    pub(super) fn report_at_times(&self, progress: impl FnOnce() -> Progress) -> Result<()> {
-        let Some(observer) = &self.observer else { return Ok(()) };
+    /// Returns whether it reported.
+    pub(super) fn report_at_times(&self, progress: impl FnOnce() -> Progress) -> Result<bool> {
+        let Some(observer) = &self.observer else { return Ok(false) };
         let mut heard = match observer.heard.try_lock() {
             Ok(heard) => heard,
             Err(TryLockError::Poisoned(heard)) => heard.into_inner(),
-            Err(TryLockError::WouldBlock) => return Ok(()),
+            Err(TryLockError::WouldBlock) => return Ok(false),
         };
         if heard.is_some_and(|heard| heard.elapsed() < observer.interval) {
-            return Ok(());
+            return Ok(false);
         }
         let result = self.report(&progress());
+        *heard = Some(Instant::now());
+        result.map(|()| true)
+    }
+
+    /// [`report`](Self::report), once no other thread reports.
+    pub(super) fn report_end(&self, progress: &Progress) -> Result<()> {
+        let Some(observer) = &self.observer else { return Ok(()) };
+        let mut heard = observer.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = self.report(progress);
         *heard = Some(Instant::now());
         result
     }

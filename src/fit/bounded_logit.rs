@@ -8,7 +8,7 @@ use ndarray::Array2;
 
 use super::Sample;
 use super::newton::{At, Minimum, newton};
-use crate::core::{Error, Result};
+use crate::core::{Error, Meter, Result, Run, attempted};
 use crate::exec::accumulate::{Accumulate, accumulate};
 use crate::exec::parallel;
 use crate::exec::simd::{LANES, Work, lanes, total, vectorised};
@@ -78,14 +78,14 @@ impl BoundedLogit {
         form: LogitForm,
         features: &impl Features,
     ) -> Result<Self> {
-        let rows = Standardised::new(sample, form, features);
-        let cold = rows.start();
-        let near = Summary::of(&rows);
-        let near = near.and_then(|near| rows.minimise(&near, cold.clone(), None).ok());
-        let found = match near.map(|near| rows.minimise(&rows, near.theta, None)) {
-            Some(Ok(found)) => found,
-            _ => rows.minimise(&rows, cold, None)?,
-        };
+        let rows = Standardised::new(sample, form, features)?;
+        let (cold, mut found) = (rows.start(), None);
+        if let Some(summary) = Summary::of(&rows)?
+            && let Some(near) = attempted(rows.minimise(&summary, cold.clone(), None))?
+        {
+            found = attempted(rows.minimise(&rows, near.theta, None))?;
+        }
+        let found = found.map_or_else(|| rows.minimise(&rows, cold, None), Ok)?;
         rows.in_columns(&found).ensure_finite()
     }
 
@@ -111,10 +111,10 @@ impl BoundedLogit {
 }
 
 /// The mean and the standard deviation of scores that are not all equal.
-pub(crate) fn mean_and_deviation(sample: Sample<'_>) -> [f64; 2] {
+pub(crate) fn mean_and_deviation(sample: Sample<'_>) -> Result<[f64; 2]> {
     let Unit { scale, centre, deviation } =
-        Standardised::new(sample, LogitForm::RISING, &Logit).units[0];
-    [centre / scale, deviation / scale]
+        Standardised::new(sample, LogitForm::RISING, &Logit)?.units[0];
+    Ok([centre / scale, deviation / scale])
 }
 
 /// The most columns.
@@ -122,8 +122,16 @@ pub(crate) const MAX_COLUMNS: usize = 16;
 
 /// Rows that come in chunks, each number in a lane of its own.
 pub(super) trait Source: Sync {
+    /// The run in which they are read.
+    fn run(&self) -> &Run;
+
+    /// Number of rows.
+    fn rows(&self) -> usize;
+
     /// Number of chunks.
-    fn chunks(&self) -> usize;
+    fn chunks(&self) -> usize {
+        self.rows().div_ceil(LANES)
+    }
 
     /// Number of columns.
     fn columns(&self) -> usize;
@@ -148,18 +156,34 @@ pub(super) trait Statistic: Sync {
 }
 
 /// The statistic of all rows.
-pub(super) fn gather<T: Statistic>(statistic: &T, source: &impl Source) -> Vec<f64> {
-    let chunks = source.chunks();
+pub(super) fn gather<T: Statistic>(statistic: &T, source: &impl Source) -> Result<Vec<f64>> {
+    let (meter, chunks) = (&pass_over(source), source.chunks());
     let size = parallel::sum_block(chunks * LANES, 1).div_ceil(LANES);
     let mut numbers = vec![0.0; statistic.len()];
     numbers[..statistic.maxima()].fill(f64::NEG_INFINITY);
-    let empty = || Gathered { statistic, source, numbers: numbers.clone() };
-    accumulate(chunks, size, empty, |chunks| chunks).unwrap_or_else(empty).numbers
+    let empty = || Gathered { statistic, source, meter, numbers: numbers.clone() };
+    let found = accumulate(chunks, size, empty, |chunks| chunks).unwrap_or_else(empty).numbers;
+    meter.finish().map(|()| found)
+}
+
+fn pass_over(source: &impl Source) -> Meter<'_> {
+    Meter::new(source.run(), "calibration", "rows", source.rows())
+}
+
+/// Chunks between two questions whether to go on: some milliseconds of work.
+const PART: usize = 512;
+
+/// The parts of a range of chunks, until the observer stops the work.
+fn parts(meter: &Meter<'_>, chunks: Rows<usize>) -> impl Iterator<Item = Rows<usize>> {
+    let end = chunks.end;
+    let parts = chunks.step_by(PART).map(move |first| first..(first + PART).min(end));
+    parts.take_while(|part| meter.goes_on(part.len() * LANES))
 }
 
 struct Gathered<'a, T, S> {
     statistic: &'a T,
     source: &'a S,
+    meter: &'a Meter<'a>,
     numbers: Vec<f64>,
 }
 
@@ -167,15 +191,17 @@ impl<T: Statistic, S: Source> Accumulate for Gathered<'_, T, S> {
     type Block<'b> = Rows<usize>;
 
     fn add(&mut self, chunks: Rows<usize>) {
-        let Self { statistic, source, .. } = *self;
+        let Self { statistic, source, meter, .. } = *self;
         let mut lanes = vec![[0.0; LANES]; self.numbers.len()];
         lanes[..statistic.maxima()].fill([f64::NEG_INFINITY; LANES]);
-        vectorised(Pass { statistic, source, chunks, gathered: &mut lanes });
+        for chunks in parts(meter, chunks) {
+            vectorised(Pass { statistic, source, chunks, gathered: &mut lanes });
+        }
         let (maxima, sums) = lanes.split_at(statistic.maxima());
         let largest =
             maxima.iter().map(|lanes| lanes.iter().copied().fold(f64::NEG_INFINITY, f64::max));
         let numbers = largest.chain(sums.iter().map(total)).collect();
-        self.merge(Self { statistic, source, numbers });
+        self.merge(Self { statistic, source, meter, numbers });
     }
 
     fn merge(&mut self, next: Self) {
@@ -229,8 +255,12 @@ pub(super) struct Unit {
 }
 
 impl<F: Features> Source for Standardised<'_, F> {
-    fn chunks(&self) -> usize {
-        self.sample.scores.len().div_ceil(LANES)
+    fn run(&self) -> &Run {
+        self.sample.run
+    }
+
+    fn rows(&self) -> usize {
+        self.sample.scores.len()
     }
 
     fn columns(&self) -> usize {
@@ -260,13 +290,13 @@ impl<F: Features> Source for Standardised<'_, F> {
 }
 
 impl<'a, F: Features> Standardised<'a, F> {
-    pub(super) fn new(sample: Sample<'a>, form: LogitForm, features: &'a F) -> Self {
+    pub(super) fn new(sample: Sample<'a>, form: LogitForm, features: &'a F) -> Result<Self> {
         let columns = features.columns();
         let unit = Unit { scale: 1.0, centre: 0.0, deviation: 1.0 };
         let units = vec![unit; columns];
         let mut rows =
             Self { sample, form, features, units, weight_unit: 1.0, class_weights: [0.0; 2] };
-        let mut gathered = gather(&Limits { columns }, &rows);
+        let mut gathered = gather(&Limits { columns }, &rows)?;
         let (largest, ends) = (gathered[0], gathered[1..=2 * columns].to_vec());
         rows.weight_unit = power_of_two_below(largest);
         for (unit, ends) in rows.units.iter_mut().zip(ends.chunks_exact(2)) {
@@ -279,7 +309,7 @@ impl<'a, F: Features> Standardised<'a, F> {
             factors.fill(1.0 / rows.weight_unit);
             factors[2..].iter_mut().zip(&rows.units).for_each(|(f, unit)| *f *= unit.scale);
         } else {
-            gathered = gather(&Limits { columns }, &rows);
+            gathered = gather(&Limits { columns }, &rows)?;
         }
         let sums = gathered[1 + 2 * columns..].iter().zip(factors).map(|(sum, f)| sum * f);
         let sums: Vec<f64> = sums.collect();
@@ -291,7 +321,7 @@ impl<'a, F: Features> Standardised<'a, F> {
                 unit.centre = sum / (negative + positive);
             }
         }
-        let squares = gather(&Squares { columns }, &rows);
+        let squares = gather(&Squares { columns }, &rows)?;
         for (j, unit) in rows.units.iter_mut().enumerate() {
             let [low, high] = [-ends[2 * j], ends[2 * j + 1]];
             if low == high && form.intercept {
@@ -301,7 +331,7 @@ impl<'a, F: Features> Standardised<'a, F> {
                 unit.deviation = (squares[j] / (negative + positive)).sqrt();
             }
         }
-        rows
+        Ok(rows)
     }
 
     /// The best constant.
@@ -327,7 +357,7 @@ impl<'a, F: Features> Standardised<'a, F> {
         lower.resize(start.len(), f64::NEG_INFINITY);
         newton(start, &lower, |theta| {
             let offsets = self.form.target_offsets;
-            let mut at = Likelihood { columns, offsets, theta }.at(source);
+            let mut at = Likelihood { columns, offsets, theta }.at(source)?;
             for row in penalty.iter().flat_map(|penalty| penalty.rows()) {
                 let product: f64 = row.iter().zip(theta).map(|(d, theta)| d * theta).sum();
                 at.value += 0.5 * product * product;
@@ -336,7 +366,7 @@ impl<'a, F: Features> Standardised<'a, F> {
                     (0..=i).for_each(|j| at.hessian[(i, j)] += row[i] * row[j]);
                 }
             }
-            at
+            Ok(at)
         })
     }
 
@@ -422,15 +452,20 @@ impl Statistic for Squares {
 
 /// A few rows that stand for all: the mean of each class in each of many narrow bins, with the weight of the
 /// bin. The maximum of their likelihood is near that of all.
-pub(super) struct Summary {
+pub(super) struct Summary<'r> {
+    run: &'r Run,
     columns: usize,
     /// The columns of each chunk, then its weights.
     chunks: Vec<[f64; LANES]>,
 }
 
-impl Source for Summary {
-    fn chunks(&self) -> usize {
-        self.chunks.len() / (self.columns + 1)
+impl Source for Summary<'_> {
+    fn run(&self) -> &Run {
+        self.run
+    }
+
+    fn rows(&self) -> usize {
+        self.chunks.len() / (self.columns + 1) * LANES
     }
 
     fn columns(&self) -> usize {
@@ -445,16 +480,18 @@ impl Source for Summary {
     }
 }
 
-impl Summary {
+impl<'r> Summary<'r> {
     /// The summary of standardised rows, if it is worth making.
-    pub(super) fn of(rows: &impl Source) -> Option<Self> {
+    pub(super) fn of(rows: &'r impl Source) -> Result<Option<Self>> {
         let (chunks, columns) = (rows.chunks(), rows.columns());
         if chunks * LANES < 32 * BINS {
-            return None;
+            return Ok(None);
         }
         let size = parallel::sum_block(chunks * LANES, 1).div_ceil(LANES);
-        let empty = || Bins { rows, sums: vec![0.0; BINS * 2 * (columns + 1)] };
-        let bins = accumulate(chunks, size, empty, |chunks| chunks)?;
+        let meter = &pass_over(rows);
+        let empty = || Bins { rows, meter, sums: vec![0.0; BINS * 2 * (columns + 1)] };
+        let bins = accumulate(chunks, size, empty, |chunks| chunks).unwrap_or_else(empty);
+        meter.finish()?;
         let cells = bins.sums.chunks_exact(columns + 1).enumerate();
         let cells: Vec<(usize, &[f64])> = cells.filter(|(_, sums)| sums[0] > 0.0).collect();
         let mut summary = Vec::new();
@@ -466,7 +503,7 @@ impl Summary {
             }
             summary.append(&mut chunk);
         }
-        Some(Self { columns, chunks: summary })
+        Ok(Some(Self { run: rows.run(), columns, chunks: summary }))
     }
 }
 
@@ -478,6 +515,7 @@ const FINENESS: f64 = 128.0;
 /// The weight and the weighted columns of the negatives and of the positives in each bin.
 struct Bins<'a, S> {
     rows: &'a S,
+    meter: &'a Meter<'a>,
     sums: Vec<f64>,
 }
 
@@ -485,7 +523,9 @@ impl<S: Source> Accumulate for Bins<'_, S> {
     type Block<'b> = Rows<usize>;
 
     fn add(&mut self, chunks: Rows<usize>) {
-        vectorised(Fill { rows: self.rows, chunks, sums: &mut self.sums });
+        for chunks in parts(self.meter, chunks) {
+            vectorised(Fill { rows: self.rows, chunks, sums: &mut self.sums });
+        }
     }
 
     fn merge(&mut self, next: Self) {
@@ -540,12 +580,12 @@ pub(super) struct Likelihood<'t> {
 }
 
 impl Likelihood<'_> {
-    pub(super) fn at(&self, source: &impl Source) -> At {
-        let sums = gather(self, source);
+    pub(super) fn at(&self, source: &impl Source) -> Result<At> {
+        let sums = gather(self, source)?;
         let first = |j: usize| 3 + j * (j + 5) / 2;
         let (n, intercept) = (self.theta.len(), self.columns);
         let gradient = |j: usize| if j < intercept { sums[first(j)] } else { sums[1] };
-        At {
+        Ok(At {
             value: sums[0],
             gradient: (0..n).map(gradient).collect(),
             hessian: Array2::from_shape_fn((n, n), |(i, j)| match (i.max(j), i.min(j)) {
@@ -553,7 +593,7 @@ impl Likelihood<'_> {
                 (_, j) if j < intercept => sums[first(j) + 1],
                 _ => sums[2],
             }),
-        }
+        })
     }
 }
 
@@ -640,7 +680,7 @@ mod tests {
     /// The maximum and the passes to it, from the summary's start and from none.
     fn both(sample: Sample<'_>, features: &impl Features) -> [BoundedLogit; 2] {
         let near = BoundedLogit::fit(sample, LogitForm::RISING, features).unwrap();
-        let rows = Standardised::new(sample, LogitForm::RISING, features);
+        let rows = Standardised::new(sample, LogitForm::RISING, features).unwrap();
         let cold = rows.minimise(&rows, rows.start(), None).unwrap();
         [near, rows.in_columns(&cold)]
     }
@@ -661,7 +701,8 @@ mod tests {
         let labels: Vec<bool> =
             (0..n).map(|i| uniform(3 * i + 1) < sigmoid(0.7 * z[i] - 0.5)).collect();
         let weights: Vec<f64> = (0..n).map(|i| (4.0 * uniform(3 * i + 2) - 1.0).max(0.0)).collect();
-        let sample = Sample { scores: &z, labels: &labels, weights: None };
+        let run = &Run::default();
+        let sample = Sample { scores: &z, labels: &labels, weights: None, run };
         agree("plain", sample, &Logit);
         agree("plain", sample, &Logs);
         let [near, cold] = both(sample, &Logit);
@@ -687,7 +728,8 @@ mod tests {
         let positives = weights.iter().zip(targets).map(|(w, t)| w * t);
         let negatives = weights.iter().zip(targets).map(|(w, t)| w * (1.0 - t));
         let weights: Vec<f64> = positives.chain(negatives).collect();
-        let sample = Sample { scores: &twice(scores), labels: &labels, weights: Some(&weights) };
+        let (scores, run) = (&twice(scores), &Run::default());
+        let sample = Sample { scores, labels: &labels, weights: Some(&weights), run };
         BoundedLogit::fit(sample, LogitForm { free: true, ..LogitForm::RISING }, &Logit).unwrap()
     }
 

@@ -5,6 +5,7 @@
 use std::ops::Range as Rows;
 
 use super::{Range, Sample};
+use crate::core::Run;
 use crate::exec::accumulate::{Accumulate, accumulate};
 use crate::exec::parallel;
 use crate::exec::simd::{LANES, Work, lanes, total, vectorised};
@@ -23,7 +24,7 @@ pub(crate) struct Intercept {
 /// Newton's method on the log-odds of the mean, which are almost a straight line in b and are one where all scores
 /// are equal; inside a bracket, and by bisection where a step would leave it.
 pub(crate) fn intercept(scores: &[f64], weights: Option<&[f64]>, base_logit: f64) -> Intercept {
-    let sample = Sample { scores, labels: &[], weights };
+    let sample = Sample { scores, labels: &[], weights, run: &Run::default() };
     let mut range = Range::EMPTY;
     let counted = (0..scores.len()).filter(|&row| weights.is_none_or(|weights| weights[row] > 0.0));
     counted.for_each(|row| range.extend(scores[row]));

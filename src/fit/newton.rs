@@ -59,9 +59,9 @@ pub(crate) struct Minimum {
 pub(crate) fn newton(
     mut theta: Vec<f64>,
     lower: &[f64],
-    f: impl Fn(&[f64]) -> At,
+    f: impl Fn(&[f64]) -> Result<At>,
 ) -> Result<Minimum> {
-    let mut at = f(&theta);
+    let mut at = f(&theta)?;
     for iterations in 0..MAX_ITERATIONS {
         let (step, at_bound) = direction(&theta, lower, &at.gradient, &at.hessian);
         let longest = longest_share(&theta, lower, &step);
@@ -89,11 +89,11 @@ pub(crate) struct Scoring {
 pub(crate) fn fisher_scoring(
     scoring: Scoring,
     mut theta: Vec<f64>,
-    f: impl Fn(&[f64]) -> At,
+    f: impl Fn(&[f64]) -> Result<At>,
 ) -> Result<Minimum> {
     let n = theta.len();
     let (free, unbounded) = (vec![false; n], vec![f64::NEG_INFINITY; n]);
-    let mut at = f(&theta);
+    let mut at = f(&theta)?;
     let mut metric = at.hessian.clone();
     for iterations in 0..MAX_ITERATIONS {
         let step = newton_step(&at.gradient, &metric, &free);
@@ -124,14 +124,14 @@ fn line_search(
     step: &[f64],
     longest: f64,
     rounding: f64,
-    f: impl Fn(&[f64]) -> At,
+    f: impl Fn(&[f64]) -> Result<At>,
 ) -> Result<(Vec<f64>, At)> {
     let slope = dot(step, &at.gradient);
     let mut share = longest;
     loop {
         let mut candidate = theta.to_vec();
         advance(&mut candidate, lower, step, share);
-        let there = f(&candidate);
+        let there = f(&candidate)?;
         let allowed = at.value + 1e-4 * share * slope + rounding * at.value.abs();
         if there.value.is_finite() && there.value <= allowed {
             return Ok((candidate, there));

@@ -9,7 +9,7 @@ use super::bounded_logit::{
     BoundedLogit, Features, Likelihood, LogitForm, Source, Standardised, Statistic, Summary, gather,
 };
 use super::newton::Minimum;
-use crate::core::{Error, Result};
+use crate::core::{Error, Result, attempted};
 use crate::exec::simd::LANES;
 use crate::numerics::vector::sigmoid;
 
@@ -36,13 +36,13 @@ impl Penalised {
         roughness: &Array2<f64>,
         lambda: Option<f64>,
     ) -> Result<Self> {
-        let rows = Standardised::new(sample, LogitForm { free, ..LogitForm::RISING }, features);
+        let rows = Standardised::new(sample, LogitForm { free, ..LogitForm::RISING }, features)?;
         let n = rows.units.len();
         let weight = rows.class_weights.iter().sum::<f64>().sqrt();
         let unit = |j: usize| rows.units[j].scale / rows.units[j].deviation;
         let roughness =
             Array2::from_shape_fn(roughness.dim(), |(i, j)| weight * roughness[(i, j)] * unit(j));
-        let (lambda, start) = match Summary::of(&rows) {
+        let (lambda, start) = match Summary::of(&rows)? {
             None => rows.near(&rows, &roughness, lambda)?,
             Some(summary) => rows.near(&summary, &roughness, lambda)?,
         };
@@ -96,17 +96,18 @@ impl<F: Features> Standardised<'_, F> {
         let weight = negative + positive;
         let unit = (negative / weight) * (positive / weight);
         // At θ = 0 the information is Σ wᵢ xᵢxᵢᵀ/4.
-        let moments = likelihood(&vec![0.0; n + 1]).hessian;
+        let moments = likelihood(&vec![0.0; n + 1])?.hessian;
         let (mut least, mut best, mut theta) = (f64::INFINITY, (unit, start.clone()), start);
         // From the line towards the roughest spline, so that each minimum is near the one before.
         for step in (-18..=12).rev() {
             let lambda = unit * 10_f64.powf(0.5 * f64::from(step));
-            let Ok(found) = self.penalised(source, theta, roughness, lambda) else {
+            let found = attempted(self.penalised(source, theta, roughness, lambda))?;
+            let Some(found) = found else {
                 // So little penalty all but lets the scores separate the classes, and less would too.
                 break;
             };
             theta = found.theta;
-            let at = likelihood(&theta);
+            let at = likelihood(&theta)?;
             let (mut spread, mut df) = (0.0, 0.0);
             for i in 0..=n {
                 for j in 0..=n {
@@ -115,7 +116,7 @@ impl<F: Features> Standardised<'_, F> {
                     df += found.covariance[(i, j)] * at.hessian[(row, column)];
                 }
             }
-            let misses = gather(&PositiveResiduals { theta: &theta }, source)[0];
+            let misses = gather(&PositiveResiduals { theta: &theta }, source)?[0];
             let criterion = at.value + spread * misses / (weight * self.weight_unit - df);
             // A gain of less tells nothing, and is rounding where the map is all but a line.
             if criterion < least - 1e-4 / self.weight_unit {

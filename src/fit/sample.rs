@@ -1,13 +1,15 @@
 //! Scores with their labels and weights.
 
+use crate::core::Run;
 use crate::exec::simd::{LANES, lanes};
 
-/// Scores with their labels and weights. Rows of weight 0 do not count.
+/// Scores with their labels and weights, and the run in which they are read. Rows of weight 0 do not count.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample<'a> {
     pub(crate) scores: &'a [f64],
     pub(crate) labels: &'a [bool],
     pub(crate) weights: Option<&'a [f64]>,
+    pub(crate) run: &'a Run,
 }
 
 impl Sample<'_> {

@@ -2,7 +2,7 @@
 
 use super::ranked::{RankedScores, ScoreGroup};
 use super::rows::{CheckedRows, Domain, Sum, WeightedRows};
-use crate::core::{Error, Result, Separation};
+use crate::core::{Error, Result, Run, Separation};
 use crate::fit::{BoundedLogit, Logit, LogitForm, Range, Sample, intercept};
 
 /// Predicted over observed: the number of positives the model expects, per positive there is.
@@ -294,7 +294,8 @@ fn calibration_line_of(rows: &impl WeightedRows) -> Result<CalibrationLine> {
         let (label, value, weight) = rows.row(row);
         (logits[row], labels[row], weights[row]) = (rows.domain().logit(value), label, weight);
     }
-    let sample = Sample { scores: &logits, labels: &labels, weights: Some(&weights) };
+    let run = &Run::default();
+    let sample = Sample { scores: &logits, labels: &labels, weights: Some(&weights), run };
     ensure_one_line(sample)?;
     let form = LogitForm { free: true, ..LogitForm::RISING };
     let line = BoundedLogit::fit(sample, form, &Logit)?;

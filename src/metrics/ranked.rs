@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use super::rows::{CheckedRows, Classes, Domain, SortedRow, Sum, WeightedRows};
-use crate::core::{Error, Result};
+use crate::core::{Error, Meter, Result, Run};
 use crate::exec::parallel;
+use crate::fit::Sample;
 use crate::numerics::power_of_two_below;
 
 /// Labelled, weighted rows sorted by their score: every metric of [`metrics`](super), from one check of
@@ -40,7 +41,7 @@ impl RankedScores {
     /// # Errors
     /// The [errors common to all metrics](super#errors), for scores.
     pub fn new(labels: &[bool], scores: &[f64], weights: Option<&[f64]>) -> Result<Self> {
-        Self::of(labels, scores, Domain::Scores, weights)
+        Self::of(labels, scores, Domain::Scores, weights, &Run::default())
     }
 
     /// Checks and sorts rows whose scores are logits, also ±∞. Metrics of probabilities take them for σ(z), but the
@@ -60,7 +61,7 @@ impl RankedScores {
     /// # Ok::<(), imbalance::Error>(())
     /// ```
     pub fn from_logits(labels: &[bool], logits: &[f64], weights: Option<&[f64]>) -> Result<Self> {
-        Self::of(labels, logits, Domain::Logits, weights)
+        Self::of(labels, logits, Domain::Logits, weights, &Run::default())
     }
 
     /// Checks and sorts rows whose scores must be probabilities; an error names the row.
@@ -69,7 +70,7 @@ impl RankedScores {
         probabilities: &[f64],
         weights: Option<&[f64]>,
     ) -> Result<Self> {
-        Self::of(labels, probabilities, Domain::Probabilities, weights)
+        Self::of(labels, probabilities, Domain::Probabilities, weights, &Run::default())
     }
 
     fn of(
@@ -77,11 +78,16 @@ impl RankedScores {
         values: &[f64],
         domain: Domain,
         weights: Option<&[f64]>,
+        run: &Run,
     ) -> Result<Self> {
         let rows = CheckedRows::new(labels, values, domain, weights)?;
         let mut sorted = vec![(0.0, 0.0); rows.len()];
+        let meter = Meter::new(run, "sort by score", "rows", 2 * sorted.len());
         let dropped = parallel::map_into(&mut sorted, 1, parallel::BLOCK, |_, range, out| {
             let mut dropped = false;
+            if !meter.goes_on(range.len()) {
+                return dropped;
+            }
             for (row, slot) in range.zip(out) {
                 *slot = rows.signed(row);
                 dropped |= slot.1 == 0.0;
@@ -91,7 +97,8 @@ impl RankedScores {
         if dropped.contains(&true) {
             sorted.retain(|row| row.1 != 0.0);
         }
-        parallel::sort_by(&mut sorted, |a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        meter.sort_by(&mut sorted, |a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        meter.finish()?;
         Ok(Self { sorted, classes: rows.classes, domain })
     }
 
@@ -206,16 +213,13 @@ impl WeightedRows for RankedScores {
 /// without weight are left out.
 ///
 /// # Errors
-/// Those common to all metrics.
-pub(crate) fn score_groups(
-    labels: &[bool],
-    scores: &[f64],
-    weights: Option<&[f64]>,
-) -> Result<(Vec<ScoreGroup>, f64)> {
-    let ranked = RankedScores::new(labels, scores, weights)?;
-    let mut groups = Vec::with_capacity(ranked.rows());
-    groups.extend(ranked.groups());
-    Ok((groups, ranked.classes.unit))
+/// Those common to all metrics, and [`Error::Cancelled`].
+pub(crate) fn score_groups(sample: Sample<'_>) -> Result<(Vec<ScoreGroup>, f64)> {
+    let Sample { scores, labels, weights, run } = sample;
+    let ranked = RankedScores::of(labels, scores, Domain::Scores, weights, run)?;
+    let meter = Meter::new(run, "groups of equal scores", "rows", ranked.rows());
+    let groups = meter.collect(ranked.groups(), ranked.rows());
+    meter.finish().map(|()| (groups, ranked.classes.unit))
 }
 
 /// All rows that share one score. Weights are in the unit of [`Weights`](super::rows::Weights).

@@ -192,9 +192,8 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         let rows = judged.iter().map(|part| part.labels.len()).sum();
         run.report(&Progress::Stage { name: "calibrating", rows })?;
         let calibrate = |model: &Trained<M::Fitted>| {
-            pool(judged.iter(), &model.training, train.distortion()).and_then(|set| {
-                Ok((self.calibrator.fit(&model.training, Some(&set))?, set.totals()))
-            })
+            let set = pool(judged.iter(), &model.training, train.distortion(), run)?;
+            Ok((self.calibrator.fit(&model.training, Some(&set))?, set.totals()))
         };
         let mut members = models.into_iter();
         let Some(first) = members.next() else {
@@ -208,27 +207,30 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         let judge = |fold: usize| {
             let forward = config.cut.is_forward();
             if forward && fold == 0 {
-                return Err("no fold comes before it".into());
+                return Ok(Err("no fold comes before it".into()));
             }
             let own = |other: &usize| if forward { *other < fold } else { *other != fold };
             let others = (0..judged.len()).filter(own).map(|other| &judged[other]);
-            pool(others, &first.training, train.distortion())
-                .and_then(|set| {
-                    let map = self.calibrator.fit(&first.training, Some(&set))?;
-                    let part = &judged[fold];
-                    let mut logits = part.logits.clone();
-                    part.training.translate(&first.training, &mut logits);
-                    // Forward chains learn the mean from ever more rows; other folds' errors cancel.
-                    let learned_from =
-                        if forward { set.totals().positives as f64 } else { f64::INFINITY };
-                    Ok((map.probabilities(&logits)?, learned_from))
-                })
-                .map_err(|error| error.to_string())
+            let judged_by_others = || {
+                let set = pool(others, &first.training, train.distortion(), run)?;
+                let map = self.calibrator.fit(&first.training, Some(&set))?;
+                let part = &judged[fold];
+                let mut logits = part.logits.clone();
+                part.training.translate(&first.training, &mut logits);
+                // Forward chains learn the mean from ever more rows; other folds' errors cancel.
+                let learned_from =
+                    if forward { set.totals().positives as f64 } else { f64::INFINITY };
+                Ok((map.probabilities(&logits)?, learned_from))
+            };
+            match judged_by_others() {
+                Err(error @ Error::Cancelled { .. }) => Err(error),
+                result => Ok(result.map_err(|error| error.to_string())),
+            }
         };
         let mut out_of_fold = OutOfFold::default();
         for (fold, report) in reports.iter_mut().enumerate() {
             let part = &judged[fold];
-            report.predicted_over_observed = judge(fold).and_then(|(p, learned_from)| {
+            report.predicted_over_observed = judge(fold)?.and_then(|(p, learned_from)| {
                 out_of_fold.push(&p, &part.labels, part.weights.as_deref(), learned_from);
                 predicted_over_observed(&part.labels, &p, part.weights.as_deref())
                     .map_err(|error| error.to_string())
@@ -360,6 +362,7 @@ fn pool<'j>(
     parts: impl Iterator<Item = &'j Part>,
     training: &TrainingContext,
     distortion: &Distortion,
+    run: &Run,
 ) -> Result<CalibrationSet<'static>> {
     let (mut logits, mut labels, mut weights) = (Vec::new(), Vec::new(), Vec::new());
     for part in parts {
@@ -369,7 +372,9 @@ fn pool<'j>(
         labels.extend_from_slice(&part.labels);
         weights.extend_from_slice(part.weights.as_deref().unwrap_or_default());
     }
-    let set = CalibrationSet::from_logits(logits, labels)?.with_distortion(distortion.clone());
+    let set = CalibrationSet::from_logits(logits, labels)?
+        .with_distortion(distortion.clone())
+        .with_run(&run.child("calibrator"));
     // Either all parts have weights or none has.
     if weights.is_empty() { Ok(set) } else { set.with_weights(weights) }
 }

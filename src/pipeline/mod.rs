@@ -371,7 +371,8 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         let set = calibration.map(|data| {
             let logits = logits_of(&trained.model, data)?;
             let set = CalibrationSet::from_logits(logits, data.labels())?
-                .with_distortion(data.distortion().clone());
+                .with_distortion(data.distortion().clone())
+                .with_run(&run.child("calibrator"));
             match data.weights() {
                 None => Ok(set),
                 Some(weights) => set.with_weights(weights),

@@ -1,5 +1,8 @@
 //! The contract of calibrators that learn, held against every one of them.
 
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
+
 use imbalance::Distortion;
 use imbalance::calibration::multiclass::ClassSet;
 use imbalance::calibration::{
@@ -11,7 +14,7 @@ use imbalance::calibration::{
 use imbalance::ndarray::{Array2, array};
 use imbalance::numerics::sigmoid;
 use imbalance::testing::{CalibratorSuite, Law, ReversedScores, SecondFit};
-use imbalance::{Error, Seed};
+use imbalance::{Error, Progress, Result, Run, Seed};
 use proptest::prelude::*;
 use rayon::prelude::*;
 
@@ -179,6 +182,69 @@ fn every_calibrator_holds_every_law() {
         })
         .collect();
     assert!(broken.is_empty(), "{broken:#?}");
+}
+
+/// Tasks with the units done and all, as an observer hears of them until it stops the work at one of these.
+fn tasks(
+    stop: usize,
+    work: impl Fn(&Run) -> Result<()>,
+) -> (Result<()>, Vec<(&'static str, u64, u64)>) {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&seen);
+    let result = work(&Run::default().observed(move |progress| {
+        let mut heard = heard.lock().unwrap();
+        if let Progress::Work { task, done, of, .. } = *progress {
+            heard.push((task, done, of));
+        }
+        if heard.len() >= stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }));
+    let seen = seen.lock().unwrap().clone();
+    (result, seen)
+}
+
+/// That work tells an observer how far it is, and ends when the observer says so.
+fn assert_observed(name: &str, work: impl Fn(&Run) -> Result<()>) {
+    let (result, seen) = tasks(usize::MAX, &work);
+    assert!(result.is_ok(), "{name}: {result:?}");
+    assert!(seen.iter().all(|&(_, done, of)| done <= of), "{name}: {seen:?}");
+    // Counts begin anew with the next task only, after the end of the one before.
+    let mut falls = seen.windows(2).filter(|pair| pair[1].1 < pair[0].1);
+    let complete = |&(_, done, of): &(&str, u64, u64)| done == of;
+    assert!(falls.all(|pair| complete(&pair[0])), "{name}: {seen:?}");
+    assert!(seen.last().is_some_and(complete), "{name}: {seen:?}");
+    for stop in 1..=2 {
+        let (result, seen) = tasks(stop, &work);
+        assert!(matches!(result, Err(Error::Cancelled { .. })), "{name}: {result:?}");
+        assert_eq!(seen.len(), stop, "{name}: {seen:?}");
+    }
+}
+
+#[test]
+fn every_calibrator_tells_its_progress_and_stops() {
+    // Enough rows for the summaries that fits start from.
+    let z: Vec<f64> = (0..70_000).map(|i| 8.0 * uniform(40, i) - 6.0).collect();
+    let y: Vec<bool> = (0..z.len()).map(|i| uniform(41, i) < sigmoid(0.7 * z[i])).collect();
+    let set = CalibrationSet::from_logits(&z, &y).unwrap();
+    let learn = |calibrator: &BoxCalibrator, run: &Run| {
+        calibrator.learn(&set.clone().with_run(run)).map(drop)
+    };
+    cases().into_par_iter().for_each(|case| {
+        assert_observed(case.name, |run| learn(&case.calibrator, run));
+        // The observer changes nothing.
+        let run = Run::default().observed(|_| ControlFlow::Continue(()));
+        let observed = case.calibrator.learn(&set.clone().with_run(&run)).unwrap();
+        let plain = case.calibrator.learn(&set).unwrap();
+        assert_eq!(observed.map().built_in(), plain.map().built_in(), "{}", case.name);
+        assert_eq!(observed.report(), plain.report(), "{}", case.name);
+    });
+    for closed in [PriorCorrection::new().boxed(), Clip::new(1e-4).unwrap().boxed()] {
+        assert_observed(&format!("{closed:?}"), |run| learn(&closed, run));
+    }
+    let (logits, drawn) = classes(3000);
+    let set = ClassSet::new(logits.view(), &drawn).unwrap();
+    assert_observed("many classes", |run| {
+        TemperatureScaling::new().fit_classes(&set.clone().with_run(run)).map(drop)
+    });
 }
 
 #[test]

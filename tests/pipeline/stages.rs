@@ -856,6 +856,38 @@ fn the_observer_follows_all_stages_and_can_stop_them() {
 }
 
 #[test]
+fn the_observer_of_a_pipeline_follows_its_calibrator_and_can_stop_it() {
+    let data = dense_log();
+    let stop_in = |stage: &'static str, nth: usize| {
+        let calibrating = std::sync::Mutex::new(0);
+        move |progress: &Progress| {
+            let mut begun = calibrating.lock().unwrap();
+            match progress {
+                Progress::Stage { name, .. } if *name == stage => *begun += 1,
+                Progress::Work { .. } if *begun > 0 => *begun += 1,
+                _ => {}
+            }
+            if *begun > nth { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
+    };
+    let learned = || corrected(5.0).calibrator(IsotonicRegression::new());
+    let held_out = || learned().hold_out(HoldOut::new(0.3, Cut::Stratified).unwrap());
+    let crossed = || learned().cross_fit(CrossFit::new(2, Cut::Stratified).unwrap());
+    // The task in which the second report on work after the stage began arrives.
+    for nth in [1, 2] {
+        for error in [
+            held_out().observer(stop_in("calibrating", nth)).fit(&data).unwrap_err(),
+            crossed().observer(stop_in("calibrating", nth)).fit(&data).unwrap_err(),
+        ] {
+            assert!(
+                matches!(&error, Error::Cancelled { during } if during.contains("sort by score")),
+                "{error}"
+            );
+        }
+    }
+}
+
+#[test]
 fn pipelines_cross_threads() {
     fn crosses<T: Send + Sync>() {}
     crosses::<Corrected>();

@@ -8,7 +8,7 @@ use std::ops::Range;
 use ndarray::{Array2, ArrayView1, ArrayView2};
 
 use super::{Parameter, TemperatureScaling};
-use crate::core::{Distortion, Error, Result, ensure_weights, same_length};
+use crate::core::{Distortion, Error, Meter, Result, Run, ensure_weights, same_length};
 use crate::exec::accumulate::{Accumulate, accumulate};
 use crate::exec::parallel::{self, BLOCK};
 use crate::exec::simd::{Work, vectorised};
@@ -40,6 +40,7 @@ pub struct ClassSet<'a> {
     classes: &'a [usize],
     weights: Option<&'a [f64]>,
     distortion: Distortion,
+    run: Run,
 }
 
 impl<'a> ClassSet<'a> {
@@ -68,7 +69,8 @@ impl<'a> ClassSet<'a> {
             let what = "the logits".into();
             return Err(Error::NonFinite { what, row, column: Some(column), value });
         }
-        Ok(Self { logits, classes, weights: None, distortion: Distortion::None })
+        let (distortion, run) = (Distortion::None, Run::default());
+        Ok(Self { logits, classes, weights: None, distortion, run })
     }
 
     /// These rows with sample weights.
@@ -84,6 +86,17 @@ impl<'a> ClassSet<'a> {
     #[must_use]
     pub fn with_distortion(self, distortion: Distortion) -> Self {
         Self { distortion, ..self }
+    }
+
+    /// These rows in a run, whose observer hears of the passes over them and may stop the fit with
+    /// [`Error::Cancelled`]. Default: no observer.
+    #[must_use]
+    pub fn with_run(self, run: &Run) -> Self {
+        Self { run: run.clone(), ..self }
+    }
+
+    fn meter(&self, task: &'static str) -> Meter<'_> {
+        Meter::new(&self.run, task, "rows", self.classes.len())
     }
 
     fn width(&self) -> usize {
@@ -149,19 +162,22 @@ impl<'a> ClassSet<'a> {
     }
 
     /// The negative log-likelihood of (unit/T, b₁, …).
-    fn at(&self, theta: &[f64], unit: f64) -> At {
-        let (n, rows) = (theta.len(), self.classes.len());
+    fn at(&self, theta: &[f64], unit: f64) -> Result<At> {
+        let (n, rows, meter) = (theta.len(), self.classes.len(), self.meter("calibration"));
         let blocks = parallel::map(rows, parallel::sum_block(rows, n * n), |_, range| {
             let mut block =
                 At { value: 0.0, gradient: vec![0.0; n], hessian: Array2::zeros((n, n)) };
             let mut p = vec![0.0; self.width()];
+            if !meter.goes_on(range.len()) {
+                return block;
+            }
             for row in range.filter(|&row| self.weight(row) > 0.0) {
                 let (logits, class) = (self.logits.row(row), self.classes[row]);
                 add_row(&mut block, &mut p, &logits, class, self.weight(row), theta, unit);
             }
             block
         });
-        At::sum(n, blocks)
+        meter.finish().map(|()| At::sum(n, blocks))
     }
 }
 
@@ -219,8 +235,8 @@ impl TemperatureScaling {
             iterations: found.iterations,
             rows: set.weighted().count(),
             observed: observed(set),
-            before: identity.fitness(set),
-            after: map.fitness(set),
+            before: identity.fitness(set)?,
+            after: map.fitness(set)?,
         };
         Ok(ClassTemperature { map, report })
     }
@@ -370,16 +386,23 @@ impl ScaledSoftmax {
     }
 
     /// Measures the map on rows.
-    fn fitness(&self, set: &ClassSet<'_>) -> ClassFitness {
-        let width = set.width();
+    fn fitness(&self, set: &ClassSet<'_>) -> Result<ClassFitness> {
+        let (width, meter) = (set.width(), &set.meter("calibration report"));
         let rows = set.classes.len();
-        let empty =
-            || ClassTally { map: self, set, predicted: vec![0.0; width], loss: 0.0, weight: 0.0 };
+        let empty = || ClassTally {
+            map: self,
+            set,
+            meter,
+            predicted: vec![0.0; width],
+            loss: 0.0,
+            weight: 0.0,
+        };
         let ClassTally { mut predicted, loss, weight, .. } =
             accumulate(rows, parallel::sum_block(rows, width), empty, |rows| rows)
                 .unwrap_or_else(empty);
+        meter.finish()?;
         predicted.iter_mut().for_each(|sum| *sum /= weight);
-        ClassFitness { predicted, log_loss: loss / weight }
+        Ok(ClassFitness { predicted, log_loss: loss / weight })
     }
 }
 
@@ -387,6 +410,7 @@ impl ScaledSoftmax {
 struct ClassTally<'a, 'd> {
     map: &'a ScaledSoftmax,
     set: &'a ClassSet<'d>,
+    meter: &'a Meter<'a>,
     predicted: Vec<f64>,
     loss: f64,
     weight: f64,
@@ -396,6 +420,9 @@ impl Accumulate for ClassTally<'_, '_> {
     type Block<'b> = Range<usize>;
 
     fn add(&mut self, rows: Range<usize>) {
+        if !self.meter.goes_on(rows.len()) {
+            return;
+        }
         let mut p = vec![0.0; self.predicted.len()];
         for row in rows.filter(|&row| self.set.weight(row) > 0.0) {
             let weight = self.set.weight(row);
