@@ -10,7 +10,7 @@ use super::kernels::{
 };
 use super::rounding::Rounding;
 use super::{Goal, Metric, Neighbour, gather, insert, scatter};
-use crate::core::{Meter, Scalar};
+use crate::core::{Meter, Result, Run, Scalar};
 use crate::exec::parallel;
 
 /// Numbers of points prepared at once: 8 MiB of rounded ones, and up to 16 MiB as they are stored.
@@ -93,9 +93,13 @@ impl<'f> Found<'f> {
 }
 
 impl Dense {
-    pub(super) fn new<F: Scalar>(x: &ArrayView2<'_, F>, points: &[usize]) -> Self {
-        let (rounding, central) = Rounding::new(x, points);
-        Self { rounding, central }
+    pub(super) fn new<F: Scalar>(
+        x: &ArrayView2<'_, F>,
+        points: &[usize],
+        run: &Run,
+    ) -> Result<Self> {
+        let (rounding, central) = Rounding::new(x, points, run)?;
+        Ok(Self { rounding, central })
     }
 
     pub(super) fn few_columns(&self) -> bool {

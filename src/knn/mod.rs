@@ -253,7 +253,7 @@ impl<'a, F: Scalar> Typed<'a, F> {
     fn new(x: Matrix<'a, F>, points: Cow<'a, [usize]>, run: &'a Run) -> Result<Self> {
         match &x {
             Matrix::Dense(dense) if (1..MAX_COLUMNS).contains(&dense.ncols()) => {
-                let method = Method::Dense(Dense::new(dense, &points));
+                let method = Method::Dense(Dense::new(dense, &points, run)?);
                 Ok(Self { x, points, method, run })
             }
             _ => Self::by_metric(x, points, Metric::euclidean(), run),

@@ -2,7 +2,7 @@
 
 use ndarray::ArrayView2;
 
-use crate::core::Scalar;
+use crate::core::{Meter, Result, Run, Scalar};
 use crate::exec::parallel::{self, BLOCK};
 
 /// Points nearest to the mean that are kept.
@@ -43,11 +43,19 @@ pub(super) struct Rounding {
 
 impl Rounding {
     /// Also returns up to [`CENTRAL`] points, those nearest to the mean, the nearest first.
-    pub(super) fn new<F: Scalar>(x: &ArrayView2<'_, F>, points: &[usize]) -> (Self, Vec<usize>) {
+    pub(super) fn new<F: Scalar>(
+        x: &ArrayView2<'_, F>,
+        points: &[usize],
+        run: &Run,
+    ) -> Result<(Self, Vec<usize>)> {
         let columns = x.ncols();
+        let meter = Meter::new(run, "neighbour index", "rows", 2 * points.len());
         let sums =
             parallel::map(points.len(), parallel::sum_block(points.len(), columns), |_, range| {
                 let mut sum = vec![0.0; columns];
+                if !meter.goes_on(range.len()) {
+                    return sum;
+                }
                 for &row in &points[range] {
                     sum.iter_mut().zip(x.row(row)).for_each(|(sum, value)| *sum += value.to_f64());
                 }
@@ -57,11 +65,15 @@ impl Rounding {
         centre.iter_mut().for_each(|sum| *sum /= points.len() as f64);
         let mut norms = vec![(0.0_f64, 0); points.len()];
         parallel::map_into(&mut norms, 1, BLOCK, |_, range, norms| {
+            if !meter.goes_on(range.len()) {
+                return;
+            }
             for (out, &row) in norms.iter_mut().zip(&points[range]) {
                 let gaps = x.row(row).into_iter().zip(&centre).map(|(v, c)| v.to_f64() - c);
                 *out = (gaps.map(|gap| gap * gap).sum(), row);
             }
         });
+        meter.finish()?;
         let largest = norms.iter().fold(0.0, |largest: f64, norm| largest.max(norm.0)).sqrt();
         // A power of two scales without rounding.
         let scale = if largest > 0.0 { (-largest.log2().ceil()).exp2() } else { 1.0 };
@@ -75,7 +87,7 @@ impl Rounding {
         }
         norms.sort_unstable_by(order);
         let central = norms.into_iter().map(|(_, row)| row).collect();
-        (Self { centre, scale, epsilon }, central)
+        Ok((Self { centre, scale, epsilon }, central))
     }
 
     pub(super) fn columns(&self) -> usize {

@@ -83,7 +83,7 @@ fn methods<'a>(
     points: &'a [usize],
 ) -> [(&'static str, Typed<'a, f64>); 3] {
     let dense = Matrix::Dense(x.view());
-    let method = Method::Dense(Dense::new(&x.view(), points));
+    let method = Method::Dense(Dense::new(&x.view(), points, quiet()).unwrap());
     [
         (
             "tree",
