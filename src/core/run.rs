@@ -90,11 +90,11 @@ struct Observer {
 
 /// The seed and the observer of one run of a pipeline or a stage.
 ///
-/// The observer hears of every stage, fold, iteration and tree, and at most every 50 ms, and at the end, of the parts
-/// of a task that runs on all cores ([`Progress::Work`]), from one thread at a time. Each thread that works on such a task asks
-/// for a stop between blocks of work of some milliseconds, so that the work ends soon after the observer returned
-/// `Break`, with [`Error::Cancelled`]. Results do not depend on the observer. The metrics of one replicate or
-/// one section of a report are not interrupted.
+/// The observer hears of every stage, fold, iteration and tree. Of the parts of a task ([`Progress::Work`]) it hears at
+/// most every 50 ms, and when the task is complete, from one thread at a time. Each thread that works on such a task
+/// asks for a stop between blocks of work of some milliseconds, so that the work ends soon after the observer
+/// returned `Break`, with [`Error::Cancelled`]. Results do not depend on the observer. The metrics of one replicate
+/// or one section of a report are not interrupted.
 ///
 /// ```
 /// use std::ops::ControlFlow;
