@@ -36,13 +36,15 @@ fn main() -> imbalance::Result<()> {
         "Percent of {samples} samples; {NEGATIVES} negatives. Difference: two models of the same true AUC.\n"
     );
     println!(
-        "| | difference, bootstrap | difference, DeLong | AUC, DeLong, logit | AUC, DeLong, Wald | AUC, bootstrap | groups |"
+        "| | difference, bootstrap | difference, DeLong | difference, groups | AUC, DeLong, logit | AUC, bootstrap | AUC, groups | AUC, Wald | of these, reliable |"
     );
-    println!("|---|---|---|---|---|---|---|");
-    println!("| positives | AUC ½, .95 | ½, .95 | ½, .8, .95 | ½, .8, .95 | .8 | ½ |");
+    println!("|---|---|---|---|---|---|---|---|---|");
+    println!(
+        "| positives | AUC ½, .95 | ½, .95 | ½ | ½, .8, .95 | ½, .8, .95 | .8 | ½, .8, .95 | ½, .8, .95 |"
+    );
     for positives in [1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30] {
         let mut stream = Stream(positives as u64);
-        let mut alarms = [0_u32; 12];
+        let mut alarms = [0_u32; 18];
         for sample in 0..samples {
             let missed = one(positives, sample, &mut stream)?;
             alarms.iter_mut().zip(missed).for_each(|(count, missed)| *count += u32::from(missed));
@@ -52,10 +54,12 @@ fn main() -> imbalance::Result<()> {
         let cells = [
             &percent[..2],
             &percent[2..4],
-            &percent[4..7],
-            &percent[7..10],
-            &percent[10..11],
-            &percent[11..],
+            &percent[4..5],
+            &percent[5..8],
+            &percent[8..11],
+            &percent[11..12],
+            &percent[12..15],
+            &percent[15..],
         ];
         println!("| {positives} | {} |", cells.map(|cell| cell.join(", ")).join(" | "));
     }
@@ -63,7 +67,7 @@ fn main() -> imbalance::Result<()> {
 }
 
 /// Whether each interval leaves out the truth in one sample.
-fn one(positives: usize, sample: u64, stream: &mut Stream) -> imbalance::Result<[bool; 12]> {
+fn one(positives: usize, sample: u64, stream: &mut Stream) -> imbalance::Result<[bool; 18]> {
     let labels: Vec<bool> = (0..positives + NEGATIVES).map(|row| row < positives).collect();
     let mut scores = |shift: f64| -> Vec<f64> {
         labels.iter().map(|&label| stream.normal() + if label { shift } else { 0.0 }).collect()
@@ -71,7 +75,7 @@ fn one(positives: usize, sample: u64, stream: &mut Stream) -> imbalance::Result<
     let models = MODELS.map(|(shift, _)| [scores(shift), scores(shift)]);
     let bootstrap = Bootstrap::new(200, sample)?;
     let auc = |rows: &RankedScores| Ok([rows.roc_auc()?]);
-    let mut missed = Vec::new();
+    let (mut missed, mut claimed) = (Vec::new(), Vec::new());
     for [first, second] in [&models[0], &models[2]] {
         missed.push(!bootstrap.differences(&labels, [first, second], None, auc)?[0].contains(0.0));
     }
@@ -79,19 +83,25 @@ fn one(positives: usize, sample: u64, stream: &mut Stream) -> imbalance::Result<
         let pair = compare_roc_auc(&labels, first, second, None, 0.95)?;
         missed.push(!pair.difference.contains(0.0));
     }
-    for ([scores, _], (_, truth)) in models.iter().zip(MODELS) {
-        missed.push(!roc_auc_interval(&labels, scores, None, 0.95)?.contains(truth));
-    }
-    for ([scores, _], (_, truth)) in models.iter().zip(MODELS) {
-        missed.push(!roc_auc_wald_interval(&labels, scores, None, 0.95)?.contains(truth));
-    }
-    missed.push(!bootstrap.intervals(&labels, &models[1][0], None, auc)?[0].contains(0.8));
     // Groups of one positive and negatives beside it, or of negatives alone.
     let groups: Vec<u32> = (0..labels.len() as u32)
         .map(|row| if (row as usize) < positives { row } else { (row - positives as u32) % 100 })
         .collect();
-    let grouped = bootstrap.by_group(&groups);
+    let grouped = bootstrap.clone().by_group(&groups);
     let [first, second] = &models[0];
     missed.push(!grouped.differences(&labels, [first, second], None, auc)?[0].contains(0.0));
+    for ([scores, _], (_, truth)) in models.iter().zip(MODELS) {
+        missed.push(!roc_auc_interval(&labels, scores, None, 0.95)?.contains(truth));
+    }
+    for ([scores, _], (_, truth)) in models.iter().zip(MODELS) {
+        missed.push(!bootstrap.intervals(&labels, scores, None, auc)?[0].contains(truth));
+    }
+    missed.push(!grouped.intervals(&labels, &models[1][0], None, auc)?[0].contains(0.8));
+    for ([scores, _], (_, truth)) in models.iter().zip(MODELS) {
+        let wald = roc_auc_wald_interval(&labels, scores, None, 0.95)?;
+        missed.push(!wald.interval.contains(truth));
+        claimed.push(wald.is_reliable && !wald.interval.contains(truth));
+    }
+    missed.extend(claimed);
     Ok(std::array::from_fn(|i| missed[i]))
 }

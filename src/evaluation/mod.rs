@@ -343,7 +343,7 @@ impl<'a> Evaluation<'a> {
             Ok(Slicing { by: (*by).into(), slices })
         });
         let intervals = resampled.map(|of| {
-            let interval = |metric: usize| of.interval(|models| models[model][metric]);
+            let interval = |metric: usize| of.interval(model, metric);
             Ok(Intervals {
                 average_precision: interval(PRECISION)?,
                 predicted_over_observed: interval(RATIO)?,
@@ -351,7 +351,7 @@ impl<'a> Evaluation<'a> {
             })
         });
         let roc_auc = match resampled {
-            Some(of) if self.groups.is_some() => of.interval(|models| models[model][AUC]),
+            Some(of) if self.groups.is_some() => of.interval(model, AUC),
             _ => meter.unit(|| ranked.roc_auc_interval(self.level)),
         };
         let top = TOP.map(|share| Ok(Top { share, confusion: ranked.top_share(share)? }));
@@ -386,9 +386,7 @@ impl<'a> Evaluation<'a> {
         resampled: Option<&Resampled>,
     ) -> Result<Difference> {
         let bootstrap = |metric: usize| {
-            let difference = |of: &Resampled| {
-                finite(of.interval(|models| models[0][metric] - models[other][metric]))
-            };
+            let difference = |of: &Resampled| finite(of.difference([0, other], metric));
             resampled.map(difference).transpose().map(Option::flatten)
         };
         let (roc_auc, p_value) = match bootstrap(AUC)? {

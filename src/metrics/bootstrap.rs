@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use ndarray_rand::rand::Rng;
 use statrs::function::erf::erfc;
 
-use super::interval::{Interval, ensure_level, student_quantile};
+use super::interval::{
+    Interval, ensure_level, logit_interval, normal_share, student_quantile, unanimous_interval,
+};
 use super::ranked::RankedScores;
 use super::rows::{Domain, SortedRow};
 use super::sorted_rows::SortedRows;
@@ -30,15 +32,28 @@ use crate::exec::parallel;
 /// ratio of a normal distribution to Student's t. Quantiles are at place (replicates + 1)·share, so that few
 /// replicates do not make it narrower either (Davison & Hinkley 1997; R's type 6).
 ///
-/// **Few rows of a class.** From a handful of positives the replicates cannot show what other positives would do.
-/// With fewer than 20 of the rarer class (or groups that have any) the interval therefore also contains
+/// **Few rows of a class.** From a handful of positives the replicates cannot show what other positives would do: those of
+/// a good model all have high scores, until one has not. So [`intervals`](Self::intervals) also computes each metric with
+/// one more of the m units of the rarer class, once at the lowest score of all rows and once at the highest. If every unit
+/// were there, the metric would be about estimate + a and estimate + b, with a and b the (m + 1)-fold changes. Where
+/// a ≤ 0 ≤ b, and m s(1 − s) < 5 with s = −a/(b − a), the share of the way from one end to the other, the interval also contains
+///
+/// ```text
+/// the interval symmetric in logit(s), of t standard errors √(standard error² − ab/m²), t of m degrees of freedom
+/// ```
+///
+/// as −ab is the largest variance that units between a and b with mean 0 can have. For an AUC this is what
+/// [`roc_auc_interval`](super::roc_auc_interval) does. Where the estimate is one of the ends itself (an AUC of 1), the interval
+/// reaches over 1 − ((1 − level)/2)^(1/m) of the way to the other one, by Clopper and Pearson's bound. Metrics
+/// for which a and b have one sign (predicted / observed), are infinite or undefined, and
+/// [`differences`](Self::differences), contain with fewer than 20 units
 ///
 /// ```text
 /// estimate ± t · √(m / (m − 1)) · standard error,   t of max(m − 2, 1) degrees of freedom
 /// ```
 ///
-/// With one, standard error and interval are unknown: `None`, and \[−∞, ∞\]. `docs/reliability.md` has the false alarms
-/// of 1, 2, 3, … positives.
+/// With one unit, standard error and interval are unknown: `None`, and \[−∞, ∞\]. `docs/reliability.md` has the misses and
+/// false alarms of 1, 2, 3, … positives.
 ///
 /// Rows of weight 0 are drawn too, and add nothing to a metric: a row that a sampler did not choose is
 /// also a draw from the population. Remove rows that are not part of the sample.
@@ -150,7 +165,8 @@ impl<'a> Bootstrap<'a> {
         metrics: impl Fn(&RankedScores) -> Result<[f64; N]> + Sync,
     ) -> Result<[Interval; N]> {
         let rows = SortedRows::new(labels, scores, Domain::Scores, weights)?;
-        self.resample(&[rows], metrics)?.intervals(|models| models[0])
+        let resampled = self.resample(&[rows], metrics)?;
+        all_metrics(|metric| resampled.interval(0, metric))
     }
 
     /// Estimate and interval of the differences, first model less second, of each of `N` metrics on the
@@ -184,8 +200,7 @@ impl<'a> Bootstrap<'a> {
         let [first, second] =
             models.map(|scores| SortedRows::new(labels, scores, Domain::Scores, weights));
         let resampled = self.resample(&[first?, second?], metrics)?;
-        resampled
-            .intervals(|models| std::array::from_fn(|metric| models[0][metric] - models[1][metric]))
+        all_metrics(|metric| resampled.difference([0, 1], metric))
     }
 
     /// The metrics of each model, which are all of the same rows, on the same replicates.
@@ -199,7 +214,13 @@ impl<'a> Bootstrap<'a> {
             same_length("groups", groups.len(), "labels", first.len())?;
         }
         let units = Units::of(self.groups, first.len());
+        let rarer = units.of_rarer_class(first);
         let estimates = models.iter().map(|rows| metrics(rows.ranked())).collect::<Result<_>>()?;
+        let with_one_more = models.iter().map(|rows| {
+            // A metric that is undefined there says nothing about how far it can reach.
+            [false, true].map(|highest| metrics(&with_one_more(rows, rarer, highest)).ok())
+        });
+        let with_one_more = with_one_more.collect();
         let meter = Meter::new(&self.run, "bootstrap", "replicates", self.replicates);
         let replicates = parallel::map(self.replicates, 1, |replicate, _| {
             let mut stream = self.run.seed().stream(replicate);
@@ -222,12 +243,7 @@ impl<'a> Bootstrap<'a> {
         });
         meter.finish()?;
         let replicates = replicates.into_iter().collect::<Result<_>>()?;
-        Ok(Replicates {
-            estimates,
-            replicates,
-            level: self.level,
-            units: units.of_rarer_class(first),
-        })
+        Ok(Replicates { estimates, with_one_more, replicates, level: self.level, units: rarer.1 })
     }
 }
 
@@ -235,6 +251,8 @@ impl<'a> Bootstrap<'a> {
 #[derive(Debug)]
 pub(crate) struct Replicates<const N: usize> {
     estimates: Vec<[f64; N]>,
+    /// With one more unit of the rarer class at the lowest score, and at the highest.
+    with_one_more: Vec<[Option<[f64; N]>; 2]>,
     replicates: Vec<Vec<[f64; N]>>,
     level: f64,
     /// Units that have rows of the rarer class.
@@ -242,8 +260,67 @@ pub(crate) struct Replicates<const N: usize> {
 }
 
 impl<const N: usize> Replicates<N> {
+    /// Estimate and interval of a metric of a model.
+    pub(crate) fn interval(&self, model: usize, metric: usize) -> Result<Interval> {
+        let with_one_more = self.with_one_more[model].map(|metrics| Some(metrics?[metric]));
+        self.extended(|models| models[model][metric], with_one_more)
+    }
+
+    /// Estimate and interval of the difference of a metric of two models.
+    pub(crate) fn difference(
+        &self,
+        [first, second]: [usize; 2],
+        metric: usize,
+    ) -> Result<Interval> {
+        self.extended(|models| models[first][metric] - models[second][metric], [None; 2])
+    }
+
+    /// The interval of the replicates, extended where units are few.
+    fn extended(
+        &self,
+        of: impl Fn(&[[f64; N]]) -> f64,
+        with_one_more: [Option<f64>; 2],
+    ) -> Result<Interval> {
+        let mut interval = self.replicated(of)?;
+        let Some(error) = interval.standard_error else { return Ok(interval) };
+        let reach = match with_one_more {
+            [Some(low), Some(high)] => self.reach(interval.estimate, error, [low, high]),
+            _ => None,
+        };
+        let margin = || {
+            let m = self.units as f64;
+            let t = student_quantile(self.level, (m - 2.0).max(1.0));
+            let margin = t * (m / (m - 1.0)).sqrt() * error;
+            (interval.estimate - margin, interval.estimate + margin)
+        };
+        if let Some((lower, upper)) = reach.or_else(|| (self.units < FEW).then(margin)) {
+            interval.lower = interval.lower.min(lower);
+            interval.upper = interval.upper.max(upper);
+        }
+        Ok(interval)
+    }
+
+    /// How far a unit unlike those seen could move a metric; see [`Bootstrap`].
+    fn reach(&self, estimate: f64, error: f64, with_one_more: [f64; 2]) -> Option<(f64, f64)> {
+        let m = self.units as f64;
+        let [a, b] = with_one_more.map(|value| (m + 1.0) * (value - estimate));
+        let (a, b) = (a.min(b), a.max(b));
+        let share = -a / (b - a);
+        if !(a <= 0.0 && b >= 0.0 && share.is_finite()) || normal_share(share, m) {
+            return None;
+        }
+        let (lower, upper) = if a < 0.0 && b > 0.0 {
+            let error = error.hypot((-a * b).sqrt() / m) / (b - a);
+            logit_interval(share, error, student_quantile(self.level, m))
+        } else {
+            unanimous_interval(share, m, self.level)
+        };
+        let value = |share: f64| estimate + a + share * (b - a);
+        Some((value(lower), value(upper)))
+    }
+
     /// Estimate and interval of a function of the models' metrics.
-    pub(crate) fn interval(&self, of: impl Fn(&[[f64; N]]) -> f64) -> Result<Interval> {
+    fn replicated(&self, of: impl Fn(&[[f64; N]]) -> f64) -> Result<Interval> {
         let estimate = of(&self.estimates);
         let mut values: Vec<f64> = self.replicates.iter().map(|models| of(models)).collect();
         let all = std::iter::once(&estimate).chain(&values);
@@ -259,7 +336,7 @@ impl<const N: usize> Replicates<N> {
         let mean = values.iter().sum::<f64>() / n;
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
         let standard_error = (squares / (n - 1.0)).sqrt();
-        let (level, m) = (self.level, self.units as f64);
+        let level = self.level;
         let mut interval = Interval {
             estimate,
             standard_error: (self.units > 1).then_some(standard_error),
@@ -272,23 +349,14 @@ impl<const N: usize> Replicates<N> {
             (interval.lower, interval.upper) =
                 (quantile(&values, tail), quantile(&values, 1.0 - tail));
         }
-        if (2..FEW).contains(&self.units) {
-            let t = student_quantile(level, (m - 2.0).max(1.0));
-            let margin = t * (m / (m - 1.0)).sqrt() * standard_error;
-            interval.lower = interval.lower.min(estimate - margin);
-            interval.upper = interval.upper.max(estimate + margin);
-        }
         Ok(interval)
     }
+}
 
-    fn intervals<const K: usize>(
-        &self,
-        of: impl Fn(&[[f64; N]]) -> [f64; K],
-    ) -> Result<[Interval; K]> {
-        let found = (0..K).map(|metric| self.interval(|models| of(models)[metric]));
-        let found: Vec<Interval> = found.collect::<Result<_>>()?;
-        Ok(std::array::from_fn(|metric| found[metric]))
-    }
+/// The intervals of all metrics.
+fn all_metrics<const N: usize>(of: impl Fn(usize) -> Result<Interval>) -> Result<[Interval; N]> {
+    let found = (0..N).map(of).collect::<Result<Vec<Interval>>>()?;
+    Ok(std::array::from_fn(|metric| found[metric]))
 }
 
 /// The units that are drawn: rows, or groups of rows.
@@ -309,9 +377,9 @@ impl Units {
         Self::Groups(codes.iter().map(place).collect(), present.len())
     }
 
-    /// Number of units that have rows of a class, of the class that fewer of them have. A class without rows does
-    /// not count, as the metric does not depend on it.
-    fn of_rarer_class(&self, rows: &SortedRows) -> usize {
+    /// The class that fewer units have rows of, and how many have. A class without rows does not count, as the metric
+    /// does not depend on it.
+    fn of_rarer_class(&self, rows: &SortedRows) -> (bool, usize) {
         let of = |positive: bool| {
             let rows = rows.rows().filter(|((_, weight), _)| (*weight > 0.0) == positive);
             match self {
@@ -323,7 +391,9 @@ impl Units {
                 }
             }
         };
-        [of(true), of(false)].into_iter().filter(|&units| units > 0).min().unwrap_or(0)
+        let classes = [true, false].map(|class| (class, of(class)));
+        let present = classes.into_iter().filter(|&(_, units)| units > 0);
+        present.min_by_key(|&(_, units)| units).unwrap_or((true, 0))
     }
 
     /// How often each row is drawn.
@@ -350,6 +420,20 @@ fn resampled(rows: &SortedRows, times: &[u32]) -> Result<RankedScores> {
     }
     let of = rows.ranked();
     Ok(RankedScores::presorted(sorted, of.classes.unit, of.domain))
+}
+
+/// The rows and one more of a class, of the mean weight of its `units`, at the lowest or the highest score.
+fn with_one_more(rows: &SortedRows, (class, units): (bool, usize), highest: bool) -> RankedScores {
+    let of = rows.ranked();
+    let mut sorted = of.sorted().to_vec();
+    let weight = of.classes.weights[usize::from(class)] / units as f64;
+    let weight = if class { weight } else { -weight };
+    if let Some(&(score, _)) = if highest { sorted.last() } else { sorted.first() } {
+        let before =
+            |row: &SortedRow| row.0.total_cmp(&score).then(row.1.total_cmp(&weight)).is_lt();
+        sorted.insert(sorted.partition_point(before), (score, weight));
+    }
+    RankedScores::presorted(sorted, of.classes.unit, of.domain)
 }
 
 /// The share of replicates beyond each end of the interval; see [`Bootstrap`].

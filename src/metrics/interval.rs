@@ -49,6 +49,24 @@ pub(super) fn ensure_level(level: f64) -> Result<()> {
     }
 }
 
+/// Ends, in \[0, 1\], of the interval that is symmetric in logit(estimate).
+pub(super) fn logit_interval(estimate: f64, standard_error: f64, z: f64) -> (f64, f64) {
+    let factor = (z * standard_error / (estimate * (1.0 - estimate))).exp();
+    let odds = |factor: f64| estimate / (estimate + (1.0 - estimate) * factor);
+    (odds(factor), odds(1.0 / factor))
+}
+
+/// Whether a share among k units is far enough from 0 and 1 to be about normal, by the usual bound.
+pub(super) fn normal_share(share: f64, k: f64) -> bool {
+    k * share * (1.0 - share) >= 5.0
+}
+
+/// Ends, in \[0, 1\], of the interval of a share where k independent draws all had the value `estimate`.
+pub(super) fn unanimous_interval(estimate: f64, k: f64, level: f64) -> (f64, f64) {
+    let same = (0.5 * (1.0 - level)).powf(1.0 / k);
+    (same * estimate, same * estimate + (1.0 - same))
+}
+
 /// z with P(|Z| ≤ z) = `level` for a standard normal Z.
 pub(super) fn two_sided_quantile(level: f64) -> f64 {
     std::f64::consts::SQRT_2 * erfc_inv(1.0 - level)

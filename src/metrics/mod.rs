@@ -82,7 +82,7 @@ pub use corp::{CorpBlock, CorpDecomposition};
 pub use curves::{
     GainCurve, GainPoint, PrecisionRecallCurve, PrecisionRecallPoint, RocCurve, RocPoint,
 };
-pub use delong::{PairedAuc, compare_roc_auc, roc_auc_interval, roc_auc_wald_interval};
+pub use delong::{PairedAuc, WaldAuc, compare_roc_auc, roc_auc_interval, roc_auc_wald_interval};
 pub use histogram::{ProbabilityScale, ScoreHistogram};
 pub use interval::Interval;
 pub use period::Period;

@@ -186,7 +186,7 @@ mod reference {
             // Student's quantile is statrs', to 1e-11 or better.
             assert_close(auc.lower, pair("interval")[0], 1e-10, name);
             assert_close(auc.upper, pair("interval")[1], 1e-10, name);
-            let auc = roc_auc_wald_interval(y, p, Some(w), 0.95).unwrap();
+            let auc = roc_auc_wald_interval(y, p, Some(w), 0.95).unwrap().interval;
             assert_close(auc.lower, pair("wald_interval")[0], 1e-10, name);
             assert_close(auc.upper, pair("wald_interval")[1], 1e-10, name);
             let paired = compare_roc_auc(y, p, &other, Some(w), 0.95).unwrap();
@@ -1389,6 +1389,52 @@ mod uncertainty {
         assert!(matches!(none, Err(Error::OneClass { .. })));
         let infinite = bootstrap.intervals(&labels, &p, None, |rows| Ok([rows.log_loss()?]));
         assert!(matches!(infinite, Err(Error::Numerical { .. })));
+    }
+
+    /// Five positives above all negatives, and above most: replicates show no spread, or next to none. The ends are
+    /// those of a sixth positive at the lowest score and at the highest; numbers from numpy and scipy.
+    #[test]
+    fn few_units_reach_as_far_as_one_unlike_them() {
+        let p: Vec<f64> = (0..305).map(f64::from).collect();
+        let bootstrap = Bootstrap::new(200, 5).unwrap();
+        let auc = |labels: &[bool]| {
+            bootstrap.intervals(labels, &p, None, |rows| Ok([rows.roc_auc()?])).unwrap()[0]
+        };
+        let above: Vec<bool> = (0..305).map(|row| row >= 300).collect();
+        let perfect = auc(&above);
+        // (0.025)^(1/5), from 0 to 1 but for half a negative's tie at the lowest score.
+        let tie = 0.5 / 300.0;
+        assert_close(perfect.lower, tie + 0.025_f64.powf(0.2) * (1.0 - tie), 1e-12, "lower");
+        assert_eq!((perfect.estimate, perfect.upper), (1.0, 1.0));
+        let mirrored: Vec<f64> = p.iter().map(|p| -p).collect();
+        let flipped: Vec<bool> = above.iter().map(|y| !y).collect();
+        let metric = |rows: &RankedScores| Ok([rows.roc_auc()?]);
+        let [negatives] = bootstrap.intervals(&flipped, &mirrored, None, metric).unwrap();
+        assert_close(negatives.lower, perfect.lower, 1e-12, "five negatives");
+        // Placements 1, 1, 1, 1, 0.9; DeLong's interval has the same addition.
+        let nearly: Vec<bool> = (0..305).map(|row| row > 300 || row == 270).collect();
+        let found = auc(&nearly);
+        let delong = roc_auc_interval(&nearly, &p, None, 0.95).unwrap();
+        // The standard error of the replicates has no n/(n − 1), and the sixth positive ties at the ends.
+        assert!(
+            found.lower < 0.4 && (found.lower - delong.lower).abs() < 0.05,
+            "{found}, {delong}"
+        );
+        assert!(found.upper <= 1.0, "{found}");
+        // A difference of the two is not extended: both models rank the same rows.
+        let noisy: Vec<f64> = p.iter().map(|p| p + 40.0 * (p * 0.7).sin()).collect();
+        let [difference] = bootstrap.differences(&nearly, [&p, &noisy], None, metric).unwrap();
+        assert!(difference.upper - difference.lower < 0.3, "{difference}");
+    }
+
+    #[test]
+    fn wald_intervals_say_where_they_are_not_reliable() {
+        let mut stream = Stream(9);
+        let (y, s) = shifted(20_000, &mut stream);
+        let many = roc_auc_wald_interval(&y, &s, None, 0.95).unwrap();
+        assert!(many.is_reliable && many.to_string() == many.interval.to_string());
+        let few = roc_auc_wald_interval(&y[..60], &s[..60], None, 0.95).unwrap();
+        assert!(!few.is_reliable && few.to_string().ends_with("(too few rows for this AUC)"));
     }
 
     #[test]
