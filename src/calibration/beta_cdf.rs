@@ -67,6 +67,9 @@ pub struct BetaCdf;
 
 const NAME: &str = "BetaCdf";
 
+/// Beyond it one of the tails is smaller than the rounding of the other.
+const MAX_RATIO: f64 = 1e12;
+
 /// Steps in ln α and ln β.
 const SCORING: Scoring = Scoring {
     // From far away the information says little about how far.
@@ -92,7 +95,8 @@ impl Calibrator for BetaCdf {
     /// - [`SeparatedScores`](crate::Error::SeparatedScores) if the likelihood has no maximum.
     /// - [`Numerical`](crate::Error::Numerical) if the scores hardly differ, by a standard deviation below 10⁻⁴, which
     ///   only α and β beyond some 10⁴ could follow; if the scores all but separate the classes, so that α and β are
-    ///   beyond some 10⁶, or if scores or weights are many orders of magnitude apart, and no maximum is found.
+    ///   beyond some 10⁶, or if scores or weights are many orders of magnitude apart, and no maximum is found, or one
+    ///   with α and β more than 10¹² apart.
     fn fit(
         &self,
         _: &TrainingContext,
@@ -171,6 +175,13 @@ fn fitted(scored: &CalibrationSet<'_>) -> Result<(Form, Solution)> {
     }
     let found = found.map_or_else(|| maximum(&ties, cold, run), Ok)?;
     let [alpha, beta] = [0, 1].map(|i| found.theta[i].exp());
+    if !(MAX_RATIO.recip()..=MAX_RATIO).contains(&(alpha / beta)) {
+        return Err(Error::Numerical {
+            what: "the ratio of alpha and beta".into(),
+            value: alpha / beta,
+            remedy: "the classes' weights are too many orders of magnitude apart; take weights of a similar size",
+        });
+    }
     let parameter = |name: &str, i: usize, value: f64| {
         let error = value * (found.covariance[(i, i)] / unit).sqrt();
         Parameter::new(name, value, Some(error).filter(|e| e.is_finite()))
@@ -596,6 +607,36 @@ mod tests {
                     "{found} for {expected}"
                 );
             }
+        }
+    }
+
+    /// Positives of next to no weight take a β next to 0, whose digits must not be lost beside 1. The tail is from
+    /// mpmath, in 40 digits.
+    #[test]
+    fn a_parameter_next_to_0_keeps_its_digits() {
+        let map = BetaCdfMap(Form::beta(8.409502768354704e-1, 3.182521537473515e-10));
+        for (z, expected) in [
+            (1.0, 4.97687498e-10),
+            (2.0, 7.65221177e-10),
+            (3.0, 1.062361935e-9),
+            (5.0, 1.687635311e-9),
+            (10.0, 3.277110493e-9),
+        ] {
+            let found = map.probability(z);
+            // The logarithm of the other tail is a sum of terms of this size, as in the test of both tails.
+            let rounding = 4.0 * f64::EPSILON * (1.0 + 5.0 * map.alpha());
+            assert!((found - expected).abs() <= rounding, "{found:e} for {expected:e}");
+        }
+        let set =
+            CalibrationSet::from_logits(&[0.0625, 4.625, 0.0], &[true, false, false]).unwrap();
+        for light in [5e-324, 1e-300, 1e-12, 1e-9, 1e-6] {
+            let weights = [light, 0.0625, 7.125];
+            let weighted = set.clone().with_weights(&weights).unwrap();
+            let Ok(map) = BetaCdf.learn(&weighted) else { continue };
+            let z: Vec<f64> = (-400..=400).map(|i| f64::from(i) / 16.0).collect();
+            let p = map.probabilities(&z).unwrap();
+            assert!(p.windows(2).all(|pair| pair[1] >= pair[0] - 1e-15), "{light:e}");
+            assert!(p.iter().all(|p| p.is_sign_positive()), "{light:e}");
         }
     }
 

@@ -151,7 +151,8 @@ impl LnBetaReg {
     /// d₂ₘ = m(b − m)/((a + 2m − 1)(a + 2m)), d₂ₘ₊₁ = −(a + m)(a + b + m)/((a + 2m)(a + 2m + 1)).
     fn factor(&self, n: u32) -> f64 {
         let (a, b, m, n) = (self.a, self.b, f64::from(n / 2), f64::from(n));
-        let below = (a + n - 1.0) * (a + n);
+        // In this order, as 1 swallows the digits of a small a.
+        let below = (a + (n - 1.0)) * (a + n);
         if n > 2.0 * m { -(a + m) * (a + b + m) / below } else { m * (b - m) / below }
     }
 
@@ -159,12 +160,12 @@ impl LnBetaReg {
     fn term(&self, n: u32) -> Term {
         let d = self.factor(n);
         let (a, b, m, n) = (self.a, self.b, f64::from(n / 2), f64::from(n));
-        let below = 1.0 / (a + n - 1.0) + 1.0 / (a + n);
+        let below = 1.0 / (a + (n - 1.0)) + 1.0 / (a + n);
         if n > 2.0 * m {
             let sum = a + b + m;
             Term { d, d_ln_a: d * (a / (a + m) + a / sum - a * below), d_ln_b: d * b / sum }
         } else {
-            Term { d, d_ln_a: -d * a * below, d_ln_b: m * b / ((a + n - 1.0) * (a + n)) }
+            Term { d, d_ln_a: -d * a * below, d_ln_b: m * b / ((a + (n - 1.0)) * (a + n)) }
         }
     }
 }
@@ -258,10 +259,10 @@ pub(crate) fn ln_complement_and_odds(ln_p: f64) -> (f64, f64) {
     }
 }
 
-/// 1 − p from ln p, without a difference of near numbers.
+/// 1 − p from ln p, without a difference of near numbers; 0 and not −0 for p = 1.
 #[inline(always)]
 pub(crate) fn one_minus_exp(ln_p: f64) -> f64 {
-    if ln_p < -0.5 { 1.0 - exp_of_negative(ln_p) } else { -exp_m1_near_0(ln_p)[0] }
+    if ln_p < -0.5 { 1.0 - exp_of_negative(ln_p) } else { exp_m1_near_0(ln_p)[0].abs() }
 }
 
 #[cfg(test)]
