@@ -52,6 +52,11 @@ use firth::{At, Firth};
 /// (`docs/evidence/rare_events.md`). All estimates take τ as exact. If τ is the rate of N₁ among N₁ + N₀
 /// rows, the variance of the intercept is larger by 1/N₁ + 1/N₀.
 ///
+/// **Coming from Zelig** (R's `relogit`): its weighting with the finite-sample correction takes the
+/// events' weight w₁ into ξᵢ as here. Its prior correction with the finite-sample correction differs: Zelig takes w₁ = τ/ȳ into ξᵢ
+/// and W there too, though the fit is unweighted; here ξᵢ belongs to the fit that was made, with w₁ = 1, and the prior correction
+/// then moves the intercept only. So coefficients differ by the order of 1/events, and agree without the finite-sample correction.
+///
 /// **Weights** of the data set are frequencies here: a weight of 3 is three observations, as the theory
 /// of finite samples counts observations. Other weights are refused; for sampling weights there is
 /// [`weighting`](Self::weighting), or [`LogisticRegression`] with [`Covariance::Hc0`].
