@@ -283,7 +283,7 @@ fn states(tally: &mut Tally) {
                     };
                     let learner = FtrlLearner::resume(state, LogLoss)?;
                     let row = [1.0, 2.0, 3.0];
-                    Ok(Some((learner.fitted().logit((&row).into())?, learner.validation())))
+                    Ok(Some((learner.fitted()?.logit((&row).into())?, learner.validation())))
                 },
             );
         }

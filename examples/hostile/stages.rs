@@ -291,6 +291,10 @@ pub(crate) fn many_columns(tally: &mut Tally) {
             || Row::sparse(columns, &[0, columns - 1], &[1.0, 2.0]).map(|row| row.get(columns - 1)),
         );
         tally.cell(
+            || format!("values of a row of {columns} columns"),
+            || Row::sparse(columns, &[0], &[1.0])?.to_vec().map(|values| values.len()),
+        );
+        tally.cell(
             || format!("objective of {columns} columns"),
             || Objective::new(&data, &LogLoss, 1.0, true).map(|o| o.parameters()),
         );

@@ -73,7 +73,7 @@ fn ftrl_state() {
         if learner.partial_fit(&next).is_err() {
             return;
         }
-        if let Ok(logit) = learner.fitted().logit((&[1.0, 2.0, 3.0]).into()) {
+        if let Ok(logit) = learner.fitted().and_then(|fitted| fitted.logit((&[1.0, 2.0, 3.0]).into())) {
             assert!(!logit.is_nan(), "{}", String::from_utf8_lossy(&text));
         }
     });

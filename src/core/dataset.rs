@@ -224,7 +224,7 @@ impl<'a> Dataset<'a> {
     /// let x = array![[0.5, 0.0, 1.0], [0.1, 0.0, -1.0]];
     /// let data = Dataset::new(&x, vec![true, false])?;
     /// assert_eq!(data.zero_columns()?, [1]);
-    /// assert_eq!(data.drop_columns(&data.zero_columns()?)?.features().row(0).to_vec(), [0.5, 1.0]);
+    /// assert_eq!(data.drop_columns(&data.zero_columns()?)?.features().row(0).to_vec()?, [0.5, 1.0]);
     /// # Ok::<(), imbalance::Error>(())
     /// ```
     ///

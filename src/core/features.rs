@@ -166,11 +166,14 @@ impl<'a> Row<'a> {
     }
 
     /// The value of every column.
-    #[must_use]
-    pub fn to_vec(&self) -> Vec<f64> {
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if there is no memory for 8 bytes a column.
+    pub fn to_vec(&self) -> Result<Vec<f64>> {
+        ensure_columns_fit(self.columns(), 8)?;
         let mut values = vec![0.0; self.columns()];
         self.entries().for_each(|(column, value)| values[column] = value);
-        values
+        Ok(values)
     }
 
     /// Calls `f` with this row as a matrix of one row, without an allocation.

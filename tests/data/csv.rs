@@ -447,7 +447,7 @@ fn libsvm_files() {
     ] {
         let data = reader.read_from(&bytes[..], "log.svm").unwrap();
         assert_eq!((data.labels(), data.columns()), (&[true, false, false, true][..], 5));
-        let row = |row: usize| data.features().row(row).to_vec();
+        let row = |row: usize| data.features().row(row).to_vec().unwrap();
         assert_eq!(row(0), [-2.0, 0.0, 1.5, 0.0, 0.0]);
         assert_eq!((row(1), row(3)[4]), (vec![0.0; 5], 1e-3));
         assert!(data.features().is_sparse());

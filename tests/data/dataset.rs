@@ -30,7 +30,7 @@ fn entries(x: FeaturesView<'_>) -> Vec<Vec<f64>> {
         FeaturesView::F64(x) => of(x),
     };
     // A row read by itself has the same values.
-    let rows: Vec<Vec<f64>> = x.rows().map(|row| row.to_vec()).collect();
+    let rows: Vec<Vec<f64>> = x.rows().map(|row| row.to_vec().unwrap()).collect();
     assert_eq!(read, rows);
     read
 }
@@ -178,6 +178,11 @@ fn rows_are_checked() {
     let _: Row<'_> = Row::from(&vec![1.0_f32]);
     assert!(Row::sparse(3, &[0, 2], &[1.0, 2.0]).is_ok());
     assert!(Row::sparse::<f64>(0, &[], &[]).is_ok());
+    for columns in [1 << 60, usize::MAX] {
+        let wide = Row::sparse(columns, &[1 << 59], &[1.0]).unwrap();
+        assert_eq!(wide.get(1 << 59), 1.0);
+        assert!(matches!(wide.to_vec(), Err(Error::InvalidArgument { .. })), "{columns}");
+    }
 
     let error = Row::sparse(3, &[0, 2], &[1.0]).unwrap_err();
     assert!(matches!(error, Error::LengthMismatch { found: 2, expected: 1, .. }));

@@ -345,7 +345,7 @@ fn dropped_columns_are_dropped_everywhere() {
             let record = if categorical { &record[..] } else { &record[..2] };
             let served = few.encode_record(record, &mut buffer).unwrap();
             assert_eq!(served.columns(), few.columns());
-            assert_eq!(served.to_vec(), encoded.features().row(row).to_vec());
+            assert_eq!(served.to_vec().unwrap(), encoded.features().row(row).to_vec().unwrap());
         }
         if categorical {
             let (column, sign) = few.hashed("c", "a").unwrap().unwrap();

@@ -44,7 +44,7 @@ fn the_model_is_exact(settings: &SyntheticClicks, base_rate: f64) {
     let x = log.dataset.features();
     assert_eq!(log.coefficients.len(), x.ncols());
     for (row, &p) in log.probabilities.iter().enumerate() {
-        let terms = x.row(row).to_vec().into_iter().zip(&log.coefficients);
+        let terms = x.row(row).to_vec().unwrap().into_iter().zip(&log.coefficients);
         let z = log.intercept + terms.map(|(x, beta)| x * beta).sum::<f64>();
         // The library adds the stored terms in this order; the others are zero. So the bits are equal.
         assert_eq!(p, sigmoid(z), "row {row}");
@@ -96,7 +96,7 @@ fn features_and_logits_have_the_law_that_is_documented() {
         let [_, (deviation, error)] = moments(&logits);
         assert!((deviation - signal).abs() <= ERRORS * error, "{deviation} ± {error}");
 
-        let rows: Vec<_> = x.rows().map(|row| row.to_vec()).collect();
+        let rows: Vec<_> = x.rows().map(|row| row.to_vec().unwrap()).collect();
         for column in 0..6 {
             let values: Vec<f64> = rows.iter().map(|row| row[column]).collect();
             let [(centre, centre_error), (deviation, error)] = moments(&values);

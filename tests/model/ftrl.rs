@@ -69,14 +69,14 @@ fn the_first_two_rows_by_hand() {
     let mut learner = ftrl.intercept(false).learner(1, LogLoss).unwrap();
     let row = |x: f64, label| Dataset::new(array![[x]], vec![label]).unwrap();
     learner.partial_fit(&row(2.0, true)).unwrap();
-    assert_eq!(learner.fitted().coefficients(), [0.9 / 4.5]);
+    assert_eq!(learner.fitted().unwrap().coefficients(), [0.9 / 4.5]);
     // x = 1 and y = 0: p = σ(0.2), g = p, σ = 2(√(1 + p²) − 1), z = −1 + p − 0.2 σ.
     learner.partial_fit(&row(1.0, false)).unwrap();
     let p = 1.0 / (1.0 + (-0.2_f64).exp());
     let root = (1.0 + p * p).sqrt();
     let z = -1.0 + p - 0.2 * 2.0 * (root - 1.0);
     let w = (-z - 0.1) / ((1.0 + root) / 0.5 + 0.5);
-    assert!((learner.fitted().coefficients()[0] - w).abs() < 1e-15);
+    assert!((learner.fitted().unwrap().coefficients()[0] - w).abs() < 1e-15);
     let validation = learner.validation();
     let losses = [2_f64.ln(), -(1.0 - p).ln()];
     assert!((validation.log_loss().unwrap() - 0.5 * (losses[0] + losses[1])).abs() < 1e-15);
@@ -127,7 +127,7 @@ proptest! {
             let x = [x[0], x[1], x[2], 1.0];
             predicted += (weight + 0.01) * published.learn(&x, *label, weight + 0.01, *offset);
         }
-        let fitted = learner.fitted();
+        let fitted = learner.fitted().unwrap();
         // 60 steps of a few roundings each, on numbers of order ten, that are contracted, not amplified.
         for i in 0..3 {
             prop_assert!((fitted.coefficients()[i] - published.weight(i)).abs() < 1e-12);

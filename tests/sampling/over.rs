@@ -1052,7 +1052,7 @@ fn a_chain_gives_the_same_rows_whether_or_not_its_second_reads_them() {
         assert_eq!(sample.columns(), 3);
         assert_eq!(sample.labels(), alone.labels());
         let rows = |data: &Dataset<'_>| -> Vec<Vec<f64>> {
-            data.features().rows().map(|row| row.to_vec()).collect()
+            data.features().rows().map(|row| row.to_vec().unwrap()).collect()
         };
         assert_eq!(rows(&sample), rows(&alone));
         // Rows that were made are given with their features too.

@@ -59,7 +59,7 @@ use crate::loss::{Loss, Posterior, ensure_resolved};
 /// }
 /// let validation = learner.validation();
 /// assert!(validation.normalised_entropy().unwrap() < 1.0); // on rows before they were learned
-/// let fitted = learner.fitted();
+/// let fitted = learner.fitted()?;
 /// # assert_eq!(fitted.coefficients().len(), log.dataset.columns());
 /// # Ok::<(), imbalance::Error>(())
 /// ```
@@ -251,7 +251,7 @@ impl Model for FtrlProximal {
         if details.mean_fitted {
             learner.state.start = Some(learner.start() + learner.best_shift(train)?);
         }
-        Ok(FittedLinear { details, ..learner.fitted() })
+        Ok(FittedLinear { details, ..learner.fitted()? })
     }
 
     saved_as_part!();
@@ -406,19 +406,30 @@ impl FtrlLearner {
     }
 
     /// The model as learned so far.
-    #[must_use]
-    pub fn fitted(&self) -> FittedFtrl {
-        let linear = LinearModel::from_theta(self.theta(), self.state.coordinates.len());
-        FittedLinear { linear, details: self.details() }
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if there is no memory for its coefficients, of 8 bytes a column.
+    pub fn fitted(&self) -> Result<FittedFtrl> {
+        let columns = self.state.coordinates.len();
+        ensure_columns_fit(columns, 8)?;
+        let linear = LinearModel::from_theta(self.theta(), columns);
+        Ok(FittedLinear { linear, details: self.details() })
     }
 
     /// The coefficients and the intercept.
     fn theta(&self) -> Vec<f64> {
         let FtrlState { settings, coordinates, bias, .. } = &self.state;
         let per_alpha = 1.0 / settings.alpha;
-        let coefficient = |&at: &[f64; 2]| settings.coefficient(at.into(), per_alpha);
-        let mut theta: Vec<f64> = coordinates.iter().map(coefficient).collect();
-        theta.push(self.start() + unpenalised(settings).coefficient(*bias, per_alpha));
+        let columns = coordinates.len();
+        // Zeros from the system take memory only where another number is written.
+        let mut theta = vec![0.0; columns + 1];
+        for (theta, &at) in theta.iter_mut().zip(coordinates) {
+            let coefficient = settings.coefficient(at.into(), per_alpha);
+            if coefficient != 0.0 {
+                *theta = coefficient;
+            }
+        }
+        theta[columns] = self.start() + unpenalised(settings).coefficient(*bias, per_alpha);
         theta
     }
 
@@ -449,7 +460,7 @@ impl FtrlLearner {
 
     /// What to add to the intercept so that the loss of all rows is least.
     fn best_shift(&self, rows: &Dataset<'_>) -> Result<f64> {
-        let logits = logits_of(self.fitted().linear(), rows)?;
+        let logits = logits_of(self.fitted()?.linear(), rows)?;
         Ok(best_shift(&*self.loss, rows, &logits, 0.0))
     }
 
