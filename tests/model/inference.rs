@@ -1,6 +1,10 @@
 //! Standard errors and the corrections for rare events against independent implementations; see
 //! `tests/fixtures/README.md`.
 
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use approx::assert_relative_eq;
 use imbalance::Distortion;
 use imbalance::calibration::Uncalibrated;
@@ -706,4 +710,35 @@ fn a_column_far_from_zero_is_not_taken_for_the_intercept() {
     assert_eq!(fitted.diagnostics().collinearity, Collinearity::Present);
     let error = fitted.inference(&data, &LogLoss, Covariance::Fisher).unwrap_err();
     assert!(matches!(error, Error::RankDeficient { .. }), "{error}");
+}
+
+/// Offsets of 30 and more take the intercept so far from the hypothesis 0 that the likelihood cannot be computed
+/// there. It took 10,000 iterations to say so.
+#[test]
+fn firths_p_values_are_quick_where_the_hypothesis_is_far_away() {
+    let noise = |i: usize| ((i * 7919 + 13) % 1009) as f64 / 504.0 - 1.0;
+    let x = Array2::from_shape_fn((40, 6), |(row, column)| noise(row * 31 + column));
+    let labels: Vec<bool> = (0..40).map(|row| row % 5 == 0).collect();
+    let fit = |offset: f64| {
+        let data = Dataset::new(&x, &labels[..]).unwrap().with_offsets(vec![offset; 40]).unwrap();
+        let count = Arc::new(AtomicUsize::new(0));
+        let seen = Arc::clone(&count);
+        let run = Run::seeded(7).observed(move |_| {
+            seen.fetch_add(1, Ordering::Relaxed);
+            ControlFlow::Continue(())
+        });
+        let fitted = RareEvents::new().firth().fit(&data, &LogLoss, &run).unwrap();
+        assert!(count.load(Ordering::Relaxed) < 1000, "{offset}: {count:?} iterations");
+        (fitted.coefficients().to_vec(), fitted.inference().p_values())
+    };
+    let (plain, plain_p) = fit(0.0);
+    for offset in [30.0, 700.0, -700.0, 1e4] {
+        let (coefficients, p) = fit(offset);
+        // The other coefficients' are those without offsets, but for the rounding of logits of this size.
+        for j in 0..6 {
+            assert_relative_eq!(coefficients[j], plain[j], max_relative = 1e-9);
+            assert_relative_eq!(p[j], plain_p[j], max_relative = 1e-6);
+        }
+        assert!(p[6] < 3e-10, "{offset}: {}", p[6]);
+    }
 }

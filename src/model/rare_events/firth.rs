@@ -40,11 +40,20 @@ const MEMORY: usize = 10;
 /// Share of the rise promised by its slope that a step must bring.
 const ACCEPT: f64 = 0.1;
 
+/// Share of a step that changes the coefficients by rounding only.
+const STUCK: f64 = 1e-9;
+
 /// Most iterations towards an end of an interval; about ten are needed where the quadratic model serves.
 const END_ITERATIONS: usize = 50;
 
 /// Most steps from one value of a profile to another.
 const STEPS: usize = 60;
+
+/// Fall of l* at which a hypothesis is as good as impossible: a p-value of 2.5 · 10⁻¹⁰.
+const ENOUGH: f64 = 20.0;
+
+/// Longest step towards another value after one that failed, in standard errors.
+const FAR: f64 = 16.0;
 
 /// Longest step towards an end of an interval, in standard errors.
 const LONGEST: f64 = 2.0;
@@ -210,7 +219,8 @@ impl<'a> Firth<'a> {
                 }
                 next
             });
-            let Some(next) = next.map(|next| self.with_score(next)) else {
+            let next = next.filter(|_| share > STUCK).map(|next| self.with_score(next));
+            let Some(next) = next else {
                 if length > ROUNDED {
                     break;
                 }
@@ -269,7 +279,7 @@ impl<'a> Firth<'a> {
         let mut inside: Option<At> = None;
         let excess = |distance: f64| {
             let value = best.theta[j] + sign * distance;
-            let at = self.profile(inside.as_ref().unwrap_or(best), j, value, run)?;
+            let at = self.profile(inside.as_ref().unwrap_or(best), j, value, f64::INFINITY, run)?;
             let excess = (2.0 * (best.value - at.value)).max(0.0).sqrt() - z;
             if excess < 0.0 {
                 inside = Some(at);
@@ -285,9 +295,10 @@ impl<'a> Firth<'a> {
     }
 
     /// The maximum over the other coefficients with `θⱼ = value`, from the maximum at another value: at
-    /// once, or in steps short enough that each maximum leads to the next.
-    fn profile(&self, from: &At, j: usize, value: f64, run: &Run) -> Result<At> {
+    /// once, or in steps short enough that each maximum leads to the next, which may end where l* has fallen `enough`.
+    fn profile(&self, from: &At, j: usize, value: f64, enough: f64, run: &Run) -> Result<At> {
         let free: Vec<usize> = (0..from.theta.len()).filter(|&k| k != j).collect();
+        let far = FAR * from.factor.inverse()[(j, j)].sqrt();
         let mut between: Option<At> = None;
         let mut step = value - from.theta[j];
         let mut failure = singular();
@@ -296,7 +307,7 @@ impl<'a> Firth<'a> {
             let arrives = step.abs() >= (value - here.theta[j]).abs();
             let next = if arrives { value } else { here.theta[j] + step };
             match self.maximise(self.towards(here, j, next), &free, run) {
-                Ok(at) if arrives => return Ok(at),
+                Ok(at) if arrives || from.value - at.value >= enough => return Ok(at),
                 Ok(at) => {
                     between = Some(at);
                     step *= 1.5;
@@ -304,7 +315,7 @@ impl<'a> Firth<'a> {
                 Err(error @ Error::Cancelled { .. }) => return Err(error),
                 Err(error) => {
                     failure = error;
-                    step *= 0.5;
+                    step = 0.5 * step.clamp(-far, far);
                 }
             }
         }
@@ -371,7 +382,8 @@ impl<'a> Firth<'a> {
         Ok(None)
     }
 
-    /// Twice the logarithm of the penalised likelihood ratio against `θⱼ = value`.
+    /// Twice the logarithm of the penalised likelihood ratio against `θⱼ = value`; where l* cannot be computed so far
+    /// away, that against a value between, if it is [enough](ENOUGH).
     pub(super) fn likelihood_ratio(
         &self,
         best: &At,
@@ -379,7 +391,7 @@ impl<'a> Firth<'a> {
         value: f64,
         run: &Run,
     ) -> Result<f64> {
-        let restricted = self.profile(best, j, value, run)?;
+        let restricted = self.profile(best, j, value, ENOUGH, run)?;
         Ok(2.0 * (best.value - restricted.value))
     }
 }

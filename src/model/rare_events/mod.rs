@@ -135,7 +135,8 @@ impl RareEvents {
     }
 
     /// Firth's penalised likelihood l(β) + ½ ln det I(β), with 95 % profile-likelihood intervals and
-    /// p-values of its likelihood ratio. Cannot be combined with [`weighting`](Self::weighting).
+    /// p-values of its likelihood ratio. Cannot be combined with [`weighting`](Self::weighting). Where the likelihood cannot be
+    /// computed as far away as the hypothesis is (an intercept of 0 beside offsets of 700), a p-value below 3 · 10⁻¹⁰ is an upper bound.
     ///
     /// **What it costs**: with n rows and k coefficients an iteration forms the information and the leverages, n k² steps
     /// each; a fit takes ten to forty iterations. Each interval takes some ten iterations for either end, so the intervals
