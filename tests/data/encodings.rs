@@ -35,7 +35,7 @@ fn reference() -> (Json, Table) {
 }
 
 fn dense(data: &Dataset<'_>) -> Vec<Vec<f64>> {
-    data.features().rows().map(|row| row.to_vec()).collect()
+    data.features().rows().map(|row| row.to_vec().unwrap()).collect()
 }
 
 #[test]
@@ -177,8 +177,8 @@ fn a_table_and_its_records_agree_and_so_does_the_saved_encoder() {
                 .collect();
             let served = again.encode_record(&values, &mut buffer).unwrap();
             assert_eq!(
-                served.to_vec(),
-                data.features().row(row).to_vec(),
+                served.to_vec().unwrap(),
+                data.features().row(row).to_vec().unwrap(),
                 "encoder {number}, row {row}"
             );
         }
@@ -220,7 +220,7 @@ fn levels_that_training_did_not_see_are_as_documented() {
     let mut buffer = EncodedRow::default();
     let mut of = |encoding: Encoding| -> Vec<f64> {
         let encoder = Encoder::only().column("c", encoding).fit(&table).unwrap();
-        encoder.encode_record(&[("c", "new".into())], &mut buffer).unwrap().to_vec()
+        encoder.encode_record(&[("c", "new".into())], &mut buffer).unwrap().to_vec().unwrap()
     };
     let levels = texts(&json["categories"]).len();
     assert_eq!(of(OneHot::new().into()), vec![0.0; levels]);
@@ -329,7 +329,7 @@ fn quantiles_hold_equal_shares_and_ranges_have_names() {
     assert_eq!(encoder.column_names().collect::<Vec<_>>(), ["x known"]);
     let mut buffer = EncodedRow::default();
     let row = encoder.encode_record(&[("x", Value::Missing)], &mut buffer).unwrap();
-    assert_eq!(row.to_vec(), [0.0]);
+    assert_eq!(row.to_vec().unwrap(), [0.0]);
 }
 
 #[test]
@@ -365,5 +365,5 @@ fn what_does_not_fit_is_an_error_that_names_the_column() {
     assert_eq!(dense(&encoder.encode(&few).unwrap()), dense(&encoder.encode(&table).unwrap()));
     let mut buffer = EncodedRow::default();
     let record = [("other", "x".into()), ("age", 3.0.into())];
-    assert_eq!(encoder.encode_record(&record, &mut buffer).unwrap().to_vec(), [3.0, 0.0]);
+    assert_eq!(encoder.encode_record(&record, &mut buffer).unwrap().to_vec().unwrap(), [3.0, 0.0]);
 }
