@@ -85,6 +85,10 @@ pub use pipeline::{
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+#[cfg(all(doctest, feature = "csv", feature = "serde"))]
+#[doc = include_str!("../docs/guide/ship.md")]
+struct Ship;
+
 /// What most programs need: the traits, the types of a pipeline, and the plainest method of each trait.
 pub mod prelude {
     pub use crate::calibration::{Calibrator, PlattScaling, PriorCorrection};

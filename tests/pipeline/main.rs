@@ -4,6 +4,7 @@ mod combinations;
 mod cross_fitting;
 mod losses;
 mod saved;
+mod scorer;
 mod self_check;
 mod stages;
 #[path = "../../examples/combinations/mod.rs"]

@@ -153,7 +153,8 @@ fn main() -> Outcome<()> {
     match port {
         None => answer_lines(&service)?,
         Some(port) => {
-            tokio::runtime::Runtime::new()?.block_on(answer_http(Arc::clone(&service), port))?
+            let http = answer_http(Arc::clone(&service), port);
+            tokio::runtime::Runtime::new()?.block_on(http)?;
         }
     }
     eprintln!("{}", service.latencies());

@@ -700,7 +700,7 @@ impl FittedEncoder {
                     out(*start, row.out_of_fold(number).unwrap_or_else(|| values.at(text(part))));
                 }
                 Form::Date(parts) => {
-                    parts.write(row.time(part.of[0]), |at, value| out(start + at, value))
+                    parts.write(row.time(part.of[0]), |at, value| out(start + at, value));
                 }
                 Form::Hashed => {}
             }

@@ -66,9 +66,12 @@ impl Levels {
         let mut levels: Vec<(u64, String, usize)> =
             tallies.map(|(hash, tally)| (hash, name(hash), tally.rows)).collect();
         match order {
-            LevelOrder::Name => levels.sort_by(|a, b| a.1.cmp(&b.1).then(a.0.cmp(&b.0))),
+            LevelOrder::Name => {
+                levels.sort_by(|a, b| a.1.cmp(&b.1).then(a.0.cmp(&b.0)));
+            }
             LevelOrder::Count => {
-                levels.sort_by(|a, b| b.2.cmp(&a.2).then_with(|| a.1.cmp(&b.1)).then(a.0.cmp(&b.0)))
+                levels
+                    .sort_by(|a, b| b.2.cmp(&a.2).then_with(|| a.1.cmp(&b.1)).then(a.0.cmp(&b.0)));
             }
             LevelOrder::Given(names) => {
                 let given = names.iter().map(|name| (hash(name), name.clone()));
@@ -214,8 +217,8 @@ impl Shrunk {
 }
 
 /// k = p̄(1 − p̄)/τ² − 1, where τ² is the variance between levels that is left when the variance of counting is taken
-/// away: with m_l the weight of level l, Σ m_l (r_l − p̄)² has the mean (L − 1) p̄(1 − p̄) + τ² (M − Σm_l²/M), up to the
-/// factor 1 − 1/k of order τ². ∞ where the levels differ no more than chance would have it.
+/// away: with m the weights of the levels, L levels and M = Σm, the mean of Σ m (r − p̄)² is
+/// (L − 1) p̄(1 − p̄) + τ² (M − Σm²/M − L + 1). ∞ where the levels differ no more than chance would have it.
 fn by_moments(tallies: &Tallies, all: &Tally, rate: f64) -> f64 {
     let binomial = rate * (1.0 - rate);
     let (mut between, mut squares, mut levels) = (0.0, 0.0, 0.0);

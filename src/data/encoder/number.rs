@@ -118,7 +118,7 @@ impl Accumulate for Moments<'_> {
         self.merge(Self { rows: self.rows, known: Some(Known { weight, mean, squares }) });
     }
 
-    /// Chan, Golub & LeVeque 1979.
+    /// Chan, Golub & `LeVeque` 1979.
     fn merge(&mut self, next: Self) {
         self.known = match (self.known, next.known) {
             (None, known) | (known, None) => known,
