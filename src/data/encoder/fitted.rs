@@ -5,7 +5,7 @@ use std::fmt;
 use sprs::CsMat;
 
 use super::encoding::DateParts;
-use super::levels::{Indicators, Levels, Values};
+use super::levels::{Indicators, Values};
 use super::number::{Ranges, Scaled};
 use super::record::Value;
 use crate::core::{
@@ -66,13 +66,13 @@ pub(super) enum Form {
 }
 
 stored!(Indicators as "indicators", |indicators| {
-    levels: Levels = indicators.levels,
+    levels: super::levels::Levels = indicators.levels,
     other: bool = indicators.other,
     drop_first: bool = indicators.drop_first,
 } => Ok(Self { levels, other, drop_first }));
 
 stored!(Values as "values", |values| {
-    levels: Levels = values.levels,
+    levels: super::levels::Levels = values.levels,
     values: Vec<f64> = values.values,
     unknown: f64 = values.unknown,
 } => if levels.len() == values.len() && values.iter().chain([&unknown]).all(|v| v.is_finite()) {
@@ -755,6 +755,7 @@ impl Part {
     }
 
     /// Checks that it reads columns that exist.
+    #[cfg(feature = "serde")]
     fn ensure_reads(&self, [numbers, texts, times]: [usize; 3]) -> Result<()> {
         let (most, several) = match self.form {
             Form::Number(_) | Form::Bins(_) => (numbers, false),

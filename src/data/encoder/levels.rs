@@ -97,6 +97,7 @@ impl Levels {
     }
 
     /// The hashes, by place.
+    #[cfg(feature = "serde")]
     fn hashes(&self) -> Vec<u64> {
         let mut hashes = vec![0; self.hashes.len()];
         self.hashes

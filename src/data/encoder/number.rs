@@ -183,6 +183,7 @@ impl Ranges {
     }
 
     /// What the constructor guarantees.
+    #[cfg(feature = "serde")]
     pub(super) fn checked(self) -> Result<Self> {
         let ascending = self.edges.windows(2).all(|pair| pair[0] < pair[1]);
         if ascending && self.edges.iter().all(|edge| edge.is_finite()) {
