@@ -146,6 +146,15 @@ impl Calibrator for SplineCalibration {
             }
             _ => self.line(rows)?,
         };
+        // Knots that lie orders of magnitude closer to each other than to the next take coefficients beyond f64.
+        let logits = rows.logits().iter().enumerate().filter(|&(row, _)| rows.weight(row) > 0.0);
+        if let Some(value) = logits.map(|(_, &z)| map.at(z)).find(|q| !q.is_finite()) {
+            return Err(Error::Numerical {
+                what: "the calibrated logit of a row".into(),
+                value,
+                remedy: "the scores differ by many orders of magnitude: take fewer `knots`, or `PlattScaling`",
+            });
+        }
         if !self.monotone {
             solution.falls = map.falls();
         }
