@@ -29,11 +29,13 @@ fn main() -> ExitCode {
     let mut args = pico_args::Arguments::from_env();
     let every = args.opt_value_from_str("--every").expect("a number of cells").unwrap_or(7);
     let only: Option<String> = args.opt_value_from_str("--only").expect("the name of a part");
-    let parts: [(&str, fn(&mut Tally)); 9] = [
+    let parts: [(&str, fn(&mut Tally)); 11] = [
         ("rows and splits", rows::drive),
         ("samplers", stages::samplers),
         ("models", stages::models),
+        ("boosted trees", stages::trees),
         ("pipelines", stages::pipelines),
+        ("pictures", stages::pictures),
         ("calibrators", scores::calibrators),
         ("metrics", scores::metrics),
         ("readers", readers::drive),

@@ -237,6 +237,13 @@ const OF_SCORES: &[(&str, Metric)] = &[
     ("bootstrap", |y, s, w| {
         Bootstrap::new(20, 1)?.intervals(y, s, w, |rows| Ok([rows.roc_auc()?])).map(text)
     }),
+    ("bootstrap by group", |y, s, w| {
+        let groups: Vec<u32> = (0..y.len() as u32).map(|row| u32::MAX - row / 3).collect();
+        let bootstrap = Bootstrap::new(20, 1)?.by_group(&groups);
+        bootstrap
+            .intervals(y, s, w, |rows| Ok([rows.roc_auc()?, rows.predicted_over_observed()?]))
+            .map(text)
+    }),
     ("bootstrap difference", |y, s, w| {
         let other: Vec<f64> = s.iter().rev().copied().collect();
         Bootstrap::new(20, 1)?
@@ -318,6 +325,11 @@ fn lengths_and_arguments(tally: &mut Tally) {
                 .intervals(&labels, p, None, |rows| Ok([rows.roc_auc()?]))
         });
         tally.cell(name, || Bootstrap::new(3, 1)?.intervals(&labels, p, None, |_| Ok([x])));
+        tally.cell(name, || {
+            let groups = vec![x as u32; 39 + usize::from(x > 0.0)];
+            let bootstrap = Bootstrap::new(3, 1)?.by_group(&groups);
+            bootstrap.intervals(&labels, p, None, |rows| Ok([rows.roc_auc()?]))
+        });
         tally.cell(name, || {
             Evaluation::new(&labels, p).bootstrap(2).level(x).report().map(|r| r.to_string())
         });

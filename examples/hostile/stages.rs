@@ -3,7 +3,10 @@
 use imbalance::calibration::Calibrator;
 use imbalance::loss::{LogLoss, Loss};
 use imbalance::model::logistic::{Covariance, Objective};
-use imbalance::model::{BoxModel, FtrlProximal, LogisticRegression, Model, Predict, RareEvents};
+use imbalance::model::{
+    BoostedLeaves, BoostedTrees, BoxModel, FnPredict, FtrlProximal, LogisticRegression, Model,
+    Predict, RareEvents,
+};
 use imbalance::ndarray::Array2;
 use imbalance::sampling::{
     BorderlineSmote, DrawMode, EditedNearestNeighbours, HardNegativeMining, HardnessBand,
@@ -13,7 +16,7 @@ use imbalance::sampling::{
 };
 use imbalance::sprs::CsMat;
 use imbalance::{
-    Attribute, CrossFit, Cut, Dataset, FeaturesView, HoldOut, Pipeline, Result, Row, Run,
+    Attribute, CrossFit, Cut, Dataset, FeaturesView, HoldOut, Pipeline, Result, Row, Run, plot,
 };
 
 use crate::combinations::{CALIBRATORS, LOSSES, SAMPLERS};
@@ -95,6 +98,15 @@ pub(crate) fn samplers(tally: &mut Tally) {
     }
 }
 
+/// Few and small trees, as they take longer than the other models.
+const TREES: &[(&str, fn() -> Result<BoxModel>)] = &[
+    ("boosted trees", || Ok(BoostedTrees::new().max_trees(8)?.boxed())),
+    ("boosted trees, 3 trees", || Ok(BoostedTrees::new().trees(3)?.max_leaves(4)?.boxed())),
+    ("boosted leaves", || {
+        Ok(BoostedLeaves::new(BoostedTrees::new().trees(3)?, LogisticRegression::new()).boxed())
+    }),
+];
+
 const MODELS: &[(&str, fn() -> Result<BoxModel>)] = &[
     ("logistic", || Ok(LogisticRegression::new().boxed())),
     ("logistic, no penalty", || Ok(LogisticRegression::new().l2(0.0)?.boxed())),
@@ -164,6 +176,64 @@ pub(crate) fn models(tally: &mut Tally) {
             }
         }
         inference(tally, hostile, &data);
+        given_scores(tally, hostile, &data);
+    }
+}
+
+pub(crate) fn trees(tally: &mut Tally) {
+    for (hostile, data) in valid_data_sets() {
+        for &(model_name, make) in TREES {
+            let model = make().expect("valid settings");
+            for &(loss_name, _, loss) in LOSSES {
+                let loss = loss().expect("valid settings");
+                let name = || format!("{model_name}, {loss_name}, {}", hostile.name());
+                tally.cell(name, || {
+                    let (fitted, text) = fit(&model, &*loss, &data)?;
+                    let at_strangers: Vec<_> =
+                        strangers().iter().map(|row| fitted.logit(row.into())).collect();
+                    Ok((text, format!("{at_strangers:?}").replace("value: NaN", "")))
+                });
+            }
+        }
+    }
+}
+
+/// Scorers of one's own, with answers of all kinds.
+fn given_scores(tally: &mut Tally, hostile: Hostile, data: &Dataset<'_>) {
+    let sum = |row: Row<'_>| row.entries().map(|(_, value)| value).sum::<f64>();
+    let certain = |row: Row<'_>| match row.entries().next() {
+        Some((_, value)) if value > 0.0 => f64::INFINITY,
+        _ => f64::NEG_INFINITY,
+    };
+    let not_a_number = |_: Row<'_>| f64::NAN;
+    let scorers: [Box<dyn Predict>; 4] = [
+        Box::new(FnPredict::new(data.columns(), sum)),
+        Box::new(FnPredict::new(data.columns(), certain)),
+        Box::new(FnPredict::new(data.columns(), not_a_number)),
+        Box::new(FnPredict::new(data.columns() + 1, sum)),
+    ];
+    for (number, scorer) in scorers.iter().enumerate() {
+        let name = || format!("scorer {number}, {}", hostile.name());
+        tally.cell(name, || {
+            let mut logits = vec![0.0; data.rows()];
+            scorer.logits_into(data.features(), &mut logits).map(|()| logits)
+        });
+    }
+}
+
+/// Pictures of rows.
+pub(crate) fn pictures(tally: &mut Tally) {
+    for (hostile, data) in valid_data_sets() {
+        for columns in [[0, 1], [5, 5], [0, COLUMNS]] {
+            tally.cell(
+                || format!("rows by {columns:?}, {}", hostile.name()),
+                || {
+                    let samples = [("before", &data), ("<after>", &data)];
+                    let picture = plot::rows(&samples, columns, &plot::Options::default())?;
+                    Ok(picture.svg().to_owned())
+                },
+            );
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::core::{Dataset, Error, Result};
 ///
 /// # Errors
 /// The [errors common to all pictures](super#errors), or [`Error::InvalidArgument`] for a column that a data
-/// set does not have.
+/// set does not have, or whose values are as far apart as the largest number.
 ///
 /// ```
 /// use imbalance::plot::{Options, rows};
@@ -45,12 +45,14 @@ pub fn rows(
         let values = points.iter().flatten().map(|point| point[which]);
         let (low, high) = values
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
-        // A single value has an axis too.
-        let pad = if high > low { 0.04 * (high - low) } else { 1.0 };
+        // A single value has an axis too, and so have values that differ by less than ticks can.
+        let spread = high - low;
+        let pad = if spread > 1e-300 { 0.04 * spread } else { 1.0 };
         let label = format!("Column {}", columns[which]);
-        Axis::new(&label, Measure::Linear, Unit::Plain, low - pad, high + pad)
+        let axis = Axis::new(&label, Measure::Linear, Unit::Plain, low - pad, high + pad);
+        if (axis.high - axis.low).is_finite() { Ok(axis) } else { Err(too_far(columns[which])) }
     };
-    let (x, y) = (axis(0), axis(1));
+    let (x, y) = (axis(0)?, axis(1)?);
     let looks = [false, true].map(|class| Look::of(usize::from(class)));
     let panels = samples.iter().zip(&points).map(|((name, data), points)| {
         // Positives above negatives.
@@ -67,6 +69,10 @@ pub fn rows(
     let legend = vec![Key::dots("positives", looks[1]), Key::dots("negatives", looks[0])];
     let title = options.title_or("Rows in two columns");
     Picture::new("rows", Figure { title, panels, legend, note: String::new() })
+}
+
+fn too_far(column: usize) -> Error {
+    Error::invalid("columns", column, "of values that are not as far apart as the largest number")
 }
 
 fn entry(data: &Dataset<'_>, row: usize, column: usize) -> f64 {

@@ -1,9 +1,10 @@
 //! Pictures: well-formed, labelled, and drawn for any predictions.
 
 use ab_glyph::{Font, FontRef};
-use imbalance::Error;
 use imbalance::metrics::{ProbabilityScale, RankedScores, Slice, slices_by_period};
+use imbalance::ndarray::Array2;
 use imbalance::plot::{self, Options, Picture, Scale};
+use imbalance::{Dataset, Error};
 use proptest::prelude::*;
 
 /// All pictures of some models.
@@ -161,6 +162,23 @@ fn a_picture_of_nothing_but_zeros() {
         let options = Options::default().scale(scale);
         texts(&plot::reliability(&[("zeros", &curve, Some(&corp))], &options).unwrap());
         texts(&plot::reliability(&[("zeros", &curve, None)], &options).unwrap());
+    }
+}
+
+/// Values that differ by less than the distance of ticks can be, and by more than the largest number.
+#[test]
+fn pictures_of_rows_at_the_ends_of_f64() {
+    for unit in [5e-324, 1e-310, 1e-290, 1e308, f64::MAX / 2.0] {
+        let x = Array2::from_shape_fn((12, 2), |(row, column)| {
+            (((row * (column + 2)) % 5) as f64 * 0.5 - 1.0) * unit
+        });
+        let data = Dataset::new(&x, (0..12).map(|row| row % 3 == 0).collect::<Vec<_>>()).unwrap();
+        match plot::rows(&[("rows", &data)], [0, 1], &Options::default()) {
+            Ok(picture) => assert!(!picture.svg().contains("NaN") && unit < 1e307, "{unit:e}"),
+            Err(error) => {
+                assert!(unit >= 1e307 && matches!(error, Error::InvalidArgument { .. }), "{error}");
+            }
+        }
     }
 }
 
