@@ -242,16 +242,16 @@ fn damaged_maps_are_refused_or_valid() {
 fn damaged_models_are_refused_or_valid() {
     let (data, run) = (rows(), Run::seeded(7));
     let logistic = LogisticRegression::new().fit(&data, &LogLoss, &run).unwrap();
-    damage(&logistic, |model| use_model(model));
-    damage(logistic.linear(), |model| use_model(model));
+    damage(&logistic, use_model);
+    damage(logistic.linear(), use_model);
     let averaged = RareEvents::new().corrected_probabilities(true);
-    damage(&averaged.fit(&data, &LogLoss, &run).unwrap(), |model| use_model(model));
+    damage(&averaged.fit(&data, &LogLoss, &run).unwrap(), use_model);
     let firth = RareEvents::new().firth().fit(&data, &LogLoss, &run).unwrap();
     damage(&firth, |model| {
         use_model(model);
         model.inference().to_string();
     });
-    damage(&FtrlProximal::new().fit(&data, &LogLoss, &run).unwrap(), |model| use_model(model));
+    damage(&FtrlProximal::new().fit(&data, &LogLoss, &run).unwrap(), use_model);
     let given = GivenLogits::new(vec![f64::NEG_INFINITY, 0.5, 3.0]).unwrap();
     damage(&given, |model| drop(model.describe()));
     let mut learner = FtrlProximal::new().learner(data.columns(), LogLoss).unwrap();
@@ -270,9 +270,9 @@ fn damaged_trees_are_refused_or_valid() {
     use imbalance::model::{BoostedLeaves, BoostedTrees};
     let (data, run) = (rows(), Run::seeded(7));
     let trees = BoostedTrees::new().trees(2).unwrap();
-    damage(&trees.fit(&data, &LogLoss, &run).unwrap(), |model| use_model(model));
+    damage(&trees.fit(&data, &LogLoss, &run).unwrap(), use_model);
     let leaves = BoostedLeaves::new(trees, LogisticRegression::new());
-    damage(&leaves.fit(&data, &LogLoss, &run).unwrap(), |model| use_model(model));
+    damage(&leaves.fit(&data, &LogLoss, &run).unwrap(), use_model);
 }
 
 #[test]
