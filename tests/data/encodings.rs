@@ -279,7 +279,7 @@ fn the_shrinkage_is_what_the_levels_say() {
     let k = 60.0;
     let tau = (0.1 * 0.9 / (k + 1.0_f64)).sqrt();
     let made = |spread: f64| {
-        let rate = |level: usize| if level % 2 == 0 { 0.1 + spread } else { 0.1 - spread };
+        let rate = |level: usize| if level.is_multiple_of(2) { 0.1 + spread } else { 0.1 - spread };
         let labels = (0..levels * rows).map(|i| uniform(i, "y") < rate(i % levels));
         Table::new(labels.collect::<Vec<_>>())
             .unwrap()
