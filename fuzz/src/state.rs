@@ -1,10 +1,12 @@
-//! The saved state of `FtrlProximal`, damaged.
+//! Saved state, damaged: of `FtrlProximal`, of pipelines.
 
 use bolero::check;
-use imbalance::Dataset;
+use imbalance::calibration::{Calibrator, IsotonicRegression, PriorCorrection};
 use imbalance::loss::LogLoss;
-use imbalance::model::{FtrlLearner, FtrlProximal, FtrlState, Predict};
-use imbalance::ndarray::array;
+use imbalance::model::{FtrlLearner, FtrlProximal, FtrlState, Predict, RareEvents};
+use imbalance::ndarray::{Array2, array};
+use imbalance::sampling::RandomUnderSampler;
+use imbalance::{Dataset, DynFittedPipeline, DynPipeline, Pipeline};
 
 use crate::cursor::Cursor;
 
@@ -76,5 +78,38 @@ fn ftrl_state() {
         if let Ok(logit) = learner.fitted().and_then(|fitted| fitted.logit((&[1.0, 2.0, 3.0]).into())) {
             assert!(!logit.is_nan(), "{}", String::from_utf8_lossy(&text));
         }
+    });
+}
+
+/// A fitted pipeline of every kind of part that holds numbers, and a configuration.
+fn pipelines() -> [Vec<u8>; 2] {
+    let x = Array2::from_shape_fn((60, 2), |(i, j)| ((i * (7 + 5 * j)) % 11) as f64);
+    let data = Dataset::new(&x, (0..60).map(|i| i % 4 == 0).collect::<Vec<_>>()).unwrap();
+    let pipeline = Pipeline::new(RareEvents::new())
+        .sampler(RandomUnderSampler::negatives_per_positive(2.0).unwrap())
+        .calibrator(PriorCorrection::new().then(IsotonicRegression::new()));
+    let fitted = pipeline.fit(&data).unwrap().boxed();
+    let configuration = pipeline.boxed();
+    [serde_json::to_vec(&fitted).unwrap(), serde_json::to_vec(&configuration).unwrap()]
+}
+
+/// Without the envelope, whose fingerprint would refuse all that was changed.
+#[test]
+fn saved_pipelines() {
+    let [fitted, configuration] = pipelines();
+    let x = array![[1.0, 0.0], [0.5, 0.1], [-3.0, 1e9]];
+    check!().for_each(|input| {
+        let mut cursor = Cursor(input);
+        if cursor.byte() % 4 == 0 {
+            let text = damaged(configuration.clone(), &mut cursor);
+            drop(serde_json::from_slice::<DynPipeline>(&text));
+            return;
+        }
+        let text = damaged(fitted.clone(), &mut cursor);
+        let Ok(pipeline) = serde_json::from_slice::<DynFittedPipeline>(&text) else { return };
+        if let Ok(p) = pipeline.probabilities(&x) {
+            assert!(p.iter().all(|p| (0.0..=1.0).contains(p)), "{p:?}");
+        }
+        drop(pipeline.to_string());
     });
 }
