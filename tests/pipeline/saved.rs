@@ -18,7 +18,7 @@ use imbalance::saved::{Kind, Part, Saved};
 use imbalance::{DynFittedPipeline, SavedProblem};
 use serde::{Deserialize, Serialize};
 
-fn log() -> Dataset<'static> {
+pub(super) fn log() -> Dataset<'static> {
     let clicks = SyntheticClicks::new(4_000, 0.05).unwrap().numeric(3).categorical(&[]);
     clicks.generate(7).unwrap().dataset
 }
@@ -76,7 +76,7 @@ fn losses() -> Vec<Box<dyn Loss>> {
 }
 
 /// Every model with every calibrator, and every loss with the first of both.
-fn fitted(data: &Dataset<'_>) -> Vec<(String, DynFittedPipeline)> {
+pub(super) fn fitted(data: &Dataset<'_>) -> Vec<(String, DynFittedPipeline)> {
     let sampler = RandomUnderSampler::negatives_per_positive(5.0).unwrap();
     let mut all = Vec::new();
     for (model_name, model) in models() {

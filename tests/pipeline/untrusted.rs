@@ -99,7 +99,7 @@ fn use_model(model: &impl Predict) {
     model.warning();
 }
 
-fn boxed_losses() -> Vec<Box<dyn Loss>> {
+pub(super) fn boxed_losses() -> Vec<Box<dyn Loss>> {
     let given = ClassWeights::Given { positive: 3.0, negative: 1.5 };
     let losses: Vec<Box<dyn Loss>> = vec![
         Box::new(LogLoss),
@@ -113,7 +113,7 @@ fn boxed_losses() -> Vec<Box<dyn Loss>> {
     losses
 }
 
-fn boxed_samplers() -> Vec<Box<dyn Sampler>> {
+pub(super) fn boxed_samplers() -> Vec<Box<dyn Sampler>> {
     let recent = || Rule::number("last_active_days").at_most(7.0);
     let rule = || recent().and(!Rule::text("channel").is_one_of(["web", "phone"]));
     let model = || LinearModel::new(vec![1.0, 0.5, -0.5], -1.0).unwrap();
@@ -140,7 +140,7 @@ fn boxed_samplers() -> Vec<Box<dyn Sampler>> {
     ]
 }
 
-fn boxed_calibrators() -> Vec<BoxCalibrator> {
+pub(super) fn boxed_calibrators() -> Vec<BoxCalibrator> {
     let prior = PriorCorrection::from_sampling_rate(0.3).unwrap();
     vec![
         Uncalibrated.boxed(),
@@ -160,7 +160,7 @@ fn boxed_calibrators() -> Vec<BoxCalibrator> {
     ]
 }
 
-fn boxed_models() -> Vec<BoxModel> {
+pub(super) fn boxed_models() -> Vec<BoxModel> {
     vec![
         LogisticRegression::new().boxed(),
         RareEvents::new().corrected_probabilities(true).boxed(),
