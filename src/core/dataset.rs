@@ -236,12 +236,12 @@ impl<'a> Dataset<'a> {
         Ok(Dataset { features: self.features().pick_columns(&kept).into(), ..self.view() })
     }
 
-    /// The feature columns that are zero in every row, which no model without a penalty can use.
+    /// The feature columns that are zero in every row of positive weight, which no model without a penalty can use.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for more columns than a list in memory can name.
     pub fn zero_columns(&self) -> Result<Vec<usize>> {
-        let used = self.features().used_columns()?;
+        let used = self.features().used_columns(self.weights())?;
         Ok((0..used.len()).filter(|&column| !used[column]).collect())
     }
 

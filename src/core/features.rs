@@ -384,16 +384,35 @@ impl<'a> FeaturesView<'a> {
         visit!(self, |x| x.pick_columns(columns))
     }
 
-    /// Whether each column has an entry that is not 0.
-    pub(crate) fn used_columns(self) -> Result<Vec<bool>> {
+    /// Whether each column has an entry that is not 0, in a row of positive weight.
+    pub(crate) fn used_columns(self, weights: Option<&[f64]>) -> Result<Vec<bool>> {
         ensure_columns_fit(self.ncols(), COLUMN_LIST_BYTES)?;
         let mut used = vec![false; self.ncols()];
-        for row in self.rows() {
-            row.entries()
-                .filter(|(_, value)| *value != 0.0)
-                .for_each(|(column, _)| used[column] = true);
+        let mut unused = self.ncols();
+        for (number, row) in self.rows().enumerate() {
+            if unused == 0 {
+                break;
+            }
+            if weights.is_some_and(|weights| weights[number] == 0.0) {
+                continue;
+            }
+            for (column, _) in row.entries().filter(|(_, value)| *value != 0.0) {
+                unused -= usize::from(!used[column]);
+                used[column] = true;
+            }
         }
         Ok(used)
+    }
+
+    /// The rows of a range with the values of some columns (ascending) from other rows, `donors[row]`; only of rows whose
+    /// values differ from their donor's there, which are returned with them.
+    pub(crate) fn with_columns_from(
+        self,
+        rows: Range<usize>,
+        donors: &[usize],
+        columns: &[usize],
+    ) -> (Vec<usize>, Features<'static>) {
+        visit!(self, |x| x.with_columns_from(rows, donors, columns))
     }
 }
 
@@ -496,6 +515,49 @@ impl<'a, F: Scalar> Matrix<'a, F> {
             indptr.push(indices.len());
         }
         CsMat::new((x.rows(), columns.len()), indptr, indices, values).into()
+    }
+
+    fn with_columns_from(
+        self,
+        rows: Range<usize>,
+        donors: &[usize],
+        columns: &[usize],
+    ) -> (Vec<usize>, Features<'static>) {
+        match self {
+            Self::Dense(x) => {
+                let differ = |&row: &usize| {
+                    columns.iter().any(|&column| x[[row, column]] != x[[donors[row], column]])
+                };
+                let rows: Vec<usize> = rows.filter(differ).collect();
+                let mut mixed = gather_dense(&x, &rows);
+                for (mut mixed, &row) in mixed.rows_mut().into_iter().zip(&rows) {
+                    columns.iter().for_each(|&column| mixed[column] = x[[donors[row], column]]);
+                }
+                (rows, mixed.into())
+            }
+            Self::Sparse(x) => {
+                let entries = |row: usize| {
+                    let (stored, values) = sparse_row(&x, row);
+                    stored.iter().copied().zip(values.iter().copied())
+                };
+                let is_inside = |column: &usize| columns.binary_search(column).is_ok();
+                let inside = |row: usize| {
+                    entries(row).filter(|(column, v)| *v != F::default() && is_inside(column))
+                };
+                let differ = |&row: &usize| !inside(row).eq(inside(donors[row]));
+                let rows: Vec<usize> = rows.filter(differ).collect();
+                let (mut bounds, mut indices, mut values) = (vec![0], Vec::new(), Vec::new());
+                for &row in &rows {
+                    let kept = entries(row).filter(|(column, _)| !is_inside(column));
+                    let mut mixed: Vec<(usize, F)> = kept.chain(inside(donors[row])).collect();
+                    mixed.sort_unstable_by_key(|entry| entry.0);
+                    indices.extend(mixed.iter().map(|entry| entry.0));
+                    values.extend(mixed.iter().map(|entry| entry.1));
+                    bounds.push(indices.len());
+                }
+                (rows, CsMat::new((bounds.len() - 1, x.cols()), bounds, indices, values).into())
+            }
+        }
     }
 
     /// The first entry that is not a finite number, as (row, column, value).

@@ -6,10 +6,13 @@
 
 #[cfg(feature = "plot")]
 mod html;
+mod permutation;
 mod sections;
 mod text;
 
 use std::ops::ControlFlow;
+
+pub use permutation::{GroupImportance, PermutationImportance, PermutationReport};
 
 use crate::core::{Categories, Error, Folds, Meter, Progress, Result, Run, Seed};
 use crate::metrics::{

@@ -41,7 +41,7 @@ impl std::fmt::Display for Interval {
 }
 
 /// `Ok` for a level strictly between 0 and 1.
-pub(super) fn ensure_level(level: f64) -> Result<()> {
+pub(crate) fn ensure_level(level: f64) -> Result<()> {
     if level > 0.0 && level < 1.0 {
         Ok(())
     } else {
@@ -73,7 +73,7 @@ pub(super) fn two_sided_quantile(level: f64) -> f64 {
 }
 
 /// t with P(|T| ≤ t) = `level` for Student's T.
-pub(super) fn student_quantile(level: f64, degrees: f64) -> f64 {
+pub(crate) fn student_quantile(level: f64, degrees: f64) -> f64 {
     /// The inverse of the incomplete beta function loses digits as the degrees grow, and beyond 10⁷ it
     /// does not end. From here on the first term left out below is 10⁻¹¹ or less at a level of 99 %.
     const MANY: f64 = 1e4;

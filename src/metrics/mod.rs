@@ -100,6 +100,7 @@ pub use threshold::{CrossFittedThreshold, Threshold, ThresholdRule};
 
 pub(crate) use bootstrap::Replicates;
 pub(crate) use delong::compare;
+pub(crate) use interval::{ensure_level, student_quantile};
 pub(crate) use ranked::{ScoreGroup, score_groups};
 pub(crate) use rows::Domain;
 pub(crate) use slices::Partition;

@@ -3,9 +3,10 @@
 use std::fmt::Debug;
 
 use super::products::add_products;
-use super::{FitWarning, Predict, ShiftLogits};
+use super::{CoefficientTable, Contributions, FitWarning, Predict, ShiftLogits};
 use crate::core::{
     Error, FeaturesView, Result, Row, ensure_finite, same_length, saved_as_part, stored,
+    valid_names,
 };
 use crate::exec::parallel::{self, BLOCK};
 #[cfg(feature = "serde")]
@@ -75,23 +76,27 @@ impl LinearModel {
         self.feature_names.as_deref()
     }
 
+    /// The coefficients with their names, the largest first; print it.
+    ///
+    /// ```
+    /// use imbalance::model::LinearModel;
+    ///
+    /// let model = LinearModel::new(vec![0.5, 0.0, -2.0], -4.0)?.with_feature_names(["age", "site", "dose"])?;
+    /// let table = model.coefficient_table();
+    /// assert_eq!(table.entries()[0].name, "dose");
+    /// assert_eq!(table.zero_coefficients(), 1);
+    /// println!("{table}");
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    #[must_use]
+    pub fn coefficient_table(&self) -> CoefficientTable {
+        CoefficientTable::new(self)
+    }
+
     fn write_logits(&self, x: FeaturesView<'_>, out: &mut [f64]) {
         out.fill(self.intercept);
         add_products(x, &self.coefficients, out);
     }
-}
-
-/// One name per column.
-pub(super) fn valid_names<S: Into<String>>(
-    names: impl IntoIterator<Item = S>,
-    columns: usize,
-) -> Result<Vec<String>> {
-    let names: Vec<String> = names.into_iter().map(Into::into).collect();
-    if names.len() == columns {
-        return Ok(names);
-    }
-    let found = format!("{} names", names.len());
-    Err(Error::invalid("names", found, format!("{columns} names, one per column")))
 }
 
 impl Predict for LinearModel {
@@ -115,6 +120,18 @@ impl Predict for LinearModel {
             self.write_logits(x, &mut out);
             if out[0].is_finite() { Ok(out[0]) } else { Err(non_finite_logit(x, 0, out[0])) }
         })
+    }
+
+    /// β<sub>j</sub>x<sub>j</sub> of each column, with the intercept as base.
+    fn contributions(&self, row: Row<'_>) -> Result<Contributions> {
+        self.logit(row)?;
+        let terms =
+            row.entries().map(|(column, value)| (column, self.coefficients[column] * value));
+        Contributions::new(self.coefficients.len(), self.intercept, terms)
+    }
+
+    fn feature_names(&self) -> Option<&[String]> {
+        self.feature_names()
     }
 
     fn describe(&self) -> String {
@@ -186,6 +203,15 @@ pub trait FitDetails: Debug + Send + Sync {
         Ok(())
     }
 
+    /// Changes the contributions of a row to its linear logit into those to the logit that is predicted.
+    ///
+    /// # Errors
+    /// Depends on the model.
+    fn adjust_contributions(&self, row: Row<'_>, linear: Contributions) -> Result<Contributions> {
+        let _ = row;
+        Ok(linear)
+    }
+
     /// How a model with these details is saved. Default: it cannot be.
     #[cfg(feature = "serde")]
     fn saved(_model: &FittedLinear<Self>) -> Option<Part<'_>>
@@ -226,6 +252,12 @@ impl<D: FitDetails> FittedLinear<D> {
         self.linear.feature_names()
     }
 
+    /// The coefficients with their names; see [`LinearModel::coefficient_table`].
+    #[must_use]
+    pub fn coefficient_table(&self) -> CoefficientTable {
+        self.linear.coefficient_table()
+    }
+
     /// This model with names for the columns, in their order, which its tables then show.
     ///
     /// # Errors
@@ -250,6 +282,17 @@ impl<D: FitDetails> Predict for FittedLinear<D> {
         let mut out = [self.linear.logit(row)?];
         row.with_view(|x| self.details.adjust(x, &mut out))?;
         Ok(out[0])
+    }
+
+    /// Those of the [linear model](LinearModel). Where predictions are averaged over the uncertainty of the
+    /// coefficients, they are taken [through](Contributions::through) that map at the uncertainty of this row.
+    fn contributions(&self, row: Row<'_>) -> Result<Contributions> {
+        let linear = self.linear.contributions(row)?;
+        self.details.adjust_contributions(row, linear)
+    }
+
+    fn feature_names(&self) -> Option<&[String]> {
+        self.linear.feature_names()
     }
 
     fn is_prior_corrected(&self) -> bool {

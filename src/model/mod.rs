@@ -1,6 +1,8 @@
 //! Models: from features to logits.
 
 mod checked;
+mod coefficient_table;
+mod contributions;
 mod fit_warning;
 mod ftrl;
 #[cfg(feature = "gbdt")]
@@ -16,10 +18,16 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 pub(crate) use checked::{add, ensure_numbers, logits_into, logits_of};
+pub(crate) use coefficient_table::PRINTED;
+pub use coefficient_table::{Coefficient, CoefficientTable};
+pub use contributions::Contributions;
 pub use fit_warning::FitWarning;
 pub use ftrl::{FittedFtrl, FtrlFit, FtrlLearner, FtrlProximal, FtrlState, ProgressiveValidation};
 #[cfg(feature = "gbdt")]
-pub use gbdt::{BoostedLeaves, BoostedTrees, FittedBoostedLeaves, FittedBoostedTrees};
+pub use gbdt::{
+    BoostedLeaves, BoostedTrees, ColumnGain, FittedBoostedLeaves, FittedBoostedTrees,
+    GainImportance,
+};
 pub use given::{FnPredict, GivenLogits};
 pub use linear::{FittedLinear, LinearModel};
 pub use logistic::{FittedLogisticRegression, LogisticRegression};
@@ -85,6 +93,49 @@ pub trait Predict: Debug + Send + Sync {
         Ok(out[0])
     }
 
+    /// What each column adds to the logit of one row: numbers whose sum is [`logit`](Self::logit), up to rounding.
+    /// Default: refused.
+    ///
+    /// ```
+    /// use imbalance::model::{Contributions, Predict};
+    /// use imbalance::{FeaturesView, Result, Row};
+    ///
+    /// /// A logit of your own: x₀², with an offset.
+    /// #[derive(Debug)]
+    /// struct Square;
+    ///
+    /// impl Predict for Square {
+    ///     fn logits_into(&self, x: FeaturesView<'_>, out: &mut [f64]) -> Result<()> {
+    ///         x.ensure_columns(1)?;
+    ///         x.rows().zip(out).for_each(|(row, out)| *out = row.get(0) * row.get(0) - 3.0);
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn contributions(&self, row: Row<'_>) -> Result<Contributions> {
+    ///         Contributions::new(1, -3.0, [(0, row.get(0) * row.get(0))])
+    ///     }
+    /// }
+    ///
+    /// assert_eq!(Square.contributions((&[2.0]).into())?.sum(), Square.logit((&[2.0]).into())?);
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`logit`](Self::logit), and [`Error::Unsupported`] for a model that has no contributions.
+    fn contributions(&self, row: Row<'_>) -> Result<Contributions> {
+        let _ = row;
+        Err(Error::Unsupported {
+            stage: "an explanation by columns",
+            what: format!("a model that does not tell what they add ({})", self.describe()),
+            remedy: "implement `Predict::contributions` for it",
+        })
+    }
+
+    /// The names of the columns, if the model knows them. Default: none.
+    fn feature_names(&self) -> Option<&[String]> {
+        None
+    }
+
     /// Whether the logits are the population's although the rows trained on were sampled by class,
     /// because the model was told the population's rate and undid the shift itself, as
     /// [`RareEvents`] does. A pipeline then tells its calibrator of no shift, so that nothing is undone
@@ -140,6 +191,12 @@ macro_rules! delegate {
             }
             fn logit(&self, row: Row<'_>) -> Result<f64> {
                 (**self).logit(row)
+            }
+            fn contributions(&self, row: Row<'_>) -> Result<Contributions> {
+                (**self).contributions(row)
+            }
+            fn feature_names(&self) -> Option<&[String]> {
+                (**self).feature_names()
             }
             fn is_prior_corrected(&self) -> bool {
                 (**self).is_prior_corrected()

@@ -297,7 +297,13 @@ impl<P, K: CalibrationMap> FittedPipeline<P, K> {
         Ok(sum / (1 + self.others.len()) as f64)
     }
 
-    fn write(&self, x: FeaturesView<'_>, offsets: Option<&[f64]>, out: &mut [f64]) -> Result<()>
+    /// Writes the probabilities of rows with known additive logits.
+    pub(crate) fn write(
+        &self,
+        x: FeaturesView<'_>,
+        offsets: Option<&[f64]>,
+        out: &mut [f64],
+    ) -> Result<()>
     where
         P: Predict,
     {

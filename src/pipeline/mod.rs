@@ -1,6 +1,7 @@
 //! The stages, composed: sampler, loss, model, calibrator.
 
 mod cross_fit;
+mod explanation;
 mod fitted;
 mod judged;
 mod pilot;
@@ -13,6 +14,7 @@ use std::fmt::Debug;
 use std::ops::ControlFlow;
 
 pub use cross_fit::{CrossFit, FoldReport};
+pub use explanation::{ColumnShare, Explanation, Scales};
 pub use fitted::{DynFittedPipeline, FittedPipeline};
 use judged::{Drawn, Judged};
 pub use report::Report;

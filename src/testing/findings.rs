@@ -28,6 +28,8 @@ pub enum Law {
     Weights,
     /// An offset is added to the row's logit.
     Offsets,
+    /// Contributions of columns, where a model has them, sum to its logit.
+    Contributions,
     /// Kept rows are those of the input to the bit; weights, offsets, labels and attributes are those of the rows that
     /// provenance names.
     Provenance,

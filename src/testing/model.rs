@@ -18,6 +18,7 @@ const ROWS: usize = 3_000;
 ///
 /// [`Finite`](Law::Finite), [`Threads`](Law::Threads), [`Seed`](Law::Seed), [`RowOrder`](Law::RowOrder),
 /// [`ColumnOrder`](Law::ColumnOrder), [`Storage`](Law::Storage), [`Weights`](Law::Weights), [`Offsets`](Law::Offsets),
+/// [`Contributions`](Law::Contributions),
 /// [`Scale`](Law::Scale), [`Balanced`](Law::Balanced), and [`Answers`](Law::Answers) of the right kind for rows that cannot
 /// be predicted. Where a promise below does not hold for a model, its field says so.
 ///
@@ -165,6 +166,15 @@ impl ModelSuite {
         for row in (0..ROWS).step_by(97) {
             let one = fitted.logit(plain.x.row(row).into())?;
             found.near(Law::Answers, row, [one, plain.logits[row]], 0.0);
+            match fitted.contributions(plain.x.row(row).into()) {
+                Err(Error::Unsupported { .. }) => {}
+                contributions => {
+                    let of = contributions?;
+                    let terms = of.terms().iter().map(|term| term.1.abs());
+                    let tolerance = 1e-12 * (of.base().abs() + terms.sum::<f64>());
+                    found.near(Law::Contributions, row, [of.sum(), one], tolerance);
+                }
+            }
         }
         found.on("rows of another number of columns");
         let columns = |error: &Error| matches!(error, Error::ColumnMismatch { .. });

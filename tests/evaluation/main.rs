@@ -1,4 +1,5 @@
 //! Reports and pictures.
 
+mod permutation;
 mod plot;
 mod report;

@@ -9,12 +9,13 @@ use approx::assert_relative_eq;
 use imbalance::Distortion;
 use imbalance::calibration::Uncalibrated;
 use imbalance::loss::{FocalLoss, LogLoss, WeightedLogLoss};
-use imbalance::model::logistic::{Collinearity, Covariance};
+use imbalance::model::logistic::{Collinearity, Covariance, Inference, Note};
 use imbalance::model::{
     FittedLogisticRegression, FittedRareEvents, LogisticRegression, Model, Predict, RareEvents,
 };
 use imbalance::ndarray::Array2;
 use imbalance::prelude::{PriorCorrection, RandomUnderSampler};
+use imbalance::saved::Saved;
 use imbalance::sprs::CsMat;
 use imbalance::{Dataset, Error, Features, Pipeline, Progress, Run, Seed};
 use serde_json::Value;
@@ -553,15 +554,15 @@ fn covariances_that_do_not_exist_or_fit_in_no_memory_are_refused() {
         let error = model.fit(&data, &LogLoss, &Run::default()).unwrap_err();
         assert!(matches!(error, Error::InvalidArgument { argument: "covariance", .. }), "{error}");
     }
-    let columns = 1 << 20;
-    let wide = CsMat::new((2, columns), vec![0, 1, 2], vec![0, 1], vec![1.0, 1.0]);
+    // 5,000 columns that are all in use.
+    let wide = Array2::from_shape_fn((2, 5_000), |(i, j)| 1.0 + ((i + 1) * j % 7) as f64);
     let data = Dataset::new(&wide, vec![true, false]).unwrap();
     for model in [RareEvents::new(), RareEvents::new().firth()] {
         let error = model.fit(&data, &LogLoss, &Run::default()).unwrap_err();
         assert!(matches!(error, Error::Unsupported { .. }), "{error}");
     }
     let model = LogisticRegression::new().l2(0.0).unwrap().max_iterations(1).unwrap();
-    let short = CsMat::new((3, columns), vec![0, 1, 2, 3], vec![0, 0, 0], vec![1.0; 3]);
+    let short = Array2::from_elem((3, 5_000), 1.0);
     let data = Dataset::new(&short, vec![true, false, false]).unwrap();
     let fitted = model.fit(&data, &LogLoss, &Run::default()).unwrap();
     let error = fitted.inference(&data, &LogLoss, Covariance::Fisher).unwrap_err();
@@ -741,4 +742,110 @@ fn firths_p_values_are_quick_where_the_hypothesis_is_far_away() {
         }
         assert!(p[6] < 3e-10, "{offset}: {}", p[6]);
     }
+}
+
+/// The columns of the rows at places 1, 2, 4 and 5 of six; the first and the fourth of the six are zero, but in a row of
+/// weight 0.
+fn with_zero_columns(rows: &Rows, weights: &[f64]) -> Array2<f64> {
+    let place = [None, Some(0), Some(1), None, Some(2), Some(3)];
+    Array2::from_shape_fn((rows.labels.len(), 6), |(i, j)| match place[j] {
+        Some(column) => rows.x[(i, column)],
+        None => f64::from(u8::from(j == 3 && weights[i] == 0.0)),
+    })
+}
+
+#[test]
+fn columns_that_are_zero_in_every_row_are_left_out_and_named() {
+    let mut rows = Rows::named("dense_mle");
+    let weights: Vec<f64> = (0..rows.labels.len()).map(|i| (i % 5) as f64).collect();
+    rows.weights = Some(weights.clone());
+    let wide = with_zero_columns(&rows, &weights);
+    let sparse = CsMat::csr_from_dense(wide.view(), 0.0);
+    let narrow = rows.data(&rows.x);
+    for data in [rows.data(&wide), rows.data(&sparse)] {
+        let [all, used] = [&data, &narrow].map(|data| rows.maximum_likelihood(data));
+        for kind in
+            [Covariance::Fisher, Covariance::Hc0, Covariance::Hc1, Covariance::WithinClasses]
+        {
+            let inference = all.inference(&data, &LogLoss, kind).unwrap();
+            let expected = used.inference(&narrow, &LogLoss, kind).unwrap();
+            assert_eq!(inference.columns(), [1, 2, 4, 5]);
+            assert_eq!(inference.names(), ["x1", "x2", "x4", "x5", "intercept"]);
+            assert_eq!(inference.left_out(), [(0, "x0".to_string()), (3, "x3".to_string())]);
+            assert_close(inference.estimates(), expected.estimates(), 1e-9, "estimates");
+            let errors = |inference: &Inference| inference.standard_errors();
+            assert_close(&errors(&inference), &errors(&expected), 1e-9, "errors");
+            assert_close(&[inference.aic()], &[expected.aic()], 1e-12, "AIC");
+            let named = inference.with_feature_names(["a", "b", "c", "d", "e", "f"]).unwrap();
+            assert_eq!(named.names(), ["b", "c", "e", "f", "intercept"]);
+            let text = named.to_string();
+            assert!(text.contains("- left out, zero in every row: `a`, `d`"), "{text}");
+            assert!(text.contains("\nd           left out: zero in every row"), "{text}");
+            assert!(named.notes().contains(&Note::LeftOut(vec!["a".into(), "d".into()])));
+        }
+    }
+}
+
+#[test]
+fn rare_events_leave_out_columns_that_are_zero_in_every_row() {
+    let mut rows = Rows::named("dense_mle");
+    let weights: Vec<f64> = (0..rows.labels.len()).map(|i| (i % 3) as f64).collect();
+    rows.weights = Some(weights.clone());
+    let wide = with_zero_columns(&rows, &weights);
+    let (data, narrow) = (rows.data(&wide), rows.data(&rows.x));
+    for model in [
+        RareEvents::new(),
+        RareEvents::new().maximum_likelihood().corrected_probabilities(true),
+        RareEvents::new().weighting(0.05).unwrap(),
+        RareEvents::new().firth().prior_correction(0.05).unwrap(),
+    ] {
+        let [all, used] = [&data, &narrow].map(|data| fit(&model, data));
+        let (inference, expected) = (all.inference(), used.inference());
+        // The copy of the columns has another layout in memory, which changes the last digits.
+        let near =
+            |found: &[f64], expected: &[f64], what| assert_close(found, expected, 1e-12, what);
+        near(inference.estimates(), expected.estimates(), "estimates");
+        near(&inference.standard_errors(), &expected.standard_errors(), "errors");
+        near(&inference.p_values(), &expected.p_values(), "p-values");
+        near(&[inference.log_likelihood()], &[expected.log_likelihood()], "likelihood");
+        near(all.bias().unwrap_or_default(), used.bias().unwrap_or_default(), "bias");
+        let coefficients = all.coefficients();
+        assert_eq!((coefficients[0], coefficients[3]), (0.0, 0.0));
+        near(&coefficients[4..], &used.coefficients()[2..], "coefficients");
+        // Rows with an entry in a column that was left out are predicted without it.
+        for row in [0, 3, 77] {
+            let z = all.logit(wide.row(row).into()).unwrap();
+            near(&[z], &[used.logit(rows.x.row(row).into()).unwrap()], "logits");
+        }
+        let named = all.with_feature_names(["a", "b", "c", "d", "e", "f"]).unwrap();
+        assert_eq!(named.inference().left_out()[1], (3, "d".to_string()));
+        assert!(named.inference().to_string().contains("left out: zero in every row"));
+        let json = named.to_json().unwrap();
+        assert_eq!(FittedRareEvents::from_json(&json).unwrap(), named);
+    }
+    // Errors name the columns as they are: x5 repeats x4.
+    let twice = Array2::from_shape_fn(wide.dim(), |(i, j)| wide[(i, if j == 5 { 4 } else { j })]);
+    let data = rows.data(&twice);
+    for model in [RareEvents::new(), RareEvents::new().firth()] {
+        let error = model.fit(&data, &LogLoss, &Run::default()).unwrap_err();
+        assert!(matches!(&error, Error::RankDeficient { column, .. } if column == "x5"), "{error}");
+    }
+}
+
+#[test]
+fn a_hashed_table_of_many_columns_has_an_inference_of_those_in_use() {
+    let n = 400;
+    let width = 1 << 18;
+    let indices: Vec<usize> = (0..n).map(|i| [11, 70_000, 200_001][(i * 7) % 3]).collect();
+    let x = CsMat::new((n, width), (0..=n).collect(), indices, vec![1.0; n]);
+    let labels: Vec<bool> = (0..n).map(|i| (i * 7919) % 11 < 2 + (i * 7) % 3).collect();
+    let data = Dataset::new(&x, labels).unwrap();
+    let model = LogisticRegression::new().l2(0.0).unwrap().intercept(false);
+    let fitted = model.fit(&data, &LogLoss, &Run::default()).unwrap();
+    let inference = fitted.inference(&data, &LogLoss, Covariance::Fisher).unwrap();
+    assert_eq!(inference.columns(), [11, 70_000, 200_001]);
+    assert_eq!(inference.left_out().len(), width - 3);
+    let text = inference.to_string();
+    assert!(text.contains("262131 more columns left out: zero in every row"), "{text}");
+    assert!(text.lines().count() < 30, "{text}");
 }

@@ -2,6 +2,7 @@
 
 mod combinations;
 mod cross_fitting;
+mod explanation;
 mod files;
 mod losses;
 mod saved;

@@ -8,12 +8,13 @@ use ndarray::{Array2, ArrayView2};
 use statrs::function::erf::{erfc, erfc_inv};
 
 use super::{Cholesky, FittedLogisticRegression, LogisticRegression, Objective, RowAt};
-use crate::core::{Dataset, Error, Fixed, Result, Run, stored};
+use crate::core::{
+    Dataset, Error, Fixed, Result, Run, column_name, columns_without, number, stored, valid_names,
+};
 use crate::exec::parallel::sum_block;
 use crate::loss::Loss;
-use crate::model::ShiftLogits;
-use crate::model::linear::valid_names;
 use crate::model::row_sums::sum_rows;
+use crate::model::{LinearModel, ShiftLogits};
 use crate::numerics::linalg::sandwich;
 use crate::numerics::log1p_exp;
 
@@ -121,6 +122,9 @@ pub enum Note {
     },
     /// Predictions are averaged over the uncertainty of the coefficients.
     AveragedProbabilities,
+    /// These columns are zero in every row of positive weight, so that the rows tell nothing of their coefficients. All
+    /// numbers are those of a fit without them.
+    LeftOut(Vec<String>),
 }
 
 impl fmt::Display for Note {
@@ -159,9 +163,21 @@ impl fmt::Display for Note {
             Self::AveragedProbabilities => {
                 f.write_str("probabilities: π̃ + C, with C for the uncertainty of β̃")
             }
+            Self::LeftOut(names) => {
+                let shown: Vec<String> =
+                    names.iter().take(LISTED).map(|name| format!("`{name}`")).collect();
+                write!(f, "left out, zero in every row: {}", shown.join(", "))?;
+                match names.len().saturating_sub(LISTED) {
+                    0 => Ok(()),
+                    more => write!(f, " and {more} more"),
+                }
+            }
         }
     }
 }
+
+/// Columns left out that are listed by name.
+const LISTED: usize = 10;
 
 /// How the weights of the data set enter a sandwich.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,7 +190,8 @@ pub(in crate::model) enum Weighting {
 
 /// The uncertainty of a fit's coefficients; printed as a table.
 ///
-/// Vectors have one entry per column and, if there is an intercept, a last one for it.
+/// Vectors have one entry per column and, if there is an intercept, a last one for it. Columns that are
+/// [left out](Self::left_out), because they are zero in every row, have none.
 ///
 /// ```
 /// use imbalance::model::logistic::Covariance;
@@ -194,6 +211,8 @@ pub struct Inference {
     pub(in crate::model) title: Cow<'static, str>,
     pub(in crate::model) notes: Vec<Note>,
     pub(in crate::model) names: Vec<String>,
+    /// Ascending, with their names.
+    pub(in crate::model) left_out: Vec<(usize, String)>,
     pub(in crate::model) has_intercept: bool,
     pub(in crate::model) estimates: Vec<f64>,
     pub(in crate::model) covariance: Array2<f64>,
@@ -225,6 +244,46 @@ impl Inference {
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// The columns that are zero in every row of positive weight, with their names: the rows tell nothing of their
+    /// coefficients, and all numbers are those of a fit without them.
+    #[must_use]
+    pub fn left_out(&self) -> &[(usize, String)] {
+        &self.left_out
+    }
+
+    /// The columns whose coefficients these are, ascending.
+    #[must_use]
+    pub fn columns(&self) -> Vec<usize> {
+        let is_in = |column: &usize| {
+            self.left_out.binary_search_by_key(column, |left_out| left_out.0).is_err()
+        };
+        (0..self.column_count()).filter(is_in).collect()
+    }
+
+    /// Number of columns, with those left out.
+    pub(in crate::model) fn column_count(&self) -> usize {
+        self.names.len() - usize::from(self.has_intercept) + self.left_out.len()
+    }
+
+    /// These numbers as those of a fit to more columns, of which the ones given are left out.
+    pub(in crate::model) fn leaving_out(mut self, left_out: Vec<(usize, String)>) -> Self {
+        self.notes.push(Note::LeftOut(left_out.iter().map(|(_, name)| name.clone()).collect()));
+        self.left_out = left_out;
+        self
+    }
+
+    /// Names the columns, with those left out.
+    pub(in crate::model) fn rename(&mut self, names: &[String]) {
+        let columns = self.columns();
+        columns.iter().zip(&mut self.names).for_each(|(&j, name)| name.clone_from(&names[j]));
+        self.left_out.iter_mut().for_each(|(column, name)| name.clone_from(&names[*column]));
+        for note in &mut self.notes {
+            if let Note::LeftOut(names) = note {
+                *names = self.left_out.iter().map(|(_, name)| name.clone()).collect();
+            }
+        }
     }
 
     /// What the fit applied, and what its numbers mean.
@@ -335,9 +394,7 @@ impl Inference {
         mut self,
         names: impl IntoIterator<Item = S>,
     ) -> Result<Self> {
-        let columns = self.names.len() - usize::from(self.has_intercept);
-        let names = valid_names(names, columns)?;
-        self.names.splice(..columns, names);
+        self.rename(&valid_names(names, self.column_count())?);
         Ok(self)
     }
 }
@@ -370,10 +427,10 @@ impl fmt::Display for Inference {
         let columns = self.standard_errors().into_iter().zip(self.z()).zip(self.p_values());
         let rows = self.names.iter().zip(&self.estimates).zip(columns).zip(intervals);
         for (i, (((name, estimate), ((error, z), p)), [low, high])) in rows.enumerate() {
-            let end = if i + 1 < self.names.len() { "\n" } else { "" };
+            let end = if i > 0 { "\n" } else { "" };
             write!(
                 f,
-                "{name:width$} {} {} {z:>9.3} {:>9}  {} {}{end}",
+                "{end}{name:width$} {:>11} {:>11} {z:>9.3} {:>9}  {:>11} {:>11}",
                 number(*estimate),
                 number(error),
                 probability(p),
@@ -381,17 +438,13 @@ impl fmt::Display for Inference {
                 number(high)
             )?;
         }
-        Ok(())
-    }
-}
-
-/// Six significant digits where a fixed number of decimals would lose them.
-fn number(value: f64) -> String {
-    let size = value.abs();
-    if value == 0.0 || (1e-3..1e5).contains(&size) {
-        format!("{value:>11.5}")
-    } else {
-        format!("{value:>11.4e}")
+        for (_, name) in self.left_out.iter().take(LISTED) {
+            write!(f, "\n{name:width$} left out: zero in every row")?;
+        }
+        match self.left_out.len().saturating_sub(LISTED) {
+            0 => Ok(()),
+            more => write!(f, "\n{more} more columns left out: zero in every row"),
+        }
     }
 }
 
@@ -407,11 +460,8 @@ pub(in crate::model) fn names(
     columns: usize,
     intercept: bool,
 ) -> Vec<String> {
-    let features = match given {
-        Some(names) => names.to_vec(),
-        None => (0..columns).map(|j| format!("x{j}")).collect(),
-    };
-    features.into_iter().chain(intercept.then(|| INTERCEPT.to_string())).collect()
+    let features = (0..columns).map(|column| column_name(given, column));
+    features.chain(intercept.then(|| INTERCEPT.to_string())).collect()
 }
 
 /// z with P(|Z| ≤ z) = `level` for a standard normal Z.
@@ -525,11 +575,57 @@ pub(in crate::model) fn factor(hessian: &Array2<f64>, names: &[String]) -> Resul
         .map_err(|column| Error::RankDeficient { what: "inference", column: names[column].clone() })
 }
 
+/// The rows without the columns that are zero in all of them.
+pub(in crate::model) struct UsedColumns<'a> {
+    pub(in crate::model) data: Dataset<'a>,
+    columns: Vec<usize>,
+    zero: Vec<usize>,
+}
+
+impl<'a> UsedColumns<'a> {
+    /// `None` if every column has an entry that is not 0 in a row of positive weight.
+    pub(in crate::model) fn of(data: &'a Dataset<'_>) -> Result<Option<Self>> {
+        let zero = data.zero_columns()?;
+        if zero.is_empty() {
+            return Ok(None);
+        }
+        let columns = columns_without(&zero, data.columns())?;
+        Ok(Some(Self { data: data.drop_columns(&zero)?, columns, zero }))
+    }
+
+    /// The names of the used columns.
+    pub(in crate::model) fn names(&self, given: Option<&[String]>) -> Vec<String> {
+        self.columns.iter().map(|&column| column_name(given, column)).collect()
+    }
+
+    /// The columns that are not used, with their names.
+    pub(in crate::model) fn left_out(&self, given: Option<&[String]>) -> Vec<(usize, String)> {
+        self.zero.iter().map(|&column| (column, column_name(given, column))).collect()
+    }
+
+    /// A model of the used columns, with their names.
+    fn pick(&self, model: &LinearModel) -> Result<LinearModel> {
+        let coefficients = self.columns.iter().map(|&column| model.coefficients()[column]);
+        LinearModel::new(coefficients.collect(), model.intercept())?
+            .with_feature_names(self.names(model.feature_names()))
+    }
+
+    /// A model of all columns from one of the used columns.
+    pub(in crate::model) fn spread(&self, model: &LinearModel) -> Result<LinearModel> {
+        let mut coefficients = vec![0.0; self.columns.len() + self.zero.len()];
+        let used = self.columns.iter().zip(model.coefficients());
+        used.for_each(|(&column, coefficient)| coefficients[column] = *coefficient);
+        LinearModel::new(coefficients, model.intercept())
+    }
+}
+
 impl FittedLogisticRegression {
     /// Covariance, standard errors, tests and intervals of the coefficients, from the rows and the loss
     /// the model was fitted with. [`Covariance`] says what the weights mean in each estimate.
     ///
-    /// It forms k × k matrices for k coefficients, k up to 4096, in n·k² steps and a few passes over the rows.
+    /// It forms k × k matrices for k coefficients, k up to 4096, in n·k² steps and a few passes over the rows. Columns
+    /// that are zero in every row of positive weight do not count: they are left out, which the table says
+    /// ([`Inference::left_out`]).
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if the fit was penalised (the penalty biases the coefficients on purpose,
@@ -555,7 +651,14 @@ impl FittedLogisticRegression {
         weighting: Weighting,
         run: &Run,
     ) -> Result<Inference> {
-        self.inference_on(data, loss, kind, weighting, run, false)
+        data.features().ensure_columns(self.coefficients().len())?;
+        let Some(used) = UsedColumns::of(data)? else {
+            return self.inference_on(data, loss, kind, weighting, run, false);
+        };
+        let linear = used.pick(&self.linear)?;
+        let without = Self { linear, details: self.details.clone() };
+        let inference = without.inference_on(&used.data, loss, kind, weighting, run, false)?;
+        Ok(inference.leaving_out(used.left_out(self.feature_names())))
     }
 
     fn inference_on(
@@ -567,7 +670,6 @@ impl FittedLogisticRegression {
         run: &Run,
         is_centred: bool,
     ) -> Result<Inference> {
-        data.features().ensure_columns(self.coefficients().len())?;
         let has_intercept = self.details.has_intercept;
         for (name, penalty) in [("l2", self.details.l2), ("l1", self.details.l1)] {
             if penalty > 0.0 {
@@ -620,6 +722,7 @@ impl FittedLogisticRegression {
             title: "Logistic regression, maximum likelihood".into(),
             notes,
             names,
+            left_out: Vec::new(),
             has_intercept,
             estimates: theta,
             covariance,
@@ -656,6 +759,7 @@ stored!(Inference as "inference", |inference| {
     title: Cow<'static, str> = inference.title,
     notes: Vec<Note> = inference.notes,
     names: Vec<String> = inference.names,
+    left_out: Vec<(usize, String)> = inference.left_out,
     has_intercept: bool = inference.has_intercept,
     estimates: Vec<f64> = inference.estimates,
     covariance: Vec<f64> = inference.covariance.iter().copied().collect::<Vec<_>>(),
@@ -676,11 +780,21 @@ stored!(Inference as "inference", |inference| {
             let expected = format!("one of each for the {k} estimates");
             return Err(Error::invalid("inference", "names, covariances or intervals", expected));
         }
+        let columns = k.saturating_sub(usize::from(has_intercept)).saturating_add(left_out.len());
+        let ascends = left_out.windows(2).all(|pair| pair[0].0 < pair[1].0);
+        if !ascends || left_out.last().is_some_and(|last| last.0 >= columns) {
+            let expected = format!("ascending columns below {columns}");
+            return Err(Error::invalid("left_out", format!("{left_out:?}"), expected));
+        }
+        if has_intercept && k == 0 {
+            return Err(Error::invalid("estimates", 0, "at least that of the intercept"));
+        }
         let covariance = Array2::from_shape_fn((k, k), |(i, j)| covariance[i * k + j]);
         Ok(Self {
             title,
             notes,
             names,
+            left_out,
             has_intercept,
             estimates,
             covariance,

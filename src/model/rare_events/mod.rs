@@ -9,15 +9,17 @@ use ndarray::Array2;
 
 use super::linear::{FitDetails, FittedLinear, LinearModel};
 use super::logistic::inference::{
-    self, Profile, Weighting, chi_squared_tail, effective_rows, is_log_likelihood, names,
-    normal_quantile,
+    self, Profile, UsedColumns, Weighting, chi_squared_tail, effective_rows, is_log_likelihood,
+    names, normal_quantile,
 };
 use super::logistic::{
     Collinearity, Covariance, Diagnostics, Inference, LogisticRegression, Note, Objective, Units,
     quadratic_forms, without_features,
 };
-use super::{FitWarning, Model};
-use crate::core::{Dataset, Distortion, Error, FeaturesView, Result, Run, saved_as_part, stored};
+use super::{Contributions, FitWarning, Model};
+use crate::core::{
+    Dataset, Distortion, Error, FeaturesView, Result, Row, Run, saved_as_part, stored,
+};
 use crate::loss::{LogLoss, Loss, WeightedLogLoss};
 use crate::numerics::{logit, sigmoid};
 use firth::{At, Firth};
@@ -281,6 +283,28 @@ impl Model for RareEvents {
     /// Firth's likelihood does not know; [`Error::RankDeficient`]; [`Error::Unsupported`] above 4096
     /// coefficients; [`Error::Numerical`] if the iterations of Firth's likelihood do not converge.
     fn fit(&self, train: &Dataset<'_>, loss: &dyn Loss, run: &Run) -> Result<FittedRareEvents> {
+        let Some(used) = UsedColumns::of(train)? else {
+            return self.fit_used(train, &names(None, train.columns(), true), loss, run);
+        };
+        let names = names(Some(&used.names(None)), used.data.columns(), true);
+        let mut fitted = self.fit_used(&used.data, &names, loss, run)?;
+        fitted.linear = used.spread(&fitted.linear)?;
+        fitted.details.inference = fitted.details.inference.leaving_out(used.left_out(None));
+        Ok(fitted)
+    }
+
+    saved_as_part!();
+}
+
+impl RareEvents {
+    /// The fit to columns that are not zero in every row; `names` are theirs and the intercept's.
+    fn fit_used(
+        &self,
+        train: &Dataset<'_>,
+        names: &[String],
+        loss: &dyn Loss,
+        run: &Run,
+    ) -> Result<FittedRareEvents> {
         self.ensure_can_fit(train, loss)?;
         let totals = train.totals();
         let shift = match self.population {
@@ -288,9 +312,9 @@ impl Model for RareEvents {
             _ => 0.0,
         };
         let Estimate { diagnostics, mut inference, bias, warning } = match self.estimator {
-            Estimator::Firth { profile } => self.fit_firth(train, profile, shift, run)?,
+            Estimator::Firth { profile } => self.fit_firth(train, names, profile, shift, run)?,
             Estimator::MaximumLikelihood | Estimator::BiasCorrected => {
-                self.fit_likelihood(train, run)?
+                self.fit_likelihood(train, names, run)?
             }
         };
         if let Some(Population::PriorCorrection(rate)) = self.population {
@@ -309,10 +333,6 @@ impl Model for RareEvents {
         Ok(FittedLinear { linear, details })
     }
 
-    saved_as_part!();
-}
-
-impl RareEvents {
     /// Refuses what cannot be fitted, before a fit whose result could not be used.
     fn ensure_can_fit(&self, train: &Dataset<'_>, loss: &dyn Loss) -> Result<()> {
         let totals = train.totals();
@@ -352,7 +372,7 @@ impl RareEvents {
     }
 
     /// Maximum likelihood, weighted or not, with or without the finite-sample correction.
-    fn fit_likelihood(&self, train: &Dataset<'_>, run: &Run) -> Result<Estimate> {
+    fn fit_likelihood(&self, train: &Dataset<'_>, names: &[String], run: &Run) -> Result<Estimate> {
         let weighting = match self.population {
             Some(Population::Weighting(tau)) => Some(ClassWeighting::new(train, tau)?),
             _ => None,
@@ -363,6 +383,7 @@ impl RareEvents {
         let kind = self.covariance.unwrap_or(usual);
 
         let fitted = LogisticRegression::new().l2(0.0)?.fit(train, loss, run)?;
+        let fitted = fitted.with_feature_names(&names[..train.columns()])?;
         let mut inference = fitted.inference_with(train, loss, kind, Weighting::Frequency, run)?;
         inference.title = "Logistic regression for rare events, maximum likelihood".into();
         inference.notes = weighting.iter().map(ClassWeighting::note).collect();
@@ -383,14 +404,14 @@ impl RareEvents {
     fn fit_firth(
         &self,
         train: &Dataset<'_>,
+        names: &[String],
         level: Option<f64>,
         shift: f64,
         run: &Run,
     ) -> Result<Estimate> {
         let totals = train.totals();
-        let names = names(None, train.columns(), true);
         let intercept = train.columns();
-        let firth = Firth::new(train, &names)?;
+        let firth = Firth::new(train, names)?;
         // The null model first; its information has all columns, as l* has.
         let start = without_features(train);
         let mut theta = start.coefficients;
@@ -406,7 +427,8 @@ impl RareEvents {
                 Note::FrequencyCovariance(Covariance::Fisher),
                 if level.is_some() { Note::ProfileLikelihood } else { Note::Wald },
             ],
-            names,
+            names: names.to_vec(),
+            left_out: Vec::new(),
             has_intercept: true,
             covariance: best.covariance(),
             estimates: best.theta.clone(),
@@ -577,7 +599,8 @@ impl FittedRareEvents {
         &self.details.inference
     }
 
-    /// The finite-sample bias that was subtracted, the intercept's last; `None` if none was.
+    /// The finite-sample bias that was subtracted from each of the [estimates](Inference::estimates), the intercept's
+    /// last; `None` if none was.
     #[must_use]
     pub fn bias(&self) -> Option<&[f64]> {
         self.details.bias.as_deref()
@@ -613,7 +636,12 @@ impl FitDetails for RareEventsFit {
         if !self.averaged {
             return Ok(());
         }
-        let variances = quadratic_forms(x, &self.inference.covariance);
+        let variances = if self.inference.left_out.is_empty() {
+            quadratic_forms(x, &self.inference.covariance)
+        } else {
+            let used = x.pick_columns(&self.inference.columns());
+            quadratic_forms(used.view(), &self.inference.covariance)
+        };
         for (row, (logit, variance)) in logits.iter_mut().zip(variances).enumerate() {
             let p = sigmoid(*logit);
             // π + C = π(1 + (½ − π)(1 − π)v), and 1 − π − C = (1 − π)(1 − (½ − π)πv).
@@ -632,8 +660,19 @@ impl FitDetails for RareEventsFit {
         Ok(())
     }
 
+    /// Through π̃ + C at the variance of this row.
+    fn adjust_contributions(&self, row: Row<'_>, linear: Contributions) -> Result<Contributions> {
+        if !self.averaged {
+            return Ok(linear);
+        }
+        linear.through(linear.sum(), |z| {
+            let mut out = [z];
+            row.with_view(|x| self.adjust(x, &mut out)).map(|()| out[0])
+        })
+    }
+
     fn name_columns(&mut self, names: &[String]) {
-        self.inference.names.splice(..names.len(), names.iter().cloned());
+        self.inference.rename(names);
     }
 }
 
@@ -672,12 +711,12 @@ stored!(FittedRareEvents as "fitted_rare_events", |model| {
     is_prior_corrected: bool = model.details.is_prior_corrected,
 } => {
     let coefficients = linear.coefficients().len() + 1;
-    if inference.estimates.len() == coefficients {
+    if inference.has_intercept && inference.column_count() + 1 == coefficients {
         let details =
             RareEventsFit { diagnostics, inference, bias, warning, averaged, is_prior_corrected };
         Ok(Self { linear, details })
     } else {
-        let expected = format!("{coefficients}, as many as coefficients and the intercept");
+        let expected = format!("{coefficients}, as many as coefficients and the intercept, less those left out");
         Err(Error::invalid("estimates", inference.estimates.len(), expected))
     }
 });

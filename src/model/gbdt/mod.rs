@@ -1,7 +1,11 @@
 //! Gradient-boosted trees, alone and under a logistic regression (feature `gbdt`).
 
+mod gain;
+mod tree;
+
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hessboost::config::{GrowPolicy, TrainingParams, TreeMethod};
@@ -10,16 +14,20 @@ use hessboost::error::HessboostError;
 use hessboost::metric::CustomMetric;
 use hessboost::objective::{CustomLoss, GradPair, Objective};
 use hessboost::training::Trainer;
-use hessboost::tree::RegTree;
 use sprs::CsMat;
 
+pub use gain::{ColumnGain, GainImportance};
+#[cfg(feature = "serde")]
+use tree::StoredNode;
+use tree::Tree;
+
 use super::row_sums::sum_rows;
-use super::{FittedLogisticRegression, LogisticRegression, Model, Predict};
+use super::{Contributions, FittedLogisticRegression, LogisticRegression, Model, Predict};
 use crate::core::{
-    Cut, Dataset, Error, Features, FeaturesView, Progress, Result, Run, same_length, saved_as_part,
-    stored,
+    Cut, Dataset, Error, Features, FeaturesView, Progress, Result, Row, Run, same_length,
+    saved_as_part, stored,
 };
-use crate::exec::parallel::{self, BLOCK};
+use crate::exec::parallel::{self, BLOCK, sum_block};
 use crate::loss::{Derivatives, Loss};
 
 /// Gradient-boosted decision trees under any loss, by the `hessboost` crate: a logit that is a sum of
@@ -304,7 +312,9 @@ impl Model for BoostedTrees {
             let remedy = "look whether the loss has finite gradients";
             return Err(Error::Numerical { what: "a leaf's score".into(), value, remedy });
         }
-        Ok(FittedBoostedTrees { columns: train.columns(), base, trees })
+        let mut fitted = FittedBoostedTrees { columns: train.columns(), base, trees };
+        fitted.weigh_leaves(train);
+        Ok(fitted)
     }
 
     saved_as_part!();
@@ -530,90 +540,6 @@ impl Rows {
     }
 }
 
-/// A tree with its nodes in one piece, the root first.
-#[derive(Debug, Clone, PartialEq)]
-struct Tree {
-    nodes: Vec<Node>,
-    leaves: usize,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Node {
-    /// The score, in a leaf.
-    value: f64,
-    /// The number among the tree's leaves; none in an inner node.
-    leaf: Option<usize>,
-    column: usize,
-    /// Rows with a smaller value go to `left`, the others to `right`.
-    threshold: f64,
-    /// Where rows with a value of 0 go: in sparse rows it counts as missing.
-    zero_to_left: bool,
-    left: usize,
-    right: usize,
-}
-
-impl Node {
-    const EMPTY: Self = Self {
-        value: 0.0,
-        leaf: None,
-        column: 0,
-        threshold: 0.0,
-        zero_to_left: true,
-        left: 0,
-        right: 0,
-    };
-}
-
-impl Tree {
-    fn new(tree: &RegTree, columns: &Columns) -> Self {
-        let empty = Node { leaf: Some(0), ..Node::EMPTY };
-        let mut flat = Self { nodes: vec![empty], leaves: 0 };
-        let mut open = vec![(0, 0)];
-        while let Some((number, place)) = open.pop() {
-            let node = tree.node(number);
-            if node.is_leaf() {
-                flat.nodes[place].value = f64::from(node.leaf_value);
-                flat.nodes[place].leaf = Some(flat.leaves);
-                flat.leaves += 1;
-            } else {
-                let (left, column) = (flat.nodes.len(), node.split_feature as usize);
-                let threshold = columns.threshold(column, node.split_cond);
-                flat.nodes.extend([empty; 2]);
-                flat.nodes[place] = Node {
-                    leaf: None,
-                    column,
-                    threshold,
-                    zero_to_left: if columns.are_sparse {
-                        node.default_left
-                    } else {
-                        0.0 < threshold
-                    },
-                    left,
-                    right: left + 1,
-                    ..empty
-                };
-                // The left one is taken first, so that leaves are numbered from left to right.
-                open.extend([(node.right as usize, left + 1), (node.left as usize, left)]);
-            }
-        }
-        flat
-    }
-
-    /// Number and score of the leaf that a row falls into.
-    fn leaf(&self, row: &[f64]) -> (usize, f64) {
-        let mut node = &self.nodes[0];
-        loop {
-            let Some(leaf) = node.leaf else {
-                let value = row[node.column];
-                let to_left = if value == 0.0 { node.zero_to_left } else { value < node.threshold };
-                node = &self.nodes[if to_left { node.left } else { node.right }];
-                continue;
-            };
-            return (leaf, node.value);
-        }
-    }
-}
-
 /// Fitted [`BoostedTrees`]: a constant and the sum of the leaves that a row falls into.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FittedBoostedTrees {
@@ -655,6 +581,58 @@ impl FittedBoostedTrees {
         Ok(CsMat::new((x.nrows(), self.leaf_count()), bounds, indices, ones))
     }
 
+    /// The share of each column in the gain of all splits, and the number of its splits; print it.
+    #[must_use]
+    pub fn gain_importance(&self) -> GainImportance {
+        GainImportance::new(self)
+    }
+
+    /// Gives each leaf its share of the weight of the training rows.
+    fn weigh_leaves(&mut self, train: &Dataset<'_>) {
+        let (x, rows, leaves) = (train.features(), train.rows(), self.leaf_count());
+        let zero = || vec![0.0; leaves];
+        let weights = sum_rows(rows, sum_block(rows, leaves), zero, |sums: &mut Vec<f64>, rows| {
+            for_dense(x, rows, |number, row| {
+                let weight = train.weights().map_or(1.0, |weights| weights[number]);
+                let mut first = 0;
+                for tree in &self.trees {
+                    sums[first + tree.leaf(row).0] += weight;
+                    first += tree.leaves;
+                }
+            });
+        });
+        let mut weights = &weights[..];
+        for tree in &mut self.trees {
+            let (of_tree, others) = weights.split_at(tree.leaves);
+            let total: f64 = of_tree.iter().sum();
+            tree.weigh(of_tree.iter().map(|weight| weight / total).collect());
+            weights = others;
+        }
+    }
+
+    /// The steps along the paths of a row through all trees, by column, from the sum of the roots' values and `base`.
+    /// `values` writes a value for each node of a tree, given the number of its first leaf.
+    fn paths(
+        &self,
+        row: Row<'_>,
+        base: f64,
+        values: impl Fn(&Tree, usize) -> Vec<f64>,
+    ) -> Result<Contributions> {
+        row.with_view(|x| self.ensure_readable(x))?;
+        let (row, mut steps, mut base, mut first) = (row.to_vec()?, BTreeMap::new(), base, 0);
+        for tree in &self.trees {
+            let values = values(tree, first);
+            base += tree.add_path(&row, |node| values[node], &mut steps);
+            first += tree.leaves;
+        }
+        Contributions::new(self.columns, base, steps)
+    }
+
+    fn ensure_readable(&self, x: FeaturesView<'_>) -> Result<()> {
+        x.ensure_columns(self.columns)?;
+        x.ensure_finite()
+    }
+
     /// Calls `f` with each row and its `width` entries of `out`.
     fn for_rows<U: Send>(
         &self,
@@ -663,24 +641,26 @@ impl FittedBoostedTrees {
         width: usize,
         f: impl Fn(&[f64], &mut [U]) + Sync + Send,
     ) -> Result<()> {
-        x.ensure_columns(self.columns)?;
-        if let Some((row, column, value)) = x.first_non_finite() {
-            let what = "the feature matrix".into();
-            return Err(Error::NonFinite { what, row, column: Some(column), value });
-        }
+        self.ensure_readable(x)?;
         if width == 0 {
             return Ok(());
         }
         parallel::map_into(out, width, BLOCK, |_, rows, out| {
-            let mut dense = vec![0.0; self.columns];
-            for (number, out) in rows.zip(out.chunks_mut(width)) {
-                let row = x.row(number);
-                row.entries().for_each(|(column, value)| dense[column] = value);
-                f(&dense, out);
-                row.entries().for_each(|(column, _)| dense[column] = 0.0);
-            }
+            let mut out = out.chunks_mut(width);
+            for_dense(x, rows, |_, row| out.next().into_iter().for_each(|out| f(row, out)));
         });
         Ok(())
+    }
+}
+
+/// Calls `f` with the number and the values of each row.
+fn for_dense(x: FeaturesView<'_>, rows: Range<usize>, mut f: impl FnMut(usize, &[f64])) {
+    let mut dense = vec![0.0; x.ncols()];
+    for number in rows {
+        let row = x.row(number);
+        row.entries().for_each(|(column, value)| dense[column] = value);
+        f(number, &dense);
+        row.entries().for_each(|(column, _)| dense[column] = 0.0);
     }
 }
 
@@ -691,6 +671,16 @@ impl Predict for FittedBoostedTrees {
         self.for_rows(x, out, 1, |row, out| {
             out[0] = self.base + self.trees.iter().map(|tree| tree.leaf(row).1).sum::<f64>();
         })
+    }
+
+    /// By the paths of the row (Saabas 2014): each node has the mean score of the training rows in it, weighted, and the
+    /// step from a node's mean to its child's is the contribution of the column that the node splits. The base is the
+    /// mean logit of the training rows.
+    ///
+    /// Of columns that act together the one that was split last has more; SHAP values, which average over all orders of
+    /// the columns, are not computed.
+    fn contributions(&self, row: Row<'_>) -> Result<Contributions> {
+        self.paths(row, self.base, |tree, _| tree.nodes.iter().map(|node| node.value).collect())
     }
 
     fn describe(&self) -> String {
@@ -775,6 +765,15 @@ impl Predict for FittedBoostedLeaves {
         self.regression.logits_into(Features::from(&leaves).view(), out)
     }
 
+    /// By the paths of the row, as for [`FittedBoostedTrees`], with the coefficient of a leaf in place of its score.
+    fn contributions(&self, row: Row<'_>) -> Result<Contributions> {
+        let (coefficients, intercept) =
+            (self.regression.coefficients(), self.regression.intercept());
+        self.trees.paths(row, intercept, |tree, first| {
+            tree.means(&coefficients[first..first + tree.leaves])
+        })
+    }
+
     fn describe(&self) -> String {
         let trees = Predict::describe(&self.trees);
         format!("{trees}; on them {}", Predict::describe(&self.regression))
@@ -809,77 +808,6 @@ stored!(BoostedLeaves as "boosted_leaves", |model| {
     trees: BoostedTrees = model.trees,
     regression: LogisticRegression = model.regression,
 } => Ok(Self { trees, regression }));
-
-/// A node as it is stored: the right child stands behind the left one.
-#[cfg(feature = "serde")]
-#[derive(Debug, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-enum StoredNode {
-    Leaf(f64),
-    Split { column: usize, threshold: f64, zero_to_left: bool, left: usize },
-}
-
-#[cfg(feature = "serde")]
-impl Tree {
-    fn stored(&self) -> Vec<StoredNode> {
-        let node = |node: &Node| {
-            let Node { value, leaf, column, threshold, zero_to_left, left, .. } = *node;
-            match leaf {
-                Some(_) => StoredNode::Leaf(value),
-                None => StoredNode::Split { column, threshold, zero_to_left, left },
-            }
-        };
-        self.nodes.iter().map(node).collect()
-    }
-
-    /// The tree of these nodes, which must be one, and reads no more than these columns.
-    fn restored(stored: &[StoredNode], columns: usize) -> Result<Self> {
-        let wrong = |node: usize, problem: &str| {
-            Err(Error::invalid(
-                "trees",
-                format!("node {node}, which {problem}"),
-                "trees of whole nodes",
-            ))
-        };
-        let mut nodes = Vec::with_capacity(stored.len());
-        for (place, node) in stored.iter().enumerate() {
-            nodes.push(match *node {
-                StoredNode::Leaf(value) if !value.is_finite() => {
-                    return wrong(place, "has no finite score");
-                }
-                StoredNode::Leaf(value) => Node { value, leaf: Some(0), ..Node::EMPTY },
-                StoredNode::Split { column, .. } if column >= columns => {
-                    return wrong(place, "splits a column that does not exist");
-                }
-                StoredNode::Split { threshold, .. } if threshold.is_nan() => {
-                    return wrong(place, "has no threshold");
-                }
-                StoredNode::Split { left, .. } if left <= place || left + 1 >= stored.len() => {
-                    return wrong(place, "has no children behind it");
-                }
-                StoredNode::Split { column, threshold, zero_to_left, left } => {
-                    Node { column, threshold, zero_to_left, left, right: left + 1, ..Node::EMPTY }
-                }
-            });
-        }
-        let mut tree = Self { nodes, leaves: 0 };
-        let (mut open, mut reached) = (vec![0], 0);
-        while let Some(place) = open.pop() {
-            reached += 1;
-            let Some(node) = tree.nodes.get_mut(place) else { return wrong(place, "is missing") };
-            if node.leaf.is_some() {
-                node.leaf = Some(tree.leaves);
-                tree.leaves += 1;
-            } else {
-                open.extend([node.right, node.left]);
-            }
-            if reached > stored.len() {
-                break;
-            }
-        }
-        if reached == stored.len() { Ok(tree) } else { wrong(reached, "is reached twice or never") }
-    }
-}
 
 stored!(FittedBoostedTrees as "fitted_boosted_trees", |model| {
     columns: usize = model.columns,
