@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Table;
 use super::records::{Layout, Observe, Records, read_file, shorten, utf8};
-use super::texts::TextsBuilder;
+use super::texts::{NAMED_VALUES, TextsBuilder};
 use super::time::{TimeFormat, Times};
 use crate::core::{Attribute, CategoriesBuilder, Error, Result, Run, ensure_new_name};
 
@@ -72,6 +72,7 @@ pub struct CsvReader {
     /// The formats of times, by their columns' names.
     times: Vec<(String, TimeFormat)>,
     missing: Vec<String>,
+    named_values: usize,
     layout: Layout,
 }
 
@@ -122,6 +123,7 @@ impl Default for CsvReader {
             labels: Labels::Usual,
             times: Vec::new(),
             missing: missing.map(Into::into).into(),
+            named_values: NAMED_VALUES,
             layout: Layout { delimiter: b',', quotes: true, names: None },
         }
     }
@@ -286,6 +288,15 @@ impl CsvReader {
     #[must_use]
     pub fn missing<S: Into<String>>(mut self, texts: impl IntoIterator<Item = S>) -> Self {
         self.missing = texts.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The most different values of a categorical column whose names are kept, for the names of features such as
+    /// `country=FR`. A column with more of them keeps none: its levels are named by their hashes, and encoded as well.
+    /// Default: 100,000; 0 keeps no names, and no memory is needed for them.
+    #[must_use]
+    pub fn named_values(mut self, values: usize) -> Self {
+        self.named_values = values;
         self
     }
 
@@ -479,7 +490,7 @@ impl Cells {
             Role::Weight => Self::Weights(Vec::new()),
             Role::Offset => Self::Offsets(Vec::new()),
             Role::Numeric => Self::Numeric(Vec::new()),
-            Role::Categorical => Self::Categorical(TextsBuilder::new(name)),
+            Role::Categorical => Self::Categorical(TextsBuilder::new(name, reader.named_values)),
             Role::Numbers => Self::Numbers(Vec::new()),
             Role::Texts => Self::Texts(CategoriesBuilder::default()),
             Role::Time => {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use twox_hash::XxHash64;
 
-use super::texts::{Texts, TextsBuilder};
+use super::texts::{NAMED_VALUES, Texts, TextsBuilder};
 use crate::core::{
     Attribute, ClassTotals, Columns, Cut, Error, IntoColumn, Result, Rows, Seed, Selection, Split,
     fits_memory,
@@ -19,7 +19,7 @@ use crate::core::{
 /// A categorical value is stored as its hash h(value; s) with s = h(column name; 0), where h(·; seed) is
 /// XXH64 of the UTF-8 bytes. Because of the seed, equal values of different columns have different hashes.
 /// The empty text is a value like any other, so a missing category is a category of its own. The values themselves are
-/// kept beside the hashes, for names, in columns of up to 100,000 different ones.
+/// kept beside the hashes, for names, in columns of up to 100,000 different ones (`CsvReader::named_values`).
 ///
 /// `CsvReader` (feature `csv`) reads tables from files; in memory they are built like this:
 ///
@@ -96,7 +96,7 @@ impl Table {
         values: impl IntoIterator<Item = S>,
     ) -> Result<Self> {
         let name = name.into();
-        let mut texts = TextsBuilder::new(&name);
+        let mut texts = TextsBuilder::new(&name, NAMED_VALUES);
         values.into_iter().for_each(|value| texts.push(value.as_ref().as_bytes()));
         self.with_texts(name, texts.finish())
     }

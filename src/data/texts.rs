@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::table::{column_seed, value_hash};
 
-/// A column with more different values than this keeps none of them, only their hashes.
+/// By default a column with more different values than this keeps none of them, only their hashes.
 pub(super) const NAMED_VALUES: usize = 100_000;
 
 /// The hashes of a column's values, and the values by hash.
@@ -41,11 +41,14 @@ pub(super) struct TextsBuilder {
     seed: u64,
     hashes: Vec<u64>,
     names: Option<Names>,
+    /// The most values whose names are kept.
+    most: usize,
 }
 
 impl TextsBuilder {
-    pub(super) fn new(column: &str) -> Self {
-        Self { seed: column_seed(column), hashes: Vec::new(), names: Some(Names::default()) }
+    pub(super) fn new(column: &str, most: usize) -> Self {
+        let (hashes, names) = (Vec::new(), Some(Names::default()));
+        Self { seed: column_seed(column), hashes, names, most }
     }
 
     /// Adds the value of the next row. Bytes that are no UTF-8 have a name in which they are replaced.
@@ -56,7 +59,7 @@ impl TextsBuilder {
         if names.contains_key(&hash) {
             return;
         }
-        if names.len() == NAMED_VALUES {
+        if names.len() == self.most {
             self.names = None;
         } else {
             names.insert(hash, String::from_utf8_lossy(value).into());

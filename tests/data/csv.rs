@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
 use flate2::{Compression, write::GzEncoder};
-use imbalance::data::{CsvReader, Encoder, LibSvmReader, Table, TimeFormat};
+use imbalance::data::{CsvReader, Encoder, LibSvmReader, OneHot, Table, TimeFormat};
 use imbalance::{Attribute, Error, FeaturesView, Matrix, Progress, Run};
 use proptest::prelude::*;
 
@@ -785,5 +785,21 @@ proptest! {
             x.to_owned()
         };
         prop_assert_eq!(matrix(&hashed), matrix(&built));
+    }
+}
+
+#[test]
+fn names_of_values_are_kept_up_to_the_limit() {
+    let names = |reader: CsvReader| {
+        let file = "click,c\n0,b\n1,a\n0,b\n";
+        let table = reader.label("click").categorical(["c"]).read_from(file.as_bytes(), "log.csv");
+        let encoder = Encoder::only().column("c", OneHot::new()).fit(&table.unwrap()).unwrap();
+        encoder.column_names().collect::<Vec<_>>()
+    };
+    assert_eq!(names(CsvReader::new()), ["c=a", "c=b"]);
+    assert_eq!(names(CsvReader::new().named_values(2)), ["c=a", "c=b"]);
+    for limit in [0, 1] {
+        let hashes = names(CsvReader::new().named_values(limit));
+        assert!(hashes.iter().all(|name| name.starts_with("c=#")) && hashes.len() == 2);
     }
 }

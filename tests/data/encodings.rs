@@ -68,16 +68,122 @@ fn levels_are_those_of_scikit_learn() {
     assert!((scale - json["log_scale"].as_f64().unwrap()).abs() < 1e-14);
 }
 
+/// Each group is a fold, so the folds are those of scikit-learn.
+#[test]
+fn rates_of_other_folds_are_those_of_scikit_learn() {
+    let (json, table) = reference();
+    let table = table.with_attribute("g", Attribute::numbers(numbers(&json["groups"]))).unwrap();
+    let target = TargetEncoding::new().shrinkage(10.0).unwrap().rate(true);
+    let target = target.folds(5, Cut::by_group("g")).unwrap();
+    let (_, data) = Encoder::only().column("c", target).fit_encode(&table, 7).unwrap();
+    let expected = numbers(&json["cross_fitted"]);
+    for (row, (rate, expected)) in dense(&data).concat().into_iter().zip(expected).enumerate() {
+        assert!((rate - expected).abs() < 1e-15, "row {row}: {rate} {expected}");
+    }
+}
+
+#[test]
+fn ranges_are_those_of_scikit_learn() {
+    let (json, table) = reference();
+    let table = table.with_numeric("halves", numbers(&json["halves"])).unwrap();
+    let weighted = table.clone().with_weights(numbers(&json["weights"])).unwrap();
+    for case in json["ranges"].as_array().unwrap() {
+        let train = if case["weighted"] == true { &weighted } else { &table };
+        let column = if case["of"] == "halves" { "halves" } else { "x" };
+        let bins = case["bins"].as_u64().unwrap() as usize;
+        let encoder = Encoder::only().column(column, Bins::quantiles(bins).unwrap());
+        let rows = dense(&encoder.fit(train).unwrap().encode(&table).unwrap());
+        let ranges: Vec<f64> =
+            rows.iter().map(|row| row.iter().position(|is| *is == 1.0).unwrap() as f64).collect();
+        assert_eq!(ranges, numbers(&case["ranges"]), "{bins} of {column}");
+    }
+}
+
+/// Most rows are 0; 2 stands for four rows.
+#[test]
+fn equal_numbers_stay_in_one_range_whether_repeated_or_weighted() {
+    let names = |values: Vec<f64>, weights: Vec<f64>, bins: usize| {
+        let train = Table::new(vec![false; values.len()]).unwrap();
+        let train = train.with_numeric("x", values).unwrap().with_weights(weights).unwrap();
+        let encoder = Encoder::only().column("x", Bins::quantiles(bins).unwrap());
+        encoder.fit(&train).unwrap().column_names().collect::<Vec<_>>()
+    };
+    let repeated = names(vec![1.0, 2.0, 2.0, 2.0, 2.0, 3.0], vec![1.0; 6], 2);
+    assert_eq!(repeated, ["x < 2", "x >= 2"]);
+    assert_eq!(names(vec![3.0, 1.0, 2.0], vec![1.0, 1.0, 4.0], 2), repeated);
+    let mut zeros = vec![0.0; 95];
+    zeros.extend([5.0, 1.0, 2.0, -0.0, 4.0]);
+    assert_eq!(names(zeros, vec![1.0; 100], 10), ["x < 1", "x >= 1"]);
+}
+
+/// Weights of 10²⁰ leave no digit for the shrinkage; the log-odds are finite.
+#[test]
+fn log_odds_of_levels_of_one_class_are_numbers() {
+    let train = Table::new(vec![true, false, true, false])
+        .unwrap()
+        .with_categorical("c", ["a", "b", "c", "c"])
+        .unwrap()
+        .with_weights(vec![1e20, 1e20, 1.0, 1.0])
+        .unwrap();
+    let target = TargetEncoding::new().shrinkage(1.0).unwrap();
+    let encoder = Encoder::only().column("c", target).fit(&train).unwrap();
+    let values = dense(&encoder.encode(&train).unwrap()).concat();
+    // p̄ = ½: ln((10²⁰ + ½)/½), its opposite, and 0.
+    let most = 20.0 * 10_f64.ln() + 2_f64.ln();
+    for (value, expected) in values.iter().zip([most, -most, 0.0, 0.0]) {
+        assert!((value - expected).abs() < 1e-13, "{value} {expected}");
+    }
+}
+
+#[test]
+fn levels_of_weight_0_are_as_if_they_were_not_there() {
+    let train = Table::new(vec![true, false, true])
+        .unwrap()
+        .with_categorical("c", ["a", "b", "c"])
+        .unwrap()
+        .with_weights(vec![1.0, 1.0, 0.0])
+        .unwrap();
+    let names = |encoding: Encoding| {
+        let encoder = Encoder::only().column("c", encoding).fit(&train).unwrap();
+        encoder.column_names().collect::<Vec<_>>()
+    };
+    assert_eq!(names(OneHot::new().into()), ["c=a", "c=b"]);
+}
+
+#[test]
+fn dense_rows_that_do_not_fit_into_memory_are_refused() {
+    let rows = 1 << 17;
+    let train = Table::new(vec![true; rows])
+        .unwrap()
+        .with_categorical("c", std::iter::repeat_n("a", rows))
+        .unwrap();
+    let encoder = Encoder::hashing(30).unwrap().sparse(false).fit(&train).unwrap();
+    let error = encoder.encode(&train).unwrap_err();
+    assert!(matches!(error, Error::InvalidArgument { argument: "sparse", .. }), "{error}");
+}
+
+fn number(i: usize, of: &str) -> f64 {
+    (Seed::new(i as u64).child(of).value() >> 11) as f64 / 2_f64.powi(53)
+}
+
+/// The texts of a categorical column of [`log`], some of them missing.
+fn texts_of(column: &str, n: usize) -> Vec<String> {
+    let levels = match column {
+        "country" => 9.0,
+        "device" => 3.0,
+        _ => n as f64 / 4.0,
+    };
+    let text = |i| {
+        let u = number(i, column);
+        let missing = column == "country" && i % 13 == 5;
+        if missing { String::new() } else { format!("{column}{}", (u * u * levels) as usize) }
+    };
+    (0..n).map(text).collect()
+}
+
 /// A log with every kind of column, and missing values.
 fn log(n: usize) -> Table {
-    let number =
-        |i: usize, of: &str| (Seed::new(i as u64).child(of).value() >> 11) as f64 / 2_f64.powi(53);
     let missing = |i: usize, x: f64| if i % 11 == 3 { f64::NAN } else { x };
-    let level = |i: usize, of: &str, levels: f64| {
-        let u = number(i, of);
-        format!("{of}{}", (u * u * levels) as usize)
-    };
-    let some = |i: usize, text: String| if i % 13 == 5 { String::new() } else { text };
     Table::new((0..n).map(|i| number(i, "y") < 0.1).collect::<Vec<_>>())
         .unwrap()
         .with_numeric(
@@ -90,11 +196,11 @@ fn log(n: usize) -> Table {
             (0..n).map(|i| missing(i + 1, (80.0 * number(i, "age")).floor())).collect::<Vec<_>>(),
         )
         .unwrap()
-        .with_categorical("country", (0..n).map(|i| some(i, level(i, "country", 9.0))))
+        .with_categorical("country", texts_of("country", n))
         .unwrap()
-        .with_categorical("device", (0..n).map(|i| level(i, "device", 3.0)))
+        .with_categorical("device", texts_of("device", n))
         .unwrap()
-        .with_categorical("merchant", (0..n).map(|i| level(i, "merchant", n as f64 / 4.0)))
+        .with_categorical("merchant", texts_of("merchant", n))
         .unwrap()
         .with_attribute(
             "time",
@@ -146,17 +252,7 @@ fn record(
 #[test]
 fn a_table_and_its_records_agree_and_so_does_the_saved_encoder() {
     let table = log(300);
-    let level = |i: usize, of: &str, levels: f64| {
-        let u = (Seed::new(i as u64).child(of).value() >> 11) as f64 / 2_f64.powi(53);
-        format!("{of}{}", (u * u * levels) as usize)
-    };
-    let texts = [
-        (0..300)
-            .map(|i| if i % 13 == 5 { String::new() } else { level(i, "country", 9.0) })
-            .collect(),
-        (0..300).map(|i| level(i, "device", 3.0)).collect(),
-        (0..300).map(|i| level(i, "merchant", 75.0)).collect(),
-    ];
+    let texts = ["country", "device", "merchant"].map(|column| texts_of(column, 300));
     for (number, encoder) in encoders().into_iter().enumerate() {
         assert_eq!(Encoder::from_json(&encoder.to_json().unwrap()).unwrap(), encoder);
         let fitted = encoder.fit(&table).unwrap();
@@ -182,6 +278,31 @@ fn a_table_and_its_records_agree_and_so_does_the_saved_encoder() {
                 "encoder {number}, row {row}"
             );
         }
+    }
+}
+
+#[cfg(feature = "rayon")]
+#[test]
+fn columns_in_another_order_and_any_number_of_threads_give_the_same_bits() {
+    let table = log(300);
+    let features = |table: &Table, encoder: &Encoder, threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| dense(&encoder.fit_encode(table, 7).unwrap().1))
+    };
+    // The same columns, the last one first.
+    let mut turned = Table::new(table.labels()).unwrap();
+    for name in ["age", "amount"] {
+        turned = turned.with_numeric(name, table.numeric(name).unwrap()).unwrap();
+    }
+    turned = turned.with_attribute("time", table.attribute("time").unwrap().clone()).unwrap();
+    for name in ["merchant", "device", "country"] {
+        turned = turned.with_categorical(name, texts_of(name, 300)).unwrap();
+    }
+    // Encoders of named columns; others follow the order of the table.
+    for encoder in &encoders()[..3] {
+        let one = features(&table, encoder, 1);
+        assert_eq!(features(&table, encoder, 3), one);
+        assert_eq!(features(&turned, encoder, 2), one);
     }
 }
 
@@ -272,15 +393,13 @@ fn rates_out_of_fold_do_not_leak() {
 /// are shrunk entirely.
 #[test]
 fn the_shrinkage_is_what_the_levels_say() {
-    let uniform =
-        |i: usize, of: &str| (Seed::new(i as u64).child(of).value() >> 11) as f64 / 2_f64.powi(53);
     let (levels, rows) = (400, 100);
     // Two rates, 0.1 ± τ, with τ² = p̄(1 − p̄)/(k + 1).
     let k = 60.0;
     let tau = (0.1 * 0.9 / (k + 1.0_f64)).sqrt();
     let made = |spread: f64| {
         let rate = |level: usize| if level.is_multiple_of(2) { 0.1 + spread } else { 0.1 - spread };
-        let labels = (0..levels * rows).map(|i| uniform(i, "y") < rate(i % levels));
+        let labels = (0..levels * rows).map(|i| number(i, "y") < rate(i % levels));
         Table::new(labels.collect::<Vec<_>>())
             .unwrap()
             .with_categorical("c", (0..levels * rows).map(|i| (i % levels).to_string()))
@@ -357,7 +476,9 @@ fn what_does_not_fit_is_an_error_that_names_the_column() {
     let crossed = only().cross(["age", "country"], NumberForm::Log);
     assert!(error(crossed).contains("age × country"));
     assert!(matches!(Bins::quantiles(1), Err(Error::InvalidArgument { argument: "bins", .. })));
-    assert!(TargetEncoding::new().shrinkage(f64::NAN).is_err());
+    for k in [f64::NAN, 0.0, f64::INFINITY] {
+        assert!(TargetEncoding::new().shrinkage(k).is_err(), "{k}");
+    }
     assert!(TargetEncoding::new().folds(1, Cut::Stratified).is_err());
     // Columns that are not named may be there, or not.
     let encoder = only().column("age", NumberForm::Plain).fit(&table).unwrap();

@@ -2,6 +2,9 @@
 
 use crate::core::{Cut, Error, Result};
 
+/// The least k of a target encoding, in rows.
+pub(super) const MIN_SHRINKAGE: f64 = 1e-3;
+
 /// How a column becomes features, for [`Encoder::column`](super::Encoder::column) and its siblings.
 ///
 /// | encoding | of | features | a value that training did not see |
@@ -90,6 +93,24 @@ pub enum LevelOrder {
 /// assert!(!encoder.encode(&train)?.features().is_sparse());
 /// # Ok::<(), imbalance::Error>(())
 /// ```
+///
+/// Odds ratios by level, straight from the reader: the first level, `DE`, is what the others are compared with.
+///
+#[cfg_attr(feature = "csv", doc = "```")]
+#[cfg_attr(not(feature = "csv"), doc = "```ignore")]
+/// use imbalance::data::{CsvReader, Encoder, OneHot};
+/// use imbalance::{Run, loss::LogLoss, model::{Model, RareEvents}};
+///
+/// let rows = (0..200).map(|i| format!("{},{}\n", u8::from(i % 17 < 1 + i % 2), ["FR", "DE"][i % 2]));
+/// let file = "click,country\n".to_owned() + &rows.collect::<String>();
+/// let log = CsvReader::new().label("click").categorical(["country"]);
+/// let log = log.read_from(file.as_bytes(), "log.csv")?;
+/// let encoder = Encoder::only().column("country", OneHot::new().drop_first(true)).fit(&log)?;
+/// let fitted = RareEvents::new().firth().fit(&encoder.encode(&log)?, &LogLoss, &Run::seeded(7))?;
+/// assert_eq!(encoder.column_names().collect::<Vec<_>>(), ["country=FR"]);
+/// println!("{}", fitted.inference());
+/// # Ok::<(), imbalance::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
@@ -141,6 +162,22 @@ impl OneHot {
 
 /// A level's place in an order, 0, 1, 2, …; −1 for a level that training did not see. For trees, and for levels whose
 /// order means something.
+///
+#[cfg_attr(all(feature = "csv", feature = "gbdt"), doc = "```")]
+#[cfg_attr(not(all(feature = "csv", feature = "gbdt")), doc = "```ignore")]
+/// use imbalance::data::{CsvReader, Encoder, NumberForm, Ordinal};
+/// use imbalance::{Run, loss::LogLoss, model::{BoostedTrees, Model}};
+///
+/// let rows = (0..400).map(|i| format!("{},{},{}\n", u8::from(i % 20 == 3), ["FR", "DE"][i % 2], i % 10));
+/// let file = "click,country,price\n".to_owned() + &rows.collect::<String>();
+/// let log = CsvReader::new().label("click").categorical(["country"]).numeric(["price"]);
+/// let log = log.read_from(file.as_bytes(), "log.csv")?;
+/// let encoder = Encoder::only().column("country", Ordinal::new()).column("price", NumberForm::Plain);
+/// let encoder = encoder.fit(&log)?;
+/// let trees = BoostedTrees::new().fit(&encoder.encode(&log)?, &LogLoss, &Run::seeded(7))?;
+/// assert_eq!(encoder.column_names().collect::<Vec<_>>(), ["country code", "price"]);
+/// # Ok::<(), imbalance::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
@@ -169,8 +206,9 @@ impl Ordinal {
 /// most of what the rate says. So [`Encoder::fit_encode`](super::Encoder::fit_encode) gives each training row the rate
 /// of the other folds, shrunk to *their* p̄, and rows that come later the rate of all training rows.
 /// [`FittedEncoder::encode`](super::FittedEncoder::encode) cannot know training rows: it gives any row the latter.
+/// A slight bias the other way stays: a positive is missing from the other folds' rate of its level, and a negative is not.
 ///
-/// The log-odds are what a linear model adds up; [`rate`](Self::rate) is for models that do not care.
+/// A level that training did not see has the rate p̄, so 0 as log-odds. The log-odds are what a linear model adds up; [`rate`](Self::rate) is for models that do not care.
 ///
 /// Source: D. Micci-Barreca, *A preprocessing scheme for high-cardinality categorical attributes in classification and
 /// prediction problems*, SIGKDD Explorations 2001; with folds as in Pargent et al., *Regularized target encoding
@@ -214,12 +252,12 @@ impl TargetEncoding {
     /// τ² the variance between levels, so that levels which differ by chance alone are shrunk to p̄ entirely.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] unless k is positive and finite.
+    /// [`Error::InvalidArgument`] unless 10⁻³ ≤ k < ∞: less would not shrink.
     pub fn shrinkage(self, k: f64) -> Result<Self> {
-        if k > 0.0 && k.is_finite() {
+        if k >= MIN_SHRINKAGE && k.is_finite() {
             Ok(Self { shrinkage: Some(k), ..self })
         } else {
-            Err(Error::invalid("shrinkage", k, "positive and finite"))
+            Err(Error::invalid("shrinkage", k, "finite and at least 0.001"))
         }
     }
 
@@ -260,7 +298,9 @@ pub struct Bins {
 }
 
 impl Bins {
-    /// This many ranges with equal shares of the training weight, as far as equal numbers allow it.
+    /// This many ranges with equal shares of the training weight, as far as equal numbers allow it: the least number
+    /// with more than k/`bins` of the weight at or below it begins a range, k = 1, 2, …. Where that is the least number of
+    /// all, such as the 0 of most rows, it has a range of its own.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] unless 2 ≤ `bins` ≤ 10,000.

@@ -10,7 +10,7 @@ use super::number::{Ranges, Scaled};
 use super::record::Value;
 use crate::core::{
     Columns, Dataset, Error, Features, Precision, Result, Row, Scalar, columns_without, dense,
-    stored,
+    fits_memory, stored,
 };
 use crate::data::Table;
 use crate::data::table::{column_seed, value_hash};
@@ -416,7 +416,8 @@ impl FittedEncoder {
     ///
     /// # Errors
     /// [`Error::UnknownColumn`] for a column that is missing or that the encoder does not know;
-    /// [`Error::NonFinite`] for a number too far from the mean to be standardised.
+    /// [`Error::NonFinite`] for a number too far from the mean to be standardised; [`Error::InvalidArgument`] for dense
+    /// features that do not fit into memory.
     pub fn encode(&self, table: &Table) -> Result<Dataset<'static>> {
         self.encode_training(table, &[])
     }
@@ -459,7 +460,7 @@ impl FittedEncoder {
         let features = match self.precision {
             Precision::F32 => self.encode_columns::<f32>(&columns, table.rows()),
             Precision::F64 => self.encode_columns::<f64>(&columns, table.rows()),
-        };
+        }?;
         if self.dropped.is_empty() {
             return Ok(features);
         }
@@ -470,12 +471,22 @@ impl FittedEncoder {
         &self,
         columns: &TableColumns<'_>,
         rows: usize,
-    ) -> Features<'static> {
+    ) -> Result<Features<'static>> {
         if self.is_sparse {
-            self.encode_sparse::<F>(columns, rows)
-        } else {
-            self.encode_dense::<F>(columns, rows)
+            return Ok(self.encode_sparse::<F>(columns, rows));
         }
+        self.ensure_dense_fits::<F>(rows)?;
+        Ok(self.encode_dense::<F>(columns, rows))
+    }
+
+    /// Refuses dense rows that do not fit into memory.
+    fn ensure_dense_fits<F>(&self, rows: usize) -> Result<()> {
+        let values = rows.checked_mul(self.layout.columns);
+        if fits_memory(values.and_then(|values| values.checked_mul(size_of::<F>()))) {
+            return Ok(());
+        }
+        let found = format!("false, with {rows} rows of {} columns", self.layout.columns);
+        Err(Error::invalid("sparse", found, "true: there is no memory for dense rows"))
     }
 
     fn encode_dense<F: Scalar>(
@@ -640,6 +651,9 @@ impl FittedEncoder {
         if self.is_sparse {
             self.append(record, buffer);
         } else {
+            if buffer.values.capacity() < self.layout.columns {
+                self.ensure_dense_fits::<F>(1)?;
+            }
             buffer.values.resize(self.layout.columns, F::default());
             let Entries { slots, values, .. } = buffer;
             self.write(record, slots, |column, value| values[column] = F::from_f64(value));

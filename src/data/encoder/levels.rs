@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::encoding::{LevelOrder, OneHot, TargetEncoding};
+use super::encoding::{LevelOrder, MIN_SHRINKAGE, OneHot, TargetEncoding};
 use crate::core::{Error, Result, stored};
 use crate::numerics::logit;
 
@@ -17,10 +17,9 @@ pub(super) struct Levels {
     names: Vec<String>,
 }
 
-/// What the training rows say of a level.
+/// What the training rows of positive weight say of a level.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Tally {
-    /// Rows of positive weight.
     pub(super) rows: usize,
     pub(super) weight: f64,
     pub(super) positive: f64,
@@ -28,11 +27,9 @@ pub(super) struct Tally {
 
 impl Tally {
     pub(super) fn add(&mut self, label: bool, weight: f64) {
-        if weight > 0.0 {
-            self.rows += 1;
-            self.weight += weight;
-            self.positive += if label { weight } else { 0.0 };
-        }
+        self.rows += 1;
+        self.weight += weight;
+        self.positive += if label { weight } else { 0.0 };
     }
 }
 
@@ -207,9 +204,17 @@ impl Shrunk {
 
     pub(super) fn of(&self, tally: &Tally) -> f64 {
         let Self { shrinkage: k, rate, as_rate } = *self;
-        let shrunk =
-            if k.is_finite() { (tally.positive + k * rate) / (tally.weight + k) } else { rate };
-        if as_rate { shrunk } else { logit(shrunk) - logit(rate) }
+        if k == f64::INFINITY {
+            return self.unknown();
+        }
+        let (positive, negative) =
+            (tally.positive + k * rate, tally.weight - tally.positive + k * (1.0 - rate));
+        if as_rate {
+            positive / (tally.weight + k)
+        } else {
+            // Not the logit of the rate, which may round to 0 or 1.
+            positive.ln() - negative.ln() - logit(rate)
+        }
     }
 
     pub(super) fn unknown(&self) -> f64 {
@@ -223,7 +228,7 @@ impl Shrunk {
 fn by_moments(tallies: &Tallies, all: &Tally, rate: f64) -> f64 {
     let binomial = rate * (1.0 - rate);
     let (mut between, mut squares, mut levels) = (0.0, 0.0, 0.0);
-    for tally in tallies.values().filter(|tally| tally.weight > 0.0) {
+    for tally in tallies.values() {
         let off = tally.positive / tally.weight - rate;
         between += tally.weight * off * off;
         squares += tally.weight * tally.weight;
@@ -233,7 +238,7 @@ fn by_moments(tallies: &Tallies, all: &Tally, rate: f64) -> f64 {
     let spread = all.weight - squares / all.weight - (levels - 1.0);
     let variance = (between - (levels - 1.0) * binomial) / spread;
     if variance > 0.0 && variance.is_finite() {
-        (binomial / variance - 1.0).max(1e-3)
+        (binomial / variance - 1.0).max(MIN_SHRINKAGE)
     } else {
         f64::INFINITY
     }

@@ -448,7 +448,7 @@ impl<'t> Crossed<'t> {
         crossed(each.map(|((column, _), value)| value_hash(column_seed(column), value.as_bytes())))
     }
 
-    /// What the rows say of each level.
+    /// What the rows of positive weight say of each level.
     fn tallies(&self, table: &Table) -> Result<Tallies> {
         Ok(self.tallies_of(table, 0..table.rows()))
     }
@@ -457,8 +457,10 @@ impl<'t> Crossed<'t> {
         let (labels, weights) = (table.labels(), table.weights());
         let mut tallies = Tallies::new();
         for row in rows {
-            let tally: &mut Tally = tallies.entry(self.at(row)).or_default();
-            tally.add(labels[row], weights.map_or(1.0, |weights| weights[row]));
+            let weight = weights.map_or(1.0, |weights| weights[row]);
+            if weight > 0.0 {
+                tallies.entry(self.at(row)).or_default().add(labels[row], weight);
+            }
         }
         tallies
     }

@@ -167,18 +167,23 @@ impl Ranges {
         }
         present.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
         let total: f64 = present.iter().map(|(_, weight)| weight).sum();
-        let (mut edges, mut below) = (Vec::with_capacity(bins - 1), 0.0);
-        for (value, weight) in present.iter().copied() {
-            // The first number with at least k/bins of the weight below it begins a range.
-            while edges.len() < bins - 1 && below * bins as f64 >= total * (edges.len() + 1) as f64
-            {
-                edges.push(value);
+        let (mut edges, mut at_most, mut begun) = (Vec::with_capacity(bins - 1), 0.0, 1);
+        let mut least_is_heavy = false;
+        for (place, equal) in present.chunk_by(|a, b| a.0 == b.0).enumerate() {
+            at_most += equal.iter().map(|(_, weight)| weight).sum::<f64>();
+            // The first number with more than k/bins of the weight at or below it begins a range.
+            let before = begun;
+            while begun < bins && at_most * bins as f64 > total * begun as f64 {
+                begun += 1;
             }
-            below += weight;
+            let begins = begun > before;
+            match place {
+                0 => least_is_heavy = begins,
+                1 if least_is_heavy => edges.push(equal[0].0),
+                _ if begins => edges.push(equal[0].0),
+                _ => {}
+            }
         }
-        edges.dedup();
-        // Nothing lies below the least number.
-        edges.retain(|edge| *edge > present[0].0);
         Ok(Self { edges, missing: values.iter().any(|value| value.is_nan()) })
     }
 
