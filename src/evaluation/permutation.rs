@@ -30,7 +30,7 @@ use crate::pipeline::FittedPipeline;
 /// [groups](Self::groups). Columns that are zero in every row have no importance and are left out.
 ///
 /// **Intervals** are for the importance in the population, of the model as it is. They come from a jackknife: the rows
-/// are cut at random, by class, into G parts, as many as there are rows of the rarer class, at most 20. Without the pairs
+/// are cut at random into G parts of equal size, as many as there are rows of the rarer class, at most 20. Without the pairs
 /// whose row or donor is in part g the importance is I<sub>g</sub>, and
 ///
 /// ```text
@@ -305,18 +305,13 @@ struct Measured {
     without: Option<Vec<f64>>,
 }
 
-/// Parts of equal numbers of each class, at random: as many as rows of the rarer class, at most 20.
+/// Random parts of equal size: as many as rows of the rarer class, at most 20. Not by class, as the number of positives
+/// is left to chance in the sample too.
 fn parts(data: &Dataset<'_>, seed: Seed) -> (usize, Vec<u8>) {
     let totals = data.totals();
     let parts = totals.positives.min(totals.negatives).min(MAX_PARTS);
-    let mut part_of = vec![0; data.rows()];
-    for (class, name) in [(true, "positives"), (false, "negatives")] {
-        let labels = data.labels().iter().enumerate();
-        let mut rows: Vec<usize> =
-            labels.filter(|(_, label)| **label == class).map(|(row, _)| row).collect();
-        seed.child(name).shuffle(&mut rows);
-        rows.iter().enumerate().for_each(|(at, &row)| part_of[row] = (at % parts.max(1)) as u8);
-    }
+    let mut part_of: Vec<u8> = (0..data.rows()).map(|row| (row % parts.max(1)) as u8).collect();
+    seed.shuffle(&mut part_of);
     (parts, part_of)
 }
 
