@@ -816,7 +816,14 @@ stored!(BoostedLeaves as "boosted_leaves", |model| {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum StoredNode {
     Leaf(f64),
-    Split { column: usize, threshold: f64, zero_to_left: bool, left: usize },
+    Split {
+        column: usize,
+        /// Infinite where a split of sparse rows tells zeros from all other values.
+        #[serde(with = "crate::saved::number")]
+        threshold: f64,
+        zero_to_left: bool,
+        left: usize,
+    },
 }
 
 #[cfg(feature = "serde")]

@@ -2,6 +2,7 @@
 
 mod combinations;
 mod cross_fitting;
+mod export;
 mod files;
 mod losses;
 mod saved;
