@@ -51,6 +51,8 @@ mod core;
 pub mod data;
 pub mod evaluation;
 mod exec;
+#[cfg(feature = "serde")]
+pub mod export;
 mod fit;
 mod knn;
 pub mod loss;

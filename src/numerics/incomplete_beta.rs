@@ -57,6 +57,24 @@ impl LnBetaReg {
         [self.a, self.b]
     }
 
+    /// The logit up to which the fraction converges fast.
+    #[cfg(feature = "serde")]
+    pub(crate) fn limit(&self) -> f64 {
+        self.limit
+    }
+
+    /// ln(a B(a, b)), so that `I_p(a, b)` = pᵃ(1 − p)ᵇ/(a B(a, b)) times the continued fraction.
+    #[cfg(feature = "serde")]
+    pub(crate) fn ln_size(&self) -> f64 {
+        self.a * self.ln_mean[0] + self.b * self.ln_mean[1] + self.ln_normaliser
+    }
+
+    /// The factors d₁, d₂, … of the continued fraction that the limit, and every smaller number, needs.
+    #[cfg(feature = "serde")]
+    pub(crate) fn factors(&self) -> Vec<f64> {
+        self.terms(self.limit).iter().map(|term| term.d).collect()
+    }
+
     /// Whether the fraction converges fast at p = σ(z).
     pub(crate) fn contains(&self, z: f64) -> bool {
         z < self.limit

@@ -3,6 +3,7 @@
 mod combinations;
 mod cross_fitting;
 mod explanation;
+mod export;
 mod files;
 mod losses;
 mod saved;

@@ -23,7 +23,7 @@ pub(super) fn log() -> Dataset<'static> {
     clicks.generate(7).unwrap().dataset
 }
 
-fn models() -> Vec<(&'static str, BoxModel)> {
+pub(super) fn models() -> Vec<(&'static str, BoxModel)> {
     vec![
         ("logistic regression", LogisticRegression::new().boxed()),
         ("rare events", RareEvents::new().corrected_probabilities(true).boxed()),
@@ -43,7 +43,7 @@ fn models() -> Vec<(&'static str, BoxModel)> {
     ]
 }
 
-fn calibrators() -> Vec<(&'static str, BoxCalibrator)> {
+pub(super) fn calibrators() -> Vec<(&'static str, BoxCalibrator)> {
     let prior = PriorCorrection::new;
     vec![
         ("none", Uncalibrated.boxed()),

@@ -167,8 +167,19 @@ impl Tree {
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum StoredNode {
-    Leaf { value: f64, weight: f64 },
-    Split { column: usize, threshold: f64, zero_to_left: bool, left: usize, gain: f64 },
+    Leaf {
+        value: f64,
+        weight: f64,
+    },
+    Split {
+        column: usize,
+        /// Infinite where a split of sparse rows tells zeros from all other values.
+        #[serde(with = "crate::saved::number")]
+        threshold: f64,
+        zero_to_left: bool,
+        left: usize,
+        gain: f64,
+    },
 }
 
 #[cfg(feature = "serde")]

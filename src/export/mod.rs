@@ -1,0 +1,19 @@
+//! Fitted pipelines for other programs: SQL, and ONNX with the feature `onnx`.
+//!
+//! | | models | calibrations | needs |
+//! |---|---|---|---|
+//! | [`sql()`] | linear | all, but a beta CDF with parameters above 1,000 | a database with `EXP` and `LN` |
+//! | `onnx` (feature `onnx`) | all, but given logits | as for SQL | an ONNX runtime |
+//! | [saved JSON](crate::saved) | all | all | `docs/scoring.md`, which has every formula, or `docs/scorer.py`, in Python |
+
+mod form;
+mod formula;
+#[cfg(feature = "onnx")]
+mod onnx;
+#[cfg(feature = "onnx")]
+mod protobuf;
+mod sql;
+
+#[cfg(feature = "onnx")]
+pub use onnx::onnx;
+pub use sql::{sql, sql_with_columns};
