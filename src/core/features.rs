@@ -88,7 +88,7 @@ pub(crate) use visit;
 /// let dense = Row::from(&[0.0, 2.5, 0.0]);
 /// let sparse = Row::sparse(3, &[1], &[2.5])?;
 /// assert!(sparse.entries().eq([(1, 2.5)]));
-/// assert_eq!(dense.to_vec(), sparse.to_vec());
+/// assert_eq!(dense.to_vec()?, sparse.to_vec()?);
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy)]
