@@ -35,6 +35,13 @@ fn table() -> Table {
         .unwrap()
 }
 
+/// Letters and digits, joined by hyphens.
+fn plain(name: &str) -> String {
+    let name = name.to_lowercase();
+    let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("-")
+}
+
 /// A configuration for every sampler, loss, model and calibrator.
 fn configurations() -> BTreeMap<String, DynPipeline> {
     let plain = || Pipeline::new(LogisticRegression::new()).seed(7).boxed();
@@ -44,7 +51,7 @@ fn configurations() -> BTreeMap<String, DynPipeline> {
     let calibrators = boxed_calibrators().into_iter().map(|c| plain().calibrator(c));
     let all = samplers.chain(losses).chain(models).chain(calibrators);
     all.enumerate()
-        .map(|(number, pipeline)| (format!("configuration {number:02}"), pipeline))
+        .map(|(number, pipeline)| (format!("configuration-{number:02}"), pipeline))
         .collect()
 }
 
@@ -61,7 +68,7 @@ fn write_the_files_of_this_version() {
     let data = log();
     let rows = first(&data);
     for (name, fitted) in fitted(&data) {
-        let name = format!("fitted {}", name.replace(['(', ')', '{', '}', ':'], ""));
+        let name = format!("fitted-{}", plain(&name));
         write(&name, &fitted.to_json().unwrap());
         expected.insert(name, fitted.probabilities(rows.features()).unwrap());
     }
