@@ -1,11 +1,11 @@
 //! How often intervals of permutation importance contain the importance in the population.
 //!
 //! ```sh
-//! cargo run --release --example permutation_coverage
+//! cargo run --release --example permutation_coverage -- 400 # samples; with fewer the truth is coarser too
 //! ```
 //!
 //! A fixed linear model of two correlated columns and one without a coefficient, which is nearly right: samples of rows
-//! are drawn, importance is measured on each, and the truth comes from 400,000 rows.
+//! are drawn, importance is measured on each, and the truth comes from 1,000 rows for each sample.
 
 use imbalance::calibration::{Calibration, Uncalibrated};
 use imbalance::evaluation::PermutationImportance;
@@ -15,8 +15,6 @@ use imbalance::ndarray::Array2;
 use imbalance::numerics::sigmoid;
 use imbalance::prelude::*;
 use imbalance::{FittedPipeline, Result};
-
-const SAMPLES: u64 = 400;
 
 type Metric = fn(&[bool], &[f64], Option<&[f64]>) -> Result<f64>;
 type Fitted = FittedPipeline<LinearModel, Uncalibrated>;
@@ -51,6 +49,8 @@ fn importance(
 }
 
 fn main() -> Result<()> {
+    let samples: usize = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(400);
+    let population = 1_000 * samples;
     let metrics: [(&str, Metric, bool); 2] =
         [("log loss", log_loss, false), ("ROC AUC", roc_auc, true)];
     println!("rows  positives  metric    orders  column  coverage  mean SE / spread");
@@ -58,13 +58,13 @@ fn main() -> Result<()> {
         let model = LinearModel::new(vec![1.0, 0.5], intercept)?;
         let fitted: Fitted = FittedPipeline::from_parts([(model, Calibration::new(Uncalibrated))])?;
         for (name, metric, higher) in metrics {
-            let many = rows(400_000, intercept, 1)?;
+            let many = rows(population, intercept, 1)?;
             let truth = importance(metric, higher, 5)?.measure(&fitted, &many, &Run::seeded(1))?;
-            let positives = many.totals().positives * n / 400_000;
+            let positives = many.totals().positives * n / population;
             for repetitions in [1, 5] {
                 let measure = importance(metric, higher, repetitions)?;
                 let mut found = [Vec::new(), Vec::new()];
-                for seed in 0..SAMPLES {
+                for seed in 0..samples as u64 {
                     let sample = rows(n, intercept, 1_000 + seed)?;
                     let report = measure.measure(&fitted, &sample, &Run::seeded(seed))?;
                     for entry in report.entries {
