@@ -38,7 +38,7 @@ impl ClassTotals {
     /// Number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.positives + self.negatives
+        self.positives.saturating_add(self.negatives)
     }
 
     /// Total weight.

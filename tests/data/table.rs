@@ -137,3 +137,15 @@ fn rows_to_score_have_no_labels() {
     assert!(matches!(Table::unlabelled(0), Err(Error::NoRows { .. })));
     assert!(matches!(Table::unlabelled(usize::MAX), Err(Error::InvalidArgument { .. })));
 }
+
+/// Totals of a file that was changed; found by random inputs.
+#[test]
+fn totals_beyond_any_number_of_rows_do_not_overflow() {
+    let totals = imbalance::ClassTotals {
+        positives: usize::MAX,
+        negatives: 2,
+        positive_weight: f64::MAX,
+        negative_weight: f64::MAX,
+    };
+    assert_eq!(totals.rows(), usize::MAX);
+}
