@@ -348,7 +348,7 @@ impl BetaCdfMap {
     /// use imbalance::calibration::{BetaCdfMap, Calibration};
     ///
     /// let calibration = Calibration::new(BetaCdfMap::new(2.0, 1.0)?);
-    /// assert!((calibration.probability_of(0.5) - 0.25).abs() < 1e-12);
+    /// assert!((calibration.probability_of(0.5) - 0.25).abs() < 1e-14);
     /// # Ok::<(), imbalance::Error>(())
     /// ```
     ///

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::{DynFittedPipeline, FittedPipeline};
 use crate::calibration::CalibrationMap;
-use crate::core::{Result, Row, stored};
+use crate::core::{Error, Result, Row, stored};
 use crate::data::{EncodedRow, FittedEncoder, Table, Value};
 use crate::model::Predict;
 
@@ -45,8 +45,8 @@ impl Scorer {
     /// This encoder, then this pipeline.
     ///
     /// # Errors
-    /// [`Error::ColumnMismatch`](crate::Error::ColumnMismatch) for a pipeline that was trained on other columns than
-    /// the encoder makes.
+    /// [`Error::ColumnMismatch`] for a pipeline that was trained on other columns than the encoder makes;
+    /// [`Error::Unsupported`] for a model that cannot predict one row, as [`GivenLogits`](crate::model::GivenLogits).
     pub fn new<P, K>(encoder: FittedEncoder, pipeline: FittedPipeline<P, K>) -> Result<Self>
     where
         P: Predict + 'static,
@@ -57,7 +57,12 @@ impl Scorer {
 
     fn of(encoder: FittedEncoder, pipeline: DynFittedPipeline) -> Result<Self> {
         for (model, _) in pipeline.members() {
-            model.logit(Row::sparse::<f64>(encoder.columns(), &[], &[])?)?;
+            // Other errors are of the row: a model may refuse one of zeros.
+            if let Err(error @ (Error::ColumnMismatch { .. } | Error::Unsupported { .. })) =
+                model.logit(Row::sparse::<f64>(encoder.columns(), &[], &[])?)
+            {
+                return Err(error);
+            }
         }
         Ok(Self { encoder, pipeline })
     }
@@ -83,9 +88,12 @@ impl Scorer {
     /// # Errors
     /// As for [`FittedEncoder::encode_record`] and [`FittedPipeline::probability`].
     pub fn probability(&self, record: &[(&str, Value<'_>)]) -> Result<f64> {
-        BUFFER.with_borrow_mut(|buffer| {
-            self.pipeline.probability(self.encoder.encode_record(record, buffer)?)
-        })
+        // Taken, not borrowed: a model of a user's own may ask another scorer.
+        let mut buffer = BUFFER.take();
+        let row = self.encoder.encode_record(record, &mut buffer);
+        let probability = row.and_then(|row| self.pipeline.probability(row));
+        BUFFER.set(buffer);
+        probability
     }
 
     /// The probability of each row of a table, which needs the columns of the training table.
@@ -121,7 +129,7 @@ impl Scorer {
     /// ```
     ///
     /// # Errors
-    /// As for [`probability`](Self::probability), and [`Error::InvalidArgument`](crate::Error::InvalidArgument) for
+    /// As for [`probability`](Self::probability), and [`Error::InvalidArgument`] for
     /// what is no record, or has records inside.
     pub fn probability_of<T: serde::Serialize + ?Sized>(&self, record: &T) -> Result<f64> {
         match serde_json::to_value(record) {
@@ -161,8 +169,8 @@ impl Scorer {
 }
 
 #[cfg(feature = "serde")]
-fn no_record(found: &impl fmt::Display) -> crate::Error {
-    crate::Error::invalid("record", found, "values by name: numbers, texts, booleans or null")
+fn no_record(found: &impl fmt::Display) -> Error {
+    Error::invalid("record", found, "values by name: numbers, texts, booleans or null")
 }
 
 impl fmt::Display for Scorer {

@@ -32,21 +32,7 @@ const VERSION: u32 = 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Envelope<T>(pub T);
 
-/// The fields before the content.
-#[derive(Debug, Serialize, Deserialize)]
-struct Head<'a> {
-    #[serde(borrow)]
-    format: Cow<'a, str>,
-    version: u32,
-    #[serde(borrow)]
-    kind: Cow<'a, str>,
-    #[serde(borrow)]
-    crate_version: Cow<'a, str>,
-    #[serde(borrow)]
-    fingerprint: Cow<'a, str>,
-}
-
-/// All fields.
+/// The fields, in their order.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fields<'a, C> {
@@ -62,15 +48,21 @@ struct Fields<'a, C> {
     content: C,
 }
 
-impl<'a, C> Fields<'a, C> {
-    fn new(head: Head<'a>, content: C) -> Self {
-        let Head { format, version, kind, crate_version, fingerprint } = head;
-        Self { format, version, kind, crate_version, fingerprint, content }
-    }
+/// The fields before the content. `postcard` writes nothing for `()`.
+type Head<'a> = Fields<'a, ()>;
 
-    fn parts(self) -> (Head<'a>, C) {
+impl<'a, C> Fields<'a, C> {
+    /// The head, and the content apart.
+    fn split(self) -> (Head<'a>, C) {
         let Self { format, version, kind, crate_version, fingerprint, content } = self;
-        (Head { format, version, kind, crate_version, fingerprint }, content)
+        (Head { format, version, kind, crate_version, fingerprint, content: () }, content)
+    }
+}
+
+impl<'a> Head<'a> {
+    fn before<C>(self, content: C) -> Fields<'a, C> {
+        let Self { format, version, kind, crate_version, fingerprint, .. } = self;
+        Fields { format, version, kind, crate_version, fingerprint, content }
     }
 }
 
@@ -82,6 +74,7 @@ impl Head<'static> {
             kind: T::KIND.into(),
             crate_version: env!("CARGO_PKG_VERSION").into(),
             fingerprint: fingerprint(content)?.into(),
+            content: (),
         })
     }
 }
@@ -120,13 +113,13 @@ fn fingerprint<T: Saved>(content: &T) -> Result<String, postcard::Error> {
 impl<T: Saved> Serialize for Envelope<T> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let head = Head::of(&self.0).map_err(serde::ser::Error::custom)?;
-        Fields::new(head, &self.0).serialize(to)
+        head.before(&self.0).serialize(to)
     }
 }
 
 impl<'de, T: Saved> Deserialize<'de> for Envelope<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let (head, content) = Fields::<T>::deserialize(from)?.parts();
+        let (head, content) = Fields::<T>::deserialize(from)?.split();
         head.ensure_of::<T>().map_err(D::Error::custom)?;
         head.ensure_fingerprint(&content).map_err(D::Error::custom)?;
         Ok(Self(content))
@@ -135,7 +128,7 @@ impl<'de, T: Saved> Deserialize<'de> for Envelope<T> {
 
 pub(super) fn to_json<T: Saved>(content: &T) -> Result<String> {
     let head = Head::of(content).map_err(|_| not_savable(content))?;
-    serde_json::to_string(&Fields::new(head, content)).map_err(|_| not_savable(content))
+    serde_json::to_string(&head.before(content)).map_err(|_| not_savable(content))
 }
 
 /// The reason why a value cannot be written. Only JSON has it in words.
@@ -150,7 +143,7 @@ fn not_savable<T: Saved>(content: &T) -> Error {
 pub(super) fn from_json<T: Saved>(text: &str, place: &str) -> Result<T> {
     let read = || -> Result<T, SavedProblem> {
         let fields = serde_json::from_str::<Fields<'_, &RawValue>>(text);
-        let (head, content) = fields.map_err(SavedProblem::syntax)?.parts();
+        let (head, content) = fields.map_err(SavedProblem::syntax)?.split();
         head.ensure_of::<T>()?;
         let content = serde_json::from_str(content.get()).map_err(SavedProblem::content)?;
         head.ensure_fingerprint(&content)?;
@@ -160,8 +153,7 @@ pub(super) fn from_json<T: Saved>(text: &str, place: &str) -> Result<T> {
 }
 
 pub(super) fn to_bytes<T: Saved>(content: &T) -> Result<Vec<u8>> {
-    let written =
-        Head::of(content).and_then(|head| postcard::to_allocvec(&Fields::new(head, content)));
+    let written = Head::of(content).and_then(|head| postcard::to_allocvec(&head.before(content)));
     written.map_err(|_| not_savable(content))
 }
 

@@ -32,6 +32,19 @@ macro_rules! from_numbers {
 
 from_numbers!(f64, f32, i8, i16, i32, u8, u16, u32);
 
+macro_rules! from_large_numbers {
+    ($($number:ty),*) => {$(
+        impl From<$number> for Value<'_> {
+            /// The nearest `f64`; beyond 2⁵³ not every whole number is one.
+            fn from(number: $number) -> Self {
+                Self::Number(number as f64)
+            }
+        }
+    )*};
+}
+
+from_large_numbers!(i64, u64, usize);
+
 impl From<bool> for Value<'_> {
     /// 1 or 0.
     fn from(is: bool) -> Self {
