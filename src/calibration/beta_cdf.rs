@@ -353,12 +353,17 @@ impl BetaCdfMap {
     /// ```
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) unless both are from 10⁻³⁰⁰ to 10³⁰⁰.
+    /// [`Error::InvalidArgument`] unless both are from 10⁻¹⁰⁰ to 10⁹, above which the fraction has too many terms, and
+    /// their ratio is from 10⁻¹² to 10¹².
     pub fn new(alpha: f64, beta: f64) -> Result<Self> {
         for (argument, value) in [("alpha", alpha), ("beta", beta)] {
-            if !(1e-300..=1e300).contains(&value) {
-                return Err(Error::invalid(argument, value, "from 1e-300 to 1e300"));
+            if !(1e-100..=1e9).contains(&value) {
+                return Err(Error::invalid(argument, value, "from 1e-100 to 1e9"));
             }
+        }
+        if !(1.0 / MAX_RATIO..=MAX_RATIO).contains(&(alpha / beta)) {
+            let expected = format!("at most {MAX_RATIO:e} times beta, and at least its inverse");
+            return Err(Error::invalid("alpha", alpha, expected));
         }
         Ok(Self(Form::beta(alpha, beta)))
     }
@@ -560,6 +565,23 @@ mod tests {
                     "{alpha} {beta} {z}: {found} for {expected}, {error:e}"
                 );
             }
+        }
+    }
+
+    /// Also those of a file that was changed.
+    #[test]
+    fn all_parameters_that_are_accepted_give_probabilities() {
+        for alpha in [1e-100, 1e-12, 0.3, 5.0, 1e3, 1e9] {
+            for beta in [1e-100, 1e-12, 0.3, 5.0, 1e3, 1e9] {
+                let Ok(map) = BetaCdfMap::new(alpha, beta) else { continue };
+                for z in [f64::NEG_INFINITY, -1e300, -40.0, -0.1, 0.0, 2.0, 1e300, f64::INFINITY] {
+                    let p = map.probability(z);
+                    assert!((0.0..=1.0).contains(&p), "{alpha} {beta} {z}: {p}");
+                }
+            }
+        }
+        for wrong in [[0.0, 1.0], [1.0, f64::NAN], [1.0, 1e10], [1e-13, 1.0], [1e9, 1e-4]] {
+            assert!(BetaCdfMap::new(wrong[0], wrong[1]).is_err(), "{wrong:?}");
         }
     }
 

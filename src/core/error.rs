@@ -430,7 +430,7 @@ pub enum Error {
 #[non_exhaustive]
 pub enum SavedProblem {
     /// It has no envelope: it is of another format, cut off, or changed.
-    #[error("it is no saved value ({message})")]
+    #[error("it is not a saved value ({message})")]
     Syntax {
         /// What the parser says.
         message: String,
@@ -443,7 +443,7 @@ pub enum SavedProblem {
     },
     /// A later version of this crate wrote it.
     #[error(
-        "it is of version {found}, but this version of the crate reads version {known}; take a later one"
+        "its form has version {found}, but this crate reads version {known}; use a later version of the crate"
     )]
     Version {
         /// The version it names.

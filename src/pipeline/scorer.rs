@@ -42,7 +42,7 @@ thread_local! {
 }
 
 impl Scorer {
-    /// This encoder, then this pipeline.
+    /// A scorer that encodes a record with this encoder and gives the row to this pipeline.
     ///
     /// # Errors
     /// [`Error::ColumnMismatch`] for a pipeline that was trained on other columns than the encoder makes;

@@ -148,7 +148,7 @@ impl Indicators {
         levels.chain(other).skip(usize::from(self.drop_first))
     }
 
-    /// The indicator that is 1.
+    /// The place of a level's indicator; none for the level without a column, and for levels that are not known.
     #[inline]
     pub(super) fn at(&self, hash: u64) -> Option<usize> {
         let place = self.levels.place(hash).or_else(|| self.other.then_some(self.levels.len()))?;

@@ -118,7 +118,7 @@ impl Accumulate for Moments<'_> {
         self.merge(Self { rows: self.rows, known: Some(Known { weight, mean, squares }) });
     }
 
-    /// Chan, Golub & `LeVeque` 1979.
+    /// The formula of Chan, Golub & `LeVeque` 1979.
     fn merge(&mut self, next: Self) {
         self.known = match (self.known, next.known) {
             (None, known) | (known, None) => known,
@@ -202,7 +202,7 @@ impl Ranges {
         self.edges.len() + 1 + usize::from(self.missing)
     }
 
-    /// The indicator that is 1.
+    /// The place of the range that holds a number; none for a missing number where training had none.
     #[inline]
     pub(super) fn at(&self, x: f64) -> Option<usize> {
         if x.is_nan() {
