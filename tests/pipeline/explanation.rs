@@ -4,11 +4,11 @@ use imbalance::calibration::{
     Calibration, HistogramMap, Interpolation, IsotonicMap, PlattMap, Uncalibrated,
 };
 use imbalance::model::{Contributions, FnPredict, LinearModel};
-use imbalance::ndarray::{Array2, array};
+use imbalance::ndarray::array;
 use imbalance::pipeline::{Explanation, Scales};
 use imbalance::prelude::*;
 use imbalance::sprs::CsMat;
-use imbalance::{DynFittedPipeline, FeaturesView, FittedPipeline, Result};
+use imbalance::{FeaturesView, FittedPipeline, Result};
 
 use crate::saved::{fitted, log};
 
@@ -197,8 +197,10 @@ fn an_explanation_is_saved_as_json() {
 #[cfg(feature = "gbdt")]
 mod trees {
     use super::*;
+    use imbalance::DynFittedPipeline;
     use imbalance::loss::LogLoss;
     use imbalance::model::{BoostedTrees, Model};
+    use imbalance::ndarray::Array2;
     use imbalance::saved::Saved;
     use serde_json::Value;
 
