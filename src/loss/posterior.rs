@@ -229,7 +229,8 @@ fn invert(g: impl Fn(f64) -> f64, start: f64, target: f64) -> f64 {
 
 #[cfg(feature = "serde")]
 fn stored_inner<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Box<Posterior>, D::Error> {
-    crate::saved::nested(|| serde::Deserialize::deserialize(from)).map(Box::new)
+    let error = <D::Error as serde::de::Error>::custom;
+    crate::saved::nested(1, error, || serde::Deserialize::deserialize(from)).map(Box::new)
 }
 
 #[cfg(feature = "serde")]

@@ -118,14 +118,16 @@ impl serde::Serialize for Rule {
             );
             return Err(serde::ser::Error::custom(why));
         }
-        self.0.serialize(to)
+        let error = <S::Error as serde::ser::Error>::custom;
+        crate::saved::nested(1, error, || self.0.serialize(to))
     }
 }
 
 #[cfg(feature = "serde")]
 impl<'de> serde::Deserialize<'de> for Rule {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
-        crate::saved::nested(|| Node::deserialize(from)).map(Self::of)
+        let error = <D::Error as serde::de::Error>::custom;
+        crate::saved::nested(1, error, || Node::deserialize(from)).map(Self::of)
     }
 }
 

@@ -14,8 +14,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::{Kind, Saved};
 use crate::core::{Error, Result};
 
-/// Stages inside stages, such as a chain of chains, end here: a file must not exhaust the stack.
-const DEEPEST: u32 = 64;
+/// How deep a file may go, so that none exhausts the 2 MB of stack of a thread: 16 stages inside one another, such
+/// as a chain of chains (60 kB each without optimisation), or 48 rules, or less of both. `serde_json` stops
+/// at 128 levels of its own, of which a rule takes two.
+const DEEPEST: u32 = 48;
+
+/// The part of [`DEEPEST`] that a stage takes; a rule takes 1.
+const STAGE: u32 = 3;
 
 /// How a stage is saved: what the method `saved` of its trait returns.
 ///
@@ -190,9 +195,12 @@ impl Serialize for AsPart<'_> {
                  `Part::of(self)`"
             )));
         };
-        let mut map = to.serialize_map(Some(1))?;
-        map.serialize_entry(kind, content)?;
-        map.end()
+        // What is written can be read again.
+        nested(STAGE, <S::Error as ser::Error>::custom, || {
+            let mut map = to.serialize_map(Some(1))?;
+            map.serialize_entry(kind, content)?;
+            map.end()
+        })
     }
 }
 
@@ -201,21 +209,25 @@ pub(crate) struct PartOf<T>(pub(crate) T);
 
 impl<'de, T: FromPart> Deserialize<'de> for PartOf<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        nested(|| from.deserialize_map(OneEntry(PhantomData))).map(Self)
+        nested(STAGE, D::Error::custom, || from.deserialize_map(OneEntry(PhantomData))).map(Self)
     }
 }
 
-/// Reads something that may hold others of its kind, as deep as files may go.
-pub(crate) fn nested<T, E: serde::de::Error>(read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+/// Reads or writes something that may hold others of its kind, and takes this part of the depth that files may have.
+pub(crate) fn nested<T, E>(
+    part: u32,
+    error: impl FnOnce(&'static str) -> E,
+    work: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
     thread_local!(static DEPTH: Cell<u32> = const { Cell::new(0) });
-    let depth = DEPTH.get() + 1;
-    if depth > DEEPEST {
-        return Err(E::custom(format!("more than {DEEPEST} stages stand inside one another")));
+    let before = DEPTH.get();
+    if before + part > DEEPEST {
+        return Err(error("more than 16 stages or 48 rules stand inside one another"));
     }
-    DEPTH.set(depth);
-    let read = read();
-    DEPTH.set(depth - 1);
-    read
+    DEPTH.set(before + part);
+    let done = work();
+    DEPTH.set(before);
+    done
 }
 
 struct OneEntry<T>(PhantomData<T>);

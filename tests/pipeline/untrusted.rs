@@ -289,6 +289,33 @@ fn damaged_pipelines_are_refused_or_valid() {
 
 /// Stages inside stages, without end: the stack does not overflow.
 #[test]
+fn what_is_written_is_not_too_deep_to_be_read() {
+    let pipeline = |smoothings: usize, rules: usize| {
+        let loss = (0..smoothings).fold(Box::new(LogLoss) as Box<dyn Loss>, |loss, _| {
+            Box::new(LabelSmoothing::new(loss, 0.1).unwrap())
+        });
+        let first = Rule::number("age").at_most(1.0);
+        let rule = (0..rules).fold(first, |rule, _| rule.or(Rule::text("from").is("elsewhere")));
+        let sampler = RuleSampler::shares([(rule, 0.5)], 0.25).unwrap();
+        Pipeline::new(LogisticRegression::new()).loss(loss).sampler(sampler).boxed()
+    };
+    for (smoothings, rules, fits) in
+        [(15, 44, true), (16, 0, false), (0, 45, false), (100, 0, false), (0, 1000, false)]
+    {
+        match serde_json::to_string(&pipeline(smoothings, rules)) {
+            Ok(text) => {
+                assert!(fits, "{smoothings} losses, {rules} rules");
+                serde_json::from_str::<DynPipeline>(&text).unwrap();
+            }
+            Err(error) => {
+                assert!(!fits, "{smoothings} losses, {rules} rules: {error}");
+                assert!(error.to_string().contains("stand inside one another"), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
 fn depth_is_bounded() {
     let deep = |open: &str, close: &str| {
         let levels = 100_000;
