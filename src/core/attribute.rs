@@ -169,6 +169,22 @@ impl CategoriesBuilder {
         self.codes.push(code);
     }
 
+    /// Adds the texts of these rows.
+    pub(crate) fn append(&mut self, texts: &Categories<'_>, rows: &Selection<'_>) {
+        const NEW: u32 = u32::MAX;
+        let mut code_of = vec![NEW; texts.levels.len()];
+        self.codes.reserve(rows.len());
+        for row in (0..rows.len()).map(|at| rows.row(at)) {
+            let theirs = texts.codes[row] as usize;
+            if code_of[theirs] == NEW {
+                self.push(&texts.levels[theirs]);
+                code_of[theirs] = self.codes[self.codes.len() - 1];
+            } else {
+                self.codes.push(code_of[theirs]);
+            }
+        }
+    }
+
     pub(crate) fn finish(self) -> Attribute<'static> {
         let (codes, levels) = (self.codes.into(), self.levels.into());
         Attribute::Categories(Categories { codes, levels })
@@ -191,6 +207,14 @@ impl<C> Columns<C> {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &C)> + Clone {
         self.columns.iter().map(|(name, column)| (name.as_str(), column))
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut C)> {
+        self.columns.iter_mut().map(|(name, column)| (name.as_str(), column))
+    }
+
+    pub(crate) fn into_iter(self) -> impl Iterator<Item = (String, C)> {
+        self.columns.into_iter()
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> + Clone {

@@ -35,6 +35,14 @@ impl<'a> Rows<'a> {
         Ok(self)
     }
 
+    /// Weights of rows that are a part of a log: they may all be zero.
+    #[cfg(feature = "csv")]
+    pub(crate) fn with_weights_of_batch(mut self, weights: Vec<f64>) -> Result<Self> {
+        ensure_each_weight(&weights, self.what, self.len())?;
+        self.weights = Some(weights.into());
+        Ok(self)
+    }
+
     pub(crate) fn with_offsets(mut self, offsets: impl IntoColumn<'a, f64>) -> Result<Self> {
         let offsets = offsets.into_column();
         same_length("offsets", offsets.len(), self.what, self.len())?;
@@ -119,11 +127,7 @@ impl<'a> Rows<'a> {
 /// Checks sample weights: one for each of the `rows` rows of `reference`, finite, not negative, not all
 /// zero, with a finite sum.
 pub(crate) fn ensure_weights(weights: &[f64], reference: &'static str, rows: usize) -> Result<()> {
-    same_length("weights", weights.len(), reference, rows)?;
-    ensure_finite("weights", weights)?;
-    if let Some((row, &value)) = weights.iter().enumerate().find(|(_, weight)| **weight < 0.0) {
-        return Err(Error::NegativeWeight { row, value });
-    }
+    ensure_each_weight(weights, reference, rows)?;
     let total: f64 = weights.iter().sum();
     if total == 0.0 {
         return Err(Error::invalid("weights", "zero for every row", "positive for some row"));
@@ -133,6 +137,16 @@ pub(crate) fn ensure_weights(weights: &[f64], reference: &'static str, rows: usi
         return Err(Error::Numerical { what, value: total, remedy: "scale all weights down" });
     }
     Ok(())
+}
+
+/// Checks that each weight is finite and not negative.
+fn ensure_each_weight(weights: &[f64], reference: &'static str, rows: usize) -> Result<()> {
+    same_length("weights", weights.len(), reference, rows)?;
+    ensure_finite("weights", weights)?;
+    match weights.iter().enumerate().find(|(_, weight)| **weight < 0.0) {
+        Some((row, &value)) => Err(Error::NegativeWeight { row, value }),
+        None => Ok(()),
+    }
 }
 
 /// Checks that all values are finite.

@@ -7,8 +7,10 @@ mod encoder;
 mod libsvm;
 #[cfg(feature = "csv")]
 mod records;
+mod source;
 mod synthetic;
 mod table;
+mod table_builder;
 mod texts;
 #[cfg(feature = "csv")]
 mod time;
@@ -21,7 +23,9 @@ pub use encoder::{
 };
 #[cfg(feature = "csv")]
 pub use libsvm::LibSvmReader;
+pub use source::{Batch, Source};
 pub use synthetic::{SyntheticClicks, SyntheticLog};
 pub use table::Table;
+pub(crate) use table_builder::TableBuilder;
 #[cfg(feature = "csv")]
 pub use time::TimeFormat;

@@ -4,10 +4,11 @@ use std::fmt;
 
 use twox_hash::XxHash64;
 
+use super::table_builder::TableBuilder;
 use super::texts::{NAMED_VALUES, Texts, TextsBuilder};
 use crate::core::{
-    Attribute, ClassTotals, Columns, Cut, Error, IntoColumn, Result, Rows, Seed, Selection, Split,
-    fits_memory,
+    Attribute, ClassTotals, Columns, Cut, Distortion, Error, IntoColumn, Result, Rows, Seed,
+    Selection, Split, fits_memory,
 };
 
 /// Labelled rows of a log, read but not yet encoded: the input of an [`Encoder`](super::Encoder).
@@ -126,6 +127,12 @@ impl Table {
         Ok(Self { rows: self.rows.with_weights(weights)?, ..self })
     }
 
+    /// Adds the sample weights of a batch, which may all be zero if those of other batches are not.
+    #[cfg(feature = "csv")]
+    pub(super) fn with_weights_of_batch(self, weights: Vec<f64>) -> Result<Self> {
+        Ok(Self { rows: self.rows.with_weights_of_batch(weights)?, ..self })
+    }
+
     /// Adds offsets: known additive logits.
     ///
     /// # Errors
@@ -133,6 +140,45 @@ impl Table {
     pub fn with_offsets<'a>(self, offsets: impl IntoColumn<'a, f64>) -> Result<Self> {
         let offsets = offsets.into_column().into_owned();
         Ok(Self { rows: self.rows.with_offsets(offsets)?, ..self })
+    }
+
+    /// Declares how these rows were sampled before they came here.
+    ///
+    /// A log that was thinned out is not the population; [`Encoder`](super::Encoder) hands this on, so that a
+    /// pipeline corrects it.
+    #[must_use]
+    pub fn with_distortion(mut self, distortion: Distortion) -> Self {
+        self.rows.distortion = distortion;
+        self
+    }
+
+    /// How sampling changed the odds of these rows.
+    #[must_use]
+    pub fn distortion(&self) -> &Distortion {
+        &self.rows.distortion
+    }
+
+    /// The rows of all these tables, one below the other.
+    ///
+    /// ```
+    /// use imbalance::data::Table;
+    ///
+    /// let part = |label: bool, device: &str| {
+    ///     Table::new(vec![label])?.with_numeric("price", vec![3.5])?.with_categorical("device", [device])
+    /// };
+    /// let table = Table::concat([part(false, "phone")?, part(true, "tablet")?])?;
+    /// assert_eq!(table.labels(), [false, true]);
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NoRows`] without tables; [`Error::InvalidArgument`] for tables whose columns or distortions differ.
+    pub fn concat(tables: impl IntoIterator<Item = Self>) -> Result<Self> {
+        let mut all = TableBuilder::default();
+        for table in tables {
+            all.append(&table, &Selection::Range(0..table.rows()))?;
+        }
+        all.finish()?.ok_or(Error::NoRows { what: "the table" })
     }
 
     /// Without the numeric and categorical columns of these names. Attributes of the same name stay.
@@ -272,10 +318,7 @@ impl Table {
         Ok(Self {
             rows: self.rows.select(&rows).into_owned(),
             numeric: self.numeric.map(|values| rows.column(values).into_owned()),
-            categorical: self.categorical.map(|texts| Texts {
-                hashes: rows.column(&texts.hashes).into_owned(),
-                names: texts.names.clone(),
-            }),
+            categorical: self.categorical.map(|texts| texts.select(&rows)),
         })
     }
 

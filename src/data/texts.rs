@@ -5,6 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use super::table::{column_seed, value_hash};
+use crate::core::Selection;
 
 /// By default a column with more different values than this keeps none of them, only their hashes.
 pub(super) const NAMED_VALUES: usize = 100_000;
@@ -15,6 +16,8 @@ pub(crate) struct Texts {
     pub(super) hashes: Vec<u64>,
     /// None where there are too many.
     pub(super) names: Option<Arc<Names>>,
+    /// The most values whose names are kept.
+    most: usize,
 }
 
 pub(crate) type Names = HashMap<u64, Box<str>, BuildHasherDefault<Same>>;
@@ -67,11 +70,40 @@ impl TextsBuilder {
     }
 
     pub(super) fn finish(self) -> Texts {
-        Texts { hashes: self.hashes, names: self.names.map(Arc::new) }
+        Texts { hashes: self.hashes, names: self.names.map(Arc::new), most: self.most }
     }
 }
 
 impl Texts {
+    /// The given rows of this column.
+    pub(super) fn select(&self, rows: &Selection<'_>) -> Self {
+        Self {
+            hashes: rows.column(&self.hashes).into_owned(),
+            names: self.names.clone(),
+            most: self.most,
+        }
+    }
+
+    /// No rows of such a column yet.
+    pub(super) fn empty(&self) -> Self {
+        Self { hashes: Vec::new(), names: Some(Arc::default()), most: self.most }
+    }
+
+    /// Adds these rows of another table's column, and the names of their values.
+    pub(super) fn append(&mut self, other: &Self, rows: &Selection<'_>) {
+        let hashes = rows.column(&other.hashes);
+        self.names = self.names.take().zip(other.names.as_ref()).and_then(|(mut names, theirs)| {
+            let known = Arc::make_mut(&mut names);
+            for hash in hashes.iter() {
+                if let Some(name) = theirs.get(hash) {
+                    known.entry(*hash).or_insert_with(|| name.clone());
+                }
+            }
+            (known.len() <= self.most).then_some(names)
+        });
+        self.hashes.extend_from_slice(&hashes);
+    }
+
     /// The value of a hash; where it is not known, the hash itself.
     pub(super) fn name(&self, hash: u64) -> String {
         let known = self.names.as_ref().and_then(|names| names.get(&hash));
