@@ -186,6 +186,11 @@ impl<'a> Dataset<'a> {
     }
 
     /// All attribute columns.
+    /// Everything but the features.
+    pub(crate) fn row_columns(&self) -> &Rows<'a> {
+        &self.rows
+    }
+
     pub(crate) fn attributes(&self) -> &Attributes<'a> {
         self.rows.attributes()
     }

@@ -5,6 +5,7 @@ mod csv;
 mod encoder;
 #[cfg(feature = "csv")]
 mod libsvm;
+mod pass;
 #[cfg(feature = "csv")]
 mod records;
 mod source;
@@ -23,6 +24,7 @@ pub use encoder::{
 };
 #[cfg(feature = "csv")]
 pub use libsvm::LibSvmReader;
+pub(crate) use pass::{Pass, sum};
 pub use source::{Batch, Source};
 pub use synthetic::{SyntheticClicks, SyntheticLog};
 pub use table::Table;

@@ -15,8 +15,13 @@ pub trait Source: Debug + Send + Sync {
     /// Number of parts.
     fn parts(&self) -> usize;
 
-    /// The size of a part in any unit, such as bytes or rows, the same for all parts: it tells how much work is left.
+    /// The size of a part in the [unit](Self::unit) of this source: it tells how much work is left.
     fn size(&self, part: usize) -> u64;
+
+    /// The unit of sizes, such as `bytes`. Default: `rows`.
+    fn unit(&self) -> &'static str {
+        "rows"
+    }
 
     /// Reads a part: calls `each` with its batches, in their order, until it returns an error, which is passed on. A
     /// part may have no batches.
@@ -24,6 +29,39 @@ pub trait Source: Debug + Send + Sync {
     /// # Errors
     /// Those of reading, with the file and the place in it, and those of `each`.
     fn read(&self, part: usize, each: &mut dyn FnMut(Batch) -> Result<()>) -> Result<()>;
+}
+
+/// A table is a source of one part with one batch, whose rows are numbered in the file `table`.
+impl Source for Table {
+    fn parts(&self) -> usize {
+        1
+    }
+
+    fn size(&self, _: usize) -> u64 {
+        self.rows() as u64
+    }
+
+    fn read(&self, _: usize, each: &mut dyn FnMut(Batch) -> Result<()>) -> Result<()> {
+        each(Batch::new(self.clone(), "table", 0, self.rows() as u64))
+    }
+}
+
+/// Tables are parts of a source, each with one batch. Their rows are numbered from the first table to the last, in the
+/// file `table`: however rows are divided into tables, they have the same numbers.
+impl Source for [Table] {
+    fn parts(&self) -> usize {
+        self.len()
+    }
+
+    fn size(&self, part: usize) -> u64 {
+        self[part].rows() as u64
+    }
+
+    fn read(&self, part: usize, each: &mut dyn FnMut(Batch) -> Result<()>) -> Result<()> {
+        let table = &self[part];
+        let first_row = self[..part].iter().map(|table| table.rows() as u64).sum();
+        each(Batch::new(table.clone(), "table", first_row, table.rows() as u64))
+    }
 }
 
 /// Consecutive rows of a [`Source`].

@@ -40,7 +40,7 @@ use crate::core::{
 /// Source: XXH64 is specified in Y. Collet, *xxHash fast digest algorithm*, version 0.1.1, 2018.
 #[derive(Clone)]
 pub struct Table {
-    pub(super) rows: Rows<'static>,
+    pub(crate) rows: Rows<'static>,
     pub(super) numeric: Columns<Vec<f64>>,
     pub(super) categorical: Columns<Texts>,
 }
@@ -285,6 +285,11 @@ impl Table {
     /// [`Error::UnknownColumn`], which lists the known ones.
     pub fn numeric(&self, name: &str) -> Result<&[f64]> {
         self.numeric.get(name).map(Vec::as_slice)
+    }
+
+    /// The hashes of a categorical column, if there is one of this name.
+    pub(crate) fn hashes(&self, name: &str) -> Option<&[u64]> {
+        self.categorical.get(name).ok().map(|texts| texts.hashes.as_slice())
     }
 
     /// An attribute column.

@@ -35,6 +35,18 @@ impl TableBuilder {
         self.0.get_or_insert_with(|| Growing::like(table)).append(table, rows)
     }
 
+    /// Adds the rows of another.
+    pub(crate) fn append_all(&mut self, other: Self) -> Result<()> {
+        if self.0.is_none() {
+            *self = other;
+            return Ok(());
+        }
+        match other.finish()? {
+            Some(table) => self.append(&table, &Selection::Range(0..table.rows())),
+            None => Ok(()),
+        }
+    }
+
     /// The table; None if it has no rows.
     pub(crate) fn finish(self) -> Result<Option<Table>> {
         self.0.filter(|all| !all.labels.is_empty()).map(Growing::finish).transpose()

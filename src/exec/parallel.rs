@@ -32,6 +32,18 @@ pub(crate) fn sum_block(n: usize, len: usize) -> usize {
     n.div_ceil(blocks).max(1)
 }
 
+/// The number of threads that blocks run on. Results must not depend on it.
+pub(crate) fn threads() -> usize {
+    #[cfg(feature = "rayon")]
+    {
+        rayon::current_num_threads()
+    }
+    #[cfg(not(feature = "rayon"))]
+    {
+        1
+    }
+}
+
 /// Calls `f(block, rows)` for each block of `size` rows; returns the results in block order.
 pub(crate) fn map<T: Send>(
     n: usize,

@@ -90,6 +90,10 @@ where
         self.0.fit_in(&rows, run, false)?.probabilities_as_sampled(&rows)
     }
 
+    fn is_fitted(&self) -> bool {
+        false
+    }
+
     #[cfg(feature = "serde")]
     fn saved(&self) -> Option<Part<'_>> {
         Some(Part::of(&self.0))

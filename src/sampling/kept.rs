@@ -81,13 +81,23 @@ pub(super) fn kept_totals(
     why: impl Fn(&ClassTotals) -> String,
 ) -> Result<ClassTotals> {
     let kept = totals_of(data, rows);
+    ensure_kept(&kept, sampler, why)?;
+    Ok(kept)
+}
+
+/// Checks that both classes have rows and weight among the kept rows.
+pub(super) fn ensure_kept(
+    kept: &ClassTotals,
+    sampler: &'static str,
+    why: impl Fn(&ClassTotals) -> String,
+) -> Result<()> {
     let classes = [
         ("negative", kept.negatives, kept.negative_weight),
         ("positive", kept.positives, kept.positive_weight),
     ];
     for (class, count, weight) in classes {
         if count == 0 {
-            return Err(Error::NothingSelected { sampler, class, why: why(&kept) });
+            return Err(Error::NothingSelected { sampler, class, why: why(kept) });
         }
         if weight <= 0.0 {
             return Err(Error::Numerical {
@@ -97,7 +107,7 @@ pub(super) fn kept_totals(
             });
         }
     }
-    Ok(kept)
+    Ok(())
 }
 
 /// Distinct rows kept by their features, in order, with ln\[(W₊′/W₊)/(W₋′/W₋)\] as the nominal shift.

@@ -1,8 +1,11 @@
 //! Local case-control sampling.
 
-use super::kept::{independently, kept_totals};
+use super::kept::{ensure_kept, independently, kept_totals};
+use super::keyed::{Account, Draw, Keyed, KeyedBy, RowDraw};
 use super::{Inclusion, Pilot, Resample, Sampler};
-use crate::core::{Dataset, Distortion, Error, Result, Run, saved_as_part, stored};
+use crate::core::{
+    ClassTotals, Dataset, Distortion, Error, Result, Rows, Run, saved_as_part, stored,
+};
 use crate::exec::parallel::{self, BLOCK};
 use crate::numerics::{logit, sigmoid};
 
@@ -110,7 +113,50 @@ impl Sampler for LocalCaseControl {
         NAME.into()
     }
 
+    fn keyed(&self) -> Option<Keyed<'_>> {
+        Some(Keyed(self))
+    }
+
     saved_as_part!();
+}
+
+impl KeyedBy for LocalCaseControl {
+    fn ensure_possible(&self) -> Result<()> {
+        self.pilot.ensure_fitted()
+    }
+
+    fn pools(&self) -> usize {
+        1
+    }
+
+    fn pools_of(&self, rows: &Rows<'_>) -> Result<Vec<(u16, f64)>> {
+        Ok(vec![(0, 1.0); rows.len()])
+    }
+
+    fn needs_sizes(&self) -> bool {
+        false
+    }
+
+    fn draws(&self, _: &[ClassTotals]) -> Result<Vec<Draw>> {
+        Ok(vec![Draw::Each(1.0)])
+    }
+
+    fn pilot(&self) -> Option<&Pilot> {
+        Some(&self.pilot)
+    }
+
+    fn row(&self, label: bool, p: f64) -> RowDraw {
+        let logit = logit(p).clamp(-MAX_LOGIT, MAX_LOGIT);
+        let surprise = self.scale * sigmoid(if label { -logit } else { logit });
+        RowDraw { probability: surprise, weight: surprise.max(1.0), offset: -logit }
+    }
+
+    fn account(&self, population: &ClassTotals, kept: &ClassTotals) -> Result<Account> {
+        population.ensure_both(NAME)?;
+        ensure_kept(kept, NAME, |_| format!("raise `scale`, now {}", self.scale))?;
+        let distortion = Distortion::Offset { sampler: NAME.into(), log_odds: 0.0 };
+        Ok(Account { distortion, weights: None, notes: Vec::new() })
+    }
 }
 
 stored!(LocalCaseControl as "local_case_control", |control| {

@@ -5,6 +5,7 @@ mod borderline_smote;
 mod enn;
 mod hard_negative;
 mod kept;
+mod keyed;
 mod local_case_control;
 mod near_miss;
 mod neighbourhood_cleaning;
@@ -29,6 +30,7 @@ pub use adasyn::Adasyn;
 pub use borderline_smote::{BorderlineRegions, BorderlineSmote};
 pub use enn::{EditedNearestNeighbours, VotingRule};
 pub use hard_negative::{HardNegativeMining, HardnessBand, PoissonHardNegatives};
+pub use keyed::{Keyed, KeyedSample, KeyedSampling, RowKey};
 pub use local_case_control::LocalCaseControl;
 pub use near_miss::{NearMiss, NearMissVersion};
 pub use neighbourhood_cleaning::NeighbourhoodCleaning;
@@ -67,6 +69,12 @@ pub trait Sampler: Debug + Send + Sync {
         format!("{self:?}")
     }
 
+    /// How this sampler decides about each row of a log by itself, for [`KeyedSampling`]. Default: it cannot, it needs all
+    /// rows at once.
+    fn keyed(&self) -> Option<Keyed<'_>> {
+        None
+    }
+
     /// How this sampler is saved. Default: it cannot be.
     #[cfg(feature = "serde")]
     fn saved(&self) -> Option<Part<'_>> {
@@ -103,6 +111,10 @@ impl<S: Sampler + ?Sized> Sampler for Box<S> {
 
     fn name(&self) -> String {
         (**self).name()
+    }
+
+    fn keyed(&self) -> Option<Keyed<'_>> {
+        (**self).keyed()
     }
 
     #[cfg(feature = "serde")]

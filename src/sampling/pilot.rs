@@ -57,6 +57,18 @@ impl Pilot {
         Self(Arc::new(model))
     }
 
+    /// Refuses a pilot that is yet to be trained, for rows that are read batch by batch.
+    pub(super) fn ensure_fitted(&self) -> Result<()> {
+        if self.0.is_fitted() {
+            return Ok(());
+        }
+        Err(Error::Unsupported {
+            stage: "keyed sampling",
+            what: "a pilot that is trained inside".into(),
+            remedy: "train it on a sample first, and give it by `Pilot::fitted`",
+        })
+    }
+
     /// p̂ of each row, in \[0, 1\].
     pub(super) fn probabilities(&self, data: &Dataset<'_>, run: &Run) -> Result<Vec<f64>> {
         let probabilities = self.0.probabilities(data, &run.child("pilot"))?;
@@ -95,6 +107,11 @@ impl fmt::Debug for Pilot {
 /// Gives each row its probability in the population.
 pub(crate) trait PilotModel: fmt::Debug + Send + Sync {
     fn probabilities(&self, data: &Dataset<'_>, run: &Run) -> Result<Vec<f64>>;
+
+    /// Whether it was fitted before, and learns nothing from the rows.
+    fn is_fitted(&self) -> bool {
+        true
+    }
 
     #[cfg(feature = "serde")]
     fn saved(&self) -> Option<Part<'_>>;

@@ -2,11 +2,12 @@
 
 use ndarray_rand::rand::Rng;
 
-use super::kept::{independently, kept_totals};
+use super::kept::{ensure_kept, independently, kept_totals};
+use super::keyed::{Account, Draw, Keyed, KeyedBy};
 use super::under::NegativesToKeep;
 use super::{Inclusion, Resample, Sampler};
 use crate::core::{
-    Chosen, ClassTotals, Dataset, Distortion, Error, Result, Run, Seed, saved_as_part, stored,
+    Chosen, ClassTotals, Dataset, Distortion, Error, Result, Rows, Run, Seed, saved_as_part, stored,
 };
 
 const NAME: &str = "random under-sampling";
@@ -186,22 +187,12 @@ impl Sampler for RandomUnderSampler {
         let Some(rows) = self.rows(data.labels(), &totals, run.seed())? else {
             return Ok(self.keep.note_shortage(&totals, Resample::identity()));
         };
-        let kept_weight = kept_totals(data, &rows, NAME, |_| String::new())?.negative_weight;
+        let kept = kept_totals(data, &rows, NAME, |_| String::new())?;
         if !self.reweight {
-            // All positives are kept, so Ŵ₊/W₊ = 1. Logarithms apart, because the quotient may overflow.
-            let log_odds = totals.negative_weight.ln() - kept_weight.ln();
-            let shift = Distortion::PriorShift { log_odds };
+            let shift = shift(&totals, &kept);
             return Ok(Resample::kept(rows, shift).drawn(Inclusion::Uniform));
         }
-        let factor = totals.negative_weight / kept_weight;
-        if factor.is_infinite() {
-            return Err(Error::Numerical {
-                what: "the weight W₋/Ŵ₋ of the kept negatives".into(),
-                value: factor,
-                remedy: "the weights of the negatives differ too much for one to stand for the others; \
-                         cut the largest, or keep more negatives",
-            });
-        }
+        let factor = weight_of_kept(&totals, &kept)?;
         let weigh = |&row: &usize| if data.labels()[row] { 1.0 } else { factor };
         let weights = rows.iter().map(weigh).collect();
         let kept = Resample::kept(rows, Distortion::None).drawn(Inclusion::Uniform);
@@ -212,7 +203,92 @@ impl Sampler for RandomUnderSampler {
         NAME.into()
     }
 
+    fn keyed(&self) -> Option<Keyed<'_>> {
+        Some(Keyed(self))
+    }
+
     saved_as_part!();
+}
+
+/// All positives are kept, so Ŵ₊/W₊ = 1. Logarithms apart, because the quotient may overflow.
+fn shift(all: &ClassTotals, kept: &ClassTotals) -> Distortion {
+    Distortion::PriorShift { log_odds: all.negative_weight.ln() - kept.negative_weight.ln() }
+}
+
+/// W₋/Ŵ₋.
+fn weight_of_kept(all: &ClassTotals, kept: &ClassTotals) -> Result<f64> {
+    let factor = all.negative_weight / kept.negative_weight;
+    if factor.is_infinite() {
+        return Err(Error::Numerical {
+            what: "the weight W₋/Ŵ₋ of the kept negatives".into(),
+            value: factor,
+            remedy: "the weights of the negatives differ too much for one to stand for the others; \
+                     cut the largest, or keep more negatives",
+        });
+    }
+    Ok(factor)
+}
+
+/// Negatives are pool 0, positives pool 1.
+impl KeyedBy for RandomUnderSampler {
+    fn ensure_possible(&self) -> Result<()> {
+        if self.draw != DrawMode::WithReplacement {
+            return Ok(());
+        }
+        Err(Error::Unsupported {
+            stage: "keyed sampling",
+            what: "draws with replacement".into(),
+            remedy: "draw without replacement: a row of a log is kept once or not at all",
+        })
+    }
+
+    fn pools(&self) -> usize {
+        2
+    }
+
+    fn pools_of(&self, rows: &Rows<'_>) -> Result<Vec<(u16, f64)>> {
+        Ok(rows.labels().iter().map(|&label| (u16::from(label), 1.0)).collect())
+    }
+
+    fn needs_sizes(&self) -> bool {
+        self.draw != DrawMode::Bernoulli || self.keep.known_rate().is_none()
+    }
+
+    fn draws(&self, sizes: &[ClassTotals]) -> Result<Vec<Draw>> {
+        let negatives = match (sizes, self.keep.known_rate()) {
+            ([negatives, positives], _) => {
+                let ClassTotals { negatives, negative_weight, .. } = *negatives;
+                let totals = ClassTotals { negatives, negative_weight, ..*positives };
+                totals.ensure_both(NAME)?;
+                match self.draw {
+                    DrawMode::Bernoulli => {
+                        Draw::Each(self.keep.unrounded(&totals)? / negatives as f64)
+                    }
+                    _ => Draw::Exactly(self.keep.rounded(&totals)?),
+                }
+            }
+            (_, rate) => Draw::Each(rate.unwrap_or(1.0)),
+        };
+        Ok(vec![negatives, Draw::Each(1.0)])
+    }
+
+    fn account(&self, population: &ClassTotals, kept: &ClassTotals) -> Result<Account> {
+        population.ensure_both(NAME)?;
+        if kept.negatives == 0 {
+            return Err(self.keep.too_few(population, ", which the draws happened not to"));
+        }
+        ensure_kept(kept, NAME, |_| String::new())?;
+        let notes = self.keep.shortage(population).into_iter().collect();
+        if kept.negatives == population.negatives {
+            return Ok(Account { distortion: Distortion::None, weights: None, notes });
+        }
+        Ok(if self.reweight {
+            let factor = weight_of_kept(population, kept)?;
+            Account { distortion: Distortion::None, weights: Some(vec![factor, 1.0]), notes }
+        } else {
+            Account { distortion: shift(population, kept), weights: None, notes }
+        })
+    }
 }
 
 stored!(RandomUnderSampler as "random_under_sampler", |under| {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Not;
 use std::sync::Arc;
 
-use crate::core::{Attributes, Dataset, Error, Result};
+use crate::core::{Attributes, Error, Result, Rows};
 use crate::exec::parallel::{self, BLOCK};
 
 /// A predicate on the attributes of a row, for [`RuleSampler`](super::RuleSampler).
@@ -351,7 +351,7 @@ impl RuleRow<'_> {
     /// Its number in an attribute column; NaN if it is missing.
     ///
     /// # Errors
-    /// As for [`Dataset::numbers`].
+    /// As for [`Dataset::numbers`](crate::Dataset::numbers).
     pub fn number(&self, column: &str) -> Result<f64> {
         Ok(self.attributes.numbers(column)?[self.row])
     }
@@ -359,7 +359,7 @@ impl RuleRow<'_> {
     /// Its text in an attribute column.
     ///
     /// # Errors
-    /// As for [`Dataset::categories`].
+    /// As for [`Dataset::categories`](crate::Dataset::categories).
     pub fn text(&self, column: &str) -> Result<&str> {
         Ok(self.attributes.categories(column)?.get(self.row).unwrap_or_default())
     }
@@ -411,10 +411,10 @@ impl Bound<'_> {
 /// For each row the position of the first rule that holds; their number, where none does.
 pub(super) fn first_that_holds<'r>(
     rules: impl Iterator<Item = &'r Rule>,
-    data: &Dataset<'_>,
+    data: &Rows<'_>,
 ) -> Result<Vec<u16>> {
     let bound = rules.map(|rule| rule.bind(data.attributes())).collect::<Result<Vec<_>>>()?;
-    let mut first = vec![0; data.rows()];
+    let mut first = vec![0; data.len()];
     let results = parallel::map_into(&mut first, 1, BLOCK, |_, rows, out| {
         for (row, first) in rows.zip(out) {
             let mut position = 0;

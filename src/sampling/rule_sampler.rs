@@ -4,9 +4,13 @@ use ndarray_rand::rand::Rng;
 use ndarray_rand::rand_distr::Exp1;
 
 use super::kept::{TopK, kept_by_features, poisson};
+use super::keyed::{Account, Draw, Keyed, KeyedBy, by_features};
 use super::rule::first_that_holds;
 use super::{Resample, Rule, Sampler};
-use crate::core::{Chosen, Dataset, Error, Result, Run, round, saved_as_part, stored};
+use crate::core::{
+    Chosen, ClassTotals, Dataset, Distortion, Error, Result, Rows, Run, round, saved_as_part,
+    stored,
+};
 use crate::exec::parallel::{self, BLOCK};
 
 const RULES: &str = "sampling by rules";
@@ -95,8 +99,20 @@ impl Tiers {
     }
 
     /// For each row the position of its value.
-    fn of_rows(&self, data: &Dataset<'_>) -> Result<Vec<u16>> {
-        first_that_holds(self.rules.iter().map(|(rule, _)| rule), data)
+    fn of_rows(&self, rows: &Rows<'_>) -> Result<Vec<u16>> {
+        first_that_holds(self.rules.iter().map(|(rule, _)| rule), rows)
+    }
+
+    /// For each row its pool in a keyed draw: the position of its value, or behind these that of rows on which the
+    /// rules do not act.
+    fn pools_of(&self, rows: &Rows<'_>, on_all_rows: bool) -> Result<Vec<u16>> {
+        let mut pools = self.of_rows(rows)?;
+        if !on_all_rows {
+            let beside = self.rules.len() as u16 + 1;
+            let positives = pools.iter_mut().zip(rows.labels()).filter(|(_, label)| **label);
+            positives.for_each(|(pool, _)| *pool = beside);
+        }
+        Ok(pools)
     }
 
     fn values(&self) -> Vec<f64> {
@@ -158,7 +174,7 @@ impl Sampler for RuleSampler {
     fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         data.totals().ensure_both(RULES)?;
         let (Form::Filter(tiers) | Form::Shares(tiers) | Form::Priorities(tiers, _)) = &self.form;
-        let tier_of = tiers.of_rows(data)?;
+        let tier_of = tiers.of_rows(data.row_columns())?;
         let values = tiers.values();
         let acts_on = |row: usize| self.on_all_rows || !data.labels()[row];
         let rows: Vec<usize> = match self.form {
@@ -213,6 +229,10 @@ impl Sampler for RuleSampler {
 
     fn name(&self) -> String {
         RULES.into()
+    }
+
+    fn keyed(&self) -> Option<Keyed<'_>> {
+        Some(Keyed(self))
     }
 
     saved_as_part!();
@@ -294,7 +314,7 @@ impl PoissonRuleSampler {
 impl Sampler for PoissonRuleSampler {
     fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         data.totals().ensure_both(POISSON)?;
-        let tier_of = self.tiers.of_rows(data)?;
+        let tier_of = self.tiers.of_rows(data.row_columns())?;
         let values = self.tiers.values();
         let inclusion = |row: usize| {
             let acts = self.on_all_rows || !data.labels()[row];
@@ -307,7 +327,93 @@ impl Sampler for PoissonRuleSampler {
         POISSON.into()
     }
 
+    fn keyed(&self) -> Option<Keyed<'_>> {
+        Some(Keyed(self))
+    }
+
     saved_as_part!();
+}
+
+/// A pool for the rows of each rule and for those of none, and one for the rows on which the rules do not act.
+/// Priorities have one pool in place of all of these, in which they say how soon a row is drawn.
+impl KeyedBy for RuleSampler {
+    fn pools(&self) -> usize {
+        match &self.form {
+            Form::Filter(tiers) | Form::Shares(tiers) => tiers.rules.len() + 2,
+            Form::Priorities(..) => 2,
+        }
+    }
+
+    fn pools_of(&self, rows: &Rows<'_>) -> Result<Vec<(u16, f64)>> {
+        let (Form::Filter(tiers) | Form::Shares(tiers) | Form::Priorities(tiers, _)) = &self.form;
+        let pools = tiers.pools_of(rows, self.on_all_rows)?;
+        let Form::Priorities(..) = self.form else {
+            return Ok(pools.into_iter().map(|pool| (pool, 1.0)).collect());
+        };
+        let values = tiers.values();
+        let of_pool = |pool: u16| match values.get(usize::from(pool)) {
+            Some(&priority) => (0, priority),
+            None => (1, 1.0),
+        };
+        Ok(pools.into_iter().map(of_pool).collect())
+    }
+
+    fn needs_sizes(&self) -> bool {
+        !matches!(self.form, Form::Filter(_))
+    }
+
+    fn draws(&self, sizes: &[ClassTotals]) -> Result<Vec<Draw>> {
+        let of_pools = sizes.iter().map(ClassTotals::rows);
+        let acted_on: Vec<Draw> = match &self.form {
+            Form::Filter(tiers) => tiers.values().into_iter().map(Draw::Each).collect(),
+            Form::Shares(tiers) => {
+                let shares = tiers.values().into_iter().zip(of_pools);
+                shares.map(|(share, rows)| Draw::Exactly(round(share, rows))).collect()
+            }
+            Form::Priorities(_, rate) => {
+                of_pools.take(1).map(|rows| Draw::Exactly(round(*rate, rows))).collect()
+            }
+        };
+        Ok(acted_on.into_iter().chain([Draw::Each(1.0)]).collect())
+    }
+
+    fn account(&self, population: &ClassTotals, kept: &ClassTotals) -> Result<Account> {
+        population.ensure_both(RULES)?;
+        by_features(population, kept, RULES, |_| {
+            "relax the rules, or keep more of their rows".into()
+        })
+    }
+}
+
+/// A pool for the rows of each rule and for those of none, and one for the rows on which the rules do not act.
+impl KeyedBy for PoissonRuleSampler {
+    fn pools(&self) -> usize {
+        self.tiers.rules.len() + 2
+    }
+
+    fn pools_of(&self, rows: &Rows<'_>) -> Result<Vec<(u16, f64)>> {
+        let pools = self.tiers.pools_of(rows, self.on_all_rows)?;
+        Ok(pools.into_iter().map(|pool| (pool, 1.0)).collect())
+    }
+
+    fn needs_sizes(&self) -> bool {
+        false
+    }
+
+    fn draws(&self, _: &[ClassTotals]) -> Result<Vec<Draw>> {
+        Ok(self.tiers.values().into_iter().chain([1.0]).map(Draw::Each).collect())
+    }
+
+    fn account(&self, population: &ClassTotals, kept: &ClassTotals) -> Result<Account> {
+        population.ensure_both(POISSON)?;
+        let why = |_: &ClassTotals| "raise the inclusion probabilities".into();
+        let account = by_features(population, kept, POISSON, why)?;
+        if !self.reweight {
+            return Ok(account);
+        }
+        let weights = self.tiers.values().into_iter().chain([1.0]).map(|share| 1.0 / share);
+        Ok(Account { distortion: Distortion::None, weights: Some(weights.collect()), ..account })
+    }
 }
 
 stored!(RuleSampler as "rule_sampler", |sampler| {

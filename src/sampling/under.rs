@@ -63,11 +63,17 @@ impl NegativesToKeep {
 
     /// The resample, with a note if more negatives were asked for than there are.
     pub(super) fn note_shortage(self, totals: &ClassTotals, kept: Resample) -> Resample {
-        let (asked, negatives) = (self.asked(totals).round(), totals.negatives);
-        if asked <= negatives as f64 {
-            return kept;
+        match self.shortage(totals) {
+            Some(note) => kept.note(note),
+            None => kept,
         }
-        kept.note(format!("{asked} negatives were asked for, and there are {negatives}"))
+    }
+
+    /// The note that more negatives were asked for than there are.
+    pub(super) fn shortage(self, totals: &ClassTotals) -> Option<String> {
+        let (asked, negatives) = (self.asked(totals).round(), totals.negatives);
+        let is_short = asked > negatives as f64;
+        is_short.then(|| format!("{asked} negatives were asked for, and there are {negatives}"))
     }
 
     /// The number of negatives asked for, not rounded, at most the number there are.
@@ -84,6 +90,14 @@ impl NegativesToKeep {
             return Err(Error::invalid("ratio", self.argument().1, expected));
         }
         Ok(wanted.min(negatives))
+    }
+
+    /// The share of the negatives, where it is known without counting.
+    pub(super) fn known_rate(self) -> Option<f64> {
+        match self {
+            Self::Rate(rate) => Some(rate),
+            Self::PerPositive(_) | Self::PositivesPerNegative(_) => None,
+        }
     }
 
     /// The number of negatives to keep, at least 1.
