@@ -80,7 +80,7 @@ pub use crate::core::{
 };
 pub use evaluation::{Evaluation, EvaluationReport};
 pub use pipeline::{
-    CrossFit, DynFittedPipeline, DynPipeline, FittedPipeline, HoldOut, Pipeline, Scorer,
+    CrossFit, DynFittedPipeline, DynPipeline, FittedPipeline, FromSource, HoldOut, Pipeline, Scorer,
 };
 
 #[cfg(all(doctest, feature = "csv"))]

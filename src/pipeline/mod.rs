@@ -3,6 +3,7 @@
 mod cross_fit;
 mod explanation;
 mod fitted;
+mod from_source;
 mod judged;
 mod pilot;
 mod report;
@@ -16,6 +17,7 @@ use std::ops::ControlFlow;
 pub use cross_fit::{CrossFit, FoldReport};
 pub use explanation::{ColumnShare, Explanation, Scales};
 pub use fitted::{DynFittedPipeline, FittedPipeline};
+pub use from_source::FromSource;
 use judged::{Drawn, Judged};
 pub use report::Report;
 pub use scorer::Scorer;
@@ -368,6 +370,23 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         C: Calibrator,
     {
         let trained = self.train(train, run)?;
+        self.calibrate(trained, train, calibration, run, check)
+    }
+
+    /// The calibrator, and the check. `train` are the rows that went into the sampler, or all that is known of them.
+    fn calibrate(
+        &self,
+        trained: Trained<M::Fitted>,
+        train: &Dataset<'_>,
+        calibration: Option<&Dataset<'_>>,
+        run: &Run,
+        check: bool,
+    ) -> Result<FittedPipeline<M::Fitted, C::Map>>
+    where
+        S: Debug,
+        M: Model,
+        C: Calibrator,
+    {
         let rows = calibration.map_or(0, Dataset::rows);
         run.report(&Progress::Stage { name: "calibrating", rows })?;
         let set = calibration.map(|data| {
@@ -456,8 +475,23 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         let resample = self.sampler.resample(train, &run.child("sampler"))?;
         let (drawn, notes) = (Drawn::of(&resample, train.labels()), resample.notes.clone());
         let sample = resample.apply(train)?;
-        let totals = sample.totals();
+        self.train_on(&sample, train.totals(), (drawn, notes), run)
+    }
 
+    /// Loss and model, on rows that were drawn from rows of the totals `train`.
+    fn train_on(
+        &self,
+        sample: &Dataset<'_>,
+        train: ClassTotals,
+        (drawn, notes): (Option<Drawn>, Vec<String>),
+        run: &Run,
+    ) -> Result<Trained<M::Fitted>>
+    where
+        L: Loss,
+        M: Model,
+        C: Calibrator,
+    {
+        let totals = sample.totals();
         run.report(&Progress::Stage { name: "fitting", rows: sample.rows() })?;
         let loss = self.loss.resolve(&totals)?;
         let training = TrainingContext::new(&loss, sample.distortion().clone());
@@ -466,7 +500,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         }
         // Before the model is fitted, so that no work is lost.
         self.calibrator.ensure_reversible(&training)?;
-        let model = self.model.fit(&sample, &*loss, &run.child("model"))?;
+        let model = self.model.fit(sample, &*loss, &run.child("model"))?;
         // No shift remains where the model corrected it; rows chosen by their features stay so.
         let prior_corrected = model.is_prior_corrected();
         let distortion = match &training.distortion {
@@ -479,7 +513,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
             model,
             training: TrainingContext { distortion, prior_corrected, ..training },
             distortion: sample.distortion().clone(),
-            train: train.totals(),
+            train,
             sample: totals,
             drawn,
             notes,
