@@ -67,6 +67,7 @@ pub mod progress;
 pub mod sampling;
 #[cfg(feature = "serde")]
 pub mod saved;
+pub mod stream;
 #[cfg(feature = "testing")]
 pub mod testing;
 

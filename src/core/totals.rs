@@ -35,6 +35,16 @@ impl ClassTotals {
         Self { positives, negatives, positive_weight, negative_weight }
     }
 
+    /// These rows and others.
+    pub(crate) fn plus(&self, other: &Self) -> Self {
+        Self {
+            positives: self.positives + other.positives,
+            negatives: self.negatives + other.negatives,
+            positive_weight: self.positive_weight + other.positive_weight,
+            negative_weight: self.negative_weight + other.negative_weight,
+        }
+    }
+
     /// Number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {

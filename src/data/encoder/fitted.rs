@@ -431,6 +431,13 @@ impl FittedEncoder {
         Dataset::of(self.encoded(table, out_of_fold)?, table.rows.clone())
     }
 
+    /// Whether a part is a level's rate or log-odds, which a model must not be trained on together with the labels they
+    /// come from.
+    pub(crate) fn has_target_encoding(&self) -> bool {
+        let of_labels = |of: &String| of == "log-odds" || of == "rate";
+        self.parts.iter().any(|part| matches!(&part.form, Form::Value { of, .. } if of_labels(of)))
+    }
+
     /// The features of a table alone: what a model predicts from, for rows
     /// [without labels](Table::unlabelled).
     ///

@@ -11,6 +11,7 @@ mod outer_products;
 mod proximal;
 mod scale;
 mod separation;
+mod surrogate;
 mod trust_region;
 
 use std::fmt;

@@ -102,6 +102,49 @@ impl<'a> Objective<'a> {
         Ok(Self { data, design: Design::new(data, intercept), loss, l2 })
     }
 
+    /// The objective over rows under a loss that was resolved for them, or for more rows than these.
+    pub(crate) fn of_resolved(
+        data: &'a Dataset<'a>,
+        loss: Arc<dyn Loss>,
+        l2: f64,
+        intercept: bool,
+    ) -> Self {
+        Self { data, design: Design::new(data, intercept), loss, l2 }
+    }
+
+    /// Value, gradient, and the least xᵢβ + b in the direction of its label.
+    pub(crate) fn value_gradient_margin(&self, theta: &[f64]) -> (f64, Vec<f64>, f64) {
+        let n = self.data.rows();
+        // A batch has few rows for its columns: clearing and merging the gradients of many blocks would take longer than
+        // the pass over the rows.
+        let blocks = (self.design.features().stored() / (4 * self.parameters())).max(1);
+        let size = sum_block(n, self.parameters()).max(n.div_ceil(blocks));
+        let At { value, gradient, margin, .. } = self.evaluate_in(size, theta, false);
+        (value, gradient, margin)
+    }
+
+    /// The objective's sum over rows, without the penalty, at each of these lengths along a step.
+    pub(crate) fn values_along(&self, theta: &[f64], step: &[f64], lengths: &[f64]) -> Vec<f64> {
+        let n = self.data.rows();
+        let zero = || vec![0.0; lengths.len()];
+        sum_rows(n, sum_block(n, lengths.len()), zero, |sums, rows| {
+            let [mut from, mut moves, mut logits, mut unused, mut unread] = [[0.0; TILE]; 5];
+            for_tiles(rows, |tile| {
+                let n = tile.len();
+                self.design.products(tile.clone(), theta, &mut from[..n]);
+                self.add_offsets(tile.clone(), &mut from[..n]);
+                self.design.products(tile.clone(), step, &mut moves[..n]);
+                for (sum, length) in sums.iter_mut().zip(lengths) {
+                    for (logit, (from, by)) in logits[..n].iter_mut().zip(from.iter().zip(&moves)) {
+                        *logit = from + length * by;
+                    }
+                    let slopes = (&mut unused[..n], &mut unread[..n]);
+                    *sum += self.losses(tile.clone(), &logits[..n], slopes.0, slopes.1);
+                }
+            });
+        })
+    }
+
     /// This objective with the columns of sparse rows numbered anew, where the Hessian is not formed.
     pub(super) fn compacted(self) -> Self {
         if self.forms_hessian() {
@@ -289,8 +332,13 @@ impl<'a> Objective<'a> {
     /// Value and gradient, and the Hessian if `form` says so, in one pass over the rows.
     fn evaluate(&self, theta: &[f64], form: bool) -> At {
         let p = self.parameters();
-        let n = self.data.rows();
-        let size = sum_block(n, p + if form { p * p } else { 0 });
+        let size = sum_block(self.data.rows(), p + if form { p * p } else { 0 });
+        self.evaluate_in(size, theta, form)
+    }
+
+    /// [`evaluate`](Self::evaluate) in blocks of this many rows.
+    fn evaluate_in(&self, size: usize, theta: &[f64], form: bool) -> At {
+        let (p, n) = (self.parameters(), self.data.rows());
         let zero = || Sums::new(p, form);
         let sums = sum_rows(n, size, zero, |sums, rows| {
             let mut buffers = Buffers::new();

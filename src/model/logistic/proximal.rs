@@ -122,6 +122,22 @@ pub(super) fn minimise(
     Ok(Solution { theta: at.theta, diagnostics })
 }
 
+/// The minimum of the quadratic model at θ with this gradient, and of λ₁‖β‖₁, to all digits.
+pub(super) fn model_minimum(
+    objective: &Objective<'_>,
+    columns: Option<&Columns>,
+    theta: &[f64],
+    gradient: &[f64],
+    l1: f64,
+) -> Vec<f64> {
+    let (value, rows) = objective.rows_at(theta);
+    let at = At { theta: theta.to_vec(), rows, value, gradient: gradient.to_vec() };
+    match columns {
+        None => formed(objective, &at, l1).minimum,
+        Some(columns) => by_columns(objective, columns, &at, l1, EXACT).minimum,
+    }
+}
+
 /// The derivatives of the loss at every row.
 fn derivatives(at: &At) -> impl Iterator<Item = f64> {
     at.rows.iter().flat_map(|row| [row.gradient, row.hessian])
@@ -275,14 +291,14 @@ fn descend(p: usize, tolerance: f64, mut visit: impl FnMut(usize) -> (f64, bool)
 }
 
 /// The features in compressed columns.
-struct Columns {
+pub(super) struct Columns {
     starts: Vec<usize>,
     rows: Vec<usize>,
     values: Vec<f64>,
 }
 
 impl Columns {
-    fn of(x: FeaturesView<'_>) -> Self {
+    pub(super) fn of(x: FeaturesView<'_>) -> Self {
         visit!(x, |x| Self::of_matrix(x))
     }
 

@@ -157,8 +157,8 @@ pub(super) fn minimise(
     Ok(Solution { theta, diagnostics })
 }
 
-struct Step {
-    direction: Vec<f64>,
+pub(super) struct Step {
+    pub(super) direction: Vec<f64>,
     /// What the direction adds to each logit, where the Hessian is not formed.
     moves: Vec<f64>,
     /// By how much the quadratic model falls.
@@ -184,7 +184,7 @@ struct Step {
 /// Near the minimum progress may pause and resume, and the gap must be known. The least eigenvalue μ of M⁻¹H,
 /// which λ bounds from below, gives the Gauss–Radau bound ½ γⱼ ‖rⱼ‖² on the remaining decrease, with γ₀ = 1/μ
 /// and γⱼ₊₁ = (γⱼ − αⱼ)/(μ(γⱼ − αⱼ) + βⱼ₊₁) (Meurant & Tichý 2013). It must be below the promised 10⁻⁹.
-fn conjugate_gradients(
+pub(super) fn conjugate_gradients(
     objective: &Objective<'_>,
     at: &At,
     preconditioner: &Preconditioner,
@@ -259,7 +259,7 @@ fn is_solved(decreases: &[f64], share: f64, target: f64, certain: bool) -> bool 
 }
 
 /// An approximation M of the Hessian H that is positive definite and easy to invert.
-struct Preconditioner {
+pub(super) struct Preconditioner {
     kind: Kind,
     /// A lower bound of the least eigenvalue of M⁻¹H; 0 where none is known.
     floor: f64,
@@ -275,7 +275,7 @@ enum Kind {
 }
 
 impl Preconditioner {
-    fn new(objective: &Objective<'_>, at: &At, frequent: &[usize]) -> Result<Self> {
+    pub(super) fn new(objective: &Objective<'_>, at: &At, frequent: &[usize]) -> Result<Self> {
         let diagonal = objective.diagonal(at);
         if let Some(column) = diagonal.iter().position(|entry| !entry.is_finite()) {
             return Err(Error::Numerical {
@@ -318,7 +318,7 @@ impl Preconditioner {
     }
 
     /// The norm of a gradient in M⁻¹.
-    fn norm(&self, gradient: &[f64]) -> f64 {
+    pub(super) fn norm(&self, gradient: &[f64]) -> f64 {
         dot(gradient, &self.solve(gradient)).max(0.0).sqrt()
     }
 }

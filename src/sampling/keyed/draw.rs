@@ -162,7 +162,7 @@ impl Sizes {
 
     fn merge(&mut self, next: Self) {
         for (all, more) in self.pools.iter_mut().zip(next.pools) {
-            *all = added(*all, more);
+            *all = all.plus(&more);
         }
         for (all, more) in self.bins.iter_mut().zip(next.bins) {
             all.iter_mut().zip(more).for_each(|(all, more)| *all += more);
@@ -170,7 +170,7 @@ impl Sizes {
     }
 
     fn total(&self) -> ClassTotals {
-        self.pools.iter().copied().fold(ClassTotals::of(&[], None), added)
+        self.pools.iter().fold(ClassTotals::of(&[], None), |all, pool| all.plus(pool))
     }
 
     /// The draws with the limits below which rows are collected: the end of the bin in which the wanted number is
@@ -186,15 +186,6 @@ impl Sizes {
             draw.limit(enough.map_or(1.0, |bin| (bin + 1) as f64 / bins.len() as f64))
         };
         draws.into_iter().zip(&self.bins).map(limit).collect()
-    }
-}
-
-fn added(a: ClassTotals, b: ClassTotals) -> ClassTotals {
-    ClassTotals {
-        positives: a.positives + b.positives,
-        negatives: a.negatives + b.negatives,
-        positive_weight: a.positive_weight + b.positive_weight,
-        negative_weight: a.negative_weight + b.negative_weight,
     }
 }
 
