@@ -6,7 +6,7 @@ use imbalance::data::{
 };
 use imbalance::metrics::roc_auc;
 use imbalance::saved::Saved;
-use imbalance::{Attribute, Cut, Dataset, Error, Seed};
+use imbalance::{Attribute, Cut, Dataset, Error, Run, Seed};
 use serde_json::Value as Json;
 
 fn fixture() -> Json {
@@ -487,4 +487,121 @@ fn what_does_not_fit_is_an_error_that_names_the_column() {
     let mut buffer = EncodedRow::default();
     let record = [("other", "x".into()), ("age", 3.0.into())];
     assert_eq!(encoder.encode_record(&record, &mut buffer).unwrap().to_vec().unwrap(), [3.0, 0.0]);
+}
+
+/// Rows with gaps, a rare level in a few rows, and an all-missing number in the first tables.
+fn log(parts: usize) -> Vec<Table> {
+    const ROWS: usize = 4_000;
+    let random = |id: usize, what: &str| Seed::new(id as u64).child(what).value();
+    let part = |part: usize| {
+        let ids = || part * ROWS / parts..(part + 1) * ROWS / parts;
+        let numbers = |of: &dyn Fn(usize) -> f64| ids().map(of).collect::<Vec<_>>();
+        Table::new(ids().map(|id| random(id, "label") % 50 == 0).collect::<Vec<_>>())
+            .and_then(|table| {
+                let size = |id| 1e6 + (random(id, "size") % 1000) as f64;
+                table.with_numeric("size", numbers(&size))
+            })
+            .and_then(|table| {
+                let late = |id: usize| if id < 2_500 { f64::NAN } else { (id % 13) as f64 };
+                table.with_numeric("late", numbers(&late))
+            })
+            .and_then(|table| {
+                let site = |id: usize| match random(id, "site") % 400 {
+                    0 => "rare".into(),
+                    of => format!("site {}", of % 9),
+                };
+                table.with_categorical("site", ids().map(site))
+            })
+            .and_then(|table| {
+                table
+                    .with_categorical("device", ids().map(|id| format!("d{}", random(id, "d") % 3)))
+            })
+            .and_then(|table| {
+                table.with_attribute("time", Attribute::numbers(numbers(&|id| id as f64 * 4e3)))
+            })
+            .and_then(|table| {
+                table.with_weights(numbers(&|id| {
+                    (random(id, "w") % 4) as f64 + f64::from(u8::from(id % 4000 == 0))
+                }))
+            })
+            .unwrap()
+    };
+    (0..parts).map(part).collect()
+}
+
+#[test]
+fn encoders_of_a_source_are_those_of_its_rows() {
+    let whole = Table::concat(log(1)).unwrap();
+    let encoders = [
+        Encoder::hashing(6).unwrap().remember_values(true),
+        Encoder::only()
+            .columns(["size", "late"], NumberForm::Standardised)
+            .column("site", OneHot::new().min_count(12))
+            .column("device", Ordinal::new())
+            .cross(["site", "device"], Encoding::Frequency)
+            .date("time", DateParts::new([DatePart::Hour, DatePart::Weekday]).unwrap()),
+        Encoder::only().column("size", NumberForm::Log).column("site", Encoding::Frequency),
+    ];
+    for encoder in encoders {
+        let expected = encoder.fit(&whole).unwrap();
+        let names: Vec<String> = expected.column_names().collect();
+        for parts in [1, 7, 64] {
+            let fitted = encoder.fit_source(log(parts).as_slice(), &Run::default()).unwrap();
+            assert!(fitted.column_names().eq(names.iter().cloned()));
+            let (a, b) = (fitted.features(&whole).unwrap(), expected.features(&whole).unwrap());
+            for (a, b) in a.view().rows().zip(b.view().rows()) {
+                for ((i, x), (j, y)) in a.entries().zip(b.entries()) {
+                    assert!(
+                        i == j && (x - y).abs() < 1e-9 * (1.0 + y.abs()),
+                        "{parts}: {x} and {y}"
+                    );
+                }
+            }
+            let column = names.iter().position(|name| name.starts_with("hash")).unwrap_or(0);
+            let values = |of: &FittedEncoder| -> Vec<String> {
+                of.values_of(column).into_iter().flatten().map(Into::into).collect()
+            };
+            assert_eq!(values(&fitted), values(&expected));
+        }
+    }
+}
+
+#[test]
+fn encodings_that_need_all_rows_are_refused_for_a_source() {
+    let refused = |encoder: Encoder| {
+        encoder.fit_source(log(3).as_slice(), &Run::default()).unwrap_err().to_string()
+    };
+    let bins = Encoder::only().column("size", Bins::quantiles(4).unwrap());
+    assert!(refused(bins.clone()).contains("sample in memory"), "{}", refused(bins));
+    let target = Encoder::only().column("site", TargetEncoding::new());
+    assert!(refused(target.clone()).contains("out of fold"), "{}", refused(target));
+    let none: [Table; 0] = [];
+    let error = Encoder::default().fit_source(none.as_slice(), &Run::default()).unwrap_err();
+    assert!(matches!(error, Error::NoRows { .. }), "{error}");
+    let run = Run::default().observed(|_| std::ops::ControlFlow::Break(()));
+    let error = Encoder::default().fit_source(log(9).as_slice(), &run).unwrap_err();
+    assert!(matches!(error, Error::Cancelled { .. }), "{error}");
+}
+
+#[test]
+fn tables_are_joined_and_refuse_others() {
+    let (one, many) = (log(1).remove(0), Table::concat(log(7)).unwrap());
+    assert_eq!(one.labels(), many.labels());
+    assert_eq!(one.weights(), many.weights());
+    assert_eq!(one.numeric("size").unwrap(), many.numeric("size").unwrap());
+    let encoder = Encoder::only().column("site", OneHot::new()).fit(&one).unwrap();
+    assert!(
+        encoder.column_names().eq(Encoder::only()
+            .column("site", OneHot::new())
+            .fit(&many)
+            .unwrap()
+            .column_names())
+    );
+    let other = one.clone().drop_features(["size"]).unwrap();
+    let error = Table::concat([one.clone(), other]).unwrap_err();
+    assert!(error.to_string().contains("the same in all tables"), "{error}");
+    let thinned = one.clone().with_distortion(imbalance::Distortion::PriorShift { log_odds: 1.0 });
+    let error = Table::concat([one, thinned]).unwrap_err();
+    assert!(error.to_string().contains("distortion"), "{error}");
+    assert!(matches!(Table::concat([]), Err(Error::NoRows { .. })));
 }

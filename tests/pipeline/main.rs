@@ -10,6 +10,7 @@ mod saved;
 mod scorer;
 mod self_check;
 mod stages;
+mod stream;
 #[path = "../../examples/combinations/mod.rs"]
 mod table;
 mod untrusted;

@@ -3,6 +3,7 @@
 mod date;
 mod encoding;
 mod fitted;
+mod gathered;
 mod levels;
 mod number;
 mod record;
@@ -13,14 +14,13 @@ pub use encoding::{
 pub use fitted::{EncodedRow, FittedEncoder};
 pub use record::Value;
 
-use fitted::{Form, Part, Read, crossed};
-use levels::{Indicators, Levels, Shrunk, Tallies, Tally, Values};
-use number::{Ranges, Scaled};
+use fitted::{Part, Read, crossed};
+use gathered::{Gathered, GatheringPass, first_table};
+use levels::{Shrunk, Tallies};
 
-use super::Table;
-use super::table::{column_seed, value_hash};
 use super::texts::Texts;
-use crate::core::{Dataset, Error, Folds, Precision, Result, Seed, stored};
+use super::{Source, Table, sum};
+use crate::core::{Dataset, Error, Folds, Precision, Result, Run, Seed, stored};
 use crate::exec::parallel;
 
 /// Encoders without hashed columns make sparse features above this number of columns.
@@ -201,29 +201,58 @@ impl Encoder {
     /// large for `f64`.
     pub fn fit(&self, train: &Table) -> Result<FittedEncoder> {
         let named = self.resolved(train)?;
+        let gathered = parallel::map(named.len(), 1, |number, _| {
+            Gathered::of(&named[number], train, self.remember)
+        });
+        self.fitted(&named, gathered.into_iter().collect::<Result<_>>()?)
+    }
+
+    /// Learns what the encodings need from a log of any size, in one pass: the numbers and levels of [`fit`](Self::fit),
+    /// up to rounding.
+    ///
+    /// ```
+    /// use imbalance::prelude::*;
+    ///
+    /// let day = |price: f64| Table::new(vec![false, true])?.with_numeric("price", vec![price, 3.0]);
+    /// let log = [day(1.0)?, day(5.0)?];
+    /// let encoder = Encoder::default().fit_source(log.as_slice(), &Run::default())?;
+    /// let whole = Encoder::default().fit(&Table::concat(log)?)?;
+    /// assert_eq!(encoder.to_string(), whole.to_string());
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`fit`](Self::fit), and those of the source; [`Error::NoRows`] for a source without rows;
+    /// [`Error::Unsupported`] for [`Bins`] of a source of several batches, whose quantiles need all rows at once, and for a
+    /// [`TargetEncoding`], with which rows must be encoded out of fold; [`Error::Cancelled`].
+    pub fn fit_source(&self, source: &(impl Source + ?Sized), run: &Run) -> Result<FittedEncoder> {
+        let named = self.resolved(&first_table(source)?)?;
+        if named.iter().any(|named| matches!(named.encoding, Encoding::Target(_))) {
+            return Err(Error::Unsupported {
+                stage: "an encoder of a source",
+                what: "a target encoding".into(),
+                remedy: "rows must be encoded out of fold: draw a sample into memory and `fit_encode` it, as \
+                         `Pipeline::fit_source` does",
+            });
+        }
+        let pass = GatheringPass { named: &named, remember: self.remember };
+        let gathered = sum(source, &pass, "encodings", run)?;
+        self.fitted(&named, gathered.ok_or(Error::NoRows { what: "the source" })?)
+    }
+
+    fn fitted(&self, named: &[Named], gathered: Vec<Gathered>) -> Result<FittedEncoder> {
         let mut read = Columnwise { numbers: Vec::new(), texts: Vec::new(), times: Vec::new() };
         let sources: Vec<Vec<usize>> = named.iter().map(|named| read.place(named)).collect();
-        let parts = parallel::map(named.len(), 1, |number, _| {
-            let Named { columns, encoding } = &named[number];
-            let form = fitted(columns, encoding, train)?;
-            Ok(Part { name: columns.join(" × "), of: sources[number].clone(), form })
+        let seen: Vec<(u64, String)> =
+            named.iter().zip(&gathered).flat_map(|(named, all)| all.seen(named)).collect();
+        let parts = named.iter().zip(gathered).zip(sources).map(|((named, gathered), of)| {
+            Ok(Part { name: named.columns.join(" × "), of, form: gathered.form(named)? })
         });
-        let parts = parts.into_iter().collect::<Result<Vec<_>>>()?;
+        let parts = parts.collect::<Result<Vec<_>>>()?;
         let Columnwise { numbers, texts, times } = read;
         let read = Read { numbers, texts, times, strict: !self.only };
         let mut encoder = FittedEncoder::new(read, parts, self.bits, self.precision, self.sparse)?;
         if self.remember {
-            let mut seen = Vec::new();
-            for Named { columns, .. } in
-                named.iter().filter(|named| named.encoding == Encoding::Hashed)
-            {
-                let levels = Crossed::new(columns, train)?;
-                let values = levels.tallies(train)?;
-                let name = columns.join(" × ");
-                seen.extend(
-                    values.keys().map(|hash| (*hash, format!("{name}={}", levels.name(*hash)))),
-                );
-            }
             encoder.remember(seen);
         }
         Ok(encoder)
@@ -335,72 +364,6 @@ impl Columnwise {
     }
 }
 
-/// Fits an encoding to columns of the training rows.
-fn fitted(columns: &[String], encoding: &Encoding, train: &Table) -> Result<Form> {
-    let weights = train.weights();
-    let one = || match columns {
-        [column] => Ok(column.as_str()),
-        _ => Err(Error::invalid(
-            "cross",
-            columns.join(" × "),
-            "categorical columns with an encoding of levels",
-        )),
-    };
-    Ok(match encoding {
-        Encoding::Number(form) => {
-            Form::Number(Scaled::fit(one()?, train.numeric(one()?)?, weights, *form)?)
-        }
-        Encoding::Bins(bins) => {
-            Form::Bins(Ranges::fit(one()?, train.numeric(one()?)?, weights, bins.bins)?)
-        }
-        Encoding::Date(parts) => {
-            train.numbers(one()?)?;
-            Form::Date(parts.clone())
-        }
-        Encoding::Hashed => {
-            Crossed::new(columns, train)?;
-            Form::Hashed
-        }
-        Encoding::OneHot(settings) => {
-            let levels = Crossed::new(columns, train)?;
-            let tallies = levels.tallies(train)?;
-            Form::OneHot(Indicators::fit(
-                settings,
-                &tallies,
-                |h| levels.name(h),
-                |n| levels.hash(n),
-            )?)
-        }
-        Encoding::Ordinal(settings) => {
-            let levels = Crossed::new(columns, train)?;
-            let tallies = levels.tallies(train)?;
-            let all = tallies.iter().map(|(hash, tally)| (*hash, *tally));
-            let known =
-                Levels::in_order(all, &settings.order, |h| levels.name(h), |n| levels.hash(n))?;
-            let values = (0..known.len()).map(|place| place as f64).collect();
-            Form::Value {
-                of: "code".into(),
-                values: Values { levels: known, values, unknown: -1.0 },
-            }
-        }
-        Encoding::Frequency => {
-            let levels = Crossed::new(columns, train)?;
-            let tallies = levels.tallies(train)?;
-            let total: f64 = tallies.values().map(|tally| tally.weight).sum();
-            let values = levels.valued(&tallies, |tally| tally.weight / total, 0.0)?;
-            Form::Value { of: "share".into(), values }
-        }
-        Encoding::Target(settings) => {
-            let levels = Crossed::new(columns, train)?;
-            let tallies = levels.tallies(train)?;
-            let rule = Shrunk::fit(settings, &tallies)?;
-            let values = levels.valued(&tallies, |tally| rule.of(tally), rule.unknown())?;
-            let of = if settings.rate { "rate" } else { "log-odds" };
-            Form::Value { of: of.into(), values }
-        }
-    })
-}
-
 /// A categorical column, or several crossed, of a table.
 struct Crossed<'t> {
     columns: Vec<(&'t str, &'t Texts)>,
@@ -440,17 +403,9 @@ impl<'t> Crossed<'t> {
         combined.unwrap_or_else(|| self.columns[0].1.name(hash))
     }
 
-    /// The hash of a level that is given by name; values of crossed columns are joined by ` × `.
-    fn hash(&self, name: &str) -> u64 {
-        let values: Vec<&str> =
-            if self.columns.len() == 1 { vec![name] } else { name.split(" × ").collect() };
-        let each = self.columns.iter().zip(values);
-        crossed(each.map(|((column, _), value)| value_hash(column_seed(column), value.as_bytes())))
-    }
-
     /// What the rows of positive weight say of each level.
-    fn tallies(&self, table: &Table) -> Result<Tallies> {
-        Ok(self.tallies_of(table, 0..table.rows()))
+    fn tallies(&self, table: &Table) -> Tallies {
+        self.tallies_of(table, 0..table.rows())
     }
 
     fn tallies_of(&self, table: &Table, rows: impl Iterator<Item = usize>) -> Tallies {
@@ -465,24 +420,6 @@ impl<'t> Crossed<'t> {
         tallies
     }
 
-    /// A number for each level.
-    fn valued(
-        &self,
-        tallies: &Tallies,
-        of: impl Fn(&Tally) -> f64,
-        unknown: f64,
-    ) -> Result<Values> {
-        let all = tallies.iter().map(|(hash, tally)| (*hash, *tally));
-        let levels = Levels::in_order(all, &LevelOrder::Name, |h| self.name(h), |n| self.hash(n))?;
-        let mut values = vec![unknown; levels.len()];
-        for (hash, tally) in tallies {
-            if let Some(place) = levels.place(*hash) {
-                values[place] = of(tally);
-            }
-        }
-        Ok(Values { levels, values, unknown })
-    }
-
     /// The number of each row by the rows that its fold is judged by.
     fn out_of_fold(
         &self,
@@ -490,7 +427,7 @@ impl<'t> Crossed<'t> {
         settings: &TargetEncoding,
         folds: &Folds,
     ) -> Result<Vec<f64>> {
-        let whole = Shrunk::fit(settings, &self.tallies(table)?)?;
+        let whole = Shrunk::fit(settings, &self.tallies(table))?;
         // Rows that no fold judges have no rows before them.
         let mut numbers = vec![whole.unknown(); table.rows()];
         for split in folds.splits() {
@@ -507,7 +444,7 @@ impl<'t> Crossed<'t> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::data::table::{column_seed, value_hash};
 
     /// The hashes of `tests/data/encoder.rs`, all 64 bits of them.
     #[test]

@@ -21,21 +21,36 @@ pub(super) struct Scaled {
     pub(super) indicator: bool,
 }
 
-impl Scaled {
-    pub(super) fn fit(
-        name: &str,
-        values: &[f64],
-        weights: Option<&[f64]>,
-        form: NumberForm,
-    ) -> Result<Self> {
+/// What rows say of a number.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NumberSums {
+    known: Option<Known>,
+    missing: bool,
+}
+
+impl NumberSums {
+    pub(super) fn of(values: &[f64], weights: Option<&[f64]>, form: NumberForm) -> Self {
         let size = parallel::sum_block(values.len(), 1);
         let rows = Rows { values, weights, form };
         let moments = accumulate(values.len(), size, || Moments::of(&rows), |range| range);
-        let known = moments.and_then(|moments| moments.known).ok_or_else(|| {
+        let known = moments.and_then(|moments| moments.known);
+        Self { known, missing: values.iter().any(|value| value.is_nan()) }
+    }
+
+    /// Adds what the rows that come next say.
+    pub(super) fn merge(&mut self, next: Self) {
+        self.known = merged(self.known, next.known);
+        self.missing |= next.missing;
+    }
+}
+
+impl Scaled {
+    pub(super) fn fit(name: &str, sums: NumberSums, form: NumberForm) -> Result<Self> {
+        let known = sums.known.ok_or_else(|| {
             let value = format!("`{name}`, which is missing in every training row");
             Error::invalid("numeric column", value, "a column with a number in some of them")
         })?;
-        let indicator = values.iter().any(|value| value.is_nan());
+        let indicator = sums.missing;
         if form == NumberForm::Plain {
             return Ok(Self { form, mean: 0.0, scale: 1.0, indicator });
         }
@@ -118,20 +133,24 @@ impl Accumulate for Moments<'_> {
         self.merge(Self { rows: self.rows, known: Some(Known { weight, mean, squares }) });
     }
 
-    /// The formula of Chan, Golub & `LeVeque` 1979.
     fn merge(&mut self, next: Self) {
-        self.known = match (self.known, next.known) {
-            (None, known) | (known, None) => known,
-            (Some(a), Some(b)) => {
-                let (weight, apart) = (a.weight + b.weight, b.mean - a.mean);
-                let share = b.weight / weight;
-                Some(Known {
-                    weight,
-                    mean: a.mean + apart * share,
-                    squares: a.squares + b.squares + apart * apart * a.weight * share,
-                })
-            }
-        };
+        self.known = merged(self.known, next.known);
+    }
+}
+
+/// The formula of Chan, Golub & `LeVeque` 1979.
+fn merged(first: Option<Known>, next: Option<Known>) -> Option<Known> {
+    match (first, next) {
+        (None, known) | (known, None) => known,
+        (Some(a), Some(b)) => {
+            let (weight, apart) = (a.weight + b.weight, b.mean - a.mean);
+            let share = b.weight / weight;
+            Some(Known {
+                weight,
+                mean: a.mean + apart * share,
+                squares: a.squares + b.squares + apart * apart * a.weight * share,
+            })
+        }
     }
 }
 

@@ -1,0 +1,278 @@
+//! Fits to logs that are read batch by batch.
+
+use std::ops::ControlFlow;
+
+use imbalance::data::{NumberForm, TargetEncoding};
+use imbalance::loss::{FocalLoss, WeightedLogLoss};
+use imbalance::model::logistic::StopReason;
+use imbalance::prelude::*;
+use imbalance::sampling::{LocalCaseControl, Pilot, RowKey, Smote};
+use imbalance::stream::SourceFit;
+use imbalance::{Attribute, CrossFit, Cut, Error, FromSource, Seed};
+
+const ROWS: usize = 24_000;
+
+fn random(id: usize, what: &str) -> f64 {
+    (Seed::new(id as u64).child(what).value() >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// The population's logit of a row.
+fn logit(id: usize) -> f64 {
+    -4.0 + 1.5 * random(id, "a") - 2.0 * random(id, "b") + 0.3 * (id % 7) as f64
+}
+
+fn table(ids: &[usize]) -> Table {
+    let all = |of: &dyn Fn(usize) -> f64| ids.iter().map(|&id| of(id)).collect::<Vec<f64>>();
+    let labels: Vec<bool> =
+        ids.iter().map(|&id| random(id, "label") < 1.0 / (1.0 + (-logit(id)).exp())).collect();
+    Table::new(labels)
+        .and_then(|table| table.with_numeric("a", all(&|id| random(id, "a"))))
+        .and_then(|table| table.with_numeric("b", all(&|id| random(id, "b"))))
+        .and_then(|table| table.with_categorical("site", ids.iter().map(|id| (id % 7).to_string())))
+        .and_then(|table| table.with_attribute("id", Attribute::numbers(all(&|id| id as f64))))
+        .unwrap()
+}
+
+fn divided(parts: usize) -> Vec<Table> {
+    let part = |part: usize| (part * ROWS / parts..(part + 1) * ROWS / parts).collect::<Vec<_>>();
+    (0..parts).map(|number| table(&part(number))).collect()
+}
+
+fn close(a: &[f64], b: &[f64], tolerance: f64) {
+    for (place, (a, b)) in a.iter().zip(b).enumerate() {
+        assert!((a - b).abs() <= tolerance * (1.0 + b.abs()), "{place}: {a} and {b}");
+    }
+}
+
+#[test]
+fn the_minimum_is_that_of_all_rows_for_any_division() {
+    let whole = Table::concat(divided(3)).unwrap();
+    for (bits, weights) in [(3, false), (12, false), (3, true)] {
+        let weighted = |table: Table| {
+            let ids = table.numbers("id").unwrap().to_vec();
+            let weights = ids.iter().map(|&id| 0.2 + random(id as usize, "w")).collect::<Vec<_>>();
+            let offsets = ids.iter().map(|&id| random(id as usize, "o") - 0.5).collect::<Vec<_>>();
+            table.with_weights(weights).and_then(|table| table.with_offsets(offsets)).unwrap()
+        };
+        let prepare = |table: Table| if weights { weighted(table) } else { table };
+        let whole = prepare(whole.clone());
+        let encoder = Encoder::hashing(bits).unwrap().fit(&whole).unwrap();
+        let data = encoder.encode(&whole).unwrap();
+        let losses: [&dyn Loss; 2] = [&LogLoss, &WeightedLogLoss::balanced()];
+        for loss in losses {
+            let model = LogisticRegression::new();
+            let expected = model.fit(&data, loss, &Run::default()).unwrap();
+            for parts in [1, 7, 64] {
+                let mut log: Vec<Table> = divided(parts).into_iter().map(prepare).collect();
+                log.rotate_left(parts / 2);
+                let fit = SourceFit::new(model.clone()).key(RowKey::column("id"));
+                let fit = fit.negatives_per_positive(5.0).unwrap().gap(1e-19).unwrap();
+                let fitted = fit.fit(log.as_slice(), &encoder, loss, &Run::seeded(7)).unwrap();
+                close(fitted.model.coefficients(), expected.coefficients(), 1e-9);
+                close(&[fitted.model.intercept()], &[expected.intercept()], 1e-9);
+                assert_eq!(fitted.model.diagnostics().stop, StopReason::Converged, "{fitted}");
+                let (found, all) = (fitted.population, whole.totals());
+                assert_eq!((found.positives, found.negatives), (all.positives, all.negatives));
+                close(&[found.weight(), found.rate()], &[all.weight(), all.rate()], 1e-12);
+                let sampled = 5.0 * fitted.population.positives as f64;
+                let kept = fitted.sample.negatives as f64;
+                assert!((kept - sampled).abs() < 5.0 * sampled.sqrt(), "{kept} and {sampled}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_l1_penalty_finds_the_same_zeros() {
+    let log = divided(9);
+    let whole = Table::concat(log.iter().cloned()).unwrap();
+    for bits in [4, 10] {
+        let encoder = Encoder::hashing(bits).unwrap().fit(&whole).unwrap();
+        let data = encoder.encode(&whole).unwrap();
+        let model = LogisticRegression::new().l2(1.0).unwrap().l1(30.0).unwrap();
+        let expected = model.fit(&data, &LogLoss, &Run::default()).unwrap();
+        let fit = SourceFit::new(model).negatives_per_positive(8.0).unwrap().gap(1e-16).unwrap();
+        let fitted = fit.fit(log.as_slice(), &encoder, &LogLoss, &Run::seeded(7)).unwrap();
+        close(fitted.model.coefficients(), expected.coefficients(), 1e-6);
+        let zeros = |coefficients: &[f64]| -> Vec<bool> {
+            coefficients.iter().map(|c| *c == 0.0).collect()
+        };
+        assert_eq!(zeros(fitted.model.coefficients()), zeros(expected.coefficients()));
+        assert!(zeros(expected.coefficients()).contains(&true));
+        assert!(zeros(expected.coefficients()).contains(&false));
+    }
+}
+
+#[test]
+fn more_memory_means_fewer_passes_and_too_little_is_refused() {
+    let log = divided(6);
+    let whole = Table::concat(log.iter().cloned()).unwrap();
+    let encoder = Encoder::hashing(6).unwrap().fit(&whole).unwrap();
+    let fit = |bytes: usize| {
+        let fit = SourceFit::new(LogisticRegression::new()).memory(bytes);
+        fit.fit(log.as_slice(), &encoder, &LogLoss, &Run::seeded(7))
+    };
+    let (small, large) = (fit(400_000).unwrap(), fit(1 << 30).unwrap());
+    assert!(small.negatives_per_positive < large.negatives_per_positive);
+    assert!(small.passes.len() > large.passes.len(), "{small}\n{large}");
+    // All negatives fit: the sample is the log, and its own fit is the minimum.
+    assert_eq!(large.sample.rows(), ROWS);
+    assert_eq!(large.passes.len(), 2, "{large}");
+    let error = fit(1_000).unwrap_err();
+    assert!(matches!(&error, Error::InvalidArgument { .. }), "{error}");
+    assert!(
+        error.to_string().contains("memory") && error.to_string().contains("at least"),
+        "{error}"
+    );
+    assert!(large.to_string().contains("negatives for each positive"));
+}
+
+#[test]
+fn passes_end_at_their_limit_and_by_the_observer() {
+    let log = divided(6);
+    let encoder = Encoder::hashing(6).unwrap().fit(&log[0]).unwrap();
+    let fit = || SourceFit::new(LogisticRegression::new()).negatives_per_positive(1.0).unwrap();
+    let two = fit().max_passes(2).unwrap().gap(1e-18).unwrap();
+    let fitted = two.fit(log.as_slice(), &encoder, &LogLoss, &Run::seeded(7)).unwrap();
+    assert_eq!(
+        (fitted.passes.len(), fitted.model.diagnostics().stop),
+        (2, StopReason::IterationLimit)
+    );
+    let run = Run::seeded(7).observed(|_| ControlFlow::Break(()));
+    let error = fit().fit(log.as_slice(), &encoder, &LogLoss, &run).unwrap_err();
+    assert!(matches!(error, Error::Cancelled { .. }), "{error}");
+    assert!(fit().gap(0.0).is_err() && fit().max_passes(0).is_err());
+    assert!(SourceFit::new(LogisticRegression::new()).negatives_per_positive(0.0).is_err());
+}
+
+#[test]
+fn what_passes_cannot_fit_is_refused_with_the_way_out() {
+    let log = divided(2);
+    let fit = |model: LogisticRegression, encoder: Encoder| {
+        let encoder = encoder.fit(&log[0]).unwrap();
+        SourceFit::new(model).fit(log.as_slice(), &encoder, &LogLoss, &Run::seeded(7)).unwrap_err()
+    };
+    let target = Encoder::only().column("site", TargetEncoding::new());
+    let error = fit(LogisticRegression::new(), target).to_string();
+    assert!(error.contains("fit_source"), "{error}");
+    let wide = Encoder::hashing(12).unwrap();
+    let error = fit(LogisticRegression::new().l2(0.0).unwrap(), wide).to_string();
+    assert!(error.contains("`l2`"), "{error}");
+    let negatives: Vec<usize> = (0..50).filter(|&row| !log[0].labels()[row]).collect();
+    let one_class = log[0].select(&negatives).unwrap();
+    let encoder = Encoder::default().fit(&one_class).unwrap();
+    let error = SourceFit::new(LogisticRegression::new())
+        .fit(&one_class, &encoder, &LogLoss, &Run::default())
+        .unwrap_err();
+    assert!(matches!(error, Error::OneClass { .. }), "{error}");
+    // Separated classes, without a penalty.
+    let labels: Vec<bool> = (0..400).map(|row| row % 40 == 0).collect();
+    let x: Vec<f64> = labels.iter().map(|&label| f64::from(u8::from(label))).collect();
+    let separated = Table::new(labels).unwrap().with_numeric("x", x).unwrap();
+    let encoder = Encoder::only().column("x", NumberForm::Plain).fit(&separated).unwrap();
+    let error = SourceFit::new(LogisticRegression::new().l2(0.0).unwrap())
+        .fit(&separated, &encoder, &LogLoss, &Run::default())
+        .unwrap_err();
+    assert!(matches!(error, Error::Separation { .. }), "{error}");
+}
+
+#[test]
+fn a_pipeline_from_a_source_is_that_of_its_sample_and_right_for_the_population() {
+    let log = divided(12);
+    let how = || {
+        let encoder = Encoder::only().columns(["a", "b"], NumberForm::Standardised);
+        FromSource::new(encoder.column("site", imbalance::data::OneHot::new()))
+            .key(RowKey::column("id"))
+    };
+    let truth: f64 = (0..ROWS).map(|id| 1.0 / (1.0 + (-logit(id)).exp())).sum();
+    let under = || RandomUnderSampler::negatives_per_positive(4.0).unwrap();
+    let pipeline = || Pipeline::new(LogisticRegression::new()).sampler(under()).seed(5);
+    let pipelines = [
+        ("corrected", pipeline().calibrator(PriorCorrection::new()).boxed()),
+        ("Platt", pipeline().calibrator(PlattScaling::new()).boxed()),
+        (
+            "isotonic",
+            pipeline().calibrator(imbalance::calibration::IsotonicRegression::new()).boxed(),
+        ),
+        (
+            "focal and Platt",
+            pipeline().loss(FocalLoss::new(2.0).unwrap()).calibrator(PlattScaling::new()).boxed(),
+        ),
+        (
+            "weighted",
+            Pipeline::new(LogisticRegression::new())
+                .sampler(under().reweight(true))
+                .seed(5)
+                .boxed(),
+        ),
+    ];
+    for (name, pipeline) in pipelines {
+        let scorer = pipeline.fit_source(log.as_slice(), &how()).unwrap();
+        let mut sum = 0.0;
+        let mut rows = 0;
+        scorer
+            .score(log.as_slice(), &Run::default(), |batch, probabilities| {
+                assert_eq!(batch.first_row, rows as u64);
+                rows += probabilities.len();
+                sum += probabilities.iter().sum::<f64>();
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(rows, ROWS);
+        // About 1,000 positives teach the rate: standard error 3 %; the hold-out of a tenth has 100: 10 %.
+        let tolerance = if name.contains("Platt") || name == "isotonic" { 0.35 } else { 0.12 };
+        assert!((sum / truth - 1.0).abs() < tolerance, "{name}: {}", sum / truth);
+        let report = scorer.pipeline().report();
+        assert!(report.warnings.is_empty(), "{name}: {report}");
+        assert!(
+            report.train.rows() > 21_000 && report.calibration.unwrap().rows() > 2_000,
+            "{report}"
+        );
+        assert!(report.checks.iter().any(|check| check.overall.ratio() > 0.5), "{report}");
+
+        // Any division gives the same coefficients up to rounding.
+        let again = pipeline.fit_source(divided(5).as_slice(), &how()).unwrap();
+        let record = [("a", 0.3.into()), ("b", 0.8.into()), ("site", "4".into())];
+        let (p, q) = (scorer.probability(&record).unwrap(), again.probability(&record).unwrap());
+        assert!((p / q - 1.0).abs() < 1e-9, "{name}: {p} and {q}");
+    }
+    // Nobody undoes what the sampler did: the report says so.
+    let scorer = pipeline().fit_source(log.as_slice(), &how()).unwrap();
+    assert!(!scorer.pipeline().report().warnings.is_empty());
+}
+
+#[test]
+fn a_pilot_and_its_encoder_serve_a_source() {
+    let log = divided(4);
+    let encoder = Encoder::default().fit(&log[0]).unwrap();
+    let pilot =
+        Pipeline::new(LogisticRegression::new()).fit(&encoder.encode(&log[0]).unwrap()).unwrap();
+    let sampler = LocalCaseControl::new(Pilot::fitted(pilot)).scale(3.0).unwrap();
+    let pipeline = Pipeline::new(LogisticRegression::new()).sampler(sampler).seed(3);
+    let scorer = pipeline.fit_source(log.as_slice(), &FromSource::encoded_by(encoder)).unwrap();
+    let mut sum = 0.0;
+    scorer
+        .score(log.as_slice(), &Run::default(), |_, probabilities| {
+            sum += probabilities.iter().sum::<f64>();
+            Ok(())
+        })
+        .unwrap();
+    let truth: f64 = (0..ROWS).map(|id| 1.0 / (1.0 + (-logit(id)).exp())).sum();
+    assert!((sum / truth - 1.0).abs() < 0.15, "{}", sum / truth);
+}
+
+#[test]
+fn pipelines_that_cannot_read_a_source_say_why() {
+    let log = divided(2);
+    let how = FromSource::new(Encoder::default());
+    let smote = Pipeline::new(LogisticRegression::new())
+        .sampler(Smote::positives_per_negative(1.0).unwrap());
+    let error = smote.fit_source(log.as_slice(), &how).unwrap_err().to_string();
+    assert!(error.contains("all rows at once"), "{error}");
+    let folds = CrossFit::new(3, Cut::Stratified).unwrap();
+    let folded =
+        Pipeline::new(LogisticRegression::new()).calibrator(PlattScaling::new()).cross_fit(folds);
+    let error = folded.fit_source(log.as_slice(), &how).unwrap_err().to_string();
+    assert!(error.contains("FromSource::hold_out"), "{error}");
+    assert!(FromSource::new(Encoder::default()).hold_out(0.0, 5).is_err());
+}
