@@ -86,7 +86,9 @@ impl<'a> Attribute<'a> {
     /// ```
     pub fn categories<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> Self {
         let mut column = CategoriesBuilder::default();
-        texts.into_iter().for_each(|text| column.push(text.as_ref()));
+        for text in texts {
+            column.push(text.as_ref());
+        }
         column.finish()
     }
 
@@ -159,13 +161,21 @@ pub(crate) struct CategoriesBuilder {
 }
 
 impl CategoriesBuilder {
-    pub(crate) fn push(&mut self, text: &str) {
+    /// Adds the text of the next row; its code.
+    pub(crate) fn push(&mut self, text: &str) -> u32 {
         let code = self.code_of.get(text).copied().unwrap_or_else(|| {
             let code = self.levels.len() as u32;
             self.levels.push(text.to_owned());
             self.code_of.insert(text.to_owned(), code);
             code
         });
+        self.codes.push(code);
+        code
+    }
+
+    /// Adds a text again, given its code.
+    #[cfg(feature = "arrow")]
+    pub(crate) fn push_code(&mut self, code: u32) {
         self.codes.push(code);
     }
 
@@ -177,8 +187,7 @@ impl CategoriesBuilder {
         for row in (0..rows.len()).map(|at| rows.row(at)) {
             let theirs = texts.codes[row] as usize;
             if code_of[theirs] == NEW {
-                self.push(&texts.levels[theirs]);
-                code_of[theirs] = self.codes[self.codes.len() - 1];
+                code_of[theirs] = self.push(&texts.levels[theirs]);
             } else {
                 self.codes.push(code_of[theirs]);
             }

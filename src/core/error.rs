@@ -390,6 +390,59 @@ pub enum Error {
         source: std::io::Error,
     },
 
+    /// A column of a record batch or a file has a type that its role cannot use.
+    #[error("the column `{column}` is of the type {found}; {expected}")]
+    ColumnType {
+        /// The column's name.
+        column: String,
+        /// Its type, as Arrow writes it.
+        found: String,
+        /// What would be right.
+        expected: String,
+    },
+
+    /// A value in a column of a record batch or of a Parquet or Arrow file.
+    #[error("the column `{column}`, row {row}: `{value}` {problem}")]
+    Value {
+        /// The column's name.
+        column: String,
+        /// The row in the record batch or the file, counted from 0.
+        row: u64,
+        /// The value.
+        value: String,
+        /// What is wrong with it and what would be right.
+        problem: String,
+    },
+
+    /// What is wrong with the content of a Parquet or Arrow file.
+    #[error("{}{}: {source}", .file.display(), row_group_suffix(*.row_group))]
+    InFile {
+        /// The file.
+        file: PathBuf,
+        /// The row group, counted from 0, if it is one's.
+        row_group: Option<usize>,
+        /// What is wrong.
+        source: Box<Error>,
+    },
+
+    /// A Parquet or Arrow file is damaged or cut off, or is of a kind that is not supported.
+    #[error("{}{}: {problem}", .file.display(), row_group_suffix(*.row_group))]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// The row group, counted from 0, if it is one's.
+        row_group: Option<usize>,
+        /// What is wrong.
+        problem: String,
+    },
+
+    /// A file that is read several times is not the same any more.
+    #[error("{}: the file changed after it was first read; each pass needs the same rows", .file.display())]
+    FileChanged {
+        /// The file.
+        file: PathBuf,
+    },
+
     /// A value cannot be saved.
     #[error("the {kind} cannot be saved: {why}")]
     NotSavable {
@@ -544,6 +597,10 @@ pub(crate) fn same_length(
 
 fn column_suffix(column: Option<usize>) -> String {
     column.map_or_else(String::new, |c| format!(", column {c}"))
+}
+
+fn row_group_suffix(row_group: Option<usize>) -> String {
+    row_group.map_or_else(String::new, |number| format!(", row group {number}"))
 }
 
 fn list(names: &[String]) -> String {

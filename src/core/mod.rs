@@ -19,10 +19,10 @@ mod split;
 mod stored;
 mod totals;
 
+#[cfg(any(feature = "arrow", feature = "csv"))]
+pub(crate) use attribute::ensure_new_name;
 pub use attribute::{Attribute, Categories, IntoColumn};
-pub(crate) use attribute::{Attributes, Columns, Selection};
-#[cfg(feature = "csv")]
-pub(crate) use attribute::{CategoriesBuilder, ensure_new_name};
+pub(crate) use attribute::{Attributes, CategoriesBuilder, Columns, Selection};
 pub use cut::Cut;
 pub use dataset::Dataset;
 pub(crate) use display::{Fixed, aligned, brief, number, signed};

@@ -36,7 +36,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Weights of rows that are a part of a log: they may all be zero.
-    #[cfg(feature = "csv")]
+    #[cfg(any(feature = "arrow", feature = "csv"))]
     pub(crate) fn with_weights_of_batch(mut self, weights: Vec<f64>) -> Result<Self> {
         ensure_each_weight(&weights, self.what, self.len())?;
         self.weights = Some(weights.into());

@@ -1,13 +1,19 @@
 //! Click logs from delimited files.
 
 use std::io::Read;
+use std::iter;
 use std::path::Path;
 
 use super::Table;
-use super::records::{Layout, Observe, Records, read_file, shorten, utf8};
-use super::texts::{NAMED_VALUES, TextsBuilder};
-use super::time::{TimeFormat, Times};
-use crate::core::{Attribute, CategoriesBuilder, Error, Result, Run, ensure_new_name};
+use super::csv_batches::CsvBatches;
+use super::files::find_files;
+use super::records::{Layout, Observe, Records, read_file};
+use super::roles::{
+    Cells, Column, Extent, Labels, Role, Roles, assemble, is_missing, name_columns, parse_number,
+    parse_offset, parse_weight, utf8,
+};
+use super::time::{FoundTimes, TimeFormat};
+use crate::core::{Error, Result, Run};
 
 /// Reads a click log from a delimited file, plain or gzipped, into a [`Table`].
 ///
@@ -56,6 +62,19 @@ use crate::core::{Attribute, CategoriesBuilder, Error, Result, Run, ensure_new_n
 /// * A **time** is a number, or a time stamp such as `2019-11-24T00:00:17.004Z`, which becomes seconds since
 ///   1970-01-01T00:00:00Z; [`TimeFormat`] lists what is found, and what must be [named](Self::time_as).
 ///
+/// ```
+/// use imbalance::data::{CsvReader, TimeFormat};
+///
+/// let reader = CsvReader::new()
+///     .label("clicks")
+///     .positive_above(0.0)
+///     .time_as("hour", TimeFormat::pattern("%y%m%d%H"));
+/// let table = reader.read_from("clicks,hour\n0,14102100\n2,14102101\n".as_bytes(), "log.csv")?;
+/// assert_eq!(table.labels(), [false, true]);
+/// assert_eq!(table.numbers("hour")?, [1413849600.0, 1413853200.0]);
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+///
 /// # Errors of reading
 ///
 /// A cell that breaks these rules is an [`Error::Cell`] with file, line, column and value; a file or a record
@@ -66,64 +85,17 @@ use crate::core::{Attribute, CategoriesBuilder, Error, Result, Run, ensure_new_n
 /// record.
 #[derive(Debug, Clone)]
 pub struct CsvReader {
-    columns: Vec<(Role, String)>,
-    unlabelled: bool,
-    labels: Labels,
-    /// The formats of times, by their columns' names.
-    times: Vec<(String, TimeFormat)>,
+    pub(super) roles: Roles,
     missing: Vec<String>,
-    named_values: usize,
-    layout: Layout,
-}
-
-/// Which labels are positive.
-#[derive(Debug, Clone)]
-enum Labels {
-    Usual,
-    /// The texts of negatives and of positives.
-    Texts([String; 2]),
-    /// Positive if it is one of these texts.
-    OneOf(Vec<String>),
-    /// Positive if it is a number above this.
-    Above(f64),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Label,
-    Weight,
-    Offset,
-    Numeric,
-    Categorical,
-    Numbers,
-    Texts,
-    Time,
-}
-
-impl Role {
-    /// The kind of column: within a kind, names are unique.
-    fn kind(self) -> &'static str {
-        match self {
-            Self::Label => "label",
-            Self::Weight => "weight",
-            Self::Offset => "offset",
-            Self::Numeric => "numeric",
-            Self::Categorical => "categorical",
-            Self::Numbers | Self::Texts | Self::Time => "attribute",
-        }
-    }
+    pub(super) layout: Layout,
 }
 
 impl Default for CsvReader {
     fn default() -> Self {
         let missing = ["", "NA", "NaN", "nan", "null", "NULL", "None", "\\N"];
         Self {
-            columns: Vec::new(),
-            unlabelled: false,
-            labels: Labels::Usual,
-            times: Vec::new(),
+            roles: Roles::default(),
             missing: missing.map(Into::into).into(),
-            named_values: NAMED_VALUES,
             layout: Layout { delimiter: b',', quotes: true, names: None },
         }
     }
@@ -177,126 +149,11 @@ impl CsvReader {
         self
     }
 
-    /// The column with the labels. Either this or [`unlabelled`](Self::unlabelled) is required.
-    #[must_use]
-    pub fn label(mut self, name: impl Into<String>) -> Self {
-        self.unlabelled = false;
-        self.only(Role::Label, name.into())
-    }
-
-    /// Reads rows that are to be scored, without a label: the table is [unlabelled](Table::unlabelled).
-    #[must_use]
-    pub fn unlabelled(mut self) -> Self {
-        self.unlabelled = true;
-        self.columns.retain(|(role, _)| *role != Role::Label);
-        self
-    }
-
-    /// The texts of negative and of positive labels; other texts are then refused. Default: the texts listed
-    /// [above](Self#the-cells).
-    #[must_use]
-    pub fn labels(mut self, negative: impl Into<String>, positive: impl Into<String>) -> Self {
-        self.labels = Labels::Texts([negative.into(), positive.into()]);
-        self
-    }
-
-    /// The texts of positive labels; all others are negative.
-    #[must_use]
-    pub fn positive_texts<S: Into<String>>(mut self, texts: impl IntoIterator<Item = S>) -> Self {
-        self.labels = Labels::OneOf(texts.into_iter().map(Into::into).collect());
-        self
-    }
-
-    /// Labels are numbers, such as counts of clicks, and positive above `threshold`; a missing number is refused.
-    ///
-    /// ```
-    /// use imbalance::data::CsvReader;
-    ///
-    /// let reader = CsvReader::new().label("clicks").positive_above(0.0);
-    /// let table = reader.read_from("clicks\n0\n2\n".as_bytes(), "log.csv")?;
-    /// assert_eq!(table.labels(), [false, true]);
-    /// # Ok::<(), imbalance::Error>(())
-    /// ```
-    #[must_use]
-    pub fn positive_above(mut self, threshold: f64) -> Self {
-        self.labels = Labels::Above(threshold);
-        self
-    }
-
-    /// The column with the sample weights: numbers of zero or more, never missing.
-    #[must_use]
-    pub fn weight(self, name: impl Into<String>) -> Self {
-        self.only(Role::Weight, name.into())
-    }
-
-    /// The column with the offsets, known additive logits: finite numbers, never missing.
-    #[must_use]
-    pub fn offset(self, name: impl Into<String>) -> Self {
-        self.only(Role::Offset, name.into())
-    }
-
-    /// Adds columns that are numeric features.
-    #[must_use]
-    pub fn numeric<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
-        self.all(Role::Numeric, names)
-    }
-
-    /// Adds columns that are categorical features.
-    #[must_use]
-    pub fn categorical<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
-        self.all(Role::Categorical, names)
-    }
-
-    /// Adds columns that are attributes of numbers.
-    #[must_use]
-    pub fn attribute_numbers<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
-        self.all(Role::Numbers, names)
-    }
-
-    /// Adds columns that are attributes of texts.
-    #[must_use]
-    pub fn attribute_texts<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
-        self.all(Role::Texts, names)
-    }
-
-    /// Adds a column of times, which becomes an attribute of numbers. Their format is
-    /// [found](TimeFormat::Found).
-    #[must_use]
-    pub fn time(self, name: impl Into<String>) -> Self {
-        self.time_as(name, TimeFormat::Found)
-    }
-
-    /// Adds a column of times in this format, which becomes an attribute of numbers.
-    ///
-    /// ```
-    /// use imbalance::data::{CsvReader, TimeFormat};
-    ///
-    /// let reader = CsvReader::new().label("click").time_as("hour", TimeFormat::pattern("%y%m%d%H"));
-    /// let table = reader.read_from("click,hour\n0,14102100\n1,14102101\n".as_bytes(), "log.csv")?;
-    /// assert_eq!(table.numbers("hour")?, [1413849600.0, 1413853200.0]);
-    /// # Ok::<(), imbalance::Error>(())
-    /// ```
-    #[must_use]
-    pub fn time_as(mut self, name: impl Into<String>, format: TimeFormat) -> Self {
-        let name = name.into();
-        self.times.push((name.clone(), format));
-        self.all(Role::Time, [name])
-    }
-
     /// The texts that stand for a missing number or time. Default: the empty text, `NA`, `NaN`, `nan`, `null`, `NULL`,
     /// `None` and `\N`.
     #[must_use]
     pub fn missing<S: Into<String>>(mut self, texts: impl IntoIterator<Item = S>) -> Self {
         self.missing = texts.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// The most different values of a categorical column whose names are kept, for the names of features such as
-    /// `country=FR`. A column with more of them keeps none: its levels are named by their hashes, and encoded as well.
-    /// Default: 100,000; 0 keeps no names, and no memory is needed for them.
-    #[must_use]
-    pub fn named_values(mut self, values: usize) -> Self {
-        self.named_values = values;
         self
     }
 
@@ -340,47 +197,56 @@ impl CsvReader {
         self.table(Box::new(source), name.as_ref(), &mut |_, _| Ok(()))
     }
 
-    fn only(mut self, role: Role, name: String) -> Self {
-        self.columns.retain(|(other, _)| *other != role);
-        self.all(role, [name])
-    }
-
-    fn all<S: Into<String>>(mut self, role: Role, names: impl IntoIterator<Item = S>) -> Self {
-        self.columns.extend(names.into_iter().map(|name| (role, name.into())));
-        self
+    /// Files that are read batch by batch, as often as needed: for logs that do not fit into memory.
+    ///
+    /// A file is named by its path or by a pattern: `*` and `?` stand for any characters and for one character of a
+    /// name, `[..]` for one of several, `**` for any folders. The files of a pattern are sorted by name. All need the
+    /// named columns, in any place; a file may lack rows, if another has some.
+    ///
+    /// The formats of times are [found](TimeFormat::Found) in the first 65,536 rows (or in later ones, where those
+    /// have no times), and hold for all batches.
+    ///
+    /// ```
+    /// use imbalance::data::{CsvReader, Source};
+    ///
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let folder = folder.path();
+    /// std::fs::write(folder.join("day-1.csv"), "click,device\n0,phone\n1,tablet\n")?;
+    /// std::fs::write(folder.join("day-2.csv"), "device,click\nphone,0\n")?;
+    /// let log = CsvReader::new()
+    ///     .label("click")
+    ///     .categorical(["device"])
+    ///     .batches([folder.join("day-*.csv")])?;
+    /// let mut rows = 0;
+    /// for part in 0..log.parts() {
+    ///     log.read(part, &mut |batch| {
+    ///         rows += batch.table.rows();
+    ///         Ok(())
+    ///     })?;
+    /// }
+    /// assert_eq!((log.parts(), rows), (2, 3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read), from the header of each file and from the rows in which formats are found;
+    /// [`Error::InvalidArgument`] for no files, a pattern that is malformed or matches no file, or a file named twice.
+    pub fn batches<P: AsRef<Path>>(
+        &self,
+        files: impl IntoIterator<Item = P>,
+    ) -> Result<CsvBatches> {
+        self.ensure_complete()?;
+        CsvBatches::open(self.clone(), find_files(files)?)
     }
 
     /// Checks the settings before a file is opened.
     fn ensure_complete(&self) -> Result<()> {
-        if !self.unlabelled && !self.columns.iter().any(|(role, _)| *role == Role::Label) {
-            let expected = "the name of a column, unless the rows are `unlabelled`";
-            return Err(Error::invalid("label", "not named", expected));
-        }
-        match &self.labels {
-            Labels::Texts([negative, positive]) if negative.trim() == positive.trim() => {
-                let value = format!("`{}` for both classes", shorten(negative));
-                return Err(Error::invalid("labels", value, "a text for each class"));
-            }
-            Labels::OneOf(texts) if texts.is_empty() => {
-                return Err(Error::invalid("positive_texts", "an empty list", "one text or more"));
-            }
-            Labels::Above(threshold) if !threshold.is_finite() => {
-                return Err(Error::invalid("positive_above", threshold, "a finite number"));
-            }
-            _ => {}
-        }
         let delimiter = self.layout.delimiter;
         if !delimiter.is_ascii() || b"\"\r\n".contains(&delimiter) {
             let value = format!("{:?}", char::from(delimiter));
             return Err(Error::invalid("delimiter", value, "ASCII, but no quote or line break"));
         }
-        self.times.iter().try_for_each(|(_, format)| format.ensure_valid())?;
-        for (i, (role, name)) in self.columns.iter().enumerate() {
-            let same_kind =
-                self.columns[..i].iter().filter(|(other, _)| other.kind() == role.kind());
-            ensure_new_name(role.kind(), name, same_kind.map(|(_, name)| name.as_str()))?;
-        }
-        Ok(())
+        self.roles.ensure_complete()
     }
 
     fn table(
@@ -390,177 +256,74 @@ impl CsvReader {
         observe: &mut Observe<'_>,
     ) -> Result<Table> {
         let mut records = Records::open(source, file, &self.layout)?;
-        let mut columns = self.columns(&records)?;
-        let mut rows = 0;
-        while records.next()? {
-            for column in &mut columns {
-                let read = column.cells.push(records.cell(column.field), self);
-                read.map_err(|problem| records.bad_cell(column.field, problem))?;
-            }
-            rows += 1;
-            observe(rows, false)?;
-        }
+        let fields = self.fields(&records)?;
+        let mut columns = self.columns(&[]);
+        let rows = self.fill(&mut columns, &fields, &mut records, usize::MAX, observe)?;
         if rows == 0 {
             return Err(records.no_rows());
         }
         observe(rows, true)?;
-        assemble(columns, rows, &records)
+        assemble(columns, rows, Extent::All, |problem| records.bad_header(problem))
     }
 
-    /// Finds the named columns.
-    fn columns(&self, records: &Records<'_>) -> Result<Vec<Column<'_>>> {
-        let column = |named| {
-            let (role, name): &(Role, String) = named;
-            let field = records.find(name, role.kind())?;
-            Ok(Column { name, field, cells: Cells::new(*role, name, self) })
-        };
-        self.columns.iter().map(column).collect()
+    /// The places of the named columns in a file.
+    pub(super) fn fields(&self, records: &Records<'_>) -> Result<Vec<usize>> {
+        self.roles.columns.iter().map(|(role, name)| records.find(name, role.kind())).collect()
     }
 
-    fn parse_label(&self, cell: &[u8]) -> Result<bool, String> {
-        let cell = cell.trim_ascii();
-        let is = |text: &String| text.trim().as_bytes() == cell;
-        match &self.labels {
-            Labels::Usual => match cell {
-                b"0" | b"0.0" => Ok(false),
-                b"1" | b"1.0" => Ok(true),
-                _ if cell.eq_ignore_ascii_case(b"false") => Ok(false),
-                _ if cell.eq_ignore_ascii_case(b"true") => Ok(true),
-                _ => Err("is no label: write 0, 0.0, false, 1, 1.0 or true, or name the two texts with \
-                          `labels`, the positive ones with `positive_texts`, or a count with `positive_above`"
-                    .into()),
-            },
-            Labels::Texts([negative, _]) if is(negative) => Ok(false),
-            Labels::Texts([_, positive]) if is(positive) => Ok(true),
-            Labels::Texts([negative, positive]) => {
-                let (negative, positive) = (shorten(negative), shorten(positive));
-                Err(format!("is no label: write `{negative}` or `{positive}`"))
+    /// The named columns without rows; `found` is what was found of the times of each in earlier rows.
+    pub(super) fn columns(&self, found: &[Option<FoundTimes>]) -> Vec<Column<'_>> {
+        let found = found.iter().copied().chain(iter::repeat(None));
+        let columns = self.roles.columns.iter().zip(found);
+        columns.map(|(named, found)| Column::new(named, &self.roles, found)).collect()
+    }
+
+    /// Reads the next rows, at most so many; their number.
+    pub(super) fn fill(
+        &self,
+        columns: &mut [Column<'_>],
+        fields: &[usize],
+        records: &mut Records<'_>,
+        most: usize,
+        observe: &mut Observe<'_>,
+    ) -> Result<usize> {
+        let mut rows = 0;
+        while rows < most && records.next()? {
+            for (column, &field) in columns.iter_mut().zip(fields) {
+                let read = column.cells.push(records.cell(field), self);
+                read.map_err(|problem| records.bad_cell(field, problem))?;
             }
-            Labels::OneOf(texts) => Ok(texts.iter().any(is)),
-            Labels::Above(threshold) => match self.parse_number(cell)? {
-                number if number.is_nan() => Err("is missing, but every row needs a label".into()),
-                number => Ok(number > *threshold),
-            },
+            rows += 1;
+            observe(rows, false)?;
         }
-    }
-
-    fn is_missing(&self, cell: &[u8]) -> bool {
-        self.missing.iter().any(|text| text.as_bytes() == cell)
-    }
-
-    /// A finite number, or NaN if it is missing.
-    fn parse_number(&self, cell: &[u8]) -> Result<f64, String> {
-        let cell = cell.trim_ascii();
-        if self.is_missing(cell) {
-            return Ok(f64::NAN);
-        }
-        let number = utf8(cell)?.parse().ok().filter(|number: &f64| number.is_finite());
-        number.ok_or_else(|| {
-            let missing: Vec<_> = self.missing.iter().map(|text| format!("`{text}`")).collect();
-            let known = if missing.is_empty() { "in no way".into() } else { missing.join(", ") };
-            format!("is not a finite number (missing numbers are written {known})")
-        })
+        Ok(rows)
     }
 }
 
-/// A column of the file in one of its roles.
-#[derive(Debug)]
-struct Column<'c> {
-    name: &'c str,
-    field: usize,
-    cells: Cells,
-}
-
-#[derive(Debug)]
-enum Cells {
-    Labels(Vec<bool>),
-    Weights(Vec<f64>),
-    Offsets(Vec<f64>),
-    Numeric(Vec<f64>),
-    Categorical(TextsBuilder),
-    Numbers(Vec<f64>),
-    Texts(CategoriesBuilder),
-    Times(Times),
-}
+name_columns!(CsvReader);
 
 impl Cells {
-    fn new(role: Role, name: &str, reader: &CsvReader) -> Self {
-        match role {
-            Role::Label => Self::Labels(Vec::new()),
-            Role::Weight => Self::Weights(Vec::new()),
-            Role::Offset => Self::Offsets(Vec::new()),
-            Role::Numeric => Self::Numeric(Vec::new()),
-            Role::Categorical => Self::Categorical(TextsBuilder::new(name, reader.named_values)),
-            Role::Numbers => Self::Numbers(Vec::new()),
-            Role::Texts => Self::Texts(CategoriesBuilder::default()),
-            Role::Time => {
-                let format = reader.times.iter().find(|(column, _)| column == name);
-                Self::Times(Times::new(
-                    format.map(|(_, format)| format.clone()).unwrap_or_default(),
-                ))
-            }
-        }
-    }
-
     /// Adds the cell of the next row; the error says what is wrong with it.
     fn push(&mut self, cell: &[u8], reader: &CsvReader) -> Result<(), String> {
+        let missing = &reader.missing;
         match self {
-            Self::Labels(labels) => labels.push(reader.parse_label(cell)?),
-            Self::Weights(weights) => weights.push(parse_weight(reader.parse_number(cell)?)?),
-            Self::Offsets(offsets) => offsets.push(parse_offset(reader.parse_number(cell)?)?),
+            Self::Labels(labels) => labels.push(reader.roles.labels.parse(cell, missing)?),
+            Self::Weights(weights) => weights.push(parse_weight(parse_number(cell, missing)?)?),
+            Self::Offsets(offsets) => offsets.push(parse_offset(parse_number(cell, missing)?)?),
             Self::Numeric(numbers) | Self::Numbers(numbers) => {
-                numbers.push(reader.parse_number(cell)?);
+                numbers.push(parse_number(cell, missing)?);
             }
-            Self::Categorical(texts) => texts.push(cell),
-            Self::Texts(texts) => texts.push(utf8(cell)?),
+            Self::Categorical(texts) => {
+                texts.push(cell);
+            }
+            Self::Texts(texts) => {
+                texts.push(utf8(cell)?);
+            }
             Self::Times(times) => match cell.trim_ascii() {
-                cell if reader.is_missing(cell) => times.push_missing(),
+                cell if is_missing(cell, missing) => times.push_missing(),
                 cell => times.push(utf8(cell)?)?,
             },
         }
         Ok(())
-    }
-}
-
-/// The table of the columns.
-fn assemble(mut columns: Vec<Column<'_>>, rows: usize, records: &Records<'_>) -> Result<Table> {
-    let labels = columns.iter_mut().find_map(|column| match &mut column.cells {
-        Cells::Labels(labels) => Some(std::mem::take(labels)),
-        _ => None,
-    });
-    columns.into_iter().try_fold(
-        labels.map_or_else(|| Table::unlabelled(rows), Table::new)?,
-        |table, Column { name, cells, .. }| {
-            match cells {
-                Cells::Labels(_) => Ok(table), // it has them already
-                // Every single weight is valid, but all are zero, or their sum overflows.
-                Cells::Weights(weights) => table.with_weights(weights).map_err(|error| {
-                    records.bad_header(format!("the weight column `{name}`: {error}"))
-                }),
-                Cells::Offsets(offsets) => table.with_offsets(offsets),
-                Cells::Numeric(numbers) => table.with_numeric(name, numbers),
-                Cells::Categorical(texts) => table.with_texts(name.into(), texts.finish()),
-                Cells::Numbers(values) => table.with_attribute(name, Attribute::numbers(values)),
-                Cells::Times(times) => {
-                    let times = times.finish().map_err(|problem| {
-                        records.bad_header(format!("the time column `{name}`: {problem}"))
-                    })?;
-                    table.with_attribute(name, Attribute::numbers(times))
-                }
-                Cells::Texts(texts) => table.with_attribute(name, texts.finish()),
-            }
-        },
-    )
-}
-
-fn parse_weight(weight: f64) -> Result<f64, String> {
-    if weight >= 0.0 { Ok(weight) } else { Err("is no weight: it must be zero or more".into()) }
-}
-
-fn parse_offset(offset: f64) -> Result<f64, String> {
-    if offset.is_nan() {
-        Err("is missing, but every row needs an offset".into())
-    } else {
-        Ok(offset)
     }
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use sprs::CsMat;
 
-use super::records::{MAX_RECORD, Observe, read_file, shorten, text, unreadable};
+use super::records::{MAX_RECORD, Observe, read_file, text, unreadable};
+use super::roles::shorten;
 use crate::core::{Dataset, Error, Features, MAX_LEN, Precision, Result, Run, Scalar};
 
 /// Reads sparse rows in the format of `LIBSVM` and `SVMlight`, plain or gzipped, into a [`Dataset`].

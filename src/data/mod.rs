@@ -1,23 +1,35 @@
-//! Where rows come from: tables, encoders, CSV files, synthetic click logs.
+//! Where rows come from: tables, encoders, files, synthetic click logs.
 
+#[cfg(feature = "arrow")]
+mod arrow;
 #[cfg(feature = "csv")]
 mod csv;
+#[cfg(feature = "csv")]
+mod csv_batches;
 mod encoder;
+#[cfg(any(feature = "arrow", feature = "csv"))]
+mod files;
 #[cfg(feature = "csv")]
 mod libsvm;
 mod pass;
 #[cfg(feature = "csv")]
 mod records;
+#[cfg(any(feature = "arrow", feature = "csv"))]
+mod roles;
 mod source;
 mod synthetic;
 mod table;
 mod table_builder;
 mod texts;
-#[cfg(feature = "csv")]
+#[cfg(any(feature = "arrow", feature = "csv"))]
 mod time;
 
+#[cfg(feature = "arrow")]
+pub use self::arrow::ArrowReader;
 #[cfg(feature = "csv")]
 pub use self::csv::CsvReader;
+#[cfg(feature = "csv")]
+pub use csv_batches::CsvBatches;
 pub use encoder::{
     Bins, DatePart, DateParts, EncodedRow, Encoder, Encoding, FittedEncoder, LevelOrder,
     NumberForm, OneHot, Ordinal, TargetEncoding, Value,
@@ -29,5 +41,5 @@ pub use source::{Batch, Source};
 pub use synthetic::{SyntheticClicks, SyntheticLog};
 pub use table::Table;
 pub(crate) use table_builder::TableBuilder;
-#[cfg(feature = "csv")]
+#[cfg(any(feature = "arrow", feature = "csv"))]
 pub use time::TimeFormat;

@@ -9,14 +9,13 @@ use std::path::Path;
 use ::csv::{ByteRecord, Reader, ReaderBuilder, Terminator};
 use flate2::read::MultiGzDecoder;
 
+use super::roles::{shorten, utf8};
 use crate::core::{Error, Progress, Result, Run};
 
 /// Bytes on disk, and rows, after which progress is reported.
 const REPORT_BYTES: u64 = 1 << 20;
 const REPORT_ROWS: usize = 1 << 14;
 
-/// Most characters of a cell that a message quotes.
-const QUOTED: usize = 60;
 /// Most columns that a message lists.
 const LISTED: usize = 50;
 
@@ -272,18 +271,6 @@ impl<'r> Records<'r> {
     }
 }
 
-pub(super) fn utf8(bytes: &[u8]) -> Result<&str, String> {
-    std::str::from_utf8(bytes).map_err(|_| "is not UTF-8".into())
-}
-
-/// At most [`QUOTED`] characters of a text, for a message.
-pub(super) fn shorten(text: &str) -> String {
-    match text.char_indices().nth(QUOTED) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.into(),
-    }
-}
-
 /// Takes the first `n` bytes off a source, or all if there are fewer.
 fn take(source: &mut impl Read, n: usize) -> io::Result<Vec<u8>> {
     let mut head = Vec::with_capacity(n);
@@ -307,9 +294,9 @@ pub(super) fn unreadable(file: &Path, line: u64, gzip: bool, source: io::Error) 
 }
 
 /// Counts the bytes read.
-struct Counted<'c, R> {
-    inner: R,
-    bytes: &'c Cell<u64>,
+pub(super) struct Counted<'c, R> {
+    pub(super) inner: R,
+    pub(super) bytes: &'c Cell<u64>,
 }
 
 impl<R: Read> Read for Counted<'_, R> {

@@ -98,7 +98,9 @@ impl Table {
     ) -> Result<Self> {
         let name = name.into();
         let mut texts = TextsBuilder::new(&name, NAMED_VALUES);
-        values.into_iter().for_each(|value| texts.push(value.as_ref().as_bytes()));
+        for value in values {
+            texts.push(value.as_ref().as_bytes());
+        }
         self.with_texts(name, texts.finish())
     }
 
@@ -128,7 +130,7 @@ impl Table {
     }
 
     /// Adds the sample weights of a batch, which may all be zero if those of other batches are not.
-    #[cfg(feature = "csv")]
+    #[cfg(any(feature = "arrow", feature = "csv"))]
     pub(super) fn with_weights_of_batch(self, weights: Vec<f64>) -> Result<Self> {
         Ok(Self { rows: self.rows.with_weights_of_batch(weights)?, ..self })
     }

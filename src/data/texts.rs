@@ -54,19 +54,26 @@ impl TextsBuilder {
         Self { seed: column_seed(column), hashes, names, most }
     }
 
-    /// Adds the value of the next row. Bytes that are no UTF-8 have a name in which they are replaced.
-    pub(super) fn push(&mut self, value: &[u8]) {
+    /// Adds the value of the next row; its hash. Bytes that are no UTF-8 have a name in which they are replaced.
+    pub(super) fn push(&mut self, value: &[u8]) -> u64 {
         let hash = value_hash(self.seed, value);
         self.hashes.push(hash);
-        let Some(names) = &mut self.names else { return };
+        let Some(names) = &mut self.names else { return hash };
         if names.contains_key(&hash) {
-            return;
+            return hash;
         }
         if names.len() == self.most {
             self.names = None;
         } else {
             names.insert(hash, String::from_utf8_lossy(value).into());
         }
+        hash
+    }
+
+    /// Adds a value again, given its hash.
+    #[cfg(feature = "arrow")]
+    pub(super) fn push_hash(&mut self, hash: u64) {
+        self.hashes.push(hash);
     }
 
     pub(super) fn finish(self) -> Texts {

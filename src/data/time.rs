@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use crate::core::{Error, Result};
 
-/// How the times of a column are written; see [`CsvReader::time_as`](super::CsvReader::time_as).
+/// How the times of a column are written; see `CsvReader::time_as`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum TimeFormat {
@@ -54,10 +54,30 @@ impl TimeFormat {
     }
 }
 
+/// What the cells of a column of times are, where that was found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct FoundTimes {
+    /// Whether they are numbers, and not time stamps.
+    numbers: bool,
+    /// How many of the units of numbers make a second.
+    per_second: f64,
+}
+
+/// A date `2019-11-24` by the days since 1970-01-01; beyond the years -9999 to 9999 the number of days.
+#[cfg(feature = "arrow")]
+pub(super) fn civil_date(days: i64) -> String {
+    let since = jiff::SignedDuration::from_hours(days.saturating_mul(24).clamp(-1 << 40, 1 << 40));
+    civil::date(1970, 1, 1)
+        .checked_add(since)
+        .map_or_else(|_| days.to_string(), |date| date.to_string())
+}
+
 /// The times of a column, read cell by cell.
 #[derive(Debug)]
 pub(super) struct Times {
     format: TimeFormat,
+    /// What was found in earlier rows.
+    found: Option<FoundTimes>,
     /// Where the format is to be found: whether the times are numbers, after the first.
     numbers: Option<bool>,
     /// Ways to read all numbers so far as dates.
@@ -68,13 +88,23 @@ pub(super) struct Times {
 }
 
 impl Times {
-    pub(super) fn new(format: TimeFormat) -> Self {
-        let calendars = CALENDARS.iter().collect();
-        Self { format, numbers: None, calendars, example: String::new(), seconds: Vec::new() }
+    pub(super) fn new(format: TimeFormat, found: Option<FoundTimes>) -> Self {
+        let numbers = found.map(|found| found.numbers);
+        let calendars = CALENDARS.iter().filter(|_| found.is_none()).collect();
+        Self { format, found, numbers, calendars, example: String::new(), seconds: Vec::new() }
     }
 
     pub(super) fn push_missing(&mut self) {
         self.seconds.push(f64::NAN);
+    }
+
+    /// Adds times that need no format; whether they may be here, where a format was named or other times were found.
+    #[cfg(feature = "arrow")]
+    pub(super) fn push_known(&mut self, seconds: &[f64]) -> bool {
+        let fits = self.format == TimeFormat::Found && self.numbers != Some(true);
+        self.numbers = Some(false);
+        self.seconds.extend_from_slice(seconds);
+        fits
     }
 
     /// Adds a time; the error says what is wrong with it.
@@ -107,23 +137,35 @@ impl Times {
         Ok(())
     }
 
+    /// Whether their format is to be found, and no time was seen yet.
+    pub(super) fn are_unknown(&self) -> bool {
+        self.format == TimeFormat::Found && self.numbers.is_none()
+    }
+
+    /// What was found, if anything; or why the numbers are ambiguous.
+    pub(super) fn found(&self) -> Result<Option<FoundTimes>, String> {
+        match (self.found, self.numbers, self.calendars.first()) {
+            (Some(found), ..) => Ok(Some(found)),
+            (None, None, _) => Ok(None),
+            (None, Some(false), _) => Ok(Some(FoundTimes { numbers: false, per_second: 1.0 })),
+            (None, Some(true), None) => {
+                Ok(Some(FoundTimes { numbers: true, per_second: unit_of(&self.seconds) }))
+            }
+            (None, Some(true), Some(calendar)) => Err(format!(
+                "all numbers read as dates, as `{}` by the pattern `{}`; say with `time_as` whether \
+                 they are `TimeFormat::Number` or `TimeFormat::pattern(\"{}\")`",
+                self.example, calendar.pattern, calendar.pattern
+            )),
+        }
+    }
+
     /// The times in seconds, or why their numbers are ambiguous.
     pub(super) fn finish(mut self) -> Result<Vec<f64>, String> {
         let per_second = match self.format {
             TimeFormat::Milliseconds => 1e3,
             TimeFormat::Microseconds => 1e6,
             TimeFormat::Nanoseconds => 1e9,
-            TimeFormat::Found if self.numbers == Some(true) => {
-                if let Some(calendar) = self.calendars.first() {
-                    return Err(format!(
-                        "all numbers read as dates, as `{}` by the pattern `{}`; say with `time_as` whether \
-                         they are `TimeFormat::Number` or `TimeFormat::pattern(\"{}\")`",
-                        self.example, calendar.pattern, calendar.pattern
-                    ));
-                }
-                unit_of(&self.seconds)
-            }
-            _ => 1.0,
+            _ => self.found()?.map_or(1.0, |found| found.per_second),
         };
         if per_second != 1.0 {
             self.seconds.iter_mut().for_each(|time| *time /= per_second);

@@ -1,5 +1,6 @@
 //! Data sets, splits, tables, encoders, readers and synthetic logs.
 
+mod batches;
 #[path = "../common/mod.rs"]
 mod common;
 mod csv;
@@ -8,3 +9,5 @@ mod encoder;
 mod encodings;
 mod synthetic;
 mod table;
+#[cfg(feature = "csv")]
+mod tables;
