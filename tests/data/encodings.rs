@@ -490,7 +490,7 @@ fn what_does_not_fit_is_an_error_that_names_the_column() {
 }
 
 /// Rows with gaps, a rare level in a few rows, and an all-missing number in the first tables.
-fn log(parts: usize) -> Vec<Table> {
+fn divided(parts: usize) -> Vec<Table> {
     const ROWS: usize = 4_000;
     let random = |id: usize, what: &str| Seed::new(id as u64).child(what).value();
     let part = |part: usize| {
@@ -531,7 +531,7 @@ fn log(parts: usize) -> Vec<Table> {
 
 #[test]
 fn encoders_of_a_source_are_those_of_its_rows() {
-    let whole = Table::concat(log(1)).unwrap();
+    let whole = Table::concat(divided(1)).unwrap();
     let encoders = [
         Encoder::hashing(6).unwrap().remember_values(true),
         Encoder::only()
@@ -546,7 +546,7 @@ fn encoders_of_a_source_are_those_of_its_rows() {
         let expected = encoder.fit(&whole).unwrap();
         let names: Vec<String> = expected.column_names().collect();
         for parts in [1, 7, 64] {
-            let fitted = encoder.fit_source(log(parts).as_slice(), &Run::default()).unwrap();
+            let fitted = encoder.fit_source(divided(parts).as_slice(), &Run::default()).unwrap();
             assert!(fitted.column_names().eq(names.iter().cloned()));
             let (a, b) = (fitted.features(&whole).unwrap(), expected.features(&whole).unwrap());
             for (a, b) in a.view().rows().zip(b.view().rows()) {
@@ -569,7 +569,7 @@ fn encoders_of_a_source_are_those_of_its_rows() {
 #[test]
 fn encodings_that_need_all_rows_are_refused_for_a_source() {
     let refused = |encoder: Encoder| {
-        encoder.fit_source(log(3).as_slice(), &Run::default()).unwrap_err().to_string()
+        encoder.fit_source(divided(3).as_slice(), &Run::default()).unwrap_err().to_string()
     };
     let bins = Encoder::only().column("size", Bins::quantiles(4).unwrap());
     assert!(refused(bins.clone()).contains("sample in memory"), "{}", refused(bins));
@@ -579,13 +579,13 @@ fn encodings_that_need_all_rows_are_refused_for_a_source() {
     let error = Encoder::default().fit_source(none.as_slice(), &Run::default()).unwrap_err();
     assert!(matches!(error, Error::NoRows { .. }), "{error}");
     let run = Run::default().observed(|_| std::ops::ControlFlow::Break(()));
-    let error = Encoder::default().fit_source(log(9).as_slice(), &run).unwrap_err();
+    let error = Encoder::default().fit_source(divided(9).as_slice(), &run).unwrap_err();
     assert!(matches!(error, Error::Cancelled { .. }), "{error}");
 }
 
 #[test]
 fn tables_are_joined_and_refuse_others() {
-    let (one, many) = (log(1).remove(0), Table::concat(log(7)).unwrap());
+    let (one, many) = (divided(1).remove(0), Table::concat(divided(7)).unwrap());
     assert_eq!(one.labels(), many.labels());
     assert_eq!(one.weights(), many.weights());
     assert_eq!(one.numeric("size").unwrap(), many.numeric("size").unwrap());
