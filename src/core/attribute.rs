@@ -174,7 +174,7 @@ impl CategoriesBuilder {
     }
 
     /// Adds a text again, given its code.
-    #[cfg(feature = "arrow")]
+    #[cfg(any(feature = "arrow", feature = "csv"))]
     pub(crate) fn push_code(&mut self, code: u32) {
         self.codes.push(code);
     }

@@ -10,6 +10,8 @@ mod features;
 mod folds;
 mod meter;
 mod names;
+#[cfg(any(feature = "csv", feature = "parquet", feature = "serde"))]
+mod new_file;
 mod rows;
 mod run;
 mod scalar;
@@ -37,6 +39,8 @@ pub use folds::Folds;
 pub(crate) use folds::ensure_fold_count;
 pub(crate) use meter::Meter;
 pub(crate) use names::{column_name, rename, valid_names};
+#[cfg(any(feature = "csv", feature = "parquet", feature = "serde"))]
+pub(crate) use new_file::NewFile;
 pub(crate) use rows::{Rows, ensure_finite, ensure_weights};
 #[cfg(test)]
 pub(crate) use run::tests::assert_observed;

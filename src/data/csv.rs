@@ -9,11 +9,11 @@ use super::csv_batches::CsvBatches;
 use super::files::find_files;
 use super::records::{Layout, Observe, Records, read_file};
 use super::roles::{
-    Cells, Column, Extent, Labels, Role, Roles, assemble, is_missing, name_columns, parse_number,
+    Cells, Column, Labels, Role, Roles, assemble, is_missing, name_columns, parse_number,
     parse_offset, parse_weight, utf8,
 };
 use super::time::{FoundTimes, TimeFormat};
-use crate::core::{Error, Result, Run};
+use crate::core::{Error, Result, Run, ensure_weights};
 
 /// Reads a click log from a delimited file, plain or gzipped, into a [`Table`].
 ///
@@ -263,7 +263,15 @@ impl CsvReader {
             return Err(records.no_rows());
         }
         observe(rows, true)?;
-        assemble(columns, rows, Extent::All, |problem| records.bad_header(problem))
+        let table = assemble(columns, rows, |problem| records.bad_header(problem))?;
+        let weight = self.roles.columns.iter().find(|(role, _)| *role == Role::Weight);
+        if let Some(((_, name), weights)) = weight.zip(table.weights()) {
+            // Every single weight is valid, but all are zero, or their sum overflows.
+            ensure_weights(weights, "the table", rows).map_err(|error| {
+                records.bad_header(format!("the weight column `{name}`: {error}"))
+            })?;
+        }
+        Ok(table)
     }
 
     /// The places of the named columns in a file.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::csv::CsvReader;
 use super::files::{BATCH_ROWS, SameFile, ensure_batch_rows};
 use super::records::{Counted, Records};
-use super::roles::{Column, Extent, assemble};
+use super::roles::{Column, assemble};
 use super::source::{Batch, Source};
 use super::time::FoundTimes;
 use crate::core::Result;
@@ -60,7 +60,7 @@ impl CsvBatches {
         let (mut found, mut rows) = (self.found.clone(), 0);
         for part in 0..self.files.len() {
             let mut complete = false;
-            self.read_columns(part, &found.clone(), &mut |columns, records, read, _| {
+            self.read_columns(part, &found.clone(), |columns, records, read, _| {
                 complete = true;
                 for (found, column) in found.iter_mut().zip(&columns) {
                     if found.is_none() {
@@ -98,7 +98,7 @@ impl CsvBatches {
         &self,
         part: usize,
         found: &[Option<FoundTimes>],
-        each: &mut dyn FnMut(Vec<Column<'_>>, &Records<'_>, usize, u64) -> Result<bool>,
+        mut each: impl FnMut(Vec<Column<'_>>, &Records<'_>, usize, u64) -> Result<bool>,
     ) -> Result<()> {
         let (same, bytes) = (&self.files[part], Cell::new(0));
         let mut records = self.records(same, same.open_again()?, &bytes)?;
@@ -126,9 +126,8 @@ impl Source for CsvBatches {
 
     fn read(&self, part: usize, each: &mut dyn FnMut(Batch) -> Result<()>) -> Result<()> {
         let mut first_row = 0;
-        self.read_columns(part, &self.found, &mut |columns, records, rows, bytes| {
-            let table =
-                assemble(columns, rows, Extent::Batch, |problem| records.bad_header(problem))?;
+        self.read_columns(part, &self.found, |columns, records, rows, bytes| {
+            let table = assemble(columns, rows, |problem| records.bad_header(problem))?;
             let batch = Batch::new(table, self.files[part].name.clone(), first_row, bytes);
             first_row += rows as u64;
             each(batch).map(|()| true)

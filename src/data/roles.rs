@@ -361,6 +361,7 @@ impl<'r> Column<'r> {
     }
 
     /// What was found of its times; None for another column, or if it is not known yet.
+    #[cfg(any(feature = "csv", feature = "parquet"))]
     pub(super) fn found_times(&self) -> Result<Option<FoundTimes>, String> {
         match &self.cells {
             Cells::Times(times) => times.found().map_err(|problem| bad_times(self.name, &problem)),
@@ -369,6 +370,7 @@ impl<'r> Column<'r> {
     }
 
     /// Whether it is a column of times in a format that is to be found, and not known yet.
+    #[cfg(any(feature = "csv", feature = "parquet"))]
     pub(super) fn times_are_unknown(&self) -> bool {
         matches!(&self.cells, Cells::Times(times) if times.are_unknown())
     }
@@ -378,18 +380,10 @@ fn bad_times(name: &str, problem: &str) -> String {
     format!("the time column `{name}`: {problem}")
 }
 
-/// Whether a table is complete or a batch of rows, whose weights may all be zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Extent {
-    All,
-    Batch,
-}
-
-/// The table of the columns; `refuse` makes an error of what is wrong with all values of a column.
+/// The table of the columns, whose weights may all be zero; `refuse` makes an error of what is wrong with all values of a column.
 pub(super) fn assemble(
     mut columns: Vec<Column<'_>>,
     rows: usize,
-    extent: Extent,
     refuse: impl Fn(String) -> Error,
 ) -> Result<Table> {
     let labels = columns.iter_mut().find_map(|column| match &mut column.cells {
@@ -401,13 +395,7 @@ pub(super) fn assemble(
         let name = column.name;
         match column.cells {
             Cells::Labels(_) => Ok(table), // it has them already
-            Cells::Weights(weights) => match extent {
-                Extent::Batch => table.with_weights_of_batch(weights),
-                // Every single weight is valid, but all are zero, or their sum overflows.
-                Extent::All => table
-                    .with_weights(weights)
-                    .map_err(|error| refuse(format!("the weight column `{name}`: {error}"))),
-            },
+            Cells::Weights(weights) => table.with_weights_of_batch(weights),
             Cells::Offsets(offsets) => table.with_offsets(offsets),
             Cells::Numeric(numbers) => table.with_numeric(name, numbers),
             Cells::Categorical(texts) => table.with_texts(name.into(), texts.finish()),

@@ -138,6 +138,7 @@ impl Times {
     }
 
     /// Whether their format is to be found, and no time was seen yet.
+    #[cfg(any(feature = "csv", feature = "parquet"))]
     pub(super) fn are_unknown(&self) -> bool {
         self.format == TimeFormat::Found && self.numbers.is_none()
     }

@@ -1,5 +1,6 @@
 //! Data sets, splits, tables, encoders, readers and synthetic logs.
 
+mod arrow_batches;
 mod batches;
 #[path = "../common/mod.rs"]
 mod common;
@@ -7,7 +8,9 @@ mod csv;
 mod dataset;
 mod encoder;
 mod encodings;
+mod parquet_files;
 mod synthetic;
 mod table;
-#[cfg(feature = "csv")]
+#[cfg(any(feature = "arrow", feature = "csv"))]
 mod tables;
+mod writers;

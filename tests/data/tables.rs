@@ -37,7 +37,7 @@ pub(crate) fn assert_same(a: &Table, b: &Table) {
     for name in a.attribute_names() {
         match (a.attribute(name).unwrap(), b.attribute(name).unwrap()) {
             (Attribute::Numbers(a), Attribute::Numbers(b)) => {
-                assert_eq!(bits(a), bits(b), "{name}")
+                assert_eq!(bits(a), bits(b), "{name}");
             }
             (Attribute::Categories(x), Attribute::Categories(y)) => {
                 assert!((0..a.rows()).all(|row| x.get(row) == y.get(row)), "{name}");

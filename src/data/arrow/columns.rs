@@ -1,6 +1,6 @@
 //! Arrays of Arrow as columns of a table.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 use arrow_array::builder::StringBuilder;
 use arrow_array::cast::AsArray;
@@ -159,10 +159,10 @@ fn numbers(array: &dyn Array) -> Option<Vec<f64>> {
         DataType::Float16 => convert::<Float16Type>(array, f64::from),
         DataType::Float32 => convert::<Float32Type>(array, f64::from),
         DataType::Float64 => convert::<Float64Type>(array, |x| x),
-        DataType::Decimal32(_, scale) => convert::<Decimal32Type>(array, |x| decimal(x, *scale)),
-        DataType::Decimal64(_, scale) => convert::<Decimal64Type>(array, |x| decimal(x, *scale)),
-        DataType::Decimal128(_, scale) => convert::<Decimal128Type>(array, |x| decimal(x, *scale)),
-        DataType::Decimal256(_, scale) => convert::<Decimal256Type>(array, |x| decimal(x, *scale)),
+        DataType::Decimal32(_, scale) => convert::<Decimal32Type>(array, |x| decimal(&x, *scale)),
+        DataType::Decimal64(_, scale) => convert::<Decimal64Type>(array, |x| decimal(&x, *scale)),
+        DataType::Decimal128(_, scale) => convert::<Decimal128Type>(array, |x| decimal(&x, *scale)),
+        DataType::Decimal256(_, scale) => convert::<Decimal256Type>(array, |x| decimal(&x, *scale)),
         DataType::Boolean => {
             let booleans = array.as_boolean().iter();
             booleans.map(|is| is.map_or(f64::NAN, |is| f64::from(u8::from(is)))).collect()
@@ -218,8 +218,8 @@ fn convert<T: ArrowPrimitiveType>(
 }
 
 /// The nearest number to `unscaled`/10^`scale`, as if its digits were read.
-fn decimal(unscaled: impl ToString, scale: i8) -> f64 {
-    let text = format!("{}e{}", unscaled.to_string(), -i32::from(scale));
+fn decimal(unscaled: &impl Display, scale: i8) -> f64 {
+    let text = format!("{unscaled}e{}", -i32::from(scale));
     text.parse().unwrap_or(f64::NAN)
 }
 

@@ -1,11 +1,14 @@
 //! Record batches of Arrow.
 
 mod columns;
+mod write;
 
 use arrow_array::RecordBatch;
+#[cfg(feature = "parquet")]
+use arrow_schema::DataType;
 
 use self::columns::{Wrong, extend};
-use super::roles::{Column, Extent, Labels, Role, Roles, assemble, name_columns};
+use super::roles::{Column, Labels, Role, Roles, assemble, name_columns};
 use super::time::FoundTimes;
 use super::{Table, TimeFormat};
 use crate::core::{Dataset, Error, Features, Result, dense, fits_memory};
@@ -133,7 +136,7 @@ pub(super) fn table(
     found: &[Option<FoundTimes>],
 ) -> Result<Table> {
     let columns = columns(roles, batch, found)?;
-    assemble(columns, batch.num_rows(), Extent::Batch, ambiguous)
+    assemble(columns, batch.num_rows(), ambiguous)
 }
 
 fn ambiguous(problem: String) -> Error {
@@ -182,4 +185,50 @@ pub(super) fn place<'n>(
             Err(Error::UnknownColumn { kind, column: name.into(), known })
         }
     }
+}
+
+/// Types whose values mean the same in a role.
+#[cfg(feature = "parquet")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Null,
+    Text,
+    Whole,
+    Number,
+    Boolean,
+    Instant,
+    Other,
+}
+
+#[cfg(feature = "parquet")]
+impl Kind {
+    pub(super) fn of(role: Role, of: &DataType) -> Self {
+        let as_texts = matches!(role, Role::Categorical | Role::Texts | Role::Time);
+        match of {
+            DataType::Dictionary(_, values) => Self::of(role, values),
+            DataType::Null => Self::Null,
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Self::Text,
+            DataType::Boolean if as_texts => Self::Boolean,
+            whole if whole.is_integer() && as_texts && role != Role::Time => Self::Whole,
+            number if number.is_numeric() || *number == DataType::Boolean => Self::Number,
+            DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => Self::Instant,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Adds to `found` what batches show of the formats of times; whether all are known then.
+#[cfg(feature = "parquet")]
+pub(super) fn find_times(
+    roles: &Roles,
+    batch: &RecordBatch,
+    found: &mut [Option<FoundTimes>],
+) -> Result<bool> {
+    let mut complete = true;
+    let columns = columns(roles, batch, found)?;
+    for (found, column) in found.iter_mut().zip(columns) {
+        *found = column.found_times().map_err(ambiguous)?;
+        complete &= !column.times_are_unknown();
+    }
+    Ok(complete)
 }
