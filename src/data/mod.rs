@@ -52,7 +52,7 @@ pub use frame::Frame;
 pub use libsvm::LibSvmReader;
 #[cfg(feature = "parquet")]
 pub use parquet_writer::ParquetWriter;
-pub(crate) use pass::{Pass, sum};
+pub(crate) use pass::{Pass, in_order, sum};
 pub use source::{Batch, Source};
 pub use synthetic::{SyntheticClicks, SyntheticLog};
 pub use table::Table;

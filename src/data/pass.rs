@@ -32,11 +32,9 @@ pub(crate) fn sum<P: Pass>(
     task: &'static str,
     run: &Run,
 ) -> Result<P::Sum> {
-    let parts = source.parts();
-    let size = (0..parts).map(|part| source.size(part)).sum::<u64>();
-    let meter = Meter::new(run, task, source.unit(), usize::try_from(size).unwrap_or(usize::MAX));
+    let meter = meter(source, task, run);
     let mut total = pass.empty();
-    for wave in waves(parts) {
+    for wave in waves(source.parts()) {
         let sums =
             parallel::map(wave.len(), 1, |at, _| part_sum(source, pass, wave.start + at, &meter));
         for sum in sums {
@@ -49,6 +47,39 @@ pub(crate) fn sum<P: Pass>(
     }
     meter.finish()?;
     Ok(total)
+}
+
+/// Calls `each` with all batches, one after the other.
+///
+/// # Errors
+/// Those of the source and of `each`; [`Error::Cancelled`](crate::Error::Cancelled).
+pub(crate) fn in_order(
+    source: &(impl Source + ?Sized),
+    task: &'static str,
+    run: &Run,
+    mut each: impl FnMut(Batch) -> Result<()>,
+) -> Result<()> {
+    let meter = meter(source, task, run);
+    for part in 0..source.parts() {
+        let mut read = 0;
+        source.read(part, &mut |batch| {
+            if !meter.goes_on(saturating(batch.read.saturating_sub(read))) {
+                return meter.finish();
+            }
+            read = batch.read;
+            each(batch)
+        })?;
+    }
+    meter.finish()
+}
+
+fn meter<'r>(source: &(impl Source + ?Sized), task: &'static str, run: &'r Run) -> Meter<'r> {
+    let size = (0..source.parts()).map(|part| source.size(part)).sum::<u64>();
+    Meter::new(run, task, source.unit(), saturating(size))
+}
+
+fn saturating(size: u64) -> usize {
+    usize::try_from(size).unwrap_or(usize::MAX)
 }
 
 fn part_sum<P: Pass>(
@@ -64,11 +95,11 @@ fn part_sum<P: Pass>(
     }
     source.read(part, &mut |batch| {
         pass.add(&mut sum, &batch)?;
-        let more = usize::try_from(batch.read.saturating_sub(read)).unwrap_or(usize::MAX);
+        let more = saturating(batch.read.saturating_sub(read));
         read = batch.read;
         if meter.goes_on(more) { Ok(()) } else { meter.finish() }
     })?;
-    meter.skip(usize::try_from(source.size(part).saturating_sub(read)).unwrap_or(usize::MAX));
+    meter.skip(saturating(source.size(part).saturating_sub(read)));
     Ok(sum)
 }
 

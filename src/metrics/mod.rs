@@ -50,6 +50,7 @@
 //! With the feature `serde` all results can be written and read back. A number that can be +∞, such as a
 //! log loss or the threshold that flags nothing, is `null` where the format has no infinity, as in JSON.
 
+mod binned;
 mod bootstrap;
 mod calibration;
 mod confusion;
@@ -73,6 +74,7 @@ mod smooth_ece;
 mod sorted_rows;
 mod threshold;
 
+pub use binned::{BinnedScores, Bounded};
 pub use bootstrap::Bootstrap;
 pub use calibration::{
     Bin, CalibrationLine, calibration_line, ece, predicted_over_observed, quantile_bins,

@@ -2,9 +2,10 @@
 
 use super::{Pipeline, Scorer};
 use crate::calibration::Calibrator;
-use crate::core::{Error, Meter, Progress, Result, Run};
-use crate::data::{Batch, Encoder, FittedEncoder, Source};
+use crate::core::{Error, Progress, Result, Run};
+use crate::data::{Batch, Encoder, FittedEncoder, Pass, Source, in_order, sum};
 use crate::loss::Loss;
+use crate::metrics::BinnedScores;
 use crate::model::Model;
 use crate::sampling::{KeyedSample, KeyedSampling, RowKey, Sampler};
 
@@ -162,18 +163,50 @@ impl Scorer {
         run: &Run,
         mut each: impl FnMut(&Batch, &[f64]) -> Result<()>,
     ) -> Result<()> {
-        let size = (0..source.parts()).map(|part| source.size(part)).sum::<u64>();
-        let meter = Meter::new(run, "scoring", source.unit(), size as usize);
-        for part in 0..source.parts() {
-            let mut read = 0;
-            source.read(part, &mut |batch| {
-                if !meter.goes_on((batch.read - read.min(batch.read)) as usize) {
-                    return meter.finish();
-                }
-                read = batch.read;
-                each(&batch, &self.probabilities(&batch.table)?)
-            })?;
-        }
-        meter.finish()
+        in_order(source, "scoring", run, |batch| each(&batch, &self.probabilities(&batch.table)?))
+    }
+
+    /// The metrics of this scorer's probabilities on a labelled log, in one pass: parts of the log are scored side by side.
+    ///
+    /// ```
+    /// # use imbalance::prelude::*;
+    /// # use imbalance::Scorer;
+    /// # let train = Table::new(vec![true, false, false, true])?
+    /// #     .with_categorical("country", ["FR", "DE", "FR", "DE"])?;
+    /// # let encoder = Encoder::hashing(8)?.fit(&train)?;
+    /// # let fitted = Pipeline::new(LogisticRegression::new()).fit(&encoder.encode(&train)?)?;
+    /// # let scorer = Scorer::new(encoder, fitted)?;
+    /// let log = [train.clone(), train];
+    /// let metrics = scorer.evaluate(log.as_slice(), &Run::default())?;
+    /// println!("{metrics}");
+    /// assert_eq!(metrics.totals().positives, 4);
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`score`](Self::score).
+    pub fn evaluate(&self, source: &(impl Source + ?Sized), run: &Run) -> Result<BinnedScores> {
+        sum(source, &Evaluating(self), "evaluating", run)
+    }
+}
+
+/// Scores batches and bins their probabilities.
+struct Evaluating<'s>(&'s Scorer);
+
+impl Pass for Evaluating<'_> {
+    type Sum = BinnedScores;
+
+    fn empty(&self) -> BinnedScores {
+        BinnedScores::new()
+    }
+
+    fn add(&self, sum: &mut BinnedScores, batch: &Batch) -> Result<()> {
+        let probabilities = self.0.probabilities(&batch.table)?;
+        sum.add(batch.table.labels(), &probabilities, batch.table.weights())
+    }
+
+    fn merge(&self, sum: &mut BinnedScores, next: BinnedScores) -> Result<()> {
+        sum.merge(next);
+        Ok(())
     }
 }

@@ -18,6 +18,7 @@ use crate::core::{
     Dataset, Error, Matrix, Progress, Result, Run, Scalar, ensure_columns_fit, saved_as_part,
     sparse_row, stored, visit,
 };
+use crate::data::{FittedEncoder, Source, in_order};
 use crate::loss::{Loss, Posterior, ensure_resolved};
 
 /// FTRL-Proximal (McMahan et al. 2013, Algorithm 1): a linear logit learned from one row after the other,
@@ -385,6 +386,40 @@ impl FtrlLearner {
         self.start_at(batch, 0.5);
         let mut order = 0..batch.rows();
         self.learn(batch, &mut order, None)
+    }
+
+    /// Learns all rows of a log, in its order, one batch in memory at a time: [`partial_fit`](Self::partial_fit) of each
+    /// batch, as the encoder encodes it.
+    ///
+    /// ```
+    /// use imbalance::prelude::*;
+    ///
+    /// let day = |label: bool| Table::new(vec![label, false])?.with_categorical("site", ["a", "b"]);
+    /// let log = [day(true)?, day(false)?, day(true)?];
+    /// let encoder = Encoder::hashing(10)?.fit_source(log.as_slice(), &Run::default())?;
+    /// let mut learner = FtrlProximal::new().base_rate(0.3)?.learner(encoder.columns(), LogLoss)?;
+    /// learner.partial_fit_source(log.as_slice(), &encoder, &Run::default())?;
+    /// assert_eq!(learner.validation().rows(), 6);
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the source and the encoder, and of [`partial_fit`](Self::partial_fit); [`Error::Unsupported`] for an
+    /// encoder with a target encoding, which would leak labels; [`Error::Cancelled`]. The batches before are then learned.
+    pub fn partial_fit_source(
+        &mut self,
+        source: &(impl Source + ?Sized),
+        encoder: &FittedEncoder,
+        run: &Run,
+    ) -> Result<()> {
+        if encoder.has_target_encoding() {
+            return Err(Error::Unsupported {
+                stage: "FTRL from a source",
+                what: "an encoder with a target encoding".into(),
+                remedy: "a model trained on it would learn its own labels; encode the column otherwise",
+            });
+        }
+        in_order(source, "learning", run, |batch| self.partial_fit(&encoder.encode(&batch.table)?))
     }
 
     /// How well the rows were predicted before they were learned.
