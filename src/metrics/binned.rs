@@ -85,6 +85,9 @@ impl BinnedScores {
         probabilities: &[f64],
         weights: Option<&[f64]>,
     ) -> Result<()> {
+        if labels.is_empty() && probabilities.is_empty() {
+            return Ok(());
+        }
         CheckedRows::new(labels, probabilities, Domain::Probabilities, None)?;
         if let Some(weights) = weights {
             same_length("weights", weights.len(), "the probabilities", probabilities.len())?;

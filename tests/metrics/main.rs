@@ -1,4 +1,5 @@
 //! Metrics.
 
+mod binned;
 mod curves;
 mod numbers;

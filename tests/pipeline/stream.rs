@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use imbalance::data::{NumberForm, TargetEncoding};
 use imbalance::loss::{FocalLoss, WeightedLogLoss};
+use imbalance::model::FtrlProximal;
 use imbalance::model::logistic::StopReason;
 use imbalance::prelude::*;
 use imbalance::sampling::{LocalCaseControl, Pilot, RowKey, Smote};
@@ -275,4 +276,66 @@ fn pipelines_that_cannot_read_a_source_say_why() {
     let error = folded.fit_source(log.as_slice(), &how).unwrap_err().to_string();
     assert!(error.contains("FromSource::hold_out"), "{error}");
     assert!(FromSource::new(Encoder::default()).hold_out(0.0, 5).is_err());
+}
+
+#[test]
+fn ftrl_learns_a_source_as_it_learns_its_rows() {
+    let log = divided(7);
+    let whole = Table::concat(log.iter().cloned()).unwrap();
+    let encoder = Encoder::hashing(8).unwrap().fit(&whole).unwrap();
+    let learner = || {
+        FtrlProximal::new().base_rate(0.05).unwrap().learner(encoder.columns(), LogLoss).unwrap()
+    };
+    let (mut by_batch, mut at_once) = (learner(), learner());
+    by_batch.partial_fit_source(log.as_slice(), &encoder, &Run::default()).unwrap();
+    at_once.partial_fit(&encoder.encode(&whole).unwrap()).unwrap();
+    let (a, b) = (by_batch.fitted().unwrap(), at_once.fitted().unwrap());
+    assert_eq!(a.coefficients(), b.coefficients());
+    assert_eq!(by_batch.validation().rows(), ROWS as u64);
+    let target = Encoder::only().column("site", TargetEncoding::new()).fit(&whole).unwrap();
+    let error = learner().partial_fit_source(log.as_slice(), &target, &Run::default()).unwrap_err();
+    assert!(error.to_string().contains("its own labels"), "{error}");
+    let run = Run::default().observed(|_| ControlFlow::Break(()));
+    let error = learner().partial_fit_source(log.as_slice(), &encoder, &run).unwrap_err();
+    assert!(matches!(error, Error::Cancelled { .. }), "{error}");
+}
+
+#[test]
+fn a_scorer_is_evaluated_on_a_source_as_on_its_rows() {
+    let log = divided(7);
+    let whole = Table::concat(log.iter().cloned()).unwrap();
+    let how = FromSource::new(Encoder::default()).key(RowKey::column("id"));
+    let scorer =
+        Pipeline::new(LogisticRegression::new()).seed(3).fit_source(log.as_slice(), &how).unwrap();
+    let binned = scorer.evaluate(log.as_slice(), &Run::default()).unwrap();
+    let p = scorer.probabilities(&whole).unwrap();
+    let card = imbalance::metrics::Scorecard::new(whole.labels(), &p, None).unwrap();
+    close(
+        &[binned.log_loss().unwrap(), binned.brier_score().unwrap()],
+        &[card.log_loss, card.brier],
+        1e-13,
+    );
+    close(&[binned.predicted_over_observed().unwrap()], &[card.predicted_over_observed], 1e-13);
+    let auc = binned.roc_auc().unwrap();
+    assert!(
+        auc.low <= card.roc_auc && card.roc_auc <= auc.high && auc.high - auc.low < 1e-2,
+        "{auc}"
+    );
+    assert_eq!(binned.totals(), whole.totals());
+    // The same bits for any number of threads.
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            scorer.evaluate(log.as_slice(), &Run::default()).unwrap().log_loss().unwrap()
+        })
+    };
+    assert_eq!(on(1).to_bits(), on(5).to_bits());
+    let fit = || SourceFit::new(LogisticRegression::new()).negatives_per_positive(3.0).unwrap();
+    let fit_on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            fit().fit(log.as_slice(), scorer.encoder(), &LogLoss, &Run::seeded(1)).unwrap()
+        })
+    };
+    assert_eq!(fit_on(1).model.coefficients(), fit_on(5).model.coefficients());
 }
