@@ -39,6 +39,9 @@
 //! | [`model`] | [`Model`](model::Model), [`Predict`](model::Predict) | | [`LogisticRegression`](model::LogisticRegression), [`RareEvents`](model::RareEvents), [`FtrlProximal`](model::FtrlProximal); with the feature `gbdt`: `BoostedTrees`, `BoostedLeaves` |
 //! | [`calibration`] | [`Calibrator`](calibration::Calibrator), [`CalibrationMap`](calibration::CalibrationMap) | [`Uncalibrated`](calibration::Uncalibrated) | [`PriorCorrection`](calibration::PriorCorrection), [`PlattScaling`](calibration::PlattScaling), [`IsotonicRegression`](calibration::IsotonicRegression), [`BetaCalibration`](calibration::BetaCalibration), [`BetaCdf`](calibration::BetaCdf), [`QuadraticLogit`](calibration::QuadraticLogit), [`SplineCalibration`](calibration::SplineCalibration), [`TemperatureScaling`](calibration::TemperatureScaling), [`HistogramBinning`](calibration::HistogramBinning), [`VennAbers`](calibration::VennAbers), [`Clip`](calibration::Clip) |
 //!
+//! Logs that do not fit in memory are [sources](data::Source): [`Pipeline::fit_source`] draws a sample by keys and fits,
+//! [`Scorer::score`] and [`Scorer::evaluate`] read all rows, and [`stream`] fits to all of them.
+//!
 //! [`data`] holds feature matrices, data sets, splits and readers; [`metrics`] judges the result, and
 //! [`Evaluation`] makes one report of it, as text and, with the feature `plot`, with pictures. All
 //! take sample weights. The same seed gives the same bits for any number of threads.
@@ -91,6 +94,10 @@ struct Readme;
 #[cfg(all(doctest, feature = "csv", feature = "serde"))]
 #[doc = include_str!("../docs/guide/ship.md")]
 struct Ship;
+
+#[cfg(all(doctest, feature = "csv"))]
+#[doc = include_str!("../docs/guide/large.md")]
+struct Large;
 
 /// What most programs need: the traits, the types of a pipeline, and the plainest method of each trait.
 pub mod prelude {
