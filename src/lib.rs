@@ -99,6 +99,10 @@ struct Ship;
 #[doc = include_str!("../docs/guide/large.md")]
 struct Large;
 
+#[cfg(all(doctest, feature = "csv", feature = "parquet"))]
+#[doc = include_str!("../docs/guide/data.md")]
+struct Data;
+
 /// What most programs need: the traits, the types of a pipeline, and the plainest method of each trait.
 pub mod prelude {
     pub use crate::calibration::{Calibrator, PlattScaling, PriorCorrection};

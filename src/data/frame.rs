@@ -185,7 +185,7 @@ fn named(column: &str, texts: &Texts) -> Result<Attribute<'static>> {
         if let Some(code) = codes.get(hash) {
             builder.push_code(*code);
         } else {
-            let name = texts.names.as_ref().and_then(|names| names.get(hash)).ok_or_else(|| {
+            let name = texts.names.as_ref().and_then(|names| names.get(*hash)).ok_or_else(|| {
                 let expected = "a column whose values are kept; raise `named_values`, or read it as an attribute \
                                 of texts too and leave out the feature";
                 Error::invalid("categorical column", format!("`{column}`"), expected)

@@ -1,12 +1,11 @@
 //! The records of a delimited file, and the text of any file.
 
 use std::cell::Cell;
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::path::Path;
 
-use ::csv::{ByteRecord, Reader, ReaderBuilder, Terminator};
 use flate2::read::MultiGzDecoder;
 
 use super::roles::{shorten, utf8};
@@ -24,9 +23,10 @@ pub(super) const MAX_RECORD: usize = 16 << 20;
 /// Most bytes of a column's name.
 const MAX_NAME: usize = 4096;
 
-/// Appended to every file. If the last record is this text, the file ended where a record may end; if the
-/// last cell ends with it, the cell's quote was never closed. No text in UTF-8 contains it.
-const END: &[u8] = b"\n\xff\xff\xff\xff";
+/// Bytes that are read at once.
+const BUFFER: usize = 1 << 17;
+
+const TOO_LONG: &str = "a record of more than 16 MiB: is a quote never closed, or does the file have other line breaks?";
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 const GZIP: &[u8] = b"\x1f\x8b";
@@ -82,13 +82,18 @@ pub(super) struct Layout {
     pub(super) names: Option<Vec<String>>,
 }
 
-/// The checked text, then [`END`].
-type Text<'r> = io::Chain<Checked<Box<dyn Read + 'r>>, &'static [u8]>;
-
 /// The records of a file after its header, one at a time in a reused buffer.
 pub(super) struct Records<'r> {
-    reader: Reader<Text<'r>>,
-    record: ByteRecord,
+    source: Box<dyn Read + 'r>,
+    delimiter: u8,
+    quotes: bool,
+    /// Bytes that were read; those of `unread` belong to later records.
+    buffer: Vec<u8>,
+    unread: Range<usize>,
+    is_at_end: bool,
+    /// The line on which the next record begins.
+    next_line: u64,
+    record: Record,
     /// Whether the record was read to learn the number of columns, and is still to be returned.
     pending: bool,
     pub(super) header: Vec<String>,
@@ -98,29 +103,43 @@ pub(super) struct Records<'r> {
     gzip: bool,
 }
 
+/// The current record. A cell begins behind the end of the one before it and a byte between them.
+#[derive(Debug, Default)]
+struct Record {
+    /// The line on which it begins.
+    line: u64,
+    /// Its place in the buffer, if no cell is quoted.
+    place: Range<usize>,
+    /// Its cells without their quotes, if some are quoted.
+    unquoted: Option<Vec<u8>>,
+    /// The end of each cell, from the beginning of the record on.
+    ends: Vec<usize>,
+}
+
+/// Whether a whole record was read, or more bytes are needed.
+enum Parsed {
+    Record,
+    Incomplete,
+}
+
 impl<'r> Records<'r> {
     pub(super) fn open(
         source: Box<dyn Read + 'r>,
         file: &'r Path,
         layout: &Layout,
     ) -> Result<Self> {
-        let (text, gzip) = text(source, file)?;
-        let reader = ReaderBuilder::new()
-            .delimiter(layout.delimiter)
-            .quoting(layout.quotes)
-            .has_headers(false)
-            .flexible(true) // lengths are checked in `next`, which knows the line
-            // With the default, the "\n" of "\r\n" would belong to the next record, and its line number would
-            // be wrong.
-            .terminator(Terminator::Any(b'\n'))
-            .buffer_capacity(1 << 16)
-            .from_reader(Checked::new(text, layout).chain(END));
-        let (record, header) = (ByteRecord::new(), Vec::new());
+        let (source, gzip) = text(source, file)?;
         let mut records = Self {
-            reader,
-            record,
+            source,
+            delimiter: layout.delimiter,
+            quotes: layout.quotes,
+            buffer: vec![0; BUFFER],
+            unread: 0..0,
+            is_at_end: false,
+            next_line: 1,
+            record: Record::default(),
             pending: false,
-            header,
+            header: Vec::new(),
             has_header: layout.names.is_none(),
             header_line: 1,
             file,
@@ -133,7 +152,7 @@ impl<'r> Records<'r> {
                 if !records.pending {
                     return Err(records.no_rows());
                 }
-                (1..=records.record.len()).map(|column| column.to_string()).collect()
+                (1..=records.record.ends.len()).map(|column| column.to_string()).collect()
             }
             Some(names) => names.iter().map(|name| name.trim().into()).collect(),
         };
@@ -144,7 +163,7 @@ impl<'r> Records<'r> {
         if !self.advance()? {
             return Err(self.bad_header("the file is empty: a header is needed"));
         }
-        self.header_line = self.line_of(0);
+        self.header_line = self.record.line;
         let name = |field| {
             let problem =
                 |problem| self.bad_header(format!("the name of column {} {problem}", field + 1));
@@ -158,7 +177,7 @@ impl<'r> Records<'r> {
             }
             Ok(name.into())
         };
-        (0..self.record.len()).map(name).collect()
+        (0..self.record.ends.len()).map(name).collect()
     }
 
     /// The place of a column.
@@ -182,13 +201,16 @@ impl<'r> Records<'r> {
         if !std::mem::take(&mut self.pending) && !self.advance()? {
             return Ok(false);
         }
-        let (found, expected) = (self.record.len(), self.header.len());
+        let (found, expected) = (self.record.ends.len(), self.header.len());
         if found != expected {
             let columns = if self.has_header { "the header has" } else { "the columns are" };
-            let problem = format!("{found} cells, but {columns} {expected}");
-            return Err(self.malformed(self.line_of(0), problem));
+            let problem = match utf8(self.bytes()) {
+                Ok(_) => format!("{found} cells, but {columns} {expected}"),
+                Err(_) => "the text is not UTF-8".into(),
+            };
+            return Err(self.malformed(self.record.line, problem));
         }
-        if !self.record.as_slice().is_ascii() {
+        if !self.bytes().is_ascii() {
             for field in 0..found {
                 utf8(self.cell(field)).map_err(|problem| self.bad_cell(field, problem))?;
             }
@@ -199,43 +221,187 @@ impl<'r> Records<'r> {
     /// Reads the next record that is not a blank line, if there is one.
     fn advance(&mut self) -> Result<bool> {
         loop {
-            if !self.read()? {
-                return Ok(false);
-            }
-            let text = self.record.as_slice();
-            if self.record.len() == 1 && text == &END[1..] {
-                let line = self.line_of(0);
-                return match self.read()? {
-                    false => Ok(false),
-                    true => Err(self.malformed(line, "the text is not UTF-8")),
-                };
-            }
-            if text.ends_with(END) {
-                // The line feed of this record is the line feed of `END`.
-                let line = self.line_of(self.record.len() - 1) + 1;
-                return Err(self.malformed(line, "the quote that opens a cell is never closed"));
-            }
-            if self.record.len() > 1 || text != b"\r" {
+            let parsed = self.parse()?;
+            let unread = self.unread.len();
+            if let Parsed::Incomplete = parsed {
+                if unread > MAX_RECORD {
+                    return Err(self.malformed(self.next_line, TOO_LONG));
+                }
+                if self.is_at_end {
+                    return Ok(false);
+                }
+                self.fill()?;
+            } else if self.record.unquoted.is_some() || !matches!(self.bytes(), b"" | b"\r") {
                 return Ok(true);
             }
         }
     }
 
-    fn read(&mut self) -> Result<bool> {
-        self.reader.read_byte_record(&mut self.record).map_err(|error| self.unreadable(error))
+    /// Reads more bytes behind those that are unread.
+    fn fill(&mut self) -> Result<()> {
+        self.buffer.copy_within(self.unread.clone(), 0);
+        self.unread = 0..self.unread.len();
+        if self.unread.end == self.buffer.len() {
+            self.buffer.resize(2 * self.buffer.len(), 0);
+        }
+        let read = loop {
+            match self.source.read(&mut self.buffer[self.unread.end..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(unreadable(self.file, self.next_line, self.gzip, error)),
+                Ok(read) => break read,
+            }
+        };
+        self.unread.end += read;
+        self.is_at_end = read == 0;
+        Ok(())
+    }
+
+    /// Takes the next record off the unread bytes, if they hold all of it.
+    fn parse(&mut self) -> Result<Parsed> {
+        let bytes = &self.buffer[self.unread.clone()];
+        let record = &mut self.record;
+        record.ends.clear();
+        record.unquoted = None;
+        if self.quotes && bytes.first() == Some(&b'"') {
+            return self.parse_quoted();
+        }
+        // Eight bytes at once: of those that divide cells and records, the highest bit is set.
+        let (delimiters, line_feeds) = (splat(self.delimiter), splat(b'\n'));
+        let mut words = bytes.chunks_exact(8);
+        let mut length = None;
+        'record: for (at, word) in words.by_ref().enumerate() {
+            let word = u64::from_le_bytes(word.try_into().unwrap_or_default());
+            let mut ends = zeros(word ^ delimiters) | zeros(word ^ line_feeds);
+            while ends != 0 {
+                let end = 8 * at + ends.trailing_zeros() as usize / 8;
+                record.ends.push(end);
+                if bytes[end] == b'\n' {
+                    length = Some(end);
+                    break 'record;
+                }
+                if self.quotes && bytes.get(end + 1) == Some(&b'"') {
+                    return self.parse_quoted();
+                }
+                ends &= ends - 1;
+            }
+        }
+        if length.is_none() {
+            let begin = bytes.len() - words.remainder().len();
+            for end in begin..bytes.len() {
+                let byte = bytes[end];
+                if byte == b'\n' || byte == self.delimiter {
+                    record.ends.push(end);
+                    if byte == b'\n' {
+                        length = Some(end);
+                        break;
+                    }
+                    if self.quotes && bytes.get(end + 1) == Some(&b'"') {
+                        return self.parse_quoted();
+                    }
+                }
+            }
+        }
+        let length = match length {
+            Some(length) => length,
+            None if self.is_at_end && !bytes.is_empty() => {
+                record.ends.push(bytes.len());
+                bytes.len()
+            }
+            None => return Ok(Parsed::Incomplete),
+        };
+        self.take(length, 1)
+    }
+
+    /// The same for a record with quoted cells.
+    fn parse_quoted(&mut self) -> Result<Parsed> {
+        let bytes = &self.buffer[self.unread.clone()];
+        let (mut at, mut line, mut cells, mut ends) = (0, self.next_line, Vec::new(), Vec::new());
+        let ends_cell = |byte: u8| byte == self.delimiter || byte == b'\n';
+        loop {
+            if self.quotes && bytes.get(at) == Some(&b'"') {
+                let first_line = line;
+                loop {
+                    at += 1;
+                    let Some(length) = bytes[at..].iter().position(|&byte| byte == b'"') else {
+                        if !self.is_at_end || bytes.len() > MAX_RECORD {
+                            return Ok(Parsed::Incomplete);
+                        }
+                        let problem = "the quote that opens a cell is never closed";
+                        return Err(self.malformed(first_line, problem));
+                    };
+                    let part = &bytes[at..at + length];
+                    line += part.iter().filter(|&&byte| byte == b'\n').count() as u64;
+                    cells.extend_from_slice(part);
+                    at += length + 1;
+                    if bytes.get(at) != Some(&b'"') {
+                        break;
+                    }
+                    cells.push(b'"');
+                }
+                if bytes[at..].first() == Some(&b'\r')
+                    && bytes.get(at + 1).is_none_or(|&next| next == b'\n')
+                {
+                    // A part of the line break, as in other cells.
+                    cells.push(b'\r');
+                    at += 1;
+                }
+            } else {
+                let cell = &bytes[at..];
+                let length = cell.iter().position(|&byte| ends_cell(byte)).unwrap_or(cell.len());
+                cells.extend_from_slice(&cell[..length]);
+                at += length;
+            }
+            ends.push(cells.len());
+            match bytes.get(at) {
+                Some(b'\n') => break,
+                Some(&byte) if byte == self.delimiter => {
+                    cells.push(byte);
+                    at += 1;
+                }
+                Some(_) => {
+                    let problem = "text follows the quote that closes a cell; a quote within a cell is written \
+                                   twice, unless the file is read with `quotes(false)`";
+                    return Err(self.malformed(line, problem));
+                }
+                None if self.is_at_end => break,
+                None => return Ok(Parsed::Incomplete),
+            }
+        }
+        self.record.ends = ends;
+        self.record.unquoted = Some(cells);
+        self.take(at, line + 1 - self.next_line)
+    }
+
+    /// Makes the first bytes the current record, of so many lines.
+    fn take(&mut self, length: usize, lines: u64) -> Result<Parsed> {
+        if length > MAX_RECORD {
+            return Err(self.malformed(self.next_line, TOO_LONG));
+        }
+        self.record.place = self.unread.start..self.unread.start + length;
+        self.record.line = self.next_line;
+        self.next_line += lines;
+        // At the end of the file a line feed may be missing.
+        self.unread.start = self.unread.end.min(self.unread.start + length + 1);
+        Ok(Parsed::Record)
+    }
+
+    /// The cells of the current record, with a byte between them.
+    fn bytes(&self) -> &[u8] {
+        self.record.unquoted.as_deref().unwrap_or(&self.buffer[self.record.place.clone()])
     }
 
     /// A cell of the current record.
     pub(super) fn cell(&self, field: usize) -> &[u8] {
-        let cell = &self.record[field];
-        if field + 1 < self.record.len() { cell } else { cell.strip_suffix(b"\r").unwrap_or(cell) }
+        let ends = &self.record.ends;
+        let begin = if field == 0 { 0 } else { ends[field - 1] + 1 };
+        let cell = &self.bytes()[begin..ends[field]];
+        if field + 1 < ends.len() { cell } else { cell.strip_suffix(b"\r").unwrap_or(cell) }
     }
 
     /// The line on which a cell of the current record begins.
     fn line_of(&self, field: usize) -> u64 {
-        // The reader is past the record's line feed, and the cells contain the quoted line feeds.
-        let later = self.record.iter().skip(field).flatten().filter(|&&byte| byte == b'\n').count();
-        self.reader.position().line() - 1 - later as u64
+        let earlier = (0..field).flat_map(|field| self.cell(field));
+        self.record.line + earlier.filter(|&&byte| byte == b'\n').count() as u64
     }
 
     pub(super) fn bad_cell(&self, field: usize, problem: String) -> Error {
@@ -261,14 +427,17 @@ impl<'r> Records<'r> {
     fn malformed(&self, line: u64, problem: impl Into<String>) -> Error {
         Error::Malformed { file: self.file.into(), line, problem: problem.into() }
     }
+}
 
-    fn unreadable(&self, error: ::csv::Error) -> Error {
-        let source = match error.into_kind() {
-            ::csv::ErrorKind::Io(source) => source,
-            other => io::Error::other(format!("{other:?}")),
-        };
-        unreadable(self.file, self.reader.position().line(), self.gzip, source)
-    }
+/// A byte eight times.
+fn splat(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
+
+/// For each byte that is zero its highest bit, and no other bits.
+fn zeros(word: u64) -> u64 {
+    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+    !(((word & LOW) + LOW) | word | LOW)
 }
 
 /// Takes the first `n` bytes off a source, or all if there are fewer.
@@ -282,10 +451,6 @@ fn take(source: &mut impl Read, n: usize) -> io::Result<Vec<u8>> {
 pub(super) fn unreadable(file: &Path, line: u64, gzip: bool, source: io::Error) -> Error {
     use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     let file = file.into();
-    let broken = source.get_ref().and_then(|source| source.downcast_ref::<Broken>());
-    if let Some(&Broken { line, problem }) = broken {
-        return Error::Malformed { file, line, problem: problem.into() };
-    }
     if gzip && matches!(source.kind(), InvalidData | InvalidInput | UnexpectedEof) {
         let problem = format!("the gzip stream is damaged or cut off ({source})");
         return Error::Malformed { file, line, problem };
@@ -304,123 +469,5 @@ impl<R: Read> Read for Counted<'_, R> {
         let read = self.inner.read(buffer)?;
         self.bytes.set(self.bytes.get() + read as u64);
         Ok(read)
-    }
-}
-
-/// A text that is checked for what the parser of cells would let pass: text behind a closing quote, and records
-/// without end.
-struct Checked<R> {
-    inner: R,
-    delimiter: u8,
-    quotes: bool,
-    place: Place,
-    line: u64,
-    /// Bytes of the current record so far.
-    record: usize,
-    broken: Option<Broken>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Start,
-    Unquoted,
-    Quoted,
-    /// Behind a quote within a quoted cell: it closes the cell, or the next byte is a quote too.
-    Quote,
-    /// Behind the carriage return after a closing quote.
-    Return,
-}
-
-/// What is wrong with a text, and where.
-#[derive(Debug, Clone, Copy)]
-struct Broken {
-    line: u64,
-    problem: &'static str,
-}
-
-impl fmt::Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.problem)
-    }
-}
-
-impl std::error::Error for Broken {}
-
-impl<R: Read> Checked<R> {
-    fn new(inner: R, layout: &Layout) -> Self {
-        let Layout { delimiter, quotes, .. } = *layout;
-        Self { inner, delimiter, quotes, place: Place::Start, line: 1, record: 0, broken: None }
-    }
-
-    /// Checks the next bytes; the position of the first that is wrong.
-    fn check(&mut self, bytes: &[u8]) -> Result<(), usize> {
-        let quoted = !matches!(self.place, Place::Start | Place::Unquoted) || bytes.contains(&b'"');
-        if self.quotes && quoted { self.check_quotes(bytes) } else { self.check_length(bytes) }
-    }
-
-    /// Without quotes a line is a record.
-    fn check_length(&mut self, bytes: &[u8]) -> Result<(), usize> {
-        let Some(&last) = bytes.last() else { return Ok(()) };
-        self.line += bytes.iter().filter(|&&byte| byte == b'\n').count() as u64;
-        self.record = match bytes.iter().rposition(|&byte| byte == b'\n') {
-            Some(end) => bytes.len() - 1 - end,
-            None => self.record + bytes.len(),
-        };
-        self.place =
-            if last == b'\n' || last == self.delimiter { Place::Start } else { Place::Unquoted };
-        if self.record > MAX_RECORD { Err(0) } else { Ok(()) }
-    }
-
-    fn check_quotes(&mut self, bytes: &[u8]) -> Result<(), usize> {
-        for (at, &byte) in bytes.iter().enumerate() {
-            let ends = byte == b'\n' || byte == self.delimiter;
-            self.place = match self.place {
-                Place::Start if byte == b'"' => Place::Quoted,
-                Place::Start | Place::Unquoted => {
-                    if ends {
-                        Place::Start
-                    } else {
-                        Place::Unquoted
-                    }
-                }
-                Place::Quoted if byte == b'"' => Place::Quote,
-                Place::Quoted => Place::Quoted,
-                Place::Quote if byte == b'"' => Place::Quoted,
-                Place::Quote if ends => Place::Start,
-                Place::Quote if byte == b'\r' => Place::Return,
-                Place::Return if byte == b'\n' => Place::Start,
-                Place::Quote | Place::Return => return Err(at),
-            };
-            self.record += 1;
-            if byte == b'\n' {
-                self.line += 1;
-                if self.place == Place::Start {
-                    self.record = 0;
-                }
-            }
-            if self.record > MAX_RECORD {
-                return Err(at);
-            }
-        }
-        Ok(())
-    }
-}
-
-impl<R: Read> Read for Checked<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Some(broken) = self.broken {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, broken));
-        }
-        let read = self.inner.read(buffer)?;
-        let Err(good) = self.check(&buffer[..read]) else { return Ok(read) };
-        let problem = if self.record > MAX_RECORD {
-            "a record of more than 16 MiB: is a quote never closed, or does the file have other line breaks?"
-        } else {
-            "text follows the quote that closes a cell; a quote within a cell is written twice, unless the file \
-             is read with `quotes(false)`"
-        };
-        self.broken = Some(Broken { line: self.line, problem });
-        // The parser may refuse what stands before.
-        if good > 0 { Ok(good) } else { self.read(buffer) }
     }
 }

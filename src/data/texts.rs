@@ -1,6 +1,7 @@
 //! A categorical column: the hashes of its values, and the values by hash.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
@@ -20,7 +21,33 @@ pub(crate) struct Texts {
     most: usize,
 }
 
-pub(crate) type Names = HashMap<u64, Box<str>, BuildHasherDefault<Same>>;
+/// Values by hash, all in one text: batches are many, and a value of its own is slow to make and to drop.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Names {
+    places: HashMap<u64, (usize, usize), BuildHasherDefault<Same>>,
+    text: String,
+}
+
+impl Names {
+    pub(super) fn get(&self, hash: u64) -> Option<&str> {
+        self.places.get(&hash).map(|&(begin, end)| &self.text[begin..end])
+    }
+
+    /// Adds a value if it is new; false, and without it, if there are `most` others.
+    fn insert(&mut self, hash: u64, value: impl FnOnce(&mut String), most: usize) -> bool {
+        let known = self.places.len();
+        match self.places.entry(hash) {
+            Entry::Occupied(_) => true,
+            Entry::Vacant(_) if known >= most => false,
+            Entry::Vacant(place) => {
+                let begin = self.text.len();
+                value(&mut self.text);
+                place.insert((begin, self.text.len()));
+                true
+            }
+        }
+    }
+}
 
 /// Keys are hashes already.
 #[derive(Debug, Default, Clone, Copy)]
@@ -58,14 +85,9 @@ impl TextsBuilder {
     pub(super) fn push(&mut self, value: &[u8]) -> u64 {
         let hash = value_hash(self.seed, value);
         self.hashes.push(hash);
-        let Some(names) = &mut self.names else { return hash };
-        if names.contains_key(&hash) {
-            return hash;
-        }
-        if names.len() == self.most {
+        let write = |text: &mut String| text.push_str(&String::from_utf8_lossy(value));
+        if self.names.as_mut().is_some_and(|names| !names.insert(hash, write, self.most)) {
             self.names = None;
-        } else {
-            names.insert(hash, String::from_utf8_lossy(value).into());
         }
         hash
     }
@@ -101,19 +123,18 @@ impl Texts {
         let hashes = rows.column(&other.hashes);
         self.names = self.names.take().zip(other.names.as_ref()).and_then(|(mut names, theirs)| {
             let known = Arc::make_mut(&mut names);
-            for hash in hashes.iter() {
-                if let Some(name) = theirs.get(hash) {
-                    known.entry(*hash).or_insert_with(|| name.clone());
-                }
-            }
-            (known.len() <= self.most).then_some(names)
+            let mut fit =
+                hashes.iter().filter_map(|hash| theirs.get(*hash).map(|name| (*hash, name)));
+            let all_fit =
+                fit.all(|(hash, name)| known.insert(hash, |text| text.push_str(name), self.most));
+            all_fit.then_some(names)
         });
         self.hashes.extend_from_slice(&hashes);
     }
 
     /// The value of a hash; where it is not known, the hash itself.
     pub(super) fn name(&self, hash: u64) -> String {
-        let known = self.names.as_ref().and_then(|names| names.get(&hash));
+        let known = self.names.as_ref().and_then(|names| names.get(hash));
         known.map_or_else(|| format!("#{hash:016x}"), ToString::to_string)
     }
 }
