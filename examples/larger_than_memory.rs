@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let pipeline = Pipeline::new(LogisticRegression::new())
         .sampler(RandomUnderSampler::negatives_per_positive(5.0)?)
-        .calibrator(PriorCorrection::new())
+        .calibrator(PlattScaling::new())
         .seed(7);
     let how =
         FromSource::new(Encoder::hashing(18)?).key(RowKey::column("id")).hold_out(0.1, 500_000)?;

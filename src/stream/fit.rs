@@ -1,5 +1,6 @@
 //! Logistic regression over all rows of a log, with the curvature of a sample.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 
@@ -78,8 +79,10 @@ pub struct SourceFitted {
     pub sample: ClassTotals,
     /// Negatives in the sample for each positive.
     pub negatives_per_positive: f64,
-    /// The passes over all rows that summed a gradient; two more counted and sampled.
+    /// The points of the fit, with a pass over all rows for each.
     pub passes: Vec<SourcePass>,
+    /// How often the log was read: to count, to sample, for each point, and for steps that were too long.
+    pub readings: usize,
 }
 
 /// A pass over all rows.
@@ -198,7 +201,9 @@ impl SourceFit {
         drop(table);
         run.report(&Progress::Stage { name: "fitting", rows: totals.rows() })?;
         let start = self.model.fit_sample(&sample, &*loss, run)?;
-        let solver = Solver { fit: self, source, encoder, loss: &loss, run };
+        // It was read to count and to sample.
+        let readings = Cell::new(2);
+        let solver = Solver { fit: self, source, encoder, loss: &loss, run, readings };
         let mut theta = start.coefficients().to_vec();
         let (_, _, intercept) = self.model.penalties();
         theta.extend(intercept.then(|| start.intercept()));
@@ -208,7 +213,7 @@ impl SourceFit {
         let last = passes.last().copied();
         model.replace(theta, |diagnostics: &mut Diagnostics| {
             diagnostics.stop = stop;
-            diagnostics.passes = passes.len();
+            diagnostics.passes = solver.readings.get();
             diagnostics.iterations = passes.len();
             diagnostics.objective = last.map_or(f64::NAN, |pass| pass.objective);
         });
@@ -218,6 +223,7 @@ impl SourceFit {
             sample: sample.totals(),
             negatives_per_positive,
             passes,
+            readings: solver.readings.get(),
         })
     }
 
@@ -313,6 +319,7 @@ struct Solver<'f, S: Source + ?Sized> {
     encoder: &'f FittedEncoder,
     loss: &'f Arc<dyn Loss>,
     run: &'f Run,
+    readings: Cell<usize>,
 }
 
 /// The objective of all rows at a point.
@@ -366,7 +373,10 @@ impl<S: Source + ?Sized> Solver<'_, S> {
             if passes.len() >= self.fit.max_passes && gap > target {
                 return Ok((at.theta, passes, StopReason::IterationLimit));
             }
-            let (next, values) = self.pass(&at.theta, &step, &LENGTHS)?;
+            // Near the minimum the whole step is right, and other lengths would cost a third of the pass.
+            let is_far = passes.len() < 3 || passes.last().is_some_and(|last| last.length != 1.0);
+            let (next, mut values) =
+                self.pass(&at.theta, &step, if is_far { &LENGTHS } else { &[] })?;
             let rounding = ROUNDING * at.value.abs();
             let enough = |value: f64, length: f64| {
                 value <= at.value + ACCEPT * length * slope
@@ -375,8 +385,11 @@ impl<S: Source + ?Sized> Solver<'_, S> {
             let (next, length) = if enough(next.value, 1.0) {
                 (next, 1.0)
             } else {
-                let others =
-                    LENGTHS.iter().zip(&values).filter(|(length, value)| enough(**value, **length));
+                if values.is_empty() {
+                    values = self.pass(&at.theta, &step, &LENGTHS)?.1;
+                }
+                let others = LENGTHS.iter().zip(&values);
+                let others = others.filter(|(length, value)| enough(**value, **length));
                 let best = others.min_by(|a, b| a.1.total_cmp(b.1)).map(|(length, _)| *length);
                 let Some(length) = best else {
                     let stop =
@@ -410,6 +423,7 @@ impl<S: Source + ?Sized> Solver<'_, S> {
 
     /// The objective at θ + step, and its values at other lengths of the step.
     fn pass(&self, theta: &[f64], step: &[f64], lengths: &[f64]) -> Result<(Point, Vec<f64>)> {
+        self.readings.set(self.readings.get() + 1);
         let (l2, l1, intercept) = self.fit.model.penalties();
         let pass = GradientPass {
             encoder: self.encoder,
@@ -442,11 +456,13 @@ impl fmt::Display for SourceFitted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} rows, {} positive; curvature of {} rows, {} negatives for each positive",
+            "{} rows, {} positive; curvature of {} rows, {} negatives for each positive; \
+             read {} times",
             self.population.rows(),
             self.population.positives,
             self.sample.rows(),
             Fixed(self.negatives_per_positive, 3),
+            self.readings,
         )?;
         writeln!(f, "{:>4}  {:>20}  {:>10}  {:>6}", "pass", "objective", "gap", "length")?;
         for (number, pass) in self.passes.iter().enumerate() {
