@@ -23,5 +23,7 @@ pub use encoder::{
 pub use libsvm::LibSvmReader;
 pub use synthetic::{SyntheticClicks, SyntheticLog};
 pub use table::Table;
+#[cfg(feature = "onnx")]
+pub(crate) use table::{column_seed, value_hash};
 #[cfg(feature = "csv")]
 pub use time::TimeFormat;

@@ -378,10 +378,43 @@ pub(super) fn encoders() -> Vec<(&'static str, Encoder)> {
         ("few hashed columns", hashing(3).date("time", dates.clone())),
         ("dates", only().date("time", dates.clone())),
         ("cyclic dates", only().date("time", dates.clone().cyclic(true))),
+        (
+            "named",
+            only()
+                .column("price", NumberForm::Log)
+                .column("age", Bins::quantiles(4).unwrap())
+                .column("country", OneHot::new().min_count(300))
+                .column("shop", TargetEncoding::new())
+                .date("time", dates.clone()),
+        ),
+        (
+            "named, f32",
+            only()
+                .column("price", NumberForm::Plain)
+                .column("age", NumberForm::Standardised)
+                .column("country", Ordinal::new())
+                .column("shop", Encoding::Frequency)
+                .date("time", dates.clone().cyclic(true))
+                .precision(Precision::F32),
+        ),
         ("all", all(hashing(10))),
         ("all, f32", all(hashing(10)).precision(Precision::F32)),
         ("all, dense", all(hashing(6)).sparse(false)),
     ]
+}
+
+/// Trained on what an encoder makes, without the fourth column.
+fn scorer(encoder: &Encoder, train: &Table) -> Scorer {
+    let (encoder, data) = encoder.fit_encode(train, 7).unwrap();
+    let left_out: &[usize] = if encoder.columns() > 3 { &[3] } else { &[] };
+    let (encoder, data) =
+        (encoder.drop_columns(left_out).unwrap(), data.drop_columns(left_out).unwrap());
+    let fitted = Pipeline::new(LogisticRegression::new().l2(1.0).unwrap())
+        .sampler(RandomUnderSampler::negatives_per_positive(3.0).unwrap())
+        .calibrator(PriorCorrection::new())
+        .fit(&data)
+        .unwrap();
+    Scorer::new(encoder, fitted).unwrap()
 }
 
 #[test]
@@ -391,17 +424,7 @@ fn the_reference_scorer_encodes_records() {
     let encoders = encoders();
     let mut expected = Vec::new();
     for (number, (name, encoder)) in encoders.iter().enumerate() {
-        let (mut encoder, mut data) = encoder.fit_encode(&train, 7).unwrap();
-        if name.starts_with("all") {
-            encoder = encoder.drop_columns(&[1, 3, 17, 29]).unwrap();
-            data = encoder.encode(&train).unwrap();
-        }
-        let fitted = Pipeline::new(LogisticRegression::new().l2(1.0).unwrap())
-            .sampler(RandomUnderSampler::negatives_per_positive(3.0).unwrap())
-            .calibrator(PriorCorrection::new())
-            .fit(&data)
-            .unwrap();
-        let scorer = Scorer::new(encoder, fitted).unwrap();
+        let scorer = scorer(encoder, &train);
         expected.push((*name, scorer.probabilities(&table).unwrap()));
         let file = folder.path().join(number.to_string());
         fs::write(file.with_extension("json"), scorer.to_json().unwrap()).unwrap();
@@ -499,7 +522,7 @@ fn sql_needs_a_linear_model_and_a_name_for_each_column() {
 
 #[cfg(feature = "onnx")]
 mod onnx {
-    use imbalance::export::onnx;
+    use imbalance::export::{onnx, onnx_scorer};
 
     use super::*;
 
@@ -542,27 +565,83 @@ mod onnx {
             }
             fs::write(folder.join(format!("{number}.name")), case.name).unwrap();
         }
-        for (number, pipeline) in small().into_iter().enumerate() {
-            fs::write(
-                folder.join(format!("small {number:02}.onnx")),
-                onnx(&pipeline, Precision::F64).unwrap(),
-            )
-            .unwrap();
+        let (table, lines) = records();
+        let train = table.select(&(0..2_000).collect::<Vec<_>>()).unwrap();
+        fs::write(folder.join("records"), lines).unwrap();
+        for (name, encoder) in encoders() {
+            let scorer = scorer(&encoder, &train);
+            if let Ok(model) = onnx_scorer(&scorer) {
+                let p = scorer.probabilities(&table).unwrap();
+                let expected: String = p.iter().map(|p| format!("{p:?}\n")).collect();
+                fs::write(folder.join(format!("{name}.scorer")), model).unwrap();
+                fs::write(folder.join(format!("{name}.scorer expected")), expected).unwrap();
+            }
+        }
+        for (number, model) in small().into_iter().enumerate() {
+            fs::write(folder.join(format!("small {number:02}.onnx")), model).unwrap();
         }
     }
 
-    /// Pipelines that no fit changes: every map.
-    fn small() -> Vec<DynFittedPipeline> {
-        maps().into_iter().map(given).collect()
+    /// Models that no fit changes: every map, and scorers with every encoding.
+    fn small() -> Vec<Vec<u8>> {
+        let maps = maps().into_iter().map(given);
+        let mut models: Vec<Vec<u8>> =
+            maps.map(|pipeline| onnx(&pipeline, Precision::F64).unwrap()).collect();
+        let train = records().0.select(&(0..200).collect::<Vec<_>>()).unwrap();
+        for (name, encoder) in encoders() {
+            if name.starts_with("named") {
+                let encoder = encoder.fit(&train).unwrap();
+                let beta = (0..encoder.columns()).map(|j| (j as f64).sin()).collect();
+                let model = LinearModel::new(beta, -1.0).unwrap();
+                let member = (model, Calibration::new(Uncalibrated));
+                let pipeline = FittedPipeline::from_parts([member]).unwrap();
+                models.push(onnx_scorer(&Scorer::new(encoder, pipeline).unwrap()).unwrap());
+            }
+        }
+        models
+    }
+
+    #[test]
+    fn onnx_refuses_what_it_has_no_operators_for() {
+        let (table, _) = records();
+        let train = table.select(&(0..2_000).collect::<Vec<_>>()).unwrap();
+        for (name, encoder) in encoders() {
+            let model = onnx_scorer(&scorer(&encoder, &train));
+            let refused =
+                ["crossed", "hashed", "few hashed columns", "all", "all, f32", "all, dense"];
+            match model {
+                Ok(_) => assert!(!refused.contains(&name), "{name}"),
+                Err(Error::Unsupported { what, remedy, .. }) => {
+                    assert!(refused.contains(&name), "{name}: {what}");
+                    assert!(what.contains("hash") || what.contains("cross"), "{what}");
+                    assert!(remedy.contains("encode first"), "{remedy}");
+                }
+                Err(error) => panic!("{name}: {error}"),
+            }
+        }
+        // Levels without texts, and names that cannot be those of inputs.
+        let column = |name: &str| {
+            let table = Table::new(vec![true, false, true]).unwrap();
+            let table = table.with_categorical(name, ["a", "b", "c"]).unwrap();
+            let encoder = Encoder::only().column(name, OneHot::new()).fit(&table).unwrap();
+            let data = encoder.encode(&table).unwrap();
+            let model = LogisticRegression::new().l2(1.0).unwrap();
+            let scorer = Scorer::new(encoder, Pipeline::new(model).fit(&data).unwrap()).unwrap();
+            onnx_scorer(&scorer)
+        };
+        assert!(column("v1").is_ok());
+        for name in ["", "probability"] {
+            assert!(matches!(column(name), Err(Error::Unsupported { .. })), "`{name}`");
+        }
     }
 
     #[test]
     fn onnx_models_are_those_that_onnxruntime_has_checked() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/onnx");
-        for (number, pipeline) in small().into_iter().enumerate() {
+        for (number, model) in small().into_iter().enumerate() {
             let checked = fs::read(folder.join(format!("{number:02}.onnx"))).unwrap();
             assert!(
-                onnx(&pipeline, Precision::F64).unwrap() == checked,
+                model == checked,
                 "model {number} has changed: check it with tests/fixtures/check_onnx.py"
             );
         }
