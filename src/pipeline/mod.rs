@@ -5,6 +5,7 @@ mod explanation;
 mod fitted;
 mod judged;
 mod pilot;
+mod record_explanation;
 mod report;
 mod scorer;
 mod self_check;
@@ -17,6 +18,7 @@ pub use cross_fit::{CrossFit, FoldReport};
 pub use explanation::{ColumnShare, Explanation, Scales};
 pub use fitted::{DynFittedPipeline, FittedPipeline};
 use judged::{Drawn, Judged};
+pub use record_explanation::{RecordExplanation, RecordShare};
 pub use report::Report;
 pub use scorer::Scorer;
 pub use self_check::{Agreement, CheckedOn, LeftOut, SelfCheck};
@@ -371,7 +373,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         let rows = calibration.map_or(0, Dataset::rows);
         run.report(&Progress::Stage { name: "calibrating", rows })?;
         let set = calibration.map(|data| {
-            let logits = logits_of(&trained.model, data)?;
+            let logits = logits_of(&trained.model, data, run)?;
             let set = CalibrationSet::from_logits(logits, data.labels())?
                 .with_distortion(data.distortion().clone())
                 .with_run(&run.child("calibrator"));
@@ -410,7 +412,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
             run.report(&Progress::Stage { name: "checking", rows: train.rows() })?;
             let rows = Judged {
                 on: CheckedOn::Training,
-                probabilities: &fitted.probabilities_among(train)?,
+                probabilities: &fitted.probabilities_among(train, run)?,
                 labels: train.labels(),
                 weights: train.weights(),
                 drawn: drawn.as_ref(),

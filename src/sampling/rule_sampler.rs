@@ -6,7 +6,7 @@ use ndarray_rand::rand_distr::Exp1;
 use super::kept::{TopK, kept_by_features, poisson};
 use super::rule::first_that_holds;
 use super::{Resample, Rule, Sampler};
-use crate::core::{Chosen, Dataset, Error, Result, Run, round, saved_as_part, stored};
+use crate::core::{Chosen, Dataset, Error, Meter, Result, Run, round, saved_as_part, stored};
 use crate::exec::parallel::{self, BLOCK};
 
 const RULES: &str = "sampling by rules";
@@ -95,8 +95,8 @@ impl Tiers {
     }
 
     /// For each row the position of its value.
-    fn of_rows(&self, data: &Dataset<'_>) -> Result<Vec<u16>> {
-        first_that_holds(self.rules.iter().map(|(rule, _)| rule), data)
+    fn of_rows(&self, data: &Dataset<'_>, meter: &Meter<'_>) -> Result<Vec<u16>> {
+        first_that_holds(self.rules.iter().map(|(rule, _)| rule), data, meter)
     }
 
     fn values(&self) -> Vec<f64> {
@@ -158,19 +158,20 @@ impl Sampler for RuleSampler {
     fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         data.totals().ensure_both(RULES)?;
         let (Form::Filter(tiers) | Form::Shares(tiers) | Form::Priorities(tiers, _)) = &self.form;
-        let tier_of = tiers.of_rows(data)?;
+        let passes = if matches!(self.form, Form::Filter(_)) { 2 } else { 3 };
+        let meter = Meter::new(run, RULES, "rows", passes * data.rows());
+        let tier_of = tiers.of_rows(data, &meter)?;
         let values = tiers.values();
         let acts_on = |row: usize| self.on_all_rows || !data.labels()[row];
+        let pass = || meter.ranges(data.rows()).flatten();
         let rows: Vec<usize> = match self.form {
-            Form::Filter(_) => (0..data.rows())
+            Form::Filter(_) => pass()
                 .filter(|&row| !acts_on(row) || values[usize::from(tier_of[row])] == 1.0)
                 .collect(),
             Form::Shares(_) => {
                 let mut sizes = vec![0; values.len()];
                 let in_tier = |row: &usize| usize::from(tier_of[*row]);
-                (0..data.rows())
-                    .filter(|&row| acts_on(row))
-                    .for_each(|row| sizes[in_tier(&row)] += 1);
+                pass().filter(|&row| acts_on(row)).for_each(|row| sizes[in_tier(&row)] += 1);
                 let draw = |(tier, (&n, &share)): (usize, (&usize, &f64))| {
                     Chosen::uniform(n, round(share, n), run.seed().child(&format!("rule {tier}")))
                 };
@@ -183,13 +184,16 @@ impl Sampler for RuleSampler {
                         chosen[tier].contains(seen[tier] - 1)
                     }
                 };
-                (0..data.rows()).filter(|&row| keep(row)).collect()
+                pass().filter(|&row| keep(row)).collect()
             }
             Form::Priorities(_, rate) => {
                 // A key of E/w with E exponential: the rows of the smallest keys are drawn. Negated, because
                 // `TopK` finds the largest; −∞ for rows that are no candidates.
                 let mut keys = vec![f64::NEG_INFINITY; data.rows()];
                 parallel::map_into(&mut keys, 1, BLOCK, |block, rows, keys| {
+                    if !meter.goes_on(rows.len()) {
+                        return;
+                    }
                     let mut stream = run.seed().stream(block);
                     for (row, key) in rows.zip(keys) {
                         let waiting: f64 = stream.sample(Exp1);
@@ -205,9 +209,10 @@ impl Sampler for RuleSampler {
                     // `TopK` counts ties, so it is asked about each row.
                     top.admits(keys[row]) && keys[row] > f64::NEG_INFINITY
                 };
-                (0..data.rows()).filter(|&row| drawn(row, &mut top) || !acts_on(row)).collect()
+                pass().filter(|&row| drawn(row, &mut top) || !acts_on(row)).collect()
             }
         };
+        meter.finish()?;
         kept_by_features(data, rows, RULES, |_| self.met_by_rule(&tier_of, acts_on))
     }
 
@@ -294,13 +299,14 @@ impl PoissonRuleSampler {
 impl Sampler for PoissonRuleSampler {
     fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         data.totals().ensure_both(POISSON)?;
-        let tier_of = self.tiers.of_rows(data)?;
+        let meter = Meter::new(run, POISSON, "rows", 2 * data.rows());
+        let tier_of = self.tiers.of_rows(data, &meter)?;
         let values = self.tiers.values();
         let inclusion = |row: usize| {
             let acts = self.on_all_rows || !data.labels()[row];
             if acts { values[usize::from(tier_of[row])] } else { 1.0 }
         };
-        poisson(data, inclusion, self.reweight, run.seed(), POISSON)
+        poisson(data, inclusion, self.reweight, run.seed(), POISSON, &meter)
     }
 
     fn name(&self) -> String {
