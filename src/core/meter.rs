@@ -1,6 +1,7 @@
 //! Work that all cores share, counted.
 
 use std::cmp;
+use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -70,6 +71,16 @@ impl<'r> Meter<'r> {
         rows.rchunks(PART).take_while(|part| self.goes_on(part.len()))
     }
 
+    /// The rows in parts, until the observer stops the work.
+    pub(crate) fn ranges(&self, rows: usize) -> impl Iterator<Item = Range<usize>> {
+        parts(rows).take_while(|part| self.goes_on(part.len()))
+    }
+
+    /// The rows that a unit of work goes over in parts, until the observer stops it.
+    pub(crate) fn within(&self, rows: usize) -> impl Iterator<Item = Range<usize>> {
+        parts(rows).take_while(|_| self.goes_on(0))
+    }
+
     /// The items in a list, which ends early if the observer stops the work.
     pub(crate) fn collect<T>(&self, mut items: impl Iterator<Item = T>, most: usize) -> Vec<T> {
         let mut all = Vec::with_capacity(most);
@@ -117,10 +128,21 @@ impl<'r> Meter<'r> {
     /// # Errors
     /// [`Error::Cancelled`] if the observer stopped the work.
     pub(crate) fn finish(&self) -> Result<()> {
-        match self.stopped.get() {
-            Some(during) => Err(Error::Cancelled { during: during.clone() }),
-            None if self.heard.load(Ordering::Relaxed) => self.run.report_end(&self.done(self.of)),
-            None => Ok(()),
+        self.ensure_not_stopped()?;
+        if self.heard.load(Ordering::Relaxed) {
+            self.run.report_end(&self.done(self.of))?;
         }
+        Ok(())
     }
+
+    /// # Errors
+    /// [`Error::Cancelled`] if the observer stopped the work.
+    pub(crate) fn ensure_not_stopped(&self) -> Result<()> {
+        let cancelled = |during: &String| Err(Error::Cancelled { during: during.clone() });
+        self.stopped.get().map_or(Ok(()), cancelled)
+    }
+}
+
+fn parts(rows: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..rows).step_by(PART).map(move |start| start..rows.min(start + PART))
 }

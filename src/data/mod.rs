@@ -56,6 +56,8 @@ pub(crate) use pass::{Pass, in_order, sum};
 pub use source::{Batch, Source};
 pub use synthetic::{SyntheticClicks, SyntheticLog};
 pub use table::Table;
+#[cfg(feature = "onnx")]
+pub(crate) use table::{column_seed, value_hash};
 pub(crate) use table_builder::TableBuilder;
 #[cfg(any(feature = "arrow", feature = "csv"))]
 pub use time::TimeFormat;

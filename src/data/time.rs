@@ -41,6 +41,30 @@ impl TimeFormat {
         Self::Pattern(pattern.into())
     }
 
+    /// The seconds since 1970 of one time, such as that of a record, read as in a column that holds nothing else.
+    ///
+    /// ```
+    /// use imbalance::data::{TimeFormat, Value};
+    ///
+    /// let time = TimeFormat::Found.seconds("1970-01-02 01:00 +0100")?;
+    /// assert_eq!(time, 86_400.0);
+    /// let record = [("time", Value::from(time))];
+    /// assert_eq!(TimeFormat::pattern("%d.%m.%Y").seconds("02.01.1970")?, 86_400.0);
+    /// # assert_eq!(record.len(), 1);
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a text that is no time of this format, and for a pattern that holds no date.
+    pub fn seconds(&self, text: &str) -> Result<f64> {
+        self.ensure_valid()?;
+        let mut times = Times::new(self.clone(), None);
+        let wrong = |what: String| Error::invalid("time", what, "a time of this format");
+        times.push(text.trim()).map_err(|problem| wrong(format!("`{text}`, which {problem}")))?;
+        let seconds = times.finish().map_err(|problem| wrong(format!("`{text}`: {problem}")))?;
+        Ok(seconds[0])
+    }
+
     /// Checks that a pattern can be read and holds a date.
     pub(super) fn ensure_valid(&self) -> Result<()> {
         let Self::Pattern(pattern) = self else { return Ok(()) };

@@ -258,7 +258,7 @@ impl<'a> Evaluation<'a> {
             return Err(Error::invalid("by_group", "given", "given with `bootstrap`"));
         }
         let sort = |model: &Model<'_>| {
-            SortedRows::new(self.labels, model.scores, model.domain, self.weights)
+            SortedRows::new(self.labels, model.scores, model.domain, self.weights, &self.run)
         };
         let models = self.models.iter().map(sort).collect::<Result<Vec<SortedRows>>>()?;
         let rows = models[0].ranked();
@@ -274,7 +274,7 @@ impl<'a> Evaluation<'a> {
             |(model, rows)| self.model((model, rows), (resampled, folds), &slicings, meter);
         let differences = (1..models.len())
             .map(|other| meter.unit(|| self.difference(&models, other, resampled)));
-        Ok(EvaluationReport {
+        let report = EvaluationReport {
             rows: rows.rows(),
             positives: rows.positives(),
             weighted: self.weights.is_some(),
@@ -285,7 +285,9 @@ impl<'a> Evaluation<'a> {
             grouped: self.groups.is_some(),
             differences: differences.collect::<Result<_>>()?,
             models: models.iter().enumerate().map(report).collect::<Result<_>>()?,
-        })
+        };
+        meter.finish()?;
+        Ok(report)
     }
 
     fn resample(&self, models: &[SortedRows]) -> Result<Option<Resampled>> {
@@ -440,9 +442,10 @@ fn finite(interval: Result<Interval>) -> Result<Option<Interval>> {
 }
 
 /// The results of [`Evaluation::report`]. Print it for the terminal; with the feature `serde` it can be
-/// written and read, and with the feature `plot` [`to_html`](Self::to_html) makes a page of it.
+/// [saved](crate::saved) and loaded, and with the feature `plot` [`to_html`](Self::to_html) makes a page of it.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct EvaluationReport {
     /// Number of rows that have weight.
@@ -468,9 +471,15 @@ pub struct EvaluationReport {
     pub differences: Vec<Difference>,
 }
 
+#[cfg(feature = "serde")]
+impl crate::saved::Kind for EvaluationReport {
+    const KIND: &'static str = "evaluation_report";
+}
+
 /// Everything about one model.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct ModelReport {
     /// Its name.
@@ -516,6 +525,7 @@ pub struct ModelReport {
 /// Bootstrap intervals of one model.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Intervals {
     /// See [`average_precision`](crate::metrics::average_precision).
@@ -531,6 +541,7 @@ pub struct Intervals {
 /// [`RankedScores::top_share`](crate::metrics::RankedScores::top_share).
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Top {
     /// Their share of all rows, by weight.
@@ -542,6 +553,7 @@ pub struct Top {
 /// Two models on the same rows: the first less the second.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Difference {
     /// Name of the first model.
@@ -563,6 +575,7 @@ pub struct Difference {
 /// The threshold of one rule.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct ThresholdReport {
     /// The name of the rule.
@@ -578,6 +591,7 @@ pub struct ThresholdReport {
 /// A threshold chosen without labels, and its results on the labelled rows.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct CalibratedThreshold {
     /// The threshold, with the results that the probabilities predict.
@@ -591,6 +605,7 @@ pub struct CalibratedThreshold {
 /// The slices of one attribute or of time.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Slicing {
     /// The name of the attribute or of the time.

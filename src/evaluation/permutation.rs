@@ -383,6 +383,11 @@ pub struct GroupImportance {
     pub importance: Interval,
 }
 
+#[cfg(feature = "serde")]
+impl crate::saved::Kind for PermutationReport {
+    const KIND: &'static str = "permutation_report";
+}
+
 impl PermutationReport {
     /// The metric and the first `rows` groups as lines.
     #[must_use]

@@ -253,7 +253,13 @@ impl EvaluationReport {
                 digits(scorecard.average_precision / self.base_rate, 3),
             ]
         });
-        let shares: Vec<String> = self.models[0].top.iter().map(|top| percent(top.share)).collect();
+        let shares: Vec<String> = self
+            .models
+            .iter()
+            .take(1)
+            .flat_map(|model| &model.top)
+            .map(|top| percent(top.share))
+            .collect();
         let head: Vec<&str> =
             std::iter::once("").chain(shares.iter().map(String::as_str)).collect();
         let top = |caption: &str, of: fn(&Confusion) -> Option<f64>| {

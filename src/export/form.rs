@@ -159,8 +159,11 @@ impl Model {
             Self::FittedBoostedLeaves { trees, regression } => {
                 let Linear { coefficients, intercept, .. } = &regression.linear;
                 let mut scores = coefficients.iter().copied();
-                let trees_of = trees.trees.iter().map(|tree| with_scores(tree, &mut scores));
-                Logit::Trees { columns: trees.columns, base: *intercept, trees: trees_of.collect() }
+                // The intercept is added first, as by the library: logits of leaves are few, and a map may step at them.
+                let first = vec![Node::Leaf { value: *intercept }];
+                let leaves = trees.trees.iter().map(|tree| with_scores(tree, &mut scores));
+                let all = std::iter::once(first).chain(leaves).collect();
+                Logit::Trees { columns: trees.columns, base: 0.0, trees: all }
             }
             Self::GivenLogits {} => return None,
         })

@@ -80,16 +80,16 @@ impl Expr {
         Self::Unary(Unary::Ln, Box::new(self))
     }
 
-    fn abs(self) -> Self {
+    pub(super) fn abs(self) -> Self {
         Self::Unary(Unary::Abs, Box::new(self))
     }
 
-    fn negative(self) -> Self {
+    pub(super) fn negative(self) -> Self {
         Self::Number(0.0) - self
     }
 
     /// `then` where this is at least `bound`, `otherwise` elsewhere.
-    fn if_at_least(
+    pub(super) fn if_at_least(
         self,
         bound: impl Into<Self>,
         then: impl Into<Self>,

@@ -1,12 +1,13 @@
 //! ONNX models.
 
+use super::encoder::Encoder;
 use super::form::{Form, Linear, Logit, Model, Node};
 use super::formula::{Binary, Expr, Steps, Unary};
 use super::protobuf::Message;
 use crate::calibration::CalibrationMap;
 use crate::core::{Error, Precision, Result};
 use crate::model::Predict;
-use crate::pipeline::FittedPipeline;
+use crate::pipeline::{FittedPipeline, Scorer};
 
 /// The version of the file format.
 const IR_VERSION: i64 = 8;
@@ -22,8 +23,8 @@ const ML_OPSET: i64 = 5;
 /// | output | `probability` | `double`, \[rows, 1\] |
 ///
 /// All arithmetic is in `f64`, with features of `float` widened first: probabilities differ from the library's by the
-/// rounding of sums, exponentials and logarithms. A row whose logit falls on an edge of a step may, by that rounding,
-/// fall on its other side. Features must be finite; a probability below 10⁻³⁰⁰ is 0. Names of the columns are in the
+/// rounding of sums, exponentials and logarithms. A row whose linear logit falls on an edge of a step may, by that
+/// rounding, fall on its other side; the scores of trees are added in the order of the library. Features must be finite; a probability below 10⁻³⁰⁰ is 0. Names of the columns are in the
 /// metadata, under `columns`, as a JSON list.
 ///
 /// ```
@@ -49,39 +50,51 @@ pub fn onnx<P: Predict, K: CalibrationMap>(
 ) -> Result<Vec<u8>> {
     let form = Form::of(fitted)?;
     let columns = columns(&form)?;
-    let (mut graph, mut steps) = (Graph::default(), Steps::default());
-    let x = match precision {
-        Precision::F64 => "features".to_owned(),
-        Precision::F32 => graph.node("Cast", &["features"], &[int("to", DOUBLE)]),
+    let mut graph = Graph::default();
+    let (kind, x) = match precision {
+        Precision::F64 => (DOUBLE, "features".to_owned()),
+        Precision::F32 => (FLOAT, graph.node("Cast", &["features"], &[int("to", DOUBLE)])),
     };
-    let mean = steps.mean(&form, |model, steps| Ok(graph.logit(model, &x, steps)))?;
-    let mut names = Vec::new();
-    for step in &steps.0 {
-        let name = graph.expr(step, &names);
-        names.push(name);
-    }
-    let mean = graph.expr(&mean, &names);
-    graph.operation("Identity", &[&mean], "probability", "", &[]);
-    let input = match precision {
-        Precision::F64 => DOUBLE,
-        Precision::F32 => FLOAT,
-    };
-    let graph_message = graph
-        .message
-        .text(2, "imbalance")
-        .message(11, &value("features", input, columns as i64))
-        .message(12, &value("probability", DOUBLE, 1));
-    let mut model =
-        Message::default().int(1, IR_VERSION).text(2, "imbalance").message(7, &graph_message);
-    model = model.message(8, &Message::default().text(1, "").int(2, OPSET));
-    if graph.has_trees {
-        model = model.message(8, &Message::default().text(1, ML_DOMAIN).int(2, ML_OPSET));
-    }
-    if let Some(names) = form.names() {
-        let names = serde_json::Value::from(names.to_vec()).to_string();
-        model = model.message(14, &Message::default().text(1, "columns").text(2, &names));
-    }
-    Ok(model.into_bytes())
+    graph.into_model(&form, &x, &[value("features", kind, columns as i64)])
+}
+
+/// A scorer as an ONNX model: its encoder, then its pipeline as [`onnx`] writes it.
+///
+/// | | name | type and shape |
+/// |---|---|---|
+/// | inputs | the columns that the encoder reads | `double`, for texts `string`, \[rows, 1\] |
+/// | output | `probability` | `double`, \[rows, 1\] |
+///
+/// A missing number or time is NaN, a missing text the empty text; times are seconds since 1970. Needs version 5 of
+/// `ai.onnx.ml`.
+///
+/// ```
+/// use imbalance::Scorer;
+/// use imbalance::data::OneHot;
+/// use imbalance::export::onnx_scorer;
+/// use imbalance::prelude::*;
+///
+/// let train = Table::new((0..300).map(|i| i % 9 == 0).collect::<Vec<_>>())?
+///     .with_numeric("price", (0..300).map(|i| f64::from(i % 7)).collect::<Vec<_>>())?
+///     .with_categorical("country", (0..300).map(|i| if i % 3 == 0 { "FR" } else { "DE" }))?;
+/// let encoder = Encoder::default().column("country", OneHot::new()).fit(&train)?;
+/// let fitted = Pipeline::new(LogisticRegression::new().l2(1.0)?).fit(&encoder.encode(&train)?)?;
+/// let bytes = onnx_scorer(&Scorer::new(encoder, fitted)?)?; // inputs `price` and `country`
+/// assert!(bytes.len() < 3_000);
+/// # Ok::<(), imbalance::Error>(())
+/// ```
+///
+/// # Errors
+/// As for [`onnx`], and [`Error::Unsupported`] for columns that are hashed or crossed, which ONNX has no operators for
+/// (encode first, and export the pipeline alone), for levels whose texts are not known, because the reader kept only
+/// their hashes, and for names of columns that cannot be those of inputs: the empty one, `probability`, and one that stands
+/// for two columns.
+pub fn onnx_scorer(scorer: &Scorer) -> Result<Vec<u8>> {
+    let (encoder, form) = (Encoder::of(scorer.encoder())?, Form::of(scorer.pipeline())?);
+    columns(&form)?;
+    let mut graph = Graph::default();
+    let x = graph.encoder(&encoder)?;
+    graph.into_model(&form, &x, &encoder.inputs())
 }
 
 /// The number of columns, which all members have in common.
@@ -106,23 +119,68 @@ fn columns(form: &Form) -> Result<usize> {
 const ML_DOMAIN: &str = "ai.onnx.ml";
 
 // Types of elements.
-const FLOAT: i64 = 1;
+pub(super) const FLOAT: i64 = 1;
 const UINT8: i64 = 2;
-const INT64: i64 = 7;
-const DOUBLE: i64 = 11;
+pub(super) const INT64: i64 = 7;
+pub(super) const STRING: i64 = 8;
+pub(super) const DOUBLE: i64 = 11;
 
 #[derive(Debug, Default)]
-struct Graph {
+pub(super) struct Graph {
     /// Nodes and constants.
     message: Message,
     values: usize,
-    has_trees: bool,
+    /// Begins the name of no input.
+    pub(super) prefix: String,
+    has_ml: bool,
 }
 
 impl Graph {
     fn name(&mut self) -> String {
         self.values += 1;
-        format!("v{}", self.values)
+        format!("{}v{}", self.prefix, self.values)
+    }
+
+    /// The graph with the pipeline's probability of the rows `x` as its output.
+    fn into_model(mut self, form: &Form, x: &str, inputs: &[Message]) -> Result<Vec<u8>> {
+        let mut steps = Steps::default();
+        let mean = steps.mean(form, |model, steps| Ok(self.logit(model, x, steps)))?;
+        let mean = self.formula(&steps, &mean);
+        self.operation("Identity", &[&mean], "probability", "", &[]);
+        let mut graph = self.message.text(2, "imbalance");
+        for input in inputs {
+            graph = graph.message(11, input);
+        }
+        let graph = graph.message(12, &value("probability", DOUBLE, 1));
+        let mut model =
+            Message::default().int(1, IR_VERSION).text(2, "imbalance").message(7, &graph);
+        model = model.message(8, &Message::default().text(1, "").int(2, OPSET));
+        if self.has_ml {
+            model = model.message(8, &Message::default().text(1, ML_DOMAIN).int(2, ML_OPSET));
+        }
+        if let Some(names) = form.names() {
+            let names = serde_json::Value::from(names.to_vec()).to_string();
+            model = model.message(14, &Message::default().text(1, "columns").text(2, &names));
+        }
+        Ok(model.into_bytes())
+    }
+
+    /// A formula, after its steps.
+    pub(super) fn formula(&mut self, steps: &Steps, expr: &Expr) -> String {
+        let mut names = Vec::new();
+        for step in &steps.0 {
+            let name = self.expr(step, &names);
+            names.push(name);
+        }
+        self.expr(expr, &names)
+    }
+
+    /// An operation of `ai.onnx.ml`.
+    pub(super) fn ml_node(&mut self, kind: &str, input: &str, attributes: &[Message]) -> String {
+        self.has_ml = true;
+        let output = self.name();
+        self.operation(kind, &[input], &output, ML_DOMAIN, attributes);
+        output
     }
 
     fn operation(
@@ -145,20 +203,20 @@ impl Graph {
         self.message = std::mem::take(&mut self.message).message(1, &node);
     }
 
-    fn node(&mut self, kind: &str, inputs: &[&str], attributes: &[Message]) -> String {
+    pub(super) fn node(&mut self, kind: &str, inputs: &[&str], attributes: &[Message]) -> String {
         let output = self.name();
         self.operation(kind, inputs, &output, "", attributes);
         output
     }
 
-    fn constant(&mut self, dimensions: &[usize], kind: i64, bytes: &[u8]) -> String {
+    pub(super) fn constant(&mut self, dimensions: &[usize], kind: i64, bytes: &[u8]) -> String {
         let name = self.name();
         let tensor = tensor(dimensions, kind, bytes).text(8, &name);
         self.message = std::mem::take(&mut self.message).message(5, &tensor);
         name
     }
 
-    fn numbers(&mut self, dimensions: &[usize], numbers: &[f64]) -> String {
+    pub(super) fn numbers(&mut self, dimensions: &[usize], numbers: &[f64]) -> String {
         self.constant(dimensions, DOUBLE, &bytes(numbers))
     }
 
@@ -207,29 +265,39 @@ impl Graph {
         Expr::Input(product) + Expr::Input(border) + v(columns, columns)
     }
 
-    /// The sum of the leaves. A tree of one leaf is a constant, which ONNX has no tree for.
+    /// The sum of the leaves, in the order of the trees: runtimes add in others, and a map may step at a logit.
     fn trees(&mut self, trees: &[Vec<Node>], x: &str) -> Expr {
+        let constant = |tree: &Vec<Node>| match tree[..] {
+            [Node::Leaf { value }] => Some(value),
+            _ => None,
+        };
+        if let Some(constants) = trees.iter().map(constant).collect::<Option<Vec<f64>>>() {
+            let zero = self.numbers(&[], &[0.0]);
+            let nothing = self.node("Mul", &[x, &zero], &[]);
+            return Expr::Input(self.row_sums(&nothing))
+                + constants.iter().fold(0.0, |sum, c| sum + c);
+        }
         let mut form = Forest::default();
-        let mut constant = 0.0;
         for tree in trees {
             match tree[..] {
-                [Node::Leaf { value: score }] => constant += score,
+                // ONNX has no tree of one leaf.
+                [Node::Leaf { value }] => form.add(&[
+                    Node::Split { column: 0, threshold: 0.0, zero_to_left: true, left: 1 },
+                    Node::Leaf { value },
+                    Node::Leaf { value },
+                ]),
                 _ => form.add(tree),
             }
         }
-        if form.roots.is_empty() {
-            let zero = self.numbers(&[], &[0.0]);
-            let nothing = self.node("Mul", &[x, &zero], &[]);
-            return Expr::Input(self.row_sums(&nothing)) + constant;
-        }
-        self.has_trees = true;
         // Values of 0 have sides of their own: they go the way of missing values.
         let (zero, nan) = (self.numbers(&[], &[0.0]), self.numbers(&[], &[f64::NAN]));
         let is_zero = self.node("Equal", &[x, &zero], &[]);
         let x = self.node("Where", &[&is_zero, &nan, x], &[]);
-        let output = self.name();
-        self.operation("TreeEnsemble", &[&x], &output, ML_DOMAIN, &form.attributes());
-        Expr::Input(output) + constant
+        let scores = self.ml_node("TreeEnsemble", &x, &form.attributes());
+        let axis = self.constant(&[], INT64, &1_i64.to_le_bytes());
+        let sums = self.node("CumSum", &[&scores, &axis], &[]);
+        let last = self.constant(&[1], INT64, &(form.roots.len() as i64 - 1).to_le_bytes());
+        Expr::Input(self.node("Gather", &[&sums, &last], &[int("axis", 1)]))
     }
 
     /// A formula, with the names of the steps before it.
@@ -289,6 +357,8 @@ struct Forest {
     children: [Vec<i64>; 2],
     are_leaves: [Vec<i64>; 2],
     scores: Vec<f64>,
+    /// The tree of each score.
+    targets: Vec<i64>,
 }
 
 impl Forest {
@@ -304,7 +374,10 @@ impl Forest {
         self.roots.push(numbers[0].0);
         for node in tree {
             match *node {
-                Node::Leaf { value: score } => self.scores.push(score),
+                Node::Leaf { value: score } => {
+                    self.scores.push(score);
+                    self.targets.push(self.roots.len() as i64 - 1);
+                }
                 Node::Split { column, threshold, zero_to_left, left } => {
                     self.columns.push(column as i64);
                     self.thresholds.push(threshold);
@@ -323,12 +396,12 @@ impl Forest {
         /// `BRANCH_LT`: a smaller value goes to the left.
         const LESS: u8 = 1;
         const SUM: i64 = 1;
-        let (nodes, leaves) = (self.columns.len(), self.scores.len());
+        let nodes = self.columns.len();
         let numbers = |name, list: &[f64]| {
             tensor_attribute(name, &tensor(&[list.len()], DOUBLE, &bytes(list)))
         };
         vec![
-            int("n_targets", 1),
+            int("n_targets", self.roots.len() as i64),
             int("aggregate_function", SUM),
             int("post_transform", 0),
             ints("tree_roots", &self.roots),
@@ -340,7 +413,7 @@ impl Forest {
             ints("nodes_trueleafs", &self.are_leaves[0]),
             ints("nodes_falseleafs", &self.are_leaves[1]),
             ints("nodes_missing_value_tracks_true", &self.zeros_to_left),
-            ints("leaf_targetids", &vec![0; leaves]),
+            ints("leaf_targetids", &self.targets),
             numbers("leaf_weights", &self.scores),
         ]
     }
@@ -356,11 +429,16 @@ fn tensor(dimensions: &[usize], kind: i64, bytes: &[u8]) -> Message {
     sizes.int(2, kind).bytes(9, bytes)
 }
 
-fn int(name: &str, value: i64) -> Message {
+pub(super) fn int(name: &str, value: i64) -> Message {
     Message::default().text(1, name).int(3, value).int(20, 2)
 }
 
-fn ints(name: &str, values: &[i64]) -> Message {
+pub(super) fn texts(name: &str, texts: &[String]) -> Message {
+    let name = Message::default().text(1, name);
+    texts.iter().fold(name, |attribute, text| attribute.text(9, text)).int(20, 8)
+}
+
+pub(super) fn ints(name: &str, values: &[i64]) -> Message {
     let name = Message::default().text(1, name);
     values.iter().fold(name, |attribute, &value| attribute.int(8, value)).int(20, 7)
 }
@@ -370,7 +448,7 @@ fn tensor_attribute(name: &str, tensor: &Message) -> Message {
 }
 
 /// An input or output with a row for each row of a batch.
-fn value(name: &str, kind: i64, columns: i64) -> Message {
+pub(super) fn value(name: &str, kind: i64, columns: i64) -> Message {
     let dimension = |size: Message| Message::default().message(1, &size);
     let rows = dimension(Message::default().text(2, "rows"));
     let columns = Message::default().int(1, columns);

@@ -164,7 +164,7 @@ impl<'a> Bootstrap<'a> {
         weights: Option<&[f64]>,
         metrics: impl Fn(&RankedScores) -> Result<[f64; N]> + Sync,
     ) -> Result<[Interval; N]> {
-        let rows = SortedRows::new(labels, scores, Domain::Scores, weights)?;
+        let rows = SortedRows::new(labels, scores, Domain::Scores, weights, &self.run)?;
         let resampled = self.resample(&[rows], metrics)?;
         all_metrics(|metric| resampled.interval(0, metric))
     }
@@ -197,8 +197,8 @@ impl<'a> Bootstrap<'a> {
         weights: Option<&[f64]>,
         metrics: impl Fn(&RankedScores) -> Result<[f64; N]> + Sync,
     ) -> Result<[Interval; N]> {
-        let [first, second] =
-            models.map(|scores| SortedRows::new(labels, scores, Domain::Scores, weights));
+        let [first, second] = models
+            .map(|scores| SortedRows::new(labels, scores, Domain::Scores, weights, &self.run));
         let resampled = self.resample(&[first?, second?], metrics)?;
         all_metrics(|metric| resampled.difference([0, 1], metric))
     }
@@ -224,12 +224,10 @@ impl<'a> Bootstrap<'a> {
         let meter = Meter::new(&self.run, "bootstrap", "replicates", self.replicates);
         let replicates = parallel::map(self.replicates, 1, |replicate, _| {
             let mut stream = self.run.seed().stream(replicate);
-            if !meter.goes_on(1) {
-                return meter.finish().map(|()| Vec::new());
-            }
             let mut attempt = || {
-                let times = units.draw(&mut stream);
-                models.iter().map(|rows| metrics(&resampled(rows, &times)?)).collect::<Result<_>>()
+                let times = units.draw(&mut stream, &meter)?;
+                let metrics = |rows| metrics(&resampled(rows, &times, &meter)?);
+                models.iter().map(metrics).collect::<Result<_>>()
             };
             let mut result = attempt();
             for _ in 1..ATTEMPTS {
@@ -239,6 +237,7 @@ impl<'a> Bootstrap<'a> {
                     _ => break,
                 }
             }
+            meter.skip(1);
             result
         });
         meter.finish()?;
@@ -397,24 +396,32 @@ impl Units {
     }
 
     /// How often each row is drawn.
-    fn draw(&self, stream: &mut impl Rng) -> Vec<u32> {
+    fn draw(&self, stream: &mut impl Rng, meter: &Meter<'_>) -> Result<Vec<u32>> {
         let (Self::Rows(units) | Self::Groups(_, units)) = self;
         let mut times = vec![0_u32; *units];
-        for _ in 0..*units {
-            times[stream.random_range(0..*units as u64) as usize] += 1;
+        for part in meter.within(*units) {
+            for _ in part {
+                times[stream.random_range(0..*units as u64) as usize] += 1;
+            }
         }
-        match self {
+        meter.ensure_not_stopped()?;
+        Ok(match self {
             Self::Rows(_) => times,
             Self::Groups(groups, _) => groups.iter().map(|&group| times[group as usize]).collect(),
-        }
+        })
     }
 }
 
 /// The rows with their weights multiplied by how often they were drawn.
-fn resampled(rows: &SortedRows, times: &[u32]) -> Result<RankedScores> {
-    let drawn = rows.rows().filter(|&(_, row)| times[row] > 0);
-    let sorted: Vec<SortedRow> =
-        drawn.map(|((score, weight), row)| (score, weight * f64::from(times[row]))).collect();
+fn resampled(rows: &SortedRows, times: &[u32], meter: &Meter<'_>) -> Result<RankedScores> {
+    let drawn = |((score, weight), row): (SortedRow, usize)| {
+        (times[row] > 0).then(|| (score, weight * f64::from(times[row])))
+    };
+    let (mut all, mut sorted) = (rows.rows(), Vec::with_capacity(rows.len()));
+    for part in meter.within(rows.len()) {
+        sorted.extend(all.by_ref().take(part.len()).filter_map(drawn));
+    }
+    meter.ensure_not_stopped()?;
     if sorted.is_empty() {
         return Err(Error::NoRows { what: "a replicate" });
     }

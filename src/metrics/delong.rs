@@ -7,7 +7,7 @@ use super::interval::{
 use super::ranked::RankedScores;
 use super::rows::{Domain, Sum, WeightedRows};
 use super::sorted_rows::SortedRows;
-use crate::core::Result;
+use crate::core::{Result, Run};
 
 /// The [`roc_auc`](super::roc_auc) with its standard error and interval by DeLong's method.
 ///
@@ -160,7 +160,8 @@ pub fn compare_roc_auc(
     weights: Option<&[f64]>,
     level: f64,
 ) -> Result<PairedAuc> {
-    let sort = |scores: &[f64]| SortedRows::new(labels, scores, Domain::Scores, weights);
+    let sort =
+        |scores: &[f64]| SortedRows::new(labels, scores, Domain::Scores, weights, &Run::default());
     compare(&sort(first)?, &sort(second)?, level)
 }
 

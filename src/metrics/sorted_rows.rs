@@ -2,7 +2,7 @@
 
 use super::ranked::RankedScores;
 use super::rows::{CheckedRows, Domain, SortedRow, WeightedRows};
-use crate::core::Result;
+use crate::core::{Meter, Result, Run};
 use crate::exec::parallel;
 
 /// Rows sorted by score, each with its index among the caller's rows: what bootstrap, comparison,
@@ -23,16 +23,21 @@ impl SortedRows {
         values: &[f64],
         domain: Domain,
         weights: Option<&[f64]>,
+        run: &Run,
     ) -> Result<Self> {
         let rows = CheckedRows::new(labels, values, domain, weights)?;
         let mut indexed = vec![((0.0, 0.0), 0); rows.len()];
+        let meter = Meter::new(run, "sort by score", "rows", 2 * rows.len());
         parallel::map_into(&mut indexed, 1, parallel::BLOCK, |_, range, out| {
-            range.zip(out).for_each(|(row, slot)| *slot = (rows.signed(row), row));
+            if meter.goes_on(range.len()) {
+                range.zip(out).for_each(|(row, slot)| *slot = (rows.signed(row), row));
+            }
         });
         indexed.retain(|row| row.0.1 != 0.0);
-        parallel::sort_by(&mut indexed, |(a, i), (b, j)| {
+        meter.sort_by(&mut indexed, |(a, i), (b, j)| {
             a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)).then(i.cmp(j))
         });
+        meter.finish()?;
         let order = indexed.iter().map(|row| row.1).collect();
         let sorted = indexed.into_iter().map(|row| row.0).collect();
         let mut ranked = RankedScores::presorted(sorted, rows.classes.unit, domain);
@@ -45,7 +50,7 @@ impl SortedRows {
         probabilities: &[f64],
         weights: Option<&[f64]>,
     ) -> Result<Self> {
-        Self::new(labels, probabilities, Domain::Probabilities, weights)
+        Self::new(labels, probabilities, Domain::Probabilities, weights, &Run::default())
     }
 
     pub(crate) fn ranked(&self) -> &RankedScores {

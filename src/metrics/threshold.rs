@@ -5,7 +5,7 @@ use super::curves::Flagged;
 use super::ranked::RankedScores;
 use super::rows::{Classes, Domain, Sum, WeightedRows};
 use super::sorted_rows::SortedRows;
-use crate::core::{Error, Folds, Result, same_length};
+use crate::core::{Error, Folds, Result, Run, same_length};
 use crate::numerics::power_of_two_below;
 
 /// What a threshold is to achieve. Rows with score ≥ threshold are flagged.
@@ -260,7 +260,10 @@ impl ThresholdRule {
         weights: Option<&[f64]>,
         folds: &Folds,
     ) -> Result<CrossFittedThreshold> {
-        self.cross_fitted(&SortedRows::new(labels, scores, Domain::Scores, weights)?, folds)
+        self.cross_fitted(
+            &SortedRows::new(labels, scores, Domain::Scores, weights, &Run::default())?,
+            folds,
+        )
     }
 
     /// [`choose_cross_fitted`](Self::choose_cross_fitted) on rows that are sorted already.

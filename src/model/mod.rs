@@ -17,7 +17,7 @@ mod row_sums;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-pub(crate) use checked::{add, ensure_numbers, logits_into, logits_of};
+pub(crate) use checked::{add, ensure_numbers, logits_into, logits_of, scores_any_row, scores_of};
 pub(crate) use coefficient_table::PRINTED;
 pub use coefficient_table::{Coefficient, CoefficientTable};
 pub use contributions::Contributions;

@@ -172,7 +172,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
             judged.push(Part {
                 labels: outside.labels().into(),
                 weights: outside.weights().map(Into::into),
-                logits: logits_of(&trained.model, &outside)?,
+                logits: logits_of(&trained.model, &outside, run)?,
                 training: trained.training.clone(),
             });
             reports.push(FoldReport {
@@ -293,7 +293,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
             let run = self.run.child("check").child(&format!("fold {fold}"));
             let fitted = self.fit_in(&inside, &run, false)?;
             is_rate_given |= self.is_rate_given(fitted.model().is_prior_corrected());
-            let p = fitted.probabilities_among(&outside)?;
+            let p = fitted.probabilities_among(&outside, &run)?;
             let learned_from =
                 if cut.is_forward() { inside.totals().positives as f64 } else { f64::INFINITY };
             out_of_fold.push(&p, outside.labels(), outside.weights(), learned_from);

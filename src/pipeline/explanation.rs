@@ -251,11 +251,7 @@ impl<P: Predict, K: CalibrationMap> FittedPipeline<P, K> {
             share: whole.scales(|scale| scale.1.of(column)),
         };
         let mut terms: Vec<ColumnShare> = columns.into_iter().map(share).collect();
-        terms.sort_by(|a, b| {
-            let size = |term: &ColumnShare| (term.share.probability.abs(), term.share.logit.abs());
-            let (a, b) = (size(a), size(b));
-            b.0.total_cmp(&a.0).then(b.1.total_cmp(&a.1))
-        });
+        terms.sort_by(|a, b| a.share.by_size(&b.share));
         Ok(Explanation {
             prediction: whole.scales(|scale| scale.0),
             base: whole.scales(|scale| scale.1.base()),
@@ -283,28 +279,53 @@ impl Explanation {
     /// The prediction, its base, the first `rows` columns and the sum of the others as lines.
     #[must_use]
     pub fn text(&self, rows: usize) -> String {
-        let cells = |name: &str, value: String, of: &Scales, form: fn(f64) -> String| {
+        let line = |term: &ColumnShare| (term.name.clone(), number(term.value), term.share);
+        self.table(&self.terms.iter().map(line).collect::<Vec<_>>(), rows)
+    }
+
+    /// Names, values and shares between the base and the prediction.
+    pub(super) fn table(&self, terms: &[(String, String, Scales)], rows: usize) -> String {
+        let cells = |name: &str, value: &str, of: &Scales, form: fn(f64) -> String| {
             let log_odds = of.log_odds.map_or("–".into(), form);
-            vec![name.to_string(), value, form(of.logit), log_odds, form(of.probability)]
+            vec![
+                name.to_string(),
+                value.to_string(),
+                form(of.logit),
+                log_odds,
+                form(of.probability),
+            ]
         };
         let head = ["column", "value", "logit", "log-odds", "probability"];
         let mut lines = vec![head.map(String::from).to_vec()];
-        lines.push(cells("(base)", String::new(), &self.base, number));
-        let (shown, others) = self.terms.split_at(rows.min(self.terms.len()));
-        let line = |term: &ColumnShare| cells(&term.name, number(term.value), &term.share, signed);
-        lines.extend(shown.iter().map(line));
+        lines.push(cells("(base)", "", &self.base, number));
+        let (shown, others) = terms.split_at(rows.min(terms.len()));
+        lines.extend(shown.iter().map(|(name, value, share)| cells(name, value, share, signed)));
         if !others.is_empty() {
-            let sum = |of: fn(&Scales) -> f64| others.iter().map(|term| of(&term.share)).sum();
-            let rest = Scales {
-                logit: sum(|share| share.logit),
-                log_odds: self.base.log_odds.map(|_| sum(|share| share.log_odds.unwrap_or(0.0))),
-                probability: sum(|share| share.probability),
-            };
-            let name = format!("({} more columns)", others.len());
-            lines.push(cells(&name, String::new(), &rest, signed));
+            let none =
+                Scales { logit: 0.0, log_odds: self.base.log_odds.map(|_| 0.0), probability: 0.0 };
+            let sum = others.iter().fold(none, |sum, (.., share)| sum.plus(share, 1.0));
+            lines.push(cells(&format!("({} more columns)", others.len()), "", &sum, signed));
         }
-        lines.push(cells("(prediction)", String::new(), &self.prediction, number));
+        lines.push(cells("(prediction)", "", &self.prediction, number));
         aligned(&lines)
+    }
+}
+
+impl Scales {
+    /// The sum with a part of other numbers.
+    pub(super) fn plus(self, other: &Self, part: f64) -> Self {
+        Self {
+            logit: self.logit + part * other.logit,
+            log_odds: self.log_odds.zip(other.log_odds).map(|(a, b)| a + part * b),
+            probability: self.probability + part * other.probability,
+        }
+    }
+
+    /// Sorts by falling size of the probability, then of the logit.
+    pub(super) fn by_size(&self, other: &Self) -> std::cmp::Ordering {
+        let size = |scales: &Self| (scales.probability.abs(), scales.logit.abs());
+        let (a, b) = (size(self), size(other));
+        b.0.total_cmp(&a.0).then(b.1.total_cmp(&a.1))
     }
 }
 

@@ -4,9 +4,9 @@ use std::fmt;
 
 use super::{Report, SelfCheck};
 use crate::calibration::{Calibration, CalibrationMap, Scale, is_probability, no_probability};
-use crate::core::{Dataset, Distortion, Error, Features, FeaturesView, Result, Row, stored};
+use crate::core::{Dataset, Distortion, Error, Features, FeaturesView, Result, Row, Run, stored};
 use crate::exec::parallel::{self, BLOCK};
-use crate::model::{Predict, add, ensure_numbers, logits_into};
+use crate::model::{Predict, add, ensure_numbers, logits_into, scores_any_row, scores_of};
 use crate::numerics::{logit, sigmoid};
 
 /// A fitted [`Pipeline`](super::Pipeline): a model's logits and a map from them to probabilities; or an
@@ -204,25 +204,24 @@ impl<P, K: CalibrationMap> FittedPipeline<P, K> {
                 remedy: "predict their features alone, with `probabilities`",
             });
         }
-        self.probabilities_as_sampled(data)
+        self.probabilities_as_sampled(data, &Run::default())
     }
 
     /// The probabilities among the rows as they are, whoever made their offsets.
-    pub(super) fn probabilities_as_sampled(&self, data: &Dataset<'_>) -> Result<Vec<f64>>
+    pub(super) fn probabilities_as_sampled(&self, data: &Dataset<'_>, run: &Run) -> Result<Vec<f64>>
     where
         P: Predict,
     {
-        let mut out = vec![0.0; data.rows()];
-        self.write(data.features(), data.offsets(), &mut out)?;
-        Ok(out)
+        let by_parts = self.members().all(|(model, _)| scores_any_row(model, data));
+        scores_of(data, by_parts, run, |x, offsets, out| self.write(x, offsets, out))
     }
 
     /// The probabilities among these rows, which may have been thinned out by class before.
-    pub(super) fn probabilities_among(&self, data: &Dataset<'_>) -> Result<Vec<f64>>
+    pub(super) fn probabilities_among(&self, data: &Dataset<'_>, run: &Run) -> Result<Vec<f64>>
     where
         P: Predict,
     {
-        let mut out = self.probabilities_as_sampled(data)?;
+        let mut out = self.probabilities_as_sampled(data, run)?;
         let shift = data.distortion().log_odds().unwrap_or_default();
         if shift != 0.0 {
             parallel::map_into(&mut out, 1, BLOCK, |_, _, out| {

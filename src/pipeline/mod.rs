@@ -6,6 +6,7 @@ mod fitted;
 mod from_source;
 mod judged;
 mod pilot;
+mod record_explanation;
 mod report;
 mod scorer;
 mod self_check;
@@ -19,6 +20,7 @@ pub use explanation::{ColumnShare, Explanation, Scales};
 pub use fitted::{DynFittedPipeline, FittedPipeline};
 pub use from_source::FromSource;
 use judged::{Drawn, Judged};
+pub use record_explanation::{RecordExplanation, RecordShare};
 pub use report::Report;
 pub use scorer::Scorer;
 pub use self_check::{Agreement, CheckedOn, LeftOut, SelfCheck};
@@ -390,7 +392,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
         let rows = calibration.map_or(0, Dataset::rows);
         run.report(&Progress::Stage { name: "calibrating", rows })?;
         let set = calibration.map(|data| {
-            let logits = logits_of(&trained.model, data)?;
+            let logits = logits_of(&trained.model, data, run)?;
             let set = CalibrationSet::from_logits(logits, data.labels())?
                 .with_distortion(data.distortion().clone())
                 .with_run(&run.child("calibrator"));
@@ -429,7 +431,7 @@ impl<S, L, M, C> Pipeline<S, L, M, C> {
             run.report(&Progress::Stage { name: "checking", rows: train.rows() })?;
             let rows = Judged {
                 on: CheckedOn::Training,
-                probabilities: &fitted.probabilities_among(train)?,
+                probabilities: &fitted.probabilities_among(train, run)?,
                 labels: train.labels(),
                 weights: train.weights(),
                 drawn: drawn.as_ref(),

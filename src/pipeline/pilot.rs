@@ -56,8 +56,8 @@ impl Pilot {
 struct Fitted<P, K>(Arc<FittedPipeline<P, K>>);
 
 impl<P: Predict, K: CalibrationMap> PilotModel for Fitted<P, K> {
-    fn probabilities(&self, data: &Dataset<'_>, _: &Run) -> Result<Vec<f64>> {
-        self.0.probabilities_as_sampled(data)
+    fn probabilities(&self, data: &Dataset<'_>, run: &Run) -> Result<Vec<f64>> {
+        self.0.probabilities_as_sampled(data, run)
     }
 
     #[cfg(feature = "serde")]
@@ -87,7 +87,7 @@ where
             Distortion::FeatureDependent { .. } => data.view().with_distortion(Distortion::None),
             _ => data.view(),
         };
-        self.0.fit_in(&rows, run, false)?.probabilities_as_sampled(&rows)
+        self.0.fit_in(&rows, run, false)?.probabilities_as_sampled(&rows, run)
     }
 
     fn is_fitted(&self) -> bool {

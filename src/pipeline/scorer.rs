@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 
-use super::{DynFittedPipeline, FittedPipeline};
+use super::{DynFittedPipeline, FittedPipeline, RecordExplanation};
 use crate::calibration::CalibrationMap;
 use crate::core::{Error, Result, Row, stored};
 use crate::data::{EncodedRow, FittedEncoder, Table, Value};
@@ -103,6 +103,39 @@ impl Scorer {
     pub fn probabilities(&self, table: &Table) -> Result<Vec<f64>> {
         self.pipeline.probabilities(&self.encoder.features(table)?)
     }
+
+    /// The share of each column of a record, and of each encoded feature, in its probability.
+    ///
+    /// ```
+    /// # use imbalance::Scorer;
+    /// # use imbalance::prelude::*;
+    /// # let train = Table::new((0..300).map(|i| i % 9 == 0).collect::<Vec<_>>())?
+    /// #     .with_numeric("price", (0..300).map(|i| f64::from(i % 7)).collect::<Vec<_>>())?
+    /// #     .with_categorical("country", (0..300).map(|i| if i % 3 == 0 { "FR" } else { "DE" }))?;
+    /// # let encoder = Encoder::hashing(8)?.fit(&train)?;
+    /// # let fitted = Pipeline::new(LogisticRegression::new()).fit(&encoder.encode(&train)?)?;
+    /// # let scorer = Scorer::new(encoder, fitted)?;
+    /// let record = [("country", "FR".into()), ("price", 3.5.into())];
+    /// let explanation = scorer.explain(&record)?;
+    /// println!("{explanation}");
+    /// let country = &explanation.columns[0];
+    /// assert_eq!((country.name.as_str(), country.value.as_str()), ("country", "FR"));
+    ///
+    /// let shares: f64 = explanation.columns.iter().map(|column| column.share.probability).sum();
+    /// let sum = explanation.features.base.probability + shares;
+    /// assert!((sum - scorer.probability(&record)?).abs() < 1e-14);
+    /// # Ok::<(), imbalance::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`probability`](Self::probability) and [`FittedPipeline::explain`].
+    pub fn explain(&self, record: &[(&str, Value<'_>)]) -> Result<RecordExplanation> {
+        let mut encoded = EncodedRow::default();
+        let row = self.encoder.encode_record(record, &mut encoded)?;
+        let features = self.pipeline.explain(row)?;
+        let features = features.with_feature_names(self.encoder.column_names())?;
+        Ok(RecordExplanation::new(features, &self.encoder, record, &encoded))
+    }
 }
 
 #[cfg(feature = "serde")]
@@ -132,10 +165,7 @@ impl Scorer {
     /// As for [`probability`](Self::probability), and [`Error::InvalidArgument`] for
     /// what is no record, or has records inside.
     pub fn probability_of<T: serde::Serialize + ?Sized>(&self, record: &T) -> Result<f64> {
-        match serde_json::to_value(record) {
-            Ok(record) => self.probability_of_value(&record),
-            Err(error) => Err(no_record(&error)),
-        }
+        with_values(serde_json::to_value(record), |record| self.probability(record))
     }
 
     /// The probability of a record that is a JSON object.
@@ -143,29 +173,49 @@ impl Scorer {
     /// # Errors
     /// As for [`probability_of`](Self::probability_of).
     pub fn probability_of_json(&self, record: &str) -> Result<f64> {
-        match serde_json::from_str(record) {
-            Ok(record) => self.probability_of_value(&record),
-            Err(error) => Err(no_record(&error)),
-        }
+        with_values(serde_json::from_str(record), |record| self.probability(record))
     }
 
-    fn probability_of_value(&self, record: &serde_json::Value) -> Result<f64> {
-        let Some(record) = record.as_object() else { return Err(no_record(record)) };
-        let values = record.iter().map(|(name, value)| {
-            use serde_json::Value as Json;
-            let value = match value {
-                Json::Null => Value::Missing,
-                Json::Bool(is) => (*is).into(),
-                Json::Number(number) => Value::Number(number.as_f64().unwrap_or(f64::NAN)),
-                Json::String(text) => Value::Text(text),
-                Json::Array(_) | Json::Object(_) => {
-                    return Err(no_record(&format!("{name}: {value}")));
-                }
-            };
-            Ok((name.as_str(), value))
-        });
-        self.probability(&values.collect::<Result<Vec<_>>>()?)
+    /// [`explain`](Self::explain) for a record that `serde` can write, as for [`probability_of`](Self::probability_of).
+    ///
+    /// # Errors
+    /// As for [`explain`](Self::explain) and [`probability_of`](Self::probability_of).
+    pub fn explain_of<T: serde::Serialize + ?Sized>(
+        &self,
+        record: &T,
+    ) -> Result<RecordExplanation> {
+        with_values(serde_json::to_value(record), |record| self.explain(record))
     }
+
+    /// [`explain`](Self::explain) for a record that is a JSON object.
+    ///
+    /// # Errors
+    /// As for [`explain_of`](Self::explain_of).
+    pub fn explain_of_json(&self, record: &str) -> Result<RecordExplanation> {
+        with_values(serde_json::from_str(record), |record| self.explain(record))
+    }
+}
+
+/// What becomes of the values of a JSON object.
+#[cfg(feature = "serde")]
+fn with_values<T>(
+    record: serde_json::Result<serde_json::Value>,
+    then: impl FnOnce(&[(&str, Value<'_>)]) -> Result<T>,
+) -> Result<T> {
+    let record = record.map_err(|error| no_record(&error))?;
+    let Some(record) = record.as_object() else { return Err(no_record(&record)) };
+    let values = record.iter().map(|(name, value)| {
+        use serde_json::Value as Json;
+        let value = match value {
+            Json::Null => Value::Missing,
+            Json::Bool(is) => (*is).into(),
+            Json::Number(number) => Value::Number(number.as_f64().unwrap_or(f64::NAN)),
+            Json::String(text) => Value::Text(text),
+            Json::Array(_) | Json::Object(_) => return Err(no_record(&format!("{name}: {value}"))),
+        };
+        Ok((name.as_str(), value))
+    });
+    then(&values.collect::<Result<Vec<_>>>()?)
 }
 
 #[cfg(feature = "serde")]

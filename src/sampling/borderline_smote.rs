@@ -36,7 +36,7 @@ const NAME: &str = "Borderline-SMOTE";
 ///
 /// let log = SyntheticClicks::new(5_000, 0.1)?.categorical(&[]).generate(7)?;
 /// let sampler = BorderlineSmote::borderline1(0.5)?;
-/// let regions = sampler.regions(&log.dataset)?;
+/// let regions = sampler.regions(&log.dataset, &Run::default())?;
 /// let made = sampler.resample(&log.dataset, &Run::seeded(7))?;
 /// assert!(made.parents().all(|row| regions.danger.contains(&row)));
 /// # Ok::<(), imbalance::Error>(())
@@ -107,12 +107,9 @@ impl BorderlineSmote {
     /// Which positives are safe, in danger, and noise.
     ///
     /// # Errors
-    /// [`Error::OneClass`](crate::Error::OneClass), or [`Error::InvalidArgument`](crate::Error::InvalidArgument) if there are no more than m rows.
-    pub fn regions(&self, data: &Dataset<'_>) -> Result<BorderlineRegions> {
-        self.regions_in(data, &Run::default())
-    }
-
-    fn regions_in(&self, data: &Dataset<'_>, run: &Run) -> Result<BorderlineRegions> {
+    /// [`Error::OneClass`](crate::Error::OneClass), [`Error::InvalidArgument`](crate::Error::InvalidArgument) if there are no more than m rows, or
+    /// [`Error::Cancelled`](crate::Error::Cancelled) if the run's observer stops the search.
+    pub fn regions(&self, data: &Dataset<'_>, run: &Run) -> Result<BorderlineRegions> {
         data.totals().ensure_both(NAME)?;
         ensure_neighbours("m", self.m, data.rows() - 1, "other rows")?;
         let labels = data.labels();
@@ -150,7 +147,7 @@ impl Sampler for BorderlineSmote {
             }
             Kind::Borderline2 => ensure_neighbours("k", self.k, data.rows() - 1, "other rows")?,
         }
-        let BorderlineRegions { safe, danger, noise } = self.regions_in(data, run)?;
+        let BorderlineRegions { safe, danger, noise } = self.regions(data, run)?;
         if danger.is_empty() {
             return Ok(Resample::identity().note(format!(
                 "{NAME} made no rows: with m = {} none of {} positives is in danger, as {} are safe and {} are \

@@ -3,7 +3,7 @@
 use super::kept::{TopK, kept_by_features, poisson};
 use super::under::NegativesToKeep;
 use super::{Pilot, Resample, Sampler};
-use crate::core::{Chosen, Dataset, Error, Result, Run, round, saved_as_part, stored};
+use crate::core::{Chosen, Dataset, Error, Meter, Result, Run, round, saved_as_part, stored};
 use crate::exec::parallel::{self, BLOCK};
 use crate::numerics::root::Bracket;
 
@@ -338,6 +338,7 @@ impl Sampler for PoissonHardNegatives {
         let labels = data.labels();
         let scores = self.pilot.probabilities(data, run)?;
         let seed = run.seed().child("inclusion");
+        let meter = Meter::new(run, POISSON, "rows", data.rows());
         match self.inclusion {
             Inclusion::Band(band) => {
                 let hard = band.members(labels, &scores);
@@ -346,7 +347,7 @@ impl Sampler for PoissonHardNegatives {
                 }
                 let inclusion =
                     |row: usize| if labels[row] || hard[row] { 1.0 } else { self.floor };
-                poisson(data, inclusion, self.reweight, seed, POISSON)
+                poisson(data, inclusion, self.reweight, seed, POISSON, &meter)
             }
             Inclusion::Proportional { negatives_per_positive } => {
                 let wanted = negatives_per_positive * totals.positives as f64;
@@ -358,7 +359,7 @@ impl Sampler for PoissonHardNegatives {
                 let inclusion = |row: usize| {
                     if labels[row] { 1.0 } else { self.proportional_to(c, scores[row]) }
                 };
-                poisson(data, inclusion, self.reweight, seed, POISSON)
+                poisson(data, inclusion, self.reweight, seed, POISSON, &meter)
             }
         }
     }

@@ -1,9 +1,11 @@
 //! What the samplers that keep rows of the input share: draws, ranks, and the account of the kept rows.
 
+use std::ops::Range;
+
 use ndarray_rand::rand::Rng;
 
 use super::{Inclusion, Resample};
-use crate::core::{ClassTotals, Dataset, Distortion, Error, Result, Seed};
+use crate::core::{ClassTotals, Dataset, Distortion, Error, Meter, Result, Seed};
 use crate::exec::parallel::{self, BLOCK};
 
 /// Rows of `0..n` kept each on its own, row i with probability `probability(i)`.
@@ -14,12 +16,19 @@ pub(super) fn independently(
     seed: Seed,
     probability: impl Fn(usize) -> f64 + Sync + Send,
 ) -> Vec<usize> {
-    parallel::map(n, BLOCK, |block, rows| {
-        let mut stream = seed.stream(block);
-        // A draw is in [0, 1), so a probability of 1 keeps and one of 0 drops, always.
-        rows.filter(|&row| stream.random::<f64>() < probability(row)).collect::<Vec<_>>()
-    })
-    .concat()
+    parallel::map(n, BLOCK, |block, rows| drawn(block, rows, seed, &probability)).concat()
+}
+
+/// The rows of a block that are drawn.
+fn drawn(
+    block: usize,
+    rows: Range<usize>,
+    seed: Seed,
+    probability: impl Fn(usize) -> f64,
+) -> Vec<usize> {
+    let mut stream = seed.stream(block);
+    // A draw is in [0, 1), so a probability of 1 keeps and one of 0 drops, always.
+    rows.filter(|&row| stream.random::<f64>() < probability(row)).collect()
 }
 
 /// The `k` largest of some scores, of equal scores the first ones.
@@ -144,18 +153,27 @@ pub(super) fn cleaned(
 }
 
 /// Poisson sampling: each row is drawn on its own, row i with the inclusion probability πᵢ = `inclusion(i)` in
-/// (0, 1]. With `reweight` a kept row weighs 1/πᵢ times its own weight, and nothing is distorted.
+/// (0, 1]. With `reweight` a kept row weighs 1/πᵢ times its own weight, and nothing is distorted. The rows are the end of
+/// the meter's task.
 pub(super) fn poisson(
     data: &Dataset<'_>,
     inclusion: impl Fn(usize) -> f64 + Sync + Send,
     reweight: bool,
     seed: Seed,
     sampler: &'static str,
+    meter: &Meter<'_>,
 ) -> Result<Resample> {
-    let inclusion =
-        parallel::map(data.rows(), BLOCK, |_, rows| rows.map(&inclusion).collect::<Vec<_>>())
-            .concat();
-    let rows = independently(data.rows(), seed, |row| inclusion[row]);
+    let blocks = parallel::map(data.rows(), BLOCK, |block, rows| {
+        if !meter.goes_on(rows.len()) {
+            return Default::default();
+        }
+        let (first, of_rows) = (rows.start, rows.clone().map(&inclusion).collect::<Vec<_>>());
+        let rows = drawn(block, rows, seed, |row| of_rows[row - first]);
+        (of_rows, rows)
+    });
+    meter.finish()?;
+    let (inclusion, rows): (Vec<_>, Vec<_>) = blocks.into_iter().unzip();
+    let (inclusion, rows) = (inclusion.concat(), rows.concat());
     let why = |_: &ClassTotals| {
         "each row is drawn on its own, and none was drawn; raise the inclusion probabilities".into()
     };

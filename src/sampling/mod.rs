@@ -188,4 +188,20 @@ mod tests {
         }
         Ok(())
     }
+
+    #[test]
+    fn samplers_by_rules_are_observed_and_can_be_stopped() -> Result<()> {
+        let log = crate::data::SyntheticClicks::new(20_000, 0.05)?.generate(1)?;
+        let recent = || Rule::number("last_active_days").at_most(7.0);
+        let samplers: [Box<dyn Sampler>; 4] = [
+            Box::new(RuleSampler::filter(recent())?),
+            Box::new(RuleSampler::shares([(recent(), 0.5)], 0.1)?),
+            Box::new(RuleSampler::priorities([(recent(), 3.0)], 0.2)?),
+            Box::new(PoissonRuleSampler::new([(recent(), 0.5)], 0.1)?.reweight(true)),
+        ];
+        for sampler in &samplers {
+            assert_observed(&sampler.name(), |run| sampler.resample(&log.dataset, run).map(drop));
+        }
+        Ok(())
+    }
 }

@@ -124,8 +124,8 @@ stored!(<P: Predict> Given<P> as "given_model", |given| {
 struct Given<P>(P);
 
 impl<P: Predict> PilotModel for Given<P> {
-    fn probabilities(&self, data: &Dataset<'_>, _: &Run) -> Result<Vec<f64>> {
-        let mut out = logits_of(&self.0, data)?;
+    fn probabilities(&self, data: &Dataset<'_>, run: &Run) -> Result<Vec<f64>> {
+        let mut out = logits_of(&self.0, data, run)?;
         out.iter_mut().for_each(|z| *z = sigmoid(*z));
         Ok(out)
     }

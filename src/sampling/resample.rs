@@ -126,6 +126,9 @@ impl Resample {
 
     /// The resampled data set. Its distortion is that of `data` followed by this one's.
     ///
+    /// It has no run and cannot be stopped: chosen rows are copied when their features are first read, and new rows are made
+    /// here, in about the time that it takes to copy them.
+    ///
     /// # Errors
     /// Whatever breaks the contract of the fields: rows out of range, lengths that differ, weights,
     /// offsets or a shift of the odds that are not finite.

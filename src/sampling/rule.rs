@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Not;
 use std::sync::Arc;
 
-use crate::core::{Attributes, Error, Result, Rows};
+use crate::core::{Attributes, Error, Meter, Result, Rows};
 use crate::exec::parallel::{self, BLOCK};
 
 /// A predicate on the attributes of a row, for [`RuleSampler`](super::RuleSampler).
@@ -412,10 +412,14 @@ impl Bound<'_> {
 pub(super) fn first_that_holds<'r>(
     rules: impl Iterator<Item = &'r Rule>,
     data: &Rows<'_>,
+    meter: &Meter<'_>,
 ) -> Result<Vec<u16>> {
     let bound = rules.map(|rule| rule.bind(data.attributes())).collect::<Result<Vec<_>>>()?;
     let mut first = vec![0; data.len()];
     let results = parallel::map_into(&mut first, 1, BLOCK, |_, rows, out| {
+        if !meter.goes_on(rows.len()) {
+            return Ok(());
+        }
         for (row, first) in rows.zip(out) {
             let mut position = 0;
             while position < bound.len() && !bound[position].holds(row, data.labels()[row])? {

@@ -8,8 +8,8 @@ use super::keyed::{Account, Draw, Keyed, KeyedBy, by_features};
 use super::rule::first_that_holds;
 use super::{Resample, Rule, Sampler};
 use crate::core::{
-    Chosen, ClassTotals, Dataset, Distortion, Error, Result, Rows, Run, round, saved_as_part,
-    stored,
+    Chosen, ClassTotals, Dataset, Distortion, Error, Meter, Result, Rows, Run, round,
+    saved_as_part, stored,
 };
 use crate::exec::parallel::{self, BLOCK};
 
@@ -99,14 +99,16 @@ impl Tiers {
     }
 
     /// For each row the position of its value.
-    fn of_rows(&self, rows: &Rows<'_>) -> Result<Vec<u16>> {
-        first_that_holds(self.rules.iter().map(|(rule, _)| rule), rows)
+    fn of_rows(&self, rows: &Rows<'_>, meter: &Meter<'_>) -> Result<Vec<u16>> {
+        first_that_holds(self.rules.iter().map(|(rule, _)| rule), rows, meter)
     }
 
     /// For each row its pool in a keyed draw: the position of its value, or behind these that of rows on which the
     /// rules do not act.
     fn pools_of(&self, rows: &Rows<'_>, on_all_rows: bool) -> Result<Vec<u16>> {
-        let mut pools = self.of_rows(rows)?;
+        // A batch takes some milliseconds.
+        let run = Run::default();
+        let mut pools = self.of_rows(rows, &Meter::new(&run, RULES, "rows", rows.len()))?;
         if !on_all_rows {
             let beside = self.rules.len() as u16 + 1;
             let positives = pools.iter_mut().zip(rows.labels()).filter(|(_, label)| **label);
@@ -174,19 +176,20 @@ impl Sampler for RuleSampler {
     fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         data.totals().ensure_both(RULES)?;
         let (Form::Filter(tiers) | Form::Shares(tiers) | Form::Priorities(tiers, _)) = &self.form;
-        let tier_of = tiers.of_rows(data.row_columns())?;
+        let passes = if matches!(self.form, Form::Filter(_)) { 2 } else { 3 };
+        let meter = Meter::new(run, RULES, "rows", passes * data.rows());
+        let tier_of = tiers.of_rows(data.row_columns(), &meter)?;
         let values = tiers.values();
         let acts_on = |row: usize| self.on_all_rows || !data.labels()[row];
+        let pass = || meter.ranges(data.rows()).flatten();
         let rows: Vec<usize> = match self.form {
-            Form::Filter(_) => (0..data.rows())
+            Form::Filter(_) => pass()
                 .filter(|&row| !acts_on(row) || values[usize::from(tier_of[row])] == 1.0)
                 .collect(),
             Form::Shares(_) => {
                 let mut sizes = vec![0; values.len()];
                 let in_tier = |row: &usize| usize::from(tier_of[*row]);
-                (0..data.rows())
-                    .filter(|&row| acts_on(row))
-                    .for_each(|row| sizes[in_tier(&row)] += 1);
+                pass().filter(|&row| acts_on(row)).for_each(|row| sizes[in_tier(&row)] += 1);
                 let draw = |(tier, (&n, &share)): (usize, (&usize, &f64))| {
                     Chosen::uniform(n, round(share, n), run.seed().child(&format!("rule {tier}")))
                 };
@@ -199,13 +202,16 @@ impl Sampler for RuleSampler {
                         chosen[tier].contains(seen[tier] - 1)
                     }
                 };
-                (0..data.rows()).filter(|&row| keep(row)).collect()
+                pass().filter(|&row| keep(row)).collect()
             }
             Form::Priorities(_, rate) => {
                 // A key of E/w with E exponential: the rows of the smallest keys are drawn. Negated, because
                 // `TopK` finds the largest; −∞ for rows that are no candidates.
                 let mut keys = vec![f64::NEG_INFINITY; data.rows()];
                 parallel::map_into(&mut keys, 1, BLOCK, |block, rows, keys| {
+                    if !meter.goes_on(rows.len()) {
+                        return;
+                    }
                     let mut stream = run.seed().stream(block);
                     for (row, key) in rows.zip(keys) {
                         let waiting: f64 = stream.sample(Exp1);
@@ -221,9 +227,10 @@ impl Sampler for RuleSampler {
                     // `TopK` counts ties, so it is asked about each row.
                     top.admits(keys[row]) && keys[row] > f64::NEG_INFINITY
                 };
-                (0..data.rows()).filter(|&row| drawn(row, &mut top) || !acts_on(row)).collect()
+                pass().filter(|&row| drawn(row, &mut top) || !acts_on(row)).collect()
             }
         };
+        meter.finish()?;
         kept_by_features(data, rows, RULES, |_| self.met_by_rule(&tier_of, acts_on))
     }
 
@@ -314,13 +321,14 @@ impl PoissonRuleSampler {
 impl Sampler for PoissonRuleSampler {
     fn resample(&self, data: &Dataset<'_>, run: &Run) -> Result<Resample> {
         data.totals().ensure_both(POISSON)?;
-        let tier_of = self.tiers.of_rows(data.row_columns())?;
+        let meter = Meter::new(run, POISSON, "rows", 2 * data.rows());
+        let tier_of = self.tiers.of_rows(data.row_columns(), &meter)?;
         let values = self.tiers.values();
         let inclusion = |row: usize| {
             let acts = self.on_all_rows || !data.labels()[row];
             if acts { values[usize::from(tier_of[row])] } else { 1.0 }
         };
-        poisson(data, inclusion, self.reweight, run.seed(), POISSON)
+        poisson(data, inclusion, self.reweight, run.seed(), POISSON, &meter)
     }
 
     fn name(&self) -> String {

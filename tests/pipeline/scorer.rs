@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use imbalance::data::{DatePart, DateParts, Encoding, OneHot, TargetEncoding, Value};
+use imbalance::calibration::{Calibration, Uncalibrated};
+use imbalance::data::{DatePart, DateParts, Encoding, OneHot, TargetEncoding, TimeFormat, Value};
+use imbalance::model::LinearModel;
+use imbalance::pipeline::Scales;
 use imbalance::prelude::*;
 use imbalance::saved::Saved;
-use imbalance::{Attribute, Scorer};
+use imbalance::{Attribute, FittedPipeline, Scorer};
 
 const COUNTRIES: [&str; 4] = ["FR", "DE", "", "IT"];
 
@@ -138,4 +141,118 @@ fn wrong_records_are_errors_that_name_the_column() {
     let other = Pipeline::new(LogisticRegression::new()).fit(&data).unwrap();
     let error = Scorer::new(scorer.encoder().clone(), other).unwrap_err();
     assert!(matches!(error, Error::ColumnMismatch { expected: 1, .. }), "{error}");
+}
+
+#[test]
+fn shares_of_columns_add_up_to_the_prediction() {
+    let train = log(600);
+    for scorer in scorers(&train) {
+        let reads: Vec<String> = scorer.encoder().record_names().map(Into::into).collect();
+        for row in 0..40 {
+            let mut record = record(&train, row);
+            record.retain(|(name, _)| reads.iter().any(|read| read == name));
+            let explanation = scorer.explain(&record).unwrap();
+            let (base, prediction) = (explanation.features.base, explanation.features.prediction);
+            assert_eq!(prediction.probability, scorer.probability(&record).unwrap());
+            let sum = |of: fn(&Scales) -> f64| {
+                explanation.columns.iter().map(|column| of(&column.share)).sum::<f64>()
+            };
+            let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} and {b}");
+            close(base.logit + sum(|share| share.logit), prediction.logit);
+            close(base.probability + sum(|share| share.probability), prediction.probability);
+            let log_odds = base.log_odds.unwrap() + sum(|share| share.log_odds.unwrap());
+            close(log_odds, prediction.log_odds.unwrap());
+            for column in &explanation.columns {
+                let known =
+                    column.name.split(" × ").all(|name| reads.iter().any(|read| read == name));
+                assert!(known, "{}", column.name);
+            }
+        }
+    }
+}
+
+/// By hand: with an intercept of −1 and coefficients of 1, 2, 3, …, each feature adds its coefficient times its value.
+#[test]
+fn a_column_has_the_shares_of_its_features() {
+    let table = Table::new(vec![false, true, false, true]).unwrap();
+    let table = table.with_numeric("price", vec![2.0, f64::NAN, 4.0, 9.0]).unwrap();
+    let table = table.with_categorical("country", ["FR", "DE", "FR", "IT"]).unwrap();
+    let table = table.with_categorical("shop", ["a", "b", "c", "d"]).unwrap();
+    let encoder = Encoder::hashing(1)
+        .unwrap()
+        .column("price", imbalance::data::NumberForm::Plain)
+        .column("country", OneHot::new())
+        .column("shop", Encoding::Hashed)
+        .cross(["country", "shop"], Encoding::Hashed)
+        .fit(&table)
+        .unwrap();
+    // The second feature, `country=DE`, is left out: the others move up.
+    let encoder = encoder.drop_columns(&[1]).unwrap();
+    let names: Vec<String> = encoder.column_names().collect();
+    assert_eq!(names, ["price", "country=FR", "country=IT", "price missing", "hash 0", "hash 1"]);
+    let model = LinearModel::new((1..=6).map(f64::from).collect(), -1.0).unwrap();
+    let member = (model, Calibration::new(Uncalibrated));
+    let scorer = Scorer::new(encoder, FittedPipeline::from_parts([member]).unwrap()).unwrap();
+    for (country, shop) in [("FR", "a"), ("IT", "b"), ("FR", "c"), ("IT", "d"), ("DE", "e")] {
+        for price in [Some(2.5), None] {
+            let record =
+                [("price", price.into()), ("country", country.into()), ("shop", shop.into())];
+            let explanation = scorer.explain(&record).unwrap();
+            let of = |name: &str| {
+                let found = explanation.columns.iter().find(|column| column.name == name);
+                found.map_or((String::new(), 0.0), |of| (of.value.clone(), of.share.logit))
+            };
+            let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} and {b}");
+            let (value, share) = of("price");
+            assert_eq!(value, if price.is_some() { "2.50000" } else { "missing" });
+            close(share, price.unwrap_or(4.0));
+            close(
+                of("country").1,
+                match country {
+                    "FR" => 2.0,
+                    "IT" => 3.0,
+                    _ => 0.0,
+                },
+            );
+            let encoder = scorer.encoder();
+            let (feature, sign) = encoder.hashed("shop", shop).unwrap().unwrap();
+            let hashed: f64 = (4..6)
+                .map(|j| {
+                    let term = explanation.features.terms.iter().find(|term| term.column == j);
+                    term.map_or(0.0, |term| term.share.logit)
+                })
+                .sum();
+            let cross = of("country × shop");
+            close(of("shop").1 + cross.1, hashed);
+            // Two that fall into one feature with opposite signs are not there.
+            if of("shop").1 != 0.0 {
+                close(of("shop").1, sign * (feature + 1) as f64);
+                assert_eq!(cross.0, format!("{country} × {shop}"));
+            }
+        }
+    }
+    let json = r#"{"price": 2.5, "country": "FR", "shop": "a"}"#;
+    let explanation = scorer.explain_of_json(json).unwrap();
+    assert!(explanation.to_string().contains("(prediction)"), "{explanation}");
+    assert!(explanation.text(1).contains("more columns)"), "{}", explanation.text(1));
+}
+
+#[test]
+fn a_time_in_a_record_is_a_number() {
+    let train = log(600);
+    let scorer = &scorers(&train)[0];
+    let json =
+        r#"{"price": 3.5, "age": 1, "country": "FR", "merchant": "m1", "time": "2023-11-14"}"#;
+    let error = scorer.probability_of_json(json).unwrap_err().to_string();
+    assert!(
+        error.contains("`time` holds a text") && error.contains("TimeFormat::seconds"),
+        "{error}"
+    );
+    let seconds = |format: TimeFormat, text| format.seconds(text);
+    assert_eq!(seconds(TimeFormat::Found, "2023-11-14 22:13:20 UTC").unwrap(), 1.7e9);
+    assert_eq!(seconds(TimeFormat::Milliseconds, "1700000000000").unwrap(), 1.7e9);
+    let error = |format, text| seconds(format, text).unwrap_err().to_string();
+    assert!(error(TimeFormat::Found, "20231114").contains("%Y%m%d"));
+    assert!(error(TimeFormat::Found, "yesterday").contains("`yesterday`, which is neither"));
+    assert!(error(TimeFormat::pattern("%d"), "3").contains("a pattern of `strptime`"));
 }

@@ -8,16 +8,19 @@ use std::time::Duration;
 use std::{env, fs, thread};
 
 use imbalance::calibration::as_printed::LinearPriorScaling;
+use imbalance::calibration::multiclass::{ClassSet, ClassTemperature};
 use imbalance::calibration::{
     BetaCalibration, BetaCdf, BoxCalibrator, Calibration, CalibrationMap, CalibrationSet, Clip,
     HistogramBinning, IsotonicRegression, PriorMap, QuadraticLogit, SplineCalibration,
     TemperatureScaling, Uncalibrated, VennAbers,
 };
+use imbalance::evaluation::EvaluationReport;
 use imbalance::loss::{
     AsymmetricLoss, ClassWeighted, ClassWeights, FocalLoss, LabelSmoothing, LogitAdjusted,
     WeightedLogLoss,
 };
 use imbalance::model::{BoxModel, FtrlLearner, FtrlProximal, GivenLogits, LinearModel, RareEvents};
+use imbalance::ndarray::Array2;
 use imbalance::prelude::*;
 use imbalance::sampling::{
     Adasyn, BorderlineSmote, EditedNearestNeighbours, HardNegativeMining, HardnessBand,
@@ -25,7 +28,7 @@ use imbalance::sampling::{
     PoissonRuleSampler, RandomOverSampler, Rule, RuleSampler, Smote, SmoteNc, TomekLinks,
 };
 use imbalance::saved::Saved;
-use imbalance::{DynFittedPipeline, FeaturesView};
+use imbalance::{DynFittedPipeline, Evaluation, FeaturesView};
 
 /// Random changes of each kind, half of them of JSON and half of `postcard`.
 const CHANGES: u64 = 10_000;
@@ -285,6 +288,27 @@ fn damaged_pipelines_are_refused_or_valid() {
     let under = RandomUnderSampler::negatives_per_positive(1.0).unwrap();
     let corrected = pipeline().sampler(Box::new(under) as Box<dyn Sampler>);
     damage(&corrected.calibrator(PriorCorrection::new().boxed()).fit(&data).unwrap(), use_fitted);
+}
+
+#[test]
+fn damaged_results_are_refused_or_valid() {
+    let data = rows();
+    let logits = Array2::from_shape_fn((120, 3), |(i, k)| ((i * (k + 2)) % 7) as f64 * 0.3);
+    let classes: Vec<usize> = (0..120).map(|i| (i * 5) % 3).collect();
+    let set = ClassSet::new(&logits, &classes).unwrap();
+    let fitted = TemperatureScaling::new().bias_corrected(true).fit_classes(&set).unwrap();
+    damage(&fitted, |fitted| {
+        fitted.report().to_string();
+        if let Ok(p) = fitted.probabilities(&logits.view()) {
+            assert!(p.iter().all(|p| (0.0..=1.0).contains(p)), "{fitted:?}");
+        }
+    });
+    assert_eq!(ClassTemperature::from_json(&fitted.to_json().unwrap()).unwrap(), fitted);
+    let p: Vec<f64> = (0..120).map(|i| 0.01 + f64::from(i % 40) / 50.0).collect();
+    let evaluation = Evaluation::new(data.labels(), &p).against("half", &p);
+    let report = evaluation.bootstrap(Some(3)).report().unwrap();
+    damage(&report, |report| drop(report.to_string()));
+    assert_eq!(EvaluationReport::from_bytes(&report.to_bytes().unwrap()).unwrap(), report);
 }
 
 /// Stages inside stages, without end: the stack does not overflow.

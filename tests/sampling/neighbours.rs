@@ -178,7 +178,7 @@ fn borderline_smote_and_adasyn_choose_the_parents_that_imbalanced_learn_chooses(
         for sampler in
             [BorderlineSmote::borderline1(3.0).unwrap(), BorderlineSmote::borderline2(3.0).unwrap()]
         {
-            let regions = sampler.regions(&data).unwrap();
+            let regions = sampler.regions(&data, &Run::default()).unwrap();
             assert_eq!(regions.danger, indices(&value["regions"]["danger"]));
             assert_eq!(regions.noise, indices(&value["regions"]["noise"]));
             let mut parents = made(&sampler, &data, 1).parents;
@@ -375,7 +375,7 @@ proptest! {
         for second in [false, true] {
             let new = if second { BorderlineSmote::borderline2 } else { BorderlineSmote::borderline1 };
             let sampler = new(ratio).unwrap().neighbours(k).unwrap().m_neighbours(2 * k).unwrap();
-            let regions = sampler.regions(&data).unwrap();
+            let regions = sampler.regions(&data, &Run::default()).unwrap();
             for (list, from, to) in [
                 (&regions.safe, 0, k), (&regions.danger, k, 2 * k), (&regions.noise, 2 * k, 2 * k + 1),
             ] {

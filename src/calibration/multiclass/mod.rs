@@ -8,7 +8,7 @@ use std::ops::Range;
 use ndarray::{Array2, ArrayView1, ArrayView2};
 
 use super::{Parameter, TemperatureScaling};
-use crate::core::{Distortion, Error, Meter, Result, Run, ensure_weights, same_length};
+use crate::core::{Distortion, Error, Meter, Result, Run, ensure_weights, same_length, stored};
 use crate::exec::accumulate::{Accumulate, accumulate};
 use crate::exec::parallel::{self, BLOCK};
 use crate::exec::simd::{Work, vectorised};
@@ -244,6 +244,8 @@ impl TemperatureScaling {
 
 /// What [`TemperatureScaling::fit_classes`] learned, and what it did to the rows it learned from.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct ClassReport {
     /// 1/T, and the offsets b₁, … of the classes after the first if bias corrected.
@@ -264,6 +266,8 @@ pub struct ClassReport {
 
 /// How well the probabilities of K classes fit.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct ClassFitness {
     /// The mean probability of each class.
@@ -291,7 +295,8 @@ impl fmt::Display for ClassReport {
     }
 }
 
-/// A fitted [`TemperatureScaling`] of K classes, made by [`TemperatureScaling::fit_classes`].
+/// A fitted [`TemperatureScaling`] of K classes, made by [`TemperatureScaling::fit_classes`]. With the feature `serde` it is
+/// [saved](crate::saved) like any other.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClassTemperature {
     map: ScaledSoftmax,
@@ -341,6 +346,24 @@ impl ClassTemperature {
             .map_err(|error| Error::Contract { stage: NAME.into(), problem: error.to_string() })
     }
 }
+
+stored!(ClassTemperature as "class_temperature", |fitted| {
+    inverse_temperature: f64 = fitted.map.inverse,
+    offsets: Vec<f64> = fitted.map.offsets,
+    report: ClassReport = fitted.report,
+} => {
+    let lists = [&report.observed, &report.before.predicted, &report.after.predicted];
+    if !(inverse_temperature >= 0.0 && inverse_temperature.is_finite()) {
+        Err(Error::invalid("inverse_temperature", inverse_temperature, "finite and at least 0"))
+    } else if offsets.len() < 2 || offsets.iter().any(|offset| !offset.is_finite()) {
+        Err(Error::invalid("offsets", format!("{offsets:?}"), "a finite one for each of two or more classes"))
+    } else if lists.iter().any(|list| list.len() != offsets.len()) {
+        Err(Error::invalid("report", "of another number of classes", "of the classes that have offsets"))
+    } else {
+        let map = ScaledSoftmax { inverse: inverse_temperature, offsets };
+        Ok(Self { map, report })
+    }
+});
 
 /// Rows to be mapped.
 struct Softmaxes<'a> {

@@ -10,17 +10,21 @@ const WEEKDAYS: [&str; 7] =
 
 impl DatePart {
     /// Number of its values, and of seconds in its whole cycle.
-    fn cycle(self) -> (usize, f64) {
+    pub(crate) fn cycle(self) -> (usize, f64) {
         match self {
             Self::Hour => (24, DAY),
             Self::Weekday => (7, 7.0 * DAY),
         }
     }
 
-    /// Seconds since its cycle began, for seconds since 1970, which began on a Thursday.
+    /// Seconds from the beginning of a cycle to 1970, which began on a Thursday.
+    pub(crate) fn before_1970(self) -> f64 {
+        if self == Self::Weekday { 3.0 * DAY } else { 0.0 }
+    }
+
+    /// Seconds since its cycle began, for seconds since 1970.
     fn since(self, time: f64) -> f64 {
-        let start = if self == Self::Weekday { 3.0 * DAY } else { 0.0 };
-        (time + start).rem_euclid(self.cycle().1)
+        (time + self.before_1970()).rem_euclid(self.cycle().1)
     }
 }
 

@@ -600,17 +600,17 @@ impl FittedEncoder {
                 _ => Err(self.wrong(record)),
             }
         };
-        let number = |column: &str, value: Value<'_>| match value {
+        let number = |column: &str, expected, value: Value<'_>| match value {
             Value::Number(number) if number.is_infinite() => {
                 let what = format!("the column `{column}` of the record");
                 Err(Error::NonFinite { what, row: 0, column: None, value: number })
             }
             Value::Number(number) => Ok(number),
             Value::Missing => Ok(f64::NAN),
-            Value::Text(_) => Err(kind(column, "a text", "numbers")),
+            Value::Text(_) => Err(kind(column, "a text", expected)),
         };
         for column in self.numbers.names() {
-            numbers.push(number(column, value_of(column)?)?);
+            numbers.push(number(column, "numbers", value_of(column)?)?);
         }
         for (column, seed) in self.texts.iter() {
             let text = match value_of(column)? {
@@ -621,7 +621,7 @@ impl FittedEncoder {
             texts.push(value_hash(*seed, text.as_bytes()));
         }
         for column in self.times.names() {
-            times.push(number(column, value_of(column)?)?);
+            times.push(number(column, TIMES, value_of(column)?)?);
         }
         // Each column was found once, so a record of as many values has no others.
         let read = numbers.len() + texts.len() + times.len();
@@ -695,10 +695,7 @@ impl FittedEncoder {
     /// Calls `out` with the features of a row that may not be 0, in the order of the columns.
     #[inline(always)]
     fn write(&self, row: &impl RowValues, slots: &mut Vec<u64>, mut out: impl FnMut(usize, f64)) {
-        let text = |part: &Part| match part.of[..] {
-            [column] => row.text(column),
-            ref columns => crossed(columns.iter().map(|column| row.text(*column))),
-        };
+        let text = |part: &Part| part.hash(|column| row.text(column));
         for (number, (part, (start, _))) in self.parts.iter().zip(&self.layout.starts).enumerate() {
             match &part.form {
                 Form::Number(scaled) => {
@@ -745,6 +742,49 @@ impl FittedEncoder {
         }
     }
 
+    /// Where the feature in a column comes from, for the record that [`encode_record`](Self::encode_record) left in a
+    /// buffer.
+    pub(crate) fn sources(&self, feature: usize, encoded: &EncodedRow) -> Vec<Source<'_>> {
+        let before = self.dropped.iter().zip(0..);
+        let column =
+            feature + before.take_while(|(dropped, before)| *dropped - before <= feature).count();
+        let starts = &self.layout.starts;
+        if column < self.layout.unhashed {
+            let missing = starts.iter().position(|(_, indicator)| *indicator == Some(column));
+            let start = || starts.partition_point(|(start, _)| *start <= column) - 1;
+            return vec![self.source(&self.parts[missing.unwrap_or_else(start)], 1.0)];
+        }
+        let hashed = self.layout.hashed.iter().map(|part| &self.parts[*part]);
+        let slots = hashed.clone().map(|part| (part, self.slot(part.hash(|of| encoded.texts[of]))));
+        let here: Vec<(&Part, f64)> = slots
+            .filter(|(_, slot)| self.layout.unhashed + slot_column(*slot) == column)
+            .map(|(part, slot)| (part, slot_sign(slot)))
+            .collect();
+        let sum: f64 = here.iter().map(|(_, sign)| sign).sum();
+        if sum != 0.0 {
+            return here.into_iter().map(|(part, sign)| self.source(part, sign / sum)).collect();
+        }
+        match hashed.clone().count() {
+            1 => hashed.map(|part| self.source(part, 1.0)).collect(),
+            _ => {
+                let names: Vec<&str> = hashed.map(|part| part.name.as_str()).collect();
+                vec![Source { name: names.join(", "), columns: Vec::new(), part: 1.0 }]
+            }
+        }
+    }
+
+    fn source(&self, of: &Part, part: f64) -> Source<'_> {
+        let names: Vec<&str> = match of.form {
+            Form::Number(_) | Form::Bins(_) => self.numeric_names().collect(),
+            Form::OneHot(_) | Form::Value { .. } | Form::Hashed => {
+                self.categorical_names().collect()
+            }
+            Form::Date(_) => self.time_names().collect(),
+        };
+        let columns = of.of.iter().map(|column| names[*column]).collect();
+        Source { name: of.name.clone(), columns, part }
+    }
+
     /// Column and sign of a hash, packed into a number that sorts by column.
     fn slot(&self, hash: u64) -> u64 {
         (hash & ((1 << self.bits) - 1)) << 1 | hash >> 63
@@ -759,11 +799,32 @@ fn slot_sign(slot: u64) -> f64 {
     if slot & 1 == 1 { -1.0 } else { 1.0 }
 }
 
+/// What stands in a column of times.
+const TIMES: &str = "times in seconds since 1970, which `TimeFormat::seconds` reads from texts";
+
 fn kind(column: &str, found: &'static str, expected: &'static str) -> Error {
     Error::ColumnKind { column: column.into(), found, expected }
 }
 
+/// A column of a record, or several crossed, that a feature comes from.
+pub(crate) struct Source<'a> {
+    pub(crate) name: String,
+    /// None for several columns that are not crossed.
+    pub(crate) columns: Vec<&'a str>,
+    /// Which part of the feature's value it adds.
+    pub(crate) part: f64,
+}
+
 impl Part {
+    /// The hash of its texts, by their columns.
+    #[inline(always)]
+    fn hash(&self, text: impl Fn(usize) -> u64) -> u64 {
+        match self.of[..] {
+            [column] => text(column),
+            ref columns => crossed(columns.iter().map(|column| text(*column))),
+        }
+    }
+
     fn names(&self) -> Vec<String> {
         match &self.form {
             Form::Number(_) => vec![self.name.clone()],

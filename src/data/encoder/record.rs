@@ -12,7 +12,9 @@
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Value<'a> {
-    /// A number, or a time in seconds since 1970. NaN is a missing one.
+    /// A number, or a time in seconds since 1970. NaN is a missing one. Times that are written as texts are read by
+    /// `TimeFormat::seconds` (feature `csv`), in the format that the reader of the training rows was told or found: a text of
+    /// its own does not say which.
     Number(f64),
     /// A category.
     Text(&'a str),

@@ -495,7 +495,7 @@ impl FtrlLearner {
 
     /// What to add to the intercept so that the loss of all rows is least.
     fn best_shift(&self, rows: &Dataset<'_>) -> Result<f64> {
-        let logits = logits_of(self.fitted()?.linear(), rows)?;
+        let logits = logits_of(self.fitted()?.linear(), rows, &Run::default())?;
         Ok(best_shift(&*self.loss, rows, &logits, 0.0))
     }
 
