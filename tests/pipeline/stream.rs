@@ -339,3 +339,116 @@ fn a_scorer_is_evaluated_on_a_source_as_on_its_rows() {
     };
     assert_eq!(fit_on(1).model.coefficients(), fit_on(5).model.coefficients());
 }
+
+/// The rows as CSV and Parquet files, as record batches, and in memory: the same coefficients.
+#[cfg(all(feature = "csv", feature = "parquet"))]
+mod from_files {
+    use imbalance::data::{
+        ArrowReader, CsvReader, CsvWriter, FittedEncoder, Frame, ParquetReader, ParquetWriter,
+        Source,
+    };
+    use imbalance::model::FittedLogisticRegression;
+    use imbalance::stream::SourceFitted;
+
+    use super::*;
+
+    fn frame(table: &Table) -> Frame<'_> {
+        Frame::new(table.rows())
+            .with_labels("y", table.labels())
+            .and_then(|frame| frame.with_table(table))
+            .unwrap()
+    }
+
+    fn same(
+        name: &str,
+        source: &(impl Source + ?Sized),
+        (whole, encoder): (&Table, &FittedEncoder),
+        expected: &FittedLogisticRegression,
+    ) {
+        let fit = SourceFit::new(LogisticRegression::new()).key(RowKey::column("id"));
+        let fit = fit.negatives_per_positive(5.0).unwrap().gap(1e-19).unwrap();
+        let fitted: SourceFitted = fit.fit(source, encoder, &LogLoss, &Run::seeded(7)).unwrap();
+        println!("{name}: {} parts, {} readings", source.parts(), fitted.readings);
+        close(fitted.model.coefficients(), expected.coefficients(), 1e-9);
+        let learned = Encoder::hashing(6).unwrap().fit_source(source, &Run::default()).unwrap();
+        let (a, b) = (learned.features(whole).unwrap(), encoder.features(whole).unwrap());
+        for (a, b) in a.view().rows().zip(b.view().rows()).take(1_000) {
+            for ((i, x), (j, y)) in a.entries().zip(b.entries()) {
+                assert!(i == j && (x - y).abs() < 1e-9, "{x} and {y}");
+            }
+        }
+    }
+
+    fn agreement(rows: usize) {
+        let ids = |part: usize, parts: usize| {
+            (part * rows / parts..(part + 1) * rows / parts).collect::<Vec<_>>()
+        };
+        let whole = table(&ids(0, 1));
+        let encoder = Encoder::hashing(6).unwrap().fit(&whole).unwrap();
+        let expected = LogisticRegression::new()
+            .fit(&encoder.encode(&whole).unwrap(), &LogLoss, &Run::default())
+            .unwrap();
+        let of = (&whole, &encoder);
+        for parts in [1, 7, 64] {
+            let folder = tempfile::tempdir().unwrap();
+            let (mut csv, mut parquet, mut arrow) = (Vec::new(), Vec::new(), Vec::new());
+            for part in 0..parts {
+                let table = table(&ids(part, parts));
+                csv.push(folder.path().join(format!("{part}.csv")));
+                let mut writer = CsvWriter::create(&csv[part]).unwrap();
+                writer.write(&frame(&table)).unwrap();
+                writer.finish().unwrap();
+                parquet.push(folder.path().join(format!("{part}.parquet")));
+                let mut writer = ParquetWriter::create(&parquet[part]).unwrap();
+                writer.write(&frame(&table)).unwrap();
+                writer.finish().unwrap();
+                let reader =
+                    ArrowReader::new().label("y").numeric(["a", "b"]).categorical(["site"]);
+                let batch = frame(&table).to_record_batch().unwrap();
+                arrow.push(reader.attribute_numbers(["id"]).read(&batch).unwrap());
+            }
+            // Any order of the files.
+            csv.rotate_left(parts / 2);
+            parquet.reverse();
+            let reader = CsvReader::new().label("y").numeric(["a", "b"]).categorical(["site"]);
+            same("CSV", &reader.attribute_numbers(["id"]).batches(&csv).unwrap(), of, &expected);
+            let reader = ParquetReader::new().label("y").numeric(["a", "b"]).categorical(["site"]);
+            let log = reader.attribute_numbers(["id"]).batches(&parquet).unwrap();
+            same("Parquet", &log.batch_rows(9_999).unwrap(), of, &expected);
+            same("Arrow", arrow.as_slice(), of, &expected);
+        }
+    }
+
+    #[test]
+    fn coefficients_are_those_in_memory() {
+        agreement(6_000);
+    }
+
+    #[test]
+    #[ignore = "a million rows: 3 minutes"]
+    fn coefficients_of_a_million_rows_are_those_in_memory() {
+        agreement(1_000_000);
+    }
+
+    #[test]
+    fn a_file_that_is_gone_ends_a_fit_with_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let files: Vec<_> =
+            (0..3).map(|part| folder.path().join(format!("{part}.parquet"))).collect();
+        for (part, file) in files.iter().enumerate() {
+            let mut writer = ParquetWriter::create(file).unwrap();
+            writer.write(&frame(&divided(3)[part])).unwrap();
+            writer.finish().unwrap();
+        }
+        let reader = ParquetReader::new().label("y").numeric(["a", "b"]).categorical(["site"]);
+        let log = reader.batches(&files).unwrap();
+        let encoder = Encoder::hashing(6).unwrap().fit_source(&log, &Run::default()).unwrap();
+        std::fs::remove_file(&files[1]).unwrap();
+        let fit = SourceFit::new(LogisticRegression::new());
+        let error = fit.fit(&log, &encoder, &LogLoss, &Run::seeded(7)).unwrap_err();
+        assert!(error.to_string().contains("1.parquet"), "{error}");
+        let how = FromSource::new(Encoder::default());
+        let error = Pipeline::new(LogisticRegression::new()).fit_source(&log, &how).unwrap_err();
+        assert!(error.to_string().contains("1.parquet"), "{error}");
+    }
+}
