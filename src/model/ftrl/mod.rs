@@ -1,6 +1,7 @@
 //! FTRL-Proximal: logistic regression of a stream.
 
 mod intercept;
+mod kernel;
 #[cfg(feature = "serde")]
 mod stored;
 mod validation;
@@ -9,6 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use intercept::best_shift;
+use kernel::Gathered;
 pub use validation::ProgressiveValidation;
 use validation::{Curve, Gain, Movement};
 
@@ -528,7 +530,7 @@ impl FtrlLearner {
         rows: &mut dyn Iterator<Item = usize>,
         mut movement: Option<&mut Movement>,
     ) -> Result<()> {
-        let mut scratch = Vec::new();
+        let mut scratch = Gathered::default();
         visit!(batch.features(), |x| match x {
             Matrix::Sparse(x) => {
                 for row in rows {
@@ -556,8 +558,8 @@ impl FtrlLearner {
         &mut self,
         batch: &Dataset<'_>,
         row: usize,
-        entries: impl Iterator<Item = (usize, f64)> + Clone,
-        coefficients: &mut Vec<f64>,
+        entries: impl Iterator<Item = (usize, f64)>,
+        gathered: &mut Gathered,
         movement: Option<&mut Movement>,
     ) -> Result<()> {
         let start = self.start();
@@ -565,14 +567,12 @@ impl FtrlLearner {
         let settings = *settings;
         let per_alpha = 1.0 / settings.alpha;
         let b = unpenalised(&settings).coefficient(*bias, per_alpha);
-        coefficients.clear();
-        let (mut logit, mut squares) = (start + b + batch.offsets().map_or(0.0, |o| o[row]), 1.0);
-        for (column, value) in entries.clone() {
-            let w = settings.coefficient(coordinates[column].into(), per_alpha);
-            coefficients.push(w);
-            logit += w * value;
-            squares += value * value;
-        }
+        gathered.gather(entries, coordinates);
+        gathered.predict(&settings, per_alpha);
+        // One after the other, in the order of the columns, as published.
+        let first = start + b + batch.offsets().map_or(0.0, |o| o[row]);
+        let logit = gathered.terms.iter().fold(first, |sum, term| sum + term);
+        let squares = gathered.values.iter().fold(1.0, |sum, value| sum + value * value);
         let (label, weight) = (batch.labels()[row], batch.weights().map_or(1.0, |w| w[row]));
         let at = self.loss.at(logit, label);
         let slope = weight * at.gradient;
@@ -588,16 +588,13 @@ impl FtrlLearner {
         validation.open().add(self.posterior.log_odds(logit), label, weight);
         if let Some(movement) = movement {
             let theta = &movement.theta;
-            let moved = entries.clone().zip(coefficients.iter());
-            let moved = moved.map(|((column, value), w)| (w - theta[column]) * value);
+            let entries = gathered.columns.iter().zip(&gathered.values).zip(&gathered.w);
+            let moved = entries.map(|((&column, value), w)| (w - theta[column]) * value);
             let delta = moved.sum::<f64>() + (start + b - theta[coordinates.len()]);
             movement.add(delta, at, weight);
         }
-        for ((column, value), &w) in entries.zip(coefficients.iter()) {
-            let mut coordinate = Coordinate::from(coordinates[column]);
-            coordinate.step(slope * value, w, per_alpha);
-            coordinates[column] = coordinate.into();
-        }
+        gathered.step(slope, per_alpha);
+        gathered.scatter(coordinates);
         if settings.intercept {
             bias.step(slope, b, per_alpha);
         }
