@@ -164,7 +164,39 @@ proptest! {
         learner.partial_fit(&data).unwrap();
         resumed.partial_fit(&data).unwrap();
         prop_assert_eq!(resumed.state(), learner.state());
+
+        let mut rounded = learner.clone().precision(Precision::F32);
+        let text = serde_json::to_string(rounded.state()).unwrap();
+        let mut resumed = FtrlLearner::resume(serde_json::from_str(&text).unwrap(), LogLoss).unwrap();
+        rounded.partial_fit(&data).unwrap();
+        resumed.partial_fit(&data).unwrap();
+        learner.partial_fit(&data).unwrap();
+        prop_assert_eq!(resumed.state(), rounded.state());
+        let (rounded, exact) = (rounded.fitted().unwrap(), learner.fitted().unwrap());
+        for (a, b) in rounded.coefficients().iter().zip(exact.coefficients()) {
+            prop_assert!((a - b).abs() <= 1e-4 * (1.0 + b.abs()), "{} and {}", a, b);
+        }
     }
+}
+
+#[test]
+fn seven_digits_are_enough_for_a_log() {
+    let log = SyntheticClicks::new(60_000, 0.02).unwrap().generate(7).unwrap();
+    let learn = |precision: Precision| {
+        let learner = FtrlProximal::new().base_rate(0.02).unwrap();
+        let mut learner =
+            learner.learner(log.dataset.columns(), LogLoss).unwrap().precision(precision);
+        learner.partial_fit(&log.dataset).unwrap();
+        learner.validation().log_loss().unwrap()
+    };
+    let (single, double) = (learn(Precision::F32), learn(Precision::F64));
+    assert!((single / double - 1.0).abs() < 1e-5, "{single} and {double}");
+    // What seven digits cannot hold is refused before a coordinate moves.
+    let mut learner = FtrlProximal::new().learner(1, LogLoss).unwrap().precision(Precision::F32);
+    let x = array![[1e18]];
+    let error = learner.partial_fit(&Dataset::new(&x, vec![true]).unwrap()).unwrap_err();
+    assert!(matches!(error, Error::Numerical { .. }), "{error}");
+    assert_eq!(learner.fitted().unwrap().coefficients(), [0.0]);
 }
 
 #[test]
@@ -178,6 +210,7 @@ fn a_corrupt_state_is_refused() {
         ("/settings", "alpha", serde_json::json!(-1.0), "alpha"),
         ("/settings", "beta", serde_json::json!(0.0), "beta"),
         ("/settings", "passes", serde_json::json!(0), "passes"),
+        ("", "precision", serde_json::json!("f16"), "f16"),
         ("", "columns", serde_json::json!(2), "below the 2 columns"),
         ("", "columns", serde_json::json!(1_u64 << 60), "columns"),
         ("/coordinates/1", "0", serde_json::json!(0), "strictly rising"),

@@ -1,7 +1,77 @@
 //! The update of one row: its coordinates are gathered, computed on vectors, and scattered.
 
 use super::{Coordinate, FtrlProximal};
+use crate::core::Precision;
 use crate::exec::simd::{Work, vectorised};
+
+/// A [`Coordinate`] for each column, as a pair of numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Coordinates {
+    F64(Vec<[f64; 2]>),
+    F32(Vec<[f32; 2]>),
+}
+
+impl Coordinates {
+    /// Coordinates that no row has moved.
+    pub(super) fn new(columns: usize, precision: Precision) -> Self {
+        match precision {
+            Precision::F64 => Self::F64(vec![[0.0; 2]; columns]),
+            Precision::F32 => Self::F32(vec![[0.0; 2]; columns]),
+        }
+    }
+
+    pub(super) fn precision(&self) -> Precision {
+        match self {
+            Self::F64(_) => Precision::F64,
+            Self::F32(_) => Precision::F32,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::F64(all) => all.len(),
+            Self::F32(all) => all.len(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn get(&self, column: usize) -> Coordinate {
+        let [z, root_n] = match self {
+            Self::F64(all) => all[column],
+            Self::F32(all) => all[column].map(f64::from),
+        };
+        Coordinate { z, root_n }
+    }
+
+    #[inline]
+    pub(super) fn set(&mut self, column: usize, Coordinate { z, root_n }: Coordinate) {
+        match self {
+            Self::F64(all) => all[column] = [z, root_n],
+            Self::F32(all) => all[column] = [z as f32, root_n as f32],
+        }
+    }
+
+    /// The same coordinates in another precision.
+    pub(super) fn rounded_to(&self, precision: Precision) -> Self {
+        let mut rounded = Self::new(self.len(), precision);
+        for column in 0..self.len() {
+            let at = self.get(column);
+            if at != Coordinate::default() {
+                rounded.set(column, at);
+            }
+        }
+        rounded
+    }
+
+    /// The largest squared gradient of a row.
+    #[inline]
+    pub(super) fn most_growth(&self) -> f64 {
+        match self {
+            Self::F64(_) => 1e290,
+            Self::F32(_) => 1e30,
+        }
+    }
+}
 
 /// The entries of a row, with what the learner knows of their columns.
 #[derive(Debug, Default)]
@@ -22,22 +92,35 @@ impl Gathered {
     pub(super) fn gather(
         &mut self,
         entries: impl Iterator<Item = (usize, f64)>,
-        coordinates: &[[f64; 2]],
+        coordinates: &Coordinates,
     ) {
-        let Self { columns, values, z, root_n, w, terms } = self;
+        match coordinates {
+            Coordinates::F64(all) => self.gather_from(entries, all, |number| number),
+            Coordinates::F32(all) => self.gather_from(entries, all, f64::from),
+        }
+        self.w.resize(self.columns.len(), 0.0);
+        self.terms.resize(self.columns.len(), 0.0);
+    }
+
+    #[inline]
+    fn gather_from<T: Copy>(
+        &mut self,
+        entries: impl Iterator<Item = (usize, f64)>,
+        coordinates: &[[T; 2]],
+        number: impl Fn(T) -> f64,
+    ) {
+        let Self { columns, values, z, root_n, .. } = self;
         columns.clear();
         values.clear();
         z.clear();
         root_n.clear();
         for (column, value) in entries {
-            let at = Coordinate::from(coordinates[column]);
+            let at = coordinates[column];
             columns.push(column);
             values.push(value);
-            z.push(at.z);
-            root_n.push(at.root_n);
+            z.push(number(at[0]));
+            root_n.push(number(at[1]));
         }
-        w.resize(columns.len(), 0.0);
-        terms.resize(columns.len(), 0.0);
     }
 
     /// The coefficients, and their products with the values.
@@ -57,9 +140,15 @@ impl Gathered {
 
     /// Writes the coordinates back.
     #[inline]
-    pub(super) fn scatter(&self, coordinates: &mut [[f64; 2]]) {
-        for ((&column, &z), &root_n) in self.columns.iter().zip(&self.z).zip(&self.root_n) {
-            coordinates[column] = [z, root_n];
+    pub(super) fn scatter(&self, coordinates: &mut Coordinates) {
+        let moved = self.columns.iter().zip(self.z.iter().zip(&self.root_n));
+        match coordinates {
+            Coordinates::F64(all) => {
+                moved.for_each(|(&column, (&z, &root_n))| all[column] = [z, root_n]);
+            }
+            Coordinates::F32(all) => {
+                moved.for_each(|(&column, (&z, &root_n))| all[column] = [z as f32, root_n as f32]);
+            }
         }
     }
 }

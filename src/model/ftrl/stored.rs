@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{
     Coordinate, Curve, FtrlProximal, FtrlState, ProgressiveValidation, untouched, valid_rate,
 };
-use crate::core::{Error, Result};
+use crate::core::{Error, Precision, Result};
 use crate::model::{valid_not_negative, valid_positive};
 
 /// Functions that read the number of a field and check it.
@@ -79,6 +79,7 @@ pub(super) struct Stored {
     #[serde(deserialize_with = "start")]
     start: Option<f64>,
     columns: usize,
+    precision: Precision,
     coordinates: Vec<(usize, Coordinate)>,
     bias: Coordinate,
     validation: Curve,
@@ -87,10 +88,10 @@ pub(super) struct Stored {
 impl From<FtrlState> for Stored {
     fn from(state: FtrlState) -> Self {
         let FtrlState { settings, loss, start, coordinates, bias, validation } = state;
-        let columns = coordinates.len();
-        let moved = coordinates.into_iter().enumerate().filter(|(_, at)| *at != [0.0; 2]);
-        let coordinates = moved.map(|(column, at)| (column, at.into())).collect();
-        Self { settings, loss, start, columns, coordinates, bias, validation }
+        let (columns, precision) = (coordinates.len(), coordinates.precision());
+        let all = (0..columns).map(|column| (column, coordinates.get(column)));
+        let coordinates = all.filter(|(_, at)| *at != Coordinate::default()).collect();
+        Self { settings, loss, start, columns, precision, coordinates, bias, validation }
     }
 }
 
@@ -98,8 +99,16 @@ impl TryFrom<Stored> for FtrlState {
     type Error = Error;
 
     fn try_from(stored: Stored) -> Result<Self> {
-        let Stored { settings, loss, start, columns, coordinates: moved, bias, validation } =
-            stored;
+        let Stored {
+            settings,
+            loss,
+            start,
+            columns,
+            precision,
+            coordinates: moved,
+            bias,
+            validation,
+        } = stored;
         if let Some(pair) = moved.windows(2).find(|pair| pair[0].0 >= pair[1].0) {
             let pair = format!("{} then {}", pair[0].0, pair[1].0);
             return Err(Error::invalid("coordinates", pair, "strictly rising"));
@@ -108,8 +117,14 @@ impl TryFrom<Stored> for FtrlState {
             let expected = format!("below the {columns} columns");
             return Err(Error::invalid("coordinates", last, expected));
         }
-        let mut coordinates = untouched(columns)?;
-        moved.into_iter().for_each(|(column, at)| coordinates[column] = at.into());
+        let mut coordinates = untouched(columns, precision)?;
+        for (column, at) in moved {
+            coordinates.set(column, at);
+            if coordinates.get(column) != at {
+                let expected = format!("numbers of {precision:?}");
+                return Err(Error::invalid("coordinates", format!("{at:?}"), expected));
+            }
+        }
         Ok(Self { settings, loss, start, coordinates, bias, validation })
     }
 }
