@@ -35,7 +35,7 @@ pub(crate) use features::{
 pub use features::{Features, FeaturesView, Matrix, Row};
 pub use folds::Folds;
 pub(crate) use folds::ensure_fold_count;
-pub(crate) use meter::Meter;
+pub(crate) use meter::{Meter, PART};
 pub(crate) use names::{column_name, rename, valid_names};
 pub(crate) use rows::{Rows, ensure_finite, ensure_weights};
 #[cfg(test)]
