@@ -9,7 +9,7 @@ use super::{Error, Progress, Result, Run};
 use crate::exec::parallel;
 
 /// Elements in a part of a loop on one thread, and most in a sort that is not interrupted: some milliseconds of work.
-const PART: usize = 1 << 16;
+pub(crate) const PART: usize = 1 << 16;
 
 /// Counts the work of a task, tells the observer, and says when to stop. Blocks of work that begin after the request
 /// return at once; their results are thrown away with the task, which ends with [`finish`](Self::finish).

@@ -37,7 +37,7 @@ pub(crate) use features::{
 pub use features::{Features, FeaturesView, Matrix, Row};
 pub use folds::Folds;
 pub(crate) use folds::ensure_fold_count;
-pub(crate) use meter::Meter;
+pub(crate) use meter::{Meter, PART};
 pub(crate) use names::{column_name, rename, valid_names};
 #[cfg(any(feature = "csv", feature = "parquet", feature = "serde"))]
 pub(crate) use new_file::NewFile;

@@ -33,7 +33,10 @@ impl Table {
             write!(f, "\n{}", cut(caption, WIDTH))?;
         }
         let lines: Vec<&Vec<String>> = std::iter::once(&self.head).chain(&self.rows).collect();
-        let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max();
+        // A report that was loaded may have rows of other lengths.
+        let cell =
+            |line: &[String], column: usize| line.get(column).map(|cell| cell.chars().count());
+        let width = |column: usize| lines.iter().filter_map(|line| cell(line, column)).max();
         let widths: Vec<usize> =
             (0..self.head.len()).map(|column| width(column).unwrap_or(0)).collect();
         let numbers: usize = widths[1..].iter().map(|width| width + 2).sum();

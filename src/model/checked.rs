@@ -1,7 +1,7 @@
 //! A model's logits, checked and with the offsets of the rows.
 
 use super::Predict;
-use crate::core::{Dataset, Error, FeaturesView, Meter, Result, Row, Run, same_length};
+use crate::core::{Dataset, Error, FeaturesView, Meter, PART, Result, Run, same_length};
 
 /// Writes the model's logits of all rows.
 pub(crate) fn logits_into(
@@ -16,23 +16,28 @@ pub(crate) fn logits_into(
 
 /// The model's logits plus the offsets of the rows.
 pub(crate) fn logits_of(model: &impl Predict, data: &Dataset<'_>, run: &Run) -> Result<Vec<f64>> {
-    scores_of(data, scores_any_row(model, data), run, |x, offsets, out| {
-        logits_into(model, x, out)?;
-        add(out, offsets);
-        Ok(())
-    })
+    scores_of(
+        data,
+        || scores_any_row(model, data),
+        run,
+        |x, offsets, out| {
+            logits_into(model, x, out)?;
+            add(out, offsets);
+            Ok(())
+        },
+    )
 }
 
-/// What `write` makes of features and offsets, part by part for an observer that may stop it, or of all rows at once if it
-/// cannot score a part of them.
+/// What `write` makes of features and offsets: of many rows part by part for an observer, who may stop it, unless it cannot
+/// score a part of them.
 pub(crate) fn scores_of(
     data: &Dataset<'_>,
-    by_parts: bool,
+    by_parts: impl FnOnce() -> bool,
     run: &Run,
     write: impl Fn(FeaturesView<'_>, Option<&[f64]>, &mut [f64]) -> Result<()>,
 ) -> Result<Vec<f64>> {
     let mut out = vec![0.0; data.rows()];
-    if !by_parts || !run.is_observed() {
+    if !run.is_observed() || data.rows() <= PART || !by_parts() {
         write(data.features(), data.offsets(), &mut out)?;
         return Ok(out);
     }
@@ -53,8 +58,8 @@ pub(crate) fn scores_of(
 
 /// Whether a model scores rows on their own, and not only those that it was given.
 pub(crate) fn scores_any_row(model: &impl Predict, data: &Dataset<'_>) -> bool {
-    let row = Row::sparse::<f64>(data.columns(), &[], &[]);
-    !matches!(row.and_then(|row| model.logit(row)), Err(Error::Unsupported { .. }))
+    data.rows() > 0
+        && !matches!(model.logit(data.features().row(0)), Err(Error::Unsupported { .. }))
 }
 
 /// Adds a term to each logit, if there are terms.

@@ -212,7 +212,7 @@ impl<P, K: CalibrationMap> FittedPipeline<P, K> {
     where
         P: Predict,
     {
-        let by_parts = self.members().all(|(model, _)| scores_any_row(model, data));
+        let by_parts = || self.members().all(|(model, _)| scores_any_row(model, data));
         scores_of(data, by_parts, run, |x, offsets, out| self.write(x, offsets, out))
     }
 

@@ -294,6 +294,39 @@ fn firth_converges_where_a_threshold_separates_the_classes() {
     }
 }
 
+/// One positive, and offsets that make most rows certain: the values are those of an independent program,
+/// `tests/fixtures/generate_firth.py`.
+#[test]
+fn firth_starts_where_rows_have_information() {
+    let fixture: serde_json::Value =
+        serde_json::from_str(include_str!("../fixtures/firth_offsets.json")).unwrap();
+    let x = Array2::from_shape_fn((200, 2), |(i, j)| {
+        ((i * (7 + 4 * j) + 3 * j) % 31) as f64 / 15.0 - 1.0
+    });
+    let numbers = |value: &serde_json::Value| -> Vec<f64> {
+        value.as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
+    };
+    let labels: Vec<bool> = (0..200).map(|i| i == 20).collect();
+    let fit = |offsets: Vec<f64>| {
+        let data = Dataset::new(&x, &labels).unwrap().with_offsets(offsets).unwrap();
+        RareEvents::new().firth_with_intervals(None).unwrap().fit(&data, &LogLoss, &Run::default())
+    };
+    for case in fixture.as_array().unwrap() {
+        let fitted = fit(numbers(&case["offsets"])).unwrap();
+        let found = fitted.coefficients().iter().copied().chain([fitted.intercept()]);
+        for (found, expected) in found.zip(numbers(&case["theta"])) {
+            let name = &case["name"];
+            assert!((found - expected).abs() < 1e-6, "{name}: {found} {expected}");
+        }
+    }
+    // Where it still cannot be computed, the offsets are named.
+    let found = fit((0..200).map(|i| -7e3 * f64::from(i % 101)).collect());
+    match found {
+        Ok(fitted) => assert!(fitted.coefficients().iter().all(|beta| beta.is_finite())),
+        Err(error) => assert!(error.to_string().contains("offsets"), "{error}"),
+    }
+}
+
 #[test]
 fn separation_names_the_column_that_does_it() {
     let labels: Vec<bool> = (0..40).map(|i| i % 5 == 0).collect();

@@ -146,7 +146,18 @@ fn wrong_records_are_errors_that_name_the_column() {
 #[test]
 fn shares_of_columns_add_up_to_the_prediction() {
     let train = log(600);
-    for scorer in scorers(&train) {
+    let mut all = scorers(&train);
+    // Few hashed columns, in which columns of the record meet, and trees, which ask for those that it has nothing in.
+    let encoder = Encoder::hashing(2).unwrap().fit(&train).unwrap();
+    let data = encoder.encode(&train).unwrap();
+    let linear = Pipeline::new(LogisticRegression::new().l2(1.0).unwrap()).fit(&data).unwrap();
+    all.push(Scorer::new(encoder.clone(), linear).unwrap());
+    #[cfg(feature = "gbdt")]
+    {
+        let trees = imbalance::model::BoostedTrees::new().trees(20).unwrap();
+        all.push(Scorer::new(encoder, Pipeline::new(trees).fit(&data).unwrap()).unwrap());
+    }
+    for scorer in all {
         let reads: Vec<String> = scorer.encoder().record_names().map(Into::into).collect();
         for row in 0..40 {
             let mut record = record(&train, row);
@@ -163,8 +174,8 @@ fn shares_of_columns_add_up_to_the_prediction() {
             let log_odds = base.log_odds.unwrap() + sum(|share| share.log_odds.unwrap());
             close(log_odds, prediction.log_odds.unwrap());
             for column in &explanation.columns {
-                let known =
-                    column.name.split(" × ").all(|name| reads.iter().any(|read| read == name));
+                let names = column.name.split(" × ").flat_map(|name| name.split(", "));
+                let known = names.into_iter().all(|name| reads.iter().any(|read| read == name));
                 assert!(known, "{}", column.name);
             }
         }

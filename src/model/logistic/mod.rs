@@ -280,7 +280,7 @@ impl Model for LogisticRegression {
 /// Coefficients of 0 and about the intercept that is best without features: the log-odds less the mean offset.
 /// There the curvature has its right size, which at a rate of 0.1 % is far from the curvature at an intercept
 /// of 0.
-pub(super) fn without_features(data: &Dataset<'_>) -> LinearModel {
+fn without_features(data: &Dataset<'_>) -> LinearModel {
     let offset = data.offsets().map_or(0.0, |o| o.iter().sum::<f64>() / o.len() as f64);
     let mut theta = vec![0.0; data.columns()];
     theta.push(data.totals().log_odds() - offset);

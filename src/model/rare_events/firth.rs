@@ -24,6 +24,12 @@ const ROUNDED: f64 = 1e-12;
 /// Iterations without a shorter step that show rounding.
 const PATIENCE: usize = 10;
 
+/// Quantiles of the offsets at which scoring may start.
+const START_QUANTILES: usize = 8;
+
+/// Offsets that differ by more leave some rows certain, whatever the intercept is.
+const WIDE: f64 = 40.0;
+
 /// Scoring takes ten to forty iterations.
 const MAX_ITERATIONS: usize = 300;
 
@@ -101,6 +107,8 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 /// The penalised likelihood of some rows.
 pub(super) struct Firth<'a> {
     data: &'a Dataset<'a>,
+    /// Of the columns and the intercept.
+    names: &'a [String],
     objective: Objective<'a>,
 }
 
@@ -129,7 +137,7 @@ impl At {
 
 impl<'a> Firth<'a> {
     /// The likelihood of these rows, whose columns and intercept have `names`.
-    pub(super) fn new(data: &'a Dataset<'a>, names: &[String]) -> Result<Self> {
+    pub(super) fn new(data: &'a Dataset<'a>, names: &'a [String]) -> Result<Self> {
         let objective = Objective::new(data, &LogLoss, 0.0, true)?;
         // Where all probabilities are equal, the information is singular only if the columns are collinear.
         // Elsewhere it may be singular because the probabilities of many rows are certain.
@@ -140,7 +148,35 @@ impl<'a> Firth<'a> {
             what: "Firth's penalised likelihood",
             column: names[column].clone(),
         })?;
-        Ok(Self { data, objective })
+        Ok(Self { data, names, objective })
+    }
+
+    /// Coefficients of 0 and the intercept with which the mean offset makes the log-odds of the rows. Where offsets differ by
+    /// much, most intercepts lose the rows' information: then the best for some quantile of the offsets.
+    pub(super) fn start(&self) -> Vec<f64> {
+        let rate = self.data.totals().log_odds();
+        let mut offsets = self.data.offsets().unwrap_or(&[0.0]).to_vec();
+        offsets.sort_unstable_by(f64::total_cmp);
+        let mean = offsets.iter().sum::<f64>() / offsets.len() as f64;
+        let quantiles =
+            (0..=START_QUANTILES).map(|i| offsets[i * (offsets.len() - 1) / START_QUANTILES]);
+        let at = |shift: f64| {
+            let mut theta = vec![0.0; self.data.columns()];
+            theta.push(rate - shift);
+            theta
+        };
+        if offsets[offsets.len() - 1] - offsets[0] <= WIDE {
+            return at(mean);
+        }
+        let value = |theta: &Vec<f64>| {
+            let found = self.without_score(theta.clone());
+            found.map_or(f64::NEG_INFINITY, |(at, _)| at.value)
+        };
+        let starts = std::iter::once(mean).chain(quantiles).map(at);
+        let valued = starts.map(|theta| (value(&theta), theta));
+        // Of equal ones the first, the mean.
+        let best = valued.reduce(|best, next| if next.0 > best.0 { next } else { best });
+        best.map_or_else(|| at(mean), |best| best.1)
     }
 
     /// l*, its gradient and the information at θ, or `None` where that is singular to rounding.
@@ -172,7 +208,7 @@ impl<'a> Firth<'a> {
 
     /// The maximum over the free coefficients, from `start`, whose other entries are kept.
     pub(super) fn maximise(&self, start: Vec<f64>, free: &[usize], run: &Run) -> Result<At> {
-        let mut at = self.at(start).ok_or_else(singular)?;
+        let mut at = self.at(start).ok_or_else(|| self.singular())?;
         let mut past = Past::default();
         let (mut shortest, mut since) = (f64::INFINITY, 0);
         for iteration in 1..=MAX_ITERATIONS {
@@ -183,7 +219,7 @@ impl<'a> Firth<'a> {
             let (scoring, bent) = if free.is_empty() {
                 Default::default()
             } else {
-                let factor = Cholesky::new(&part).map_err(|_| singular())?;
+                let factor = Cholesky::new(&part).map_err(|_| self.singular())?;
                 (factor.solve(&slopes), past.bend(&slopes, |slopes| factor.solve(slopes)))
             };
             let length = dot(&scoring, &slopes);
@@ -239,25 +275,46 @@ impl<'a> Firth<'a> {
         Err(Error::Numerical {
             what: "the slope of Firth's penalised likelihood where it stopped rising".into(),
             value: at.score_norm(),
-            remedy: "the features are nearly collinear where the classes overlap: drop a column, or take a penalty \
-                     (`LogisticRegression` with `l2`)",
+            remedy: self.remedy(
+                "the features are nearly collinear where the classes overlap: drop a column, or take a penalty \
+                 (`LogisticRegression` with `l2`)",
+            ),
         })
     }
 
+    fn singular(&self) -> Error {
+        Error::Numerical {
+            what: "ln det I of Firth's penalised likelihood".into(),
+            value: f64::NEG_INFINITY,
+            remedy: self.remedy(
+                "too many rows are predicted with certainty for f64; scale the features to a similar \
+                 size, or bring outliers in",
+            ),
+        }
+    }
+
+    /// What to do about rows without information: it may be their offsets.
+    fn remedy(&self, otherwise: &'static str) -> &'static str {
+        let offsets = self.data.offsets().unwrap_or_default().iter();
+        let (low, high) = offsets
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &offset| {
+                (low.min(offset), high.max(offset))
+            });
+        if high - low > WIDE {
+            "the offsets differ by more than 40, so most rows are predicted with certainty and too few tell about the \
+             coefficients; bring the offsets in, or, where only intervals fail, ask for none (`firth_with_intervals(None)`)"
+        } else {
+            otherwise
+        }
+    }
+
     /// The profile-likelihood interval of coefficient `j`: where the largest l* for its value has
-    /// fallen by z²/2. `names` are the coefficients', for errors.
-    pub(super) fn interval(
-        &self,
-        best: &At,
-        j: usize,
-        z: f64,
-        names: &[String],
-        run: &Run,
-    ) -> Result<[f64; 2]> {
+    /// fallen by z²/2.
+    pub(super) fn interval(&self, best: &At, j: usize, z: f64, run: &Run) -> Result<[f64; 2]> {
         let goal = best.value - 0.5 * z * z;
         let end = |sign| match self.end(best, j, goal, sign, run)? {
             Some(end) => Ok(end),
-            None => self.end_by_search(best, j, z, sign, names, run),
+            None => self.end_by_search(best, j, z, sign, run),
         };
         Ok([end(-1.0)?, end(1.0)?])
     }
@@ -265,15 +322,7 @@ impl<'a> Firth<'a> {
     /// The end by a [search](root::search) on √(2(l*max − l*)), which is nearly linear in the coefficient, with a
     /// fit of the others at every value: slower than [`end`](Self::end), and certain. For likelihoods that are
     /// far from quadratic, as under separation.
-    fn end_by_search(
-        &self,
-        best: &At,
-        j: usize,
-        z: f64,
-        sign: f64,
-        names: &[String],
-        run: &Run,
-    ) -> Result<f64> {
+    fn end_by_search(&self, best: &At, j: usize, z: f64, sign: f64, run: &Run) -> Result<f64> {
         let error = best.factor.inverse()[(j, j)].sqrt();
         // The last fit inside the interval; others start from it.
         let mut inside: Option<At> = None;
@@ -288,7 +337,7 @@ impl<'a> Firth<'a> {
         };
         let distance = root::search(-z, 0.5 * error, 1.5, [1e-10, 1e-12 * error], excess)?;
         distance.map(|distance| best.theta[j] + sign * distance).ok_or_else(|| Error::Numerical {
-            what: format!("an end of the profile-likelihood interval of `{}`", names[j]),
+            what: format!("an end of the profile-likelihood interval of `{}`", self.names[j]),
             value: inside.as_ref().map_or(best.theta[j], |at| at.theta[j]),
             remedy: "no end was found; scale the features to a similar size, or ask for no intervals",
         })
@@ -301,7 +350,6 @@ impl<'a> Firth<'a> {
         let far = FAR * from.factor.inverse()[(j, j)].sqrt();
         let mut between: Option<At> = None;
         let mut step = value - from.theta[j];
-        let mut failure = singular();
         for _ in 0..STEPS {
             let here = between.as_ref().unwrap_or(from);
             let arrives = step.abs() >= (value - here.theta[j]).abs();
@@ -313,13 +361,17 @@ impl<'a> Firth<'a> {
                     step *= 1.5;
                 }
                 Err(error @ Error::Cancelled { .. }) => return Err(error),
-                Err(error) => {
-                    failure = error;
-                    step = 0.5 * step.clamp(-far, far);
-                }
+                Err(_) => step = 0.5 * step.clamp(-far, far),
             }
         }
-        Err(failure)
+        Err(Error::Numerical {
+            what: format!("`{}` where its profile of Firth's penalised likelihood ends", self.names[j]),
+            value: between.as_ref().unwrap_or(from).theta[j],
+            remedy: self.remedy(
+                "too few rows tell about the other coefficients there; scale the features to a similar size, bring \
+                 outliers in, or ask for no profile intervals (`firth_with_intervals(None)`)",
+            ),
+        })
     }
 
     /// Coefficients with `θⱼ = value`: along the ridge of the quadratic model, or, where that leads too
@@ -393,14 +445,5 @@ impl<'a> Firth<'a> {
     ) -> Result<f64> {
         let restricted = self.profile(best, j, value, ENOUGH, run)?;
         Ok(2.0 * (best.value - restricted.value))
-    }
-}
-
-fn singular() -> Error {
-    Error::Numerical {
-        what: "ln det I of Firth's penalised likelihood".into(),
-        value: f64::NEG_INFINITY,
-        remedy: "too many rows are predicted with certainty for f64; scale the features to a similar \
-                 size, or bring outliers in",
     }
 }

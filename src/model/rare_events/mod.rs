@@ -14,7 +14,7 @@ use super::logistic::inference::{
 };
 use super::logistic::{
     Collinearity, Covariance, Diagnostics, Inference, LogisticRegression, Note, Objective, Units,
-    quadratic_forms, without_features,
+    quadratic_forms,
 };
 use super::{Contributions, FitWarning, Model};
 use crate::core::{
@@ -413,10 +413,7 @@ impl RareEvents {
         let intercept = train.columns();
         let firth = Firth::new(train, names)?;
         // The null model first; its information has all columns, as l* has.
-        let start = without_features(train);
-        let mut theta = start.coefficients;
-        theta.push(start.intercept);
-        let null = firth.maximise(theta, &[intercept], run)?;
+        let null = firth.maximise(firth.start(), &[intercept], run)?;
         let all: Vec<usize> = (0..=intercept).collect();
         let best = firth.maximise(null.theta, &all, run)?;
 
@@ -444,8 +441,7 @@ impl RareEvents {
         }
         if let Some(level) = level {
             let share = inference.covariance[(intercept, intercept)] / whole;
-            inference.profile =
-                Some(profile(&firth, &best, level, shift, share, &inference.names, run)?);
+            inference.profile = Some(profile(&firth, &best, level, shift, share, run)?);
         }
         let diagnostics = Diagnostics {
             objective: -best.value,
@@ -470,15 +466,14 @@ fn profile(
     level: f64,
     shift: f64,
     share: f64,
-    names: &[String],
     run: &Run,
 ) -> Result<Profile> {
     let z = normal_quantile(level)?;
     let mut profile = Profile { level, intervals: Vec::new(), p_values: Vec::new() };
-    for j in 0..names.len() {
-        let is_intercept = j + 1 == names.len();
+    for j in 0..best.theta.len() {
+        let is_intercept = j + 1 == best.theta.len();
         let (shift, share) = if is_intercept { (shift, share) } else { (0.0, 1.0) };
-        let [low, high] = firth.interval(best, j, z * share.sqrt(), names, run)?;
+        let [low, high] = firth.interval(best, j, z * share.sqrt(), run)?;
         profile.intervals.push([low - shift, high - shift]);
         let ratio = firth.likelihood_ratio(best, j, shift, run)?;
         profile.p_values.push(chi_squared_tail(ratio / share));
