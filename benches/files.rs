@@ -24,7 +24,7 @@ const TEXTS: [&str; 6] = ["device", "country", "campaign", "site", "page", "user
 /// Rows that are written at a time.
 const BLOCK: u64 = 50_000;
 
-/// A number of 64 bits for a cell (SplitMix64).
+/// A number of 64 bits for a cell (`SplitMix64`).
 fn random(row: u64, column: u64) -> u64 {
     let mut z = (row * 16 + column).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

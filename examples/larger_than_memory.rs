@@ -109,8 +109,8 @@ fn write_file(
     let mut sum = 0.0;
     for start in rows.clone().step_by(BATCH) {
         let ids = start..(start + BATCH).min(rows.end);
-        let mut numbers = vec![Vec::with_capacity(ids.len()); NUMBERS];
-        let mut levels = vec![Vec::with_capacity(ids.len()); LEVELS.len()];
+        let mut numbers = vec![Vec::new(); NUMBERS];
+        let mut levels = vec![Vec::new(); LEVELS.len()];
         let mut labels = Vec::with_capacity(ids.len());
         for id in ids.clone() {
             let mut logit = -6.4;

@@ -196,7 +196,8 @@ impl BinnedScores {
         Err(totals.ensure_both("predicted / observed").err().unwrap_or(NO_ROWS))
     }
 
-    /// As [`roc_auc`](super::roc_auc), with the bounds ± ½ Σ P_b N_b/(P N), where P_b and N_b are the weights of bin b.
+    /// As [`roc_auc`](super::roc_auc), with the bounds ± ½ Σ p·n/(P N), where p and n are the weights of a bin's classes, and P
+    /// and N those of all rows.
     ///
     /// # Errors
     /// [`Error::OneClass`].

@@ -207,7 +207,7 @@ impl SourceFit {
         let mut theta = start.coefficients().to_vec();
         let (_, _, intercept) = self.model.penalties();
         theta.extend(intercept.then(|| start.intercept()));
-        let (theta, passes, stop) = solver.minimise(&sample, theta)?;
+        let (theta, passes, stop) = solver.minimise(&sample, &theta)?;
 
         let mut model = start;
         let last = passes.last().copied();
@@ -335,13 +335,13 @@ impl<S: Source + ?Sized> Solver<'_, S> {
     fn minimise(
         &self,
         sample: &Dataset<'_>,
-        theta: Vec<f64>,
+        theta: &[f64],
     ) -> Result<(Vec<f64>, Vec<SourcePass>, StopReason)> {
         let (_, l1, _) = self.fit.model.penalties();
         let surrogate = self.fit.model.surrogate(sample, self.loss);
         let mut pairs = Pairs::new(theta.len());
         let nowhere = vec![0.0; theta.len()];
-        let (mut at, _) = self.pass(&theta, &nowhere, &[])?;
+        let (mut at, _) = self.pass(theta, &nowhere, &[])?;
         let mut passes = vec![SourcePass { objective: at.value, gap: f64::NAN, length: 0.0 }];
         loop {
             let step = if l1 > 0.0 {
