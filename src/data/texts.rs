@@ -24,16 +24,16 @@ pub(crate) struct Texts {
 /// Values by hash, all in one text: batches are many, and a value of its own is slow to make and to drop.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Names {
-    places: HashMap<u64, (usize, usize), BuildHasherDefault<Same>>,
+    places: HashMap<u64, (u32, u32), BuildHasherDefault<Same>>,
     text: String,
 }
 
 impl Names {
     pub(super) fn get(&self, hash: u64) -> Option<&str> {
-        self.places.get(&hash).map(|&(begin, end)| &self.text[begin..end])
+        self.places.get(&hash).map(|&(begin, end)| &self.text[begin as usize..end as usize])
     }
 
-    /// Adds a value if it is new; false, and without it, if there are `most` others.
+    /// Adds a value if it is new; false if there are `most` others, or 4 GiB of them.
     fn insert(&mut self, hash: u64, value: impl FnOnce(&mut String), most: usize) -> bool {
         let known = self.places.len();
         match self.places.entry(hash) {
@@ -42,8 +42,13 @@ impl Names {
             Entry::Vacant(place) => {
                 let begin = self.text.len();
                 value(&mut self.text);
-                place.insert((begin, self.text.len()));
-                true
+                match (u32::try_from(begin), u32::try_from(self.text.len())) {
+                    (Ok(begin), Ok(end)) => {
+                        place.insert((begin, end));
+                        true
+                    }
+                    _ => false,
+                }
             }
         }
     }

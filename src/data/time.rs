@@ -131,6 +131,21 @@ impl Times {
         fits
     }
 
+    /// Adds a time that is a finite number, or a missing one; as [`push`](Self::push) does with its digits.
+    #[cfg(feature = "arrow")]
+    pub(super) fn push_number(&mut self, number: f64) -> Result<(), String> {
+        let is_plain = match self.format {
+            TimeFormat::Found => self.numbers == Some(true) && self.calendars.is_empty(),
+            TimeFormat::Pattern(_) => false,
+            _ => true,
+        };
+        if is_plain || number.is_nan() {
+            self.seconds.push(number);
+            return Ok(());
+        }
+        self.push(&number.to_string())
+    }
+
     /// Adds a time; the error says what is wrong with it.
     pub(super) fn push(&mut self, cell: &str) -> Result<(), String> {
         let number = || cell.parse().ok().filter(|number: &f64| number.is_finite());

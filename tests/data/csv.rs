@@ -803,3 +803,80 @@ fn names_of_values_are_kept_up_to_the_limit() {
         assert!(hashes.iter().all(|name| name.starts_with("c=#")) && hashes.len() == 2);
     }
 }
+
+/// The records of a text, by the rules in the documentation of `CsvReader`, byte by byte; None for a malformed one.
+fn naive_records(text: &[u8]) -> Option<Vec<Vec<String>>> {
+    let (mut at, mut records) = (0, Vec::new());
+    while at < text.len() {
+        let (mut cells, mut is_quoted) = (Vec::new(), false);
+        loop {
+            let mut cell = Vec::new();
+            if text.get(at) == Some(&b'"') {
+                is_quoted = true;
+                at += 1;
+                while *text.get(at)? != b'"' || text.get(at + 1) == Some(&b'"') {
+                    at += usize::from(text[at] == b'"') + 1;
+                    cell.push(text[at - 1]);
+                }
+                at += 1;
+                if matches!(text[at..], [b'\r'] | [b'\r', b'\n', ..]) {
+                    cell.push(b'\r');
+                    at += 1;
+                }
+                if !matches!(text.get(at), None | Some(b',' | b'\n')) {
+                    return None;
+                }
+            } else {
+                while !matches!(text.get(at), None | Some(b',' | b'\n')) {
+                    cell.push(text[at]);
+                    at += 1;
+                }
+            }
+            cells.push(String::from_utf8(cell).unwrap());
+            at += 1;
+            if text.get(at - 1) != Some(&b',') {
+                break;
+            }
+        }
+        if let Some(cell) = cells.last_mut().filter(|cell| cell.ends_with('\r')) {
+            cell.pop();
+        }
+        if cells != [""] || is_quoted {
+            records.push(cells);
+        }
+    }
+    Some(records)
+}
+
+proptest! {
+    /// Records are those of the rules, however the bytes arrive.
+    #[test]
+    fn records_are_those_of_the_rules(
+        cells in prop::collection::vec("(a|bc|\"|,|\n|\r|\"\"|\"x\"|,y\n|\"z\",u\r\n|ü| |0123456789abcdef){0,6}", 0..6),
+    ) {
+        let text = cells.join(",w\n");
+        let reader = CsvReader::new().unlabelled().column_names(["a", "b"]).attribute_texts(["a", "b"]);
+        let expected = naive_records(text.as_bytes());
+        let expected = expected.filter(|all| !all.is_empty() && all.iter().all(|record| record.len() == 2));
+        let whole = reader.read_from(text.as_bytes(), "log.csv");
+        let dripped = reader.read_from(Drop(text.as_bytes()), "log.csv");
+        match (&whole, &dripped) {
+            (Ok(whole), Ok(dripped)) => {
+                let texts = |table: &Table| {
+                    let cell = |name, row| match table.attribute(name).unwrap() {
+                        Attribute::Categories(texts) => texts.get(row).unwrap().to_owned(),
+                        _ => unreachable!(),
+                    };
+                    (0..table.rows()).map(|row| vec![cell("a", row), cell("b", row)]).collect()
+                };
+                prop_assert_eq!(Some(texts(whole)), expected);
+                prop_assert_eq!(texts(whole), texts(dripped));
+            }
+            (Err(whole), Err(dripped)) => {
+                prop_assert!(expected.is_none(), "{text:?}: {whole}");
+                prop_assert_eq!(whole.to_string(), dripped.to_string());
+            }
+            _ => prop_assert!(false, "{text:?}: {whole:?} {dripped:?}"),
+        }
+    }
+}

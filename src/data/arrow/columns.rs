@@ -54,24 +54,24 @@ pub(super) fn extend(cells: &mut Cells, array: &dyn Array, roles: &Roles) -> Res
                 }
                 return Ok(());
             }
-            let texts = if let Some(numbers) = numbers(array) {
-                if *array.data_type() == DataType::Boolean {
-                    return Err(Wrong::Type(TIMES));
-                }
+            let wrong = |row, value, problem| Wrong::Value { row, value, problem };
+            let numbers = numbers(array).filter(|_| *array.data_type() != DataType::Boolean);
+            if let Some(numbers) = numbers {
                 finite(&numbers)?;
-                numbers.iter().map(|x| (!x.is_nan()).then(|| x.to_string())).collect::<Vec<_>>()
-            } else {
-                let strings = Strings::of(array).ok_or(Wrong::Type(TIMES))?;
-                (0..array.len()).map(|row| strings.get(row).map(Into::into)).collect()
-            };
-            for (row, text) in texts.iter().enumerate() {
-                match text {
+                for (row, &number) in numbers.iter().enumerate() {
+                    let pushed = times.push_number(number);
+                    pushed.map_err(|problem| wrong(row, written(number), problem))?;
+                }
+                return Ok(());
+            }
+            let strings = Strings::of(array).filter(|_| *array.data_type() != DataType::Boolean);
+            let strings = strings.ok_or(Wrong::Type(TIMES))?;
+            for row in 0..array.len() {
+                match strings.get(row) {
                     None => times.push_missing(),
-                    Some(text) => times.push(text.trim()).map_err(|problem| Wrong::Value {
-                        row,
-                        value: shorten(text),
-                        problem,
-                    })?,
+                    Some(text) => times
+                        .push(text.trim())
+                        .map_err(|problem| wrong(row, shorten(text), problem))?,
                 }
             }
         }
@@ -284,12 +284,13 @@ impl<'a> Strings<'a> {
         };
         // A hash that is 0 by chance is computed again.
         let mut hashes = vec![0; self.values.len()];
-        for row in 0..rows {
-            let known = &mut hashes[places[row]];
-            if keys.is_null(row) {
+        let some_are_null = keys.null_count() > 0;
+        for (row, &place) in places.iter().enumerate() {
+            let known = &mut hashes[place];
+            if some_are_null && keys.is_null(row) {
                 builder.push(b"");
             } else if *known == 0 {
-                *known = builder.push(bytes(row));
+                *known = builder.push(self.values.get(place).unwrap_or_default().as_bytes());
             } else {
                 builder.push_hash(*known);
             }
