@@ -154,7 +154,15 @@ struct Entries<F> {
     values: Vec<F>,
 }
 
+/// Rows whose entries are reserved at once.
+const MOST_RESERVED: usize = 1 << 16;
+
 impl<F: Copy> Entries<F> {
+    fn with_capacity(entries: usize) -> Self {
+        let (indices, values) = (Vec::with_capacity(entries), Vec::with_capacity(entries));
+        Self { slots: Vec::new(), indices, values }
+    }
+
     /// Moves the entries of each column to another place, or leaves them out. Without indices a value's position is
     /// its column.
     fn keep(&mut self, place: impl Fn(usize) -> Option<usize>) {
@@ -515,23 +523,41 @@ impl FittedEncoder {
         dense(data, rows, width).into()
     }
 
+    /// The most entries of a sparse row.
+    fn most_entries(&self) -> usize {
+        let of = |part: &Part| match &part.form {
+            Form::Date(parts) => parts.width(),
+            Form::Number(_) => 2,
+            _ => 1,
+        };
+        self.parts.iter().map(of).sum()
+    }
+
     fn encode_sparse<F: Scalar>(
         &self,
         columns: &TableColumns<'_>,
         rows: usize,
     ) -> Features<'static> {
-        let blocks = parallel::map(rows, BLOCK, |_, range| {
-            let (mut block, mut ends) = (Entries::<F>::default(), Vec::with_capacity(range.len()));
+        // The entries of a single block are those of the matrix: they are not copied.
+        let size = if parallel::threads() == 1 { rows } else { BLOCK };
+        let most = self.most_entries();
+        let blocks = parallel::map(rows, size, |_, range| {
+            let mut block = Entries::<F>::with_capacity(range.len().min(MOST_RESERVED) * most);
+            let mut ends = Vec::with_capacity(range.len());
             for row in range {
                 self.append(&RowOf { columns, row }, &mut block);
                 ends.push(block.indices.len());
             }
             (block, ends)
         });
-        let stored = blocks.iter().map(|(block, _)| block.indices.len()).sum();
+        let mut blocks = blocks.into_iter();
+        let (Entries { mut indices, mut values, .. }, ends) = blocks.next().unwrap_or_default();
         let mut indptr = Vec::with_capacity(rows + 1);
         indptr.push(0);
-        let (mut indices, mut values) = (Vec::with_capacity(stored), Vec::with_capacity(stored));
+        indptr.extend(ends);
+        let more = blocks.as_slice().iter().map(|(block, _)| block.indices.len()).sum();
+        indices.reserve_exact(more);
+        values.reserve_exact(more);
         for (block, ends) in blocks {
             let before = indices.len();
             indptr.extend(ends.into_iter().map(|end| before + end));
