@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::iter;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -34,6 +36,9 @@ const TAIL: u64 = 1 << 16;
 /// each is hashed once a batch.
 ///
 /// Compression: none, Snappy, LZ4 and Zstandard.
+///
+/// The `parquet` crate panics on some damaged files. Such a panic is caught and becomes an [`Error::Unreadable`]; the
+/// program's panic hook sees it, and a program that aborts on panics ends.
 ///
 /// ```
 /// use imbalance::Run;
@@ -249,23 +254,28 @@ impl ParquetBatches {
     fn record_batches(&self, part: &Part) -> Result<impl Iterator<Item = Result<RecordBatch>>> {
         let file = &self.files[part.file];
         let (path, row_group) = (file.same.path.clone(), Some(part.row_group));
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(
-            file.open_again()?,
-            file.metadata.clone(),
-        )
-        .with_row_groups(vec![part.row_group])
-        .with_batch_size(self.batch_rows)
-        .with_projection(file.projection.clone())
-        .build()
-        .map_err(|error| unreadable(&path, row_group, error))?;
-        Ok(reader.map(move |batch| {
-            batch.map_err(|error| match error {
-                ArrowError::IoError(_, source) => Error::Io { file: path.clone(), source },
-                error => {
-                    Error::Unreadable { file: path.clone(), row_group, problem: error.to_string() }
-                }
-            })
-        }))
+        let opened = file.open_again()?;
+        let mut reader = decoded(&path, row_group, || {
+            ParquetRecordBatchReaderBuilder::new_with_metadata(opened, file.metadata.clone())
+                .with_row_groups(vec![part.row_group])
+                .with_batch_size(self.batch_rows)
+                .with_projection(file.projection.clone())
+                .build()
+                .map_err(|error| unreadable(&path, row_group, error))
+        })?;
+        let next = move || {
+            let batch = decoded(&path, row_group, || {
+                reader.next().transpose().map_err(|error| {
+                    let file = path.clone();
+                    match error {
+                        ArrowError::IoError(_, source) => Error::Io { file, source },
+                        error => Error::Unreadable { file, row_group, problem: error.to_string() },
+                    }
+                })
+            });
+            batch.transpose()
+        };
+        Ok(iter::from_fn(next))
     }
 
     /// Adds the place to an error in a batch from row `first_row` of the file on.
@@ -319,8 +329,10 @@ impl ParquetFile {
     fn open(path: PathBuf, roles: &Roles) -> Result<Self> {
         let (same, mut file) = SameFile::open(path)?;
         let tail = tail(&same, &mut file)?;
-        let plain = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
-            .map_err(|error| unreadable(&same.path, None, error))?;
+        let plain = decoded(&same.path, None, || {
+            ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
+                .map_err(|error| unreadable(&same.path, None, error))
+        })?;
         let schema = plain.schema();
         let mut named = vec![false; schema.fields().len()];
         let mut fields: Vec<Field> =
@@ -355,6 +367,18 @@ impl ParquetFile {
             Err(Error::FileChanged { file: self.same.path.clone() })
         }
     }
+}
+
+/// What the decoder makes of a file. It panics on some damaged files; that is an error like others.
+fn decoded<T>(
+    file: &Path,
+    row_group: Option<usize>,
+    decode: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    panic::catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| {
+        let problem = "it is damaged: its decoder panicked".into();
+        Err(Error::Unreadable { file: file.into(), row_group, problem })
+    })
 }
 
 /// The hash of a file's last bytes.

@@ -193,7 +193,7 @@ fn a_damaged_file_is_an_error_or_other_values() {
     let file = folder.path().join("log.parquet");
     let bytes = fs::read(fixture("log_pyarrow.parquet")).unwrap();
     let (mut refused, mut state) = (0, 7_u64);
-    for _ in 0..150 {
+    for _ in 0..300 {
         state =
             state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let mut damaged = bytes.clone();
