@@ -107,8 +107,11 @@ const ACCEPT: f64 = 1e-4;
 /// A change of the objective below this share of it is rounding.
 const ROUNDING: f64 = 1e-13;
 
-/// Negatives for each positive that are worth their memory: with 50 a pass gains four digits.
+/// Negatives for each positive that are worth their memory, unless the sample is small anyway.
 const MOST_NEGATIVES: f64 = 50.0;
+
+/// Rows of a sample that is small: its own fit takes seconds.
+const SMALL_SAMPLE: f64 = 1e6;
 
 impl SourceFit {
     /// This model, with a gap of 10⁻¹⁰, at most 100 passes, a sample of at most 1 GiB, and rows known by their place.
@@ -125,8 +128,8 @@ impl SourceFit {
         self
     }
 
-    /// The memory for the sample, in bytes: k is the largest number of negatives for each positive, at most 50, with which
-    /// it fits. Default: 1 GiB.
+    /// The memory for the sample, in bytes: k is the largest number of negatives for each positive with which it fits, at most 50
+    /// or as many as make a million rows. Default: 1 GiB.
     #[must_use]
     pub fn memory(mut self, bytes: usize) -> Self {
         self.memory = bytes;
@@ -253,7 +256,9 @@ impl SourceFit {
             return Ok(ratio.min(available));
         }
         let rows = self.memory as f64 / counts.bytes_of_row();
-        let ratio = (rows / counts.totals.positives as f64 - 1.0).min(MOST_NEGATIVES);
+        let positives = counts.totals.positives as f64;
+        let most = MOST_NEGATIVES.max(SMALL_SAMPLE / positives);
+        let ratio = (rows / positives - 1.0).min(most);
         if ratio < 1.0 {
             let needed = 2.0 * counts.totals.positives as f64 * counts.bytes_of_row();
             let expected = format!(

@@ -370,7 +370,8 @@ impl FtrlLearner {
     ///
     /// ```
     /// use imbalance::Precision;
-    /// use imbalance::prelude::*;
+    /// use imbalance::loss::LogLoss;
+    /// use imbalance::model::FtrlProximal;
     ///
     /// let learner = FtrlProximal::new().learner(1 << 20, LogLoss)?.precision(Precision::F32);
     /// assert_eq!(learner.state().precision(), Precision::F32);
@@ -406,6 +407,7 @@ impl FtrlLearner {
     /// batch, as the encoder encodes it.
     ///
     /// ```
+    /// use imbalance::model::FtrlProximal;
     /// use imbalance::prelude::*;
     ///
     /// let day = |label: bool| Table::new(vec![label, false])?.with_categorical("site", ["a", "b"]);
