@@ -12,11 +12,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use imbalance::FromSource;
 use imbalance::data::{Frame, ParquetBatches, ParquetReader, ParquetWriter, Source};
 use imbalance::prelude::*;
 use imbalance::sampling::RowKey;
 use imbalance::stream::SourceFit;
+use imbalance::{FromSource, Precision};
 use rayon::prelude::*;
 
 const NUMBERS: usize = 8;
@@ -49,8 +49,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .sampler(RandomUnderSampler::negatives_per_positive(5.0)?)
         .calibrator(PlattScaling::new())
         .seed(7);
-    let how =
-        FromSource::new(Encoder::hashing(18)?).key(RowKey::column("id")).hold_out(0.1, 500_000)?;
+    let how = FromSource::new(Encoder::hashing(18)?.precision(Precision::F32))
+        .key(RowKey::column("id"))
+        .hold_out(0.1, 500_000)?;
     let scorer = pipeline.fit_source(&log, &how)?;
     clock.stage("under-sampled, fitted, checked");
     println!("\n{}\n", scorer.pipeline().report());
@@ -79,9 +80,6 @@ fn main() -> Result<(), Box<dyn Error>> {
             .fit(&log, scorer.encoder(), &LogLoss, &Run::seeded(7))?;
         clock.stage("fitted to all rows");
         println!("\n{fitted}");
-    }
-    if let Some(peak) = peak_memory() {
-        println!("peak memory: {peak}");
     }
     Ok(())
 }
@@ -161,7 +159,7 @@ fn uniform(id: u64, what: u64) -> f64 {
     ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-/// Prints how long each stage took.
+/// Prints how long each stage took, and the most memory until then.
 struct Clock {
     rows: usize,
     begun: Instant,
@@ -170,7 +168,9 @@ struct Clock {
 impl Clock {
     fn stage(&mut self, name: &str) {
         let seconds = self.begun.elapsed().as_secs_f64();
-        println!("{name:<32} {seconds:>8.1} s  {:>8.2} M rows/s", self.rows as f64 / seconds / 1e6);
+        let speed = self.rows as f64 / seconds / 1e6;
+        let peak = peak_memory().unwrap_or_default();
+        println!("{name:<32} {seconds:>8.1} s  {speed:>8.2} M rows/s   peak so far {peak}");
         self.begun = Instant::now();
     }
 }
