@@ -2,20 +2,19 @@
 
 use super::{Pipeline, Scorer};
 use crate::calibration::Calibrator;
-use crate::core::{Error, Progress, Result, Run};
+use crate::core::{Error, Result, Run};
 use crate::data::{Batch, Encoder, FittedEncoder, Pass, Source, in_order, sum};
 use crate::loss::Loss;
 use crate::metrics::BinnedScores;
 use crate::model::Model;
-use crate::sampling::{KeyedSample, KeyedSampling, RowKey, Sampler};
+use crate::sampling::{HeldOut, KeyedSample, KeyedSampling, RowKey, Sampler};
 
 /// How [`Pipeline::fit_source`] reads a log: the encoder, the key of a row, and how many rows are held out.
 #[derive(Debug, Clone)]
 pub struct FromSource {
     encoder: EncoderOf,
     key: RowKey,
-    share: f64,
-    most: usize,
+    held_out: HeldOut,
 }
 
 #[derive(Debug, Clone)]
@@ -38,7 +37,7 @@ impl FromSource {
     }
 
     fn of(encoder: EncoderOf) -> Self {
-        Self { encoder, key: RowKey::default(), share: 0.1, most: 1_000_000 }
+        Self { encoder, key: RowKey::default(), held_out: HeldOut::default() }
     }
 
     /// The key by which rows are drawn and held out. Default: their [place](RowKey::place).
@@ -54,13 +53,7 @@ impl FromSource {
     /// # Errors
     /// [`Error::InvalidArgument`] unless 0 < `share` < 1 and `most` is positive.
     pub fn hold_out(mut self, share: f64, most: usize) -> Result<Self> {
-        if !(share > 0.0 && share < 1.0) {
-            return Err(Error::invalid("share", share, "above 0 and below 1"));
-        }
-        if most == 0 {
-            return Err(Error::invalid("most", most, "at least 1"));
-        }
-        (self.share, self.most) = (share, most);
+        self.held_out = HeldOut::new(share, most)?;
         Ok(self)
     }
 }
@@ -110,9 +103,8 @@ impl<S: Sampler, L: Loss, M: Model, C: Calibrator> Pipeline<S, L, M, C> {
             return Err(Error::invalid("calibration", "rows of the pipeline's own", expected));
         }
         let run = &self.run;
-        run.report(&Progress::Stage { name: "sampling", rows: 0 })?;
         let mut sampling =
-            KeyedSampling::new(&self.sampler).key(how.key.clone()).hold_out(how.share, how.most)?;
+            KeyedSampling::new(&self.sampler).key(how.key.clone()).holding_out(how.held_out);
         if let EncoderOf::Fitted(encoder) = &how.encoder {
             sampling = sampling.encoder(encoder);
         }

@@ -1,11 +1,9 @@
 //! Local case-control sampling.
 
 use super::kept::{ensure_kept, independently, kept_totals};
-use super::keyed::{Account, Draw, Keyed, KeyedBy, RowDraw};
+use super::keyed::{Account, Keyed, KeyedBy, RowDraw};
 use super::{Inclusion, Pilot, Resample, Sampler};
-use crate::core::{
-    ClassTotals, Dataset, Distortion, Error, Result, Rows, Run, saved_as_part, stored,
-};
+use crate::core::{ClassTotals, Dataset, Distortion, Error, Result, Run, saved_as_part, stored};
 use crate::exec::parallel::{self, BLOCK};
 use crate::numerics::{logit, sigmoid};
 
@@ -123,22 +121,6 @@ impl Sampler for LocalCaseControl {
 impl KeyedBy for LocalCaseControl {
     fn ensure_possible(&self) -> Result<()> {
         self.pilot.ensure_fitted()
-    }
-
-    fn pools(&self) -> usize {
-        1
-    }
-
-    fn pools_of(&self, rows: &Rows<'_>) -> Result<Vec<(u16, f64)>> {
-        Ok(vec![(0, 1.0); rows.len()])
-    }
-
-    fn needs_sizes(&self) -> bool {
-        false
-    }
-
-    fn draws(&self, _: &[ClassTotals]) -> Result<Vec<Draw>> {
-        Ok(vec![Draw::Each(1.0)])
     }
 
     fn pilot(&self) -> Option<&Pilot> {

@@ -30,6 +30,7 @@ pub use adasyn::Adasyn;
 pub use borderline_smote::{BorderlineRegions, BorderlineSmote};
 pub use enn::{EditedNearestNeighbours, VotingRule};
 pub use hard_negative::{HardNegativeMining, HardnessBand, PoissonHardNegatives};
+pub(crate) use keyed::HeldOut;
 pub use keyed::{Keyed, KeyedSample, KeyedSampling, RowKey};
 pub use local_case_control::LocalCaseControl;
 pub use near_miss::{NearMiss, NearMissVersion};

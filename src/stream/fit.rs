@@ -101,6 +101,9 @@ pub struct SourcePass {
 /// The lengths at which a pass looks besides 1.
 const LENGTHS: [f64; 4] = [0.5, 0.25, 0.0625, 2.0];
 
+/// The length below which no shorter one is tried.
+const SHORTEST: f64 = 1e-9;
+
 /// Share of the predicted decrease that a step must reach; the usual small number.
 const ACCEPT: f64 = 1e-4;
 
@@ -149,7 +152,7 @@ impl SourceFit {
     }
 
     /// The distance from the minimum, relative to the objective, at which the fit takes one last step and stops. A gap of
-    /// 10⁻¹⁰ leaves a few digits of each coefficient that matters; 10⁻¹⁸ gives all of them, in about twice as many passes.
+    /// 10⁻¹⁰ leaves the coefficients a few digits; with 10⁻¹⁹ they agree with a fit in memory to 10⁻⁹, in more passes.
     /// Default: 10⁻¹⁰.
     ///
     /// # Errors
@@ -180,7 +183,7 @@ impl SourceFit {
     /// Those of the source and the encoder; [`Error::OneClass`]; [`Error::InvalidArgument`] where the positives alone need
     /// more memory than was given; [`Error::Separation`]; [`Error::Numerical`] where sums overflow;
     /// [`Error::Unsupported`] for an encoder with a target encoding, and for λ = 0 with more than 256 columns, of which
-    /// the sample may lack some; [`Error::Cancelled`].
+    /// the sample may lack some, or where the features separate the classes of the sample; [`Error::Cancelled`].
     pub fn fit(
         &self,
         source: &(impl Source + ?Sized),
@@ -203,18 +206,27 @@ impl SourceFit {
         let sample = encoder.encode(&table)?;
         drop(table);
         run.report(&Progress::Stage { name: "fitting", rows: totals.rows() })?;
-        let start = self.model.fit_sample(&sample, &*loss, run)?;
+        let start = match self.model.fit_sample(&sample, &*loss, run) {
+            // The classes of the rows left out may overlap.
+            Err(Error::Separation { .. }) if sample.rows() < totals.rows() => {
+                return unsupported(
+                    "λ = 0 where the features separate the classes of the sample".into(),
+                    "set `l2`, even if small, or give the sample more memory",
+                );
+            }
+            start => start?,
+        };
         // It was read to count and to sample.
         let readings = Cell::new(2);
         let solver = Solver { fit: self, source, encoder, loss: &loss, run, readings };
         let mut theta = start.coefficients().to_vec();
         let (_, _, intercept) = self.model.penalties();
         theta.extend(intercept.then(|| start.intercept()));
-        let (theta, passes, stop) = solver.minimise(&sample, &theta)?;
+        let (end, passes, stop) = solver.minimise(&sample, &theta)?;
 
         let mut model = start;
         let last = passes.last().copied();
-        model.replace(theta, |diagnostics: &mut Diagnostics| {
+        model.replace(end.theta, &end.gradient, |diagnostics: &mut Diagnostics| {
             diagnostics.stop = stop;
             diagnostics.passes = solver.readings.get();
             diagnostics.iterations = passes.len();
@@ -234,9 +246,6 @@ impl SourceFit {
         const WIDE: usize = 256;
         ensure_columns_fit(encoder.columns(), 1024)?;
         let (l2, _, _) = self.model.penalties();
-        let unsupported = |what: String, remedy| {
-            Err(Error::Unsupported { stage: "the fit to a source", what, remedy })
-        };
         if encoder.has_target_encoding() {
             let remedy = "a model trained on it would learn its own labels; encode the column otherwise, or fit to a \
                           sample by `Pipeline::fit_source`, which encodes out of fold";
@@ -269,6 +278,10 @@ impl SourceFit {
         }
         Ok(ratio.min(available))
     }
+}
+
+fn unsupported<T>(what: String, remedy: &'static str) -> Result<T> {
+    Err(Error::Unsupported { stage: "the fit to a source", what, remedy })
 }
 
 /// Counts rows, and how much memory one takes.
@@ -341,7 +354,7 @@ impl<S: Source + ?Sized> Solver<'_, S> {
         &self,
         sample: &Dataset<'_>,
         theta: &[f64],
-    ) -> Result<(Vec<f64>, Vec<SourcePass>, StopReason)> {
+    ) -> Result<(Point, Vec<SourcePass>, StopReason)> {
         let (_, l1, _) = self.fit.model.penalties();
         let surrogate = self.fit.model.surrogate(sample, self.loss);
         let mut pairs = Pairs::new(theta.len());
@@ -373,10 +386,10 @@ impl<S: Source + ?Sized> Solver<'_, S> {
                 target,
             })?;
             if !gap.is_finite() || gap < 0.0 {
-                return Ok((at.theta, passes, StopReason::Stalled));
+                return Ok((at, passes, StopReason::Stalled));
             }
             if passes.len() >= self.fit.max_passes && gap > target {
-                return Ok((at.theta, passes, StopReason::IterationLimit));
+                return Ok((at, passes, StopReason::IterationLimit));
             }
             // Near the minimum the whole step is right, and other lengths would cost a third of the pass.
             let is_far = passes.len() < 3 || passes.last().is_some_and(|last| last.length != 1.0);
@@ -393,13 +406,22 @@ impl<S: Source + ?Sized> Solver<'_, S> {
                 if values.is_empty() {
                     values = self.pass(&at.theta, &step, &LENGTHS)?.1;
                 }
-                let others = LENGTHS.iter().zip(&values);
-                let others = others.filter(|(length, value)| enough(**value, **length));
-                let best = others.min_by(|a, b| a.1.total_cmp(b.1)).map(|(length, _)| *length);
+                let mut lengths = LENGTHS;
+                let best = loop {
+                    let others = lengths.iter().zip(&values);
+                    let others = others.filter(|(length, value)| enough(**value, **length));
+                    let best = others.min_by(|a, b| a.1.total_cmp(b.1)).map(|(length, _)| *length);
+                    if best.is_some() || gap <= rounding || lengths[0] < SHORTEST {
+                        break best;
+                    }
+                    // Where the sample misses rows against which a logit has grown, its curvature is far too small.
+                    lengths = lengths.map(|length| length / 32.0);
+                    values = self.pass(&at.theta, &step, &lengths)?.1;
+                };
                 let Some(length) = best else {
                     let stop =
                         if gap <= rounding { StopReason::Rounding } else { StopReason::Stalled };
-                    return Ok((at.theta, passes, stop));
+                    return Ok((at, passes, stop));
                 };
                 let shorter: Vec<f64> = step.iter().map(|s| length * s).collect();
                 (self.pass(&at.theta, &shorter, &[])?.0, length)
@@ -416,7 +438,7 @@ impl<S: Source + ?Sized> Solver<'_, S> {
                 if let Some(last) = passes.last_mut() {
                     last.gap = gap;
                 }
-                return Ok((at.theta, passes, StopReason::Converged));
+                return Ok((at, passes, StopReason::Converged));
             }
         }
     }

@@ -72,6 +72,7 @@ fn the_minimum_is_that_of_all_rows_for_any_division() {
                 close(fitted.model.coefficients(), expected.coefficients(), 1e-9);
                 close(&[fitted.model.intercept()], &[expected.intercept()], 1e-9);
                 assert_eq!(fitted.model.diagnostics().stop, StopReason::Converged, "{fitted}");
+                assert!(fitted.model.diagnostics().gradient_norm < 1e-6, "{fitted}");
                 let (found, all) = (fitted.population, whole.totals());
                 assert_eq!((found.positives, found.negatives), (all.positives, all.negatives));
                 close(&[found.weight(), found.rate()], &[all.weight(), all.rate()], 1e-12);
@@ -175,6 +176,29 @@ fn what_passes_cannot_fit_is_refused_with_the_way_out() {
         .fit(&separated, &encoder, &LogLoss, &Run::default())
         .unwrap_err();
     assert!(matches!(error, Error::Separation { .. }), "{error}");
+}
+
+#[test]
+fn a_sample_that_is_separated_says_nothing_of_all_rows() {
+    // Ten of 20,000 negatives lie among the positives, and none of them in the sample.
+    let rows = 20_020;
+    let labels: Vec<bool> = (0..rows).map(|row| row % 1001 == 0).collect();
+    let x = (0..rows).map(|row| f64::from(u8::from(labels[row] || row % 1999 == 7)));
+    let log = Table::new(&labels).unwrap().with_numeric("x", x.collect::<Vec<_>>()).unwrap();
+    let encoder = Encoder::only().column("x", NumberForm::Plain).fit(&log).unwrap();
+    let fit = |l2: f64| {
+        let fit = SourceFit::new(LogisticRegression::new().l2(l2).unwrap());
+        let fit = fit.negatives_per_positive(5.0).unwrap().gap(1e-16).unwrap();
+        fit.fit(&log, &encoder, &LogLoss, &Run::seeded(7))
+    };
+    let error = fit(0.0).unwrap_err();
+    assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+    assert!(error.to_string().contains("of the sample"), "{error}");
+    let fitted = fit(1e-3).unwrap();
+    let expected = LogisticRegression::new().l2(1e-3).unwrap();
+    let data = encoder.encode(&log).unwrap();
+    let expected = expected.fit(&data, &LogLoss, &Run::default()).unwrap();
+    close(fitted.model.coefficients(), expected.coefficients(), 1e-6);
 }
 
 #[test]

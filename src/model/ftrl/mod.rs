@@ -364,9 +364,8 @@ impl FtrlLearner {
     /// Keeps the state in this precision from here on; what was learned is rounded to it. Default: `f64`, the published
     /// update to the last digits.
     ///
-    /// [`Precision::F32`] takes half the memory and of 2²⁰ columns and more half the time to fetch it. The arithmetic stays
-    /// `f64`, but what is kept has 7 digits: a column whose rows have added up n = Σg² stops to slow down when
-    /// g² < 10⁻⁷ n, after some ten million rows. The intercept stays `f64`.
+    /// [`Precision::F32`] takes half the memory. The arithmetic and the intercept stay `f64`, but what is kept of a column has
+    /// 7 digits: its √n, with n = Σg², no longer grows once g² < 6·10⁻⁸ n, after some ten million rows of equal g.
     ///
     /// ```
     /// use imbalance::Precision;

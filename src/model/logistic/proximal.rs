@@ -116,7 +116,7 @@ pub(super) fn minimise(
     // (Tibshirani 2013): the others are zero in every solution.
     const NEARLY: f64 = 1.0 - 1e-4;
     let collinearity = collinearity::look(objective, |j| at.gradient[j].abs() >= NEARLY * l1);
-    let gradient_norm = finite_norm(subgradient(&at, penalised, l1))?;
+    let gradient_norm = finite_norm(subgradient(&at.gradient, &at.theta, penalised, l1))?;
     let diagnostics =
         Diagnostics { objective: at.value, gradient_norm, iterations, passes, collinearity, stop };
     Ok(Solution { theta: at.theta, diagnostics })
@@ -336,8 +336,13 @@ impl Columns {
 }
 
 /// The subgradient of least norm: zero at the minimum and only there.
-fn subgradient(at: &At, penalised: usize, l1: f64) -> impl Iterator<Item = f64> + Clone + '_ {
-    at.gradient.iter().zip(&at.theta).enumerate().map(move |(j, (&g, &c))| {
+pub(super) fn subgradient<'a>(
+    gradient: &'a [f64],
+    theta: &'a [f64],
+    penalised: usize,
+    l1: f64,
+) -> impl Iterator<Item = f64> + Clone + 'a {
+    gradient.iter().zip(theta).enumerate().map(move |(j, (&g, &c))| {
         if j >= penalised {
             g
         } else if c == 0.0 {

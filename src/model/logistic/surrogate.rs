@@ -51,9 +51,18 @@ impl LogisticRegression {
 }
 
 impl FittedLogisticRegression {
-    /// Puts other coefficients in the place of these, of a fit that went as `diagnostics` says.
-    pub(crate) fn replace(&mut self, theta: Vec<f64>, diagnostics: impl FnOnce(&mut Diagnostics)) {
+    /// Puts other coefficients in the place of these, where the smooth part of the objective has this gradient, of a fit
+    /// that went as `diagnostics` says.
+    pub(crate) fn replace(
+        &mut self,
+        theta: Vec<f64>,
+        gradient: &[f64],
+        diagnostics: impl FnOnce(&mut Diagnostics),
+    ) {
         let columns = self.linear.coefficients.len();
+        let slopes = proximal::subgradient(gradient, &theta, columns, self.details.l1);
+        self.details.diagnostics.gradient_norm =
+            slopes.map(|slope| slope * slope).sum::<f64>().sqrt();
         self.linear = LinearModel::from_theta(theta, columns);
         diagnostics(&mut self.details.diagnostics);
     }

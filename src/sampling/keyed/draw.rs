@@ -27,17 +27,25 @@ pub(in crate::sampling) trait KeyedBy: Sync {
         Ok(())
     }
 
-    /// Number of pools.
-    fn pools(&self) -> usize;
+    /// Number of pools. Default: one, of all rows.
+    fn pools(&self) -> usize {
+        1
+    }
 
     /// The pool of each row, and how much sooner than others of its pool it is drawn: 1 usually, 0 for never.
-    fn pools_of(&self, rows: &CoreRows<'_>) -> Result<Vec<(u16, f64)>>;
+    fn pools_of(&self, rows: &CoreRows<'_>) -> Result<Vec<(u16, f64)>> {
+        Ok(vec![(0, 1.0); rows.len()])
+    }
 
-    /// Whether the draws depend on how many rows the pools have.
-    fn needs_sizes(&self) -> bool;
+    /// Whether the draws depend on how many rows the pools have. Default: no.
+    fn needs_sizes(&self) -> bool {
+        false
+    }
 
-    /// How to draw from each pool; `sizes` is empty unless they are needed.
-    fn draws(&self, sizes: &[ClassTotals]) -> Result<Vec<Draw>>;
+    /// How to draw from each pool; `sizes` is empty unless they are needed. Default: every row.
+    fn draws(&self, _sizes: &[ClassTotals]) -> Result<Vec<Draw>> {
+        Ok(vec![Draw::Each(1.0)])
+    }
 
     /// The pilot whose probabilities decide, row by row, in place of the draws of the pools.
     fn pilot(&self) -> Option<&Pilot> {

@@ -42,7 +42,8 @@ use crate::data::{FittedEncoder, Source, Table, sum};
 /// # Ok::<(), imbalance::Error>(())
 /// ```
 ///
-/// Memory: the kept rows, with up to one in 65,536 of the others; a batch for each thread.
+/// Memory: the kept rows; of each pool of rows drawn exactly, a bin of its draws more, of 65,536 bins that the pools share; a
+/// batch for each thread.
 ///
 /// [`Distortion`]: crate::Distortion
 #[derive(Debug, Clone)]
@@ -53,10 +54,30 @@ pub struct KeyedSampling<'s> {
     held_out: Option<HeldOut>,
 }
 
+/// Which rows are held out.
 #[derive(Debug, Clone, Copy)]
-struct HeldOut {
+pub(crate) struct HeldOut {
     share: f64,
     most: usize,
+}
+
+impl HeldOut {
+    pub(crate) fn new(share: f64, most: usize) -> Result<Self> {
+        if !(share > 0.0 && share < 1.0) {
+            return Err(Error::invalid("share", share, "above 0 and below 1"));
+        }
+        if most == 0 {
+            return Err(Error::invalid("most", most, "at least 1"));
+        }
+        Ok(Self { share, most })
+    }
+}
+
+impl Default for HeldOut {
+    /// A tenth, and at most a million rows.
+    fn default() -> Self {
+        Self { share: 0.1, most: 1_000_000 }
+    }
 }
 
 /// A sample of a log, drawn by keys.
@@ -101,14 +122,13 @@ impl<'s> KeyedSampling<'s> {
     /// # Errors
     /// [`Error::InvalidArgument`] unless 0 < `share` < 1 and `most` is positive.
     pub fn hold_out(mut self, share: f64, most: usize) -> Result<Self> {
-        if !(share > 0.0 && share < 1.0) {
-            return Err(Error::invalid("share", share, "above 0 and below 1"));
-        }
-        if most == 0 {
-            return Err(Error::invalid("most", most, "at least 1"));
-        }
-        self.held_out = Some(HeldOut { share, most });
+        self.held_out = Some(HeldOut::new(share, most)?);
         Ok(self)
+    }
+
+    pub(crate) fn holding_out(mut self, held_out: HeldOut) -> Self {
+        self.held_out = Some(held_out);
+        self
     }
 
     /// Reads the source and collects the sample.
