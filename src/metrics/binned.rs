@@ -230,7 +230,7 @@ impl BinnedScores {
                 let all = flagged + positive + negative;
                 value.add(positive * (hits + positive) / all);
                 high.add(positive * (hits + positive) / (flagged + positive));
-                // Between two positives of the bin no row is known to stand, so the first may come with the last negative.
+                // The order within the bin is not known: all its negatives may stand before its first positive.
                 low.add(
                     positive
                         * if flagged + negative > 0.0 { hits / (flagged + negative) } else { 1.0 },

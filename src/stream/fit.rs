@@ -216,7 +216,7 @@ impl SourceFit {
             }
             start => start?,
         };
-        // It was read to count and to sample.
+        // The log was read to count and to sample.
         let readings = Cell::new(2);
         let solver = Solver { fit: self, source, encoder, loss: &loss, run, readings };
         let mut theta = start.coefficients().to_vec();
@@ -414,7 +414,7 @@ impl<S: Source + ?Sized> Solver<'_, S> {
                     if best.is_some() || gap <= rounding || lengths[0] < SHORTEST {
                         break best;
                     }
-                    // Where the sample misses rows against which a logit has grown, its curvature is far too small.
+                    // Where rows outside the sample contradict a large logit, the sample's curvature is far too small.
                     lengths = lengths.map(|length| length / 32.0);
                     values = self.pass(&at.theta, &step, &lengths)?.1;
                 };
@@ -434,7 +434,7 @@ impl<S: Source + ?Sized> Solver<'_, S> {
             at = next;
             passes.push(SourcePass { objective: at.value, gap: f64::NAN, length });
             if gap <= target {
-                // The last step has squared, or at least divided, the gap that it closed.
+                // This gap was estimated before the last step, which has made it smaller.
                 if let Some(last) = passes.last_mut() {
                     last.gap = gap;
                 }
